@@ -1,0 +1,202 @@
+"""The one list of feature columns. Asset specs, schemas, lineage, checks, docs and the bundle's contract derive from it.
+
+A group's columns are declared in its own module (``groups/<group>.py``, function ``columns``); this module collects them in
+the order of the reference, leaves out what a data set cannot carry, and answers questions about them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from finai_resources.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from finai_assets.features.block import Block
+    from finai_assets.settings import Settings
+
+Kind = Literal["continuous", "binary", "code", "share", "count"]
+Params = Mapping[str, "np.ndarray"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One feature column.
+
+    Parameters
+    ----------
+    name : str
+        Unique among all columns.
+    kind : Kind
+        ``continuous``, ``binary`` (0/1), ``code`` (index of a category), ``share`` (0..1), ``count``.
+    unit : str
+        ``KRW`` stands for the data set's currency; ``1`` for a pure number.
+    inputs : tuple of str
+        Raw columns it is computed from, as ``raw/<table>.<column>``.
+    window_days : int or None
+        Days before the cutoff that it reads; None means the snapshot month's row alone.
+    fit_scope : {"none", "train"}
+        Whether a fitted state takes part.
+    missing : str
+        What stands where the input is missing: ``never missing``, ``nan``, ``zero`` or how it is imputed.
+    low, high : float or None
+        Range that a value may have.
+    """
+
+    name: str
+    group: str
+    kind: Kind
+    unit: str
+    description: str
+    description_ko: str
+    inputs: tuple[str, ...]
+    window_days: int | None
+    fit_scope: Literal["none", "train"]
+    missing: str
+    low: float | None = None
+    high: float | None = None
+    pii: bool = False
+
+
+class GroupModule(Protocol):
+    """What a module in ``groups/`` offers. A planned group has ``columns`` alone."""
+
+    columns: Callable[[Settings], tuple[Column, ...]]
+    fit: Callable[..., Params]
+    transform: Callable[[Block, Params, Settings], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Group:
+    """One feature group: its columns and, where it exists, its functions."""
+
+    name: str
+    number: int
+    title: str
+    status: Literal["built", "planned"]
+    reason: str | None
+    declared: tuple[Column, ...]
+    unavailable: Mapping[str, str]
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Return the columns that this data set can carry."""
+        return tuple(column for column in self.declared if column.name not in self.unavailable)
+
+    @cached_property
+    def kept(self) -> tuple[int, ...]:
+        """Return the positions of :attr:`columns` among :attr:`declared`."""
+        return tuple(i for i, column in enumerate(self.declared) if column.name not in self.unavailable)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def asset(self) -> str:
+        """Return the path of the group's asset."""
+        return f"features/{self.name}"
+
+    @property
+    def fits(self) -> bool:
+        """Tell whether any column needs a state fitted on train."""
+        return any(column.fit_scope == "train" for column in self.columns)
+
+    @property
+    def module(self) -> GroupModule:
+        """Return the group's module."""
+        return cast(GroupModule, importlib.import_module(f"finai_assets.features.groups.{self.name}"))
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All groups, in order."""
+
+    groups: tuple[Group, ...]
+
+    @cached_property
+    def built(self) -> tuple[Group, ...]:
+        """Return the groups that exist."""
+        return tuple(group for group in self.groups if group.status == "built")
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Return the columns of the groups that exist, in matrix order."""
+        return tuple(column for group in self.built for column in group.columns)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of :attr:`columns`."""
+        return tuple(column.name for column in self.columns)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self.groups)
+
+    def group(self, name: str) -> Group:
+        """Return a group by name."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        known = ", ".join(group.name for group in self.groups)
+        raise ConfigError(f"there is no feature group {name!r}", where="feature_groups", fix=f"choose one of {known}")
+
+    def positions(self, groups: tuple[str, ...]) -> list[int]:
+        """Return the matrix positions of the columns of some groups, in matrix order."""
+        wanted = set(groups)
+        return [index for index, column in enumerate(self.columns) if column.group in wanted]
+
+
+def build_registry(settings: Settings) -> Registry:
+    """Collect the columns of every configured group.
+
+    Raises
+    ------
+    ConfigError
+        A group has no module, a column's name occurs twice, or ``unavailable_columns`` names a column that is not there.
+    """
+    groups = []
+    patterns = settings.dataset.unavailable_columns
+    used: set[str] = set()
+    for number, (name, chosen) in enumerate(settings.feature_groups.items(), start=1):
+        try:
+            module = importlib.import_module(f"finai_assets.features.groups.{name}")
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"there is no feature group {name!r}", where="feature_groups", fix="remove it, or write its module"
+            ) from error
+        declared: tuple[Column, ...] = module.columns(settings)
+        unavailable = {}
+        for column in declared:
+            for pattern, reason in patterns.items():
+                if fnmatch(column.name, pattern):
+                    unavailable[column.name] = reason
+                    used.add(pattern)
+        groups.append(
+            Group(
+                name,
+                number,
+                (module.__doc__ or name).splitlines()[0].rstrip("."),
+                chosen.status,
+                chosen.reason,
+                declared,
+                unavailable,
+            )
+        )
+    if idle := set(patterns) - used:
+        raise ConfigError(
+            f"no column has a name like {sorted(idle)}",
+            where="dataset.unavailable_columns",
+            fix="`finai features list` shows the names",
+        )
+    names = [column.name for group in groups for column in group.declared]
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ConfigError(f"columns occur twice: {twice[:5]}", where="feature registry", fix="give each its own name")
+    return Registry(tuple(groups))

@@ -1,0 +1,1 @@
+"""Forward-looking labels and the splits that keep them apart."""

@@ -1,0 +1,464 @@
+"""The three config layers, merged and validated into one frozen object.
+
+Layers, each overriding the one before: ``pipeline.yaml`` (method), ``feature_groups.yaml`` (columns),
+``datasets/<name>.yaml`` (data, products, tasks), then the chosen profile of the first and the third. Nothing else in the
+code knows a data set's name, a column's name, or a threshold.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from finai_resources.errors import ConfigError
+from finai_resources.months import Month, month_range
+
+CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+def _month(value: object) -> object:
+    return Month.parse(value) if isinstance(value, str) else value
+
+
+MonthField = Annotated[Month, BeforeValidator(_month)]
+
+
+class Section(BaseModel):
+    """A frozen part of the settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, protected_namespaces=())
+
+
+class MonthSpan(Section):
+    """Months from ``first`` to ``last``, both included; written ``[2015-01, 2015-11]``."""
+
+    first: MonthField
+    last: MonthField
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, value: object) -> object:
+        if isinstance(value, list):
+            if len(value) != 2:
+                raise ValueError("write a span of months as [first, last]")
+            return {"first": value[0], "last": value[1]}
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MonthSpan:
+        if self.last < self.first:
+            raise ValueError(f"the span ends ({self.last}) before it begins ({self.first})")
+        return self
+
+    def __iter__(self) -> Iterator[Month]:  # type: ignore[override] # a span is iterated by month, not by field
+        return month_range(self.first, self.last)
+
+    def __contains__(self, month: object) -> bool:
+        return isinstance(month, Month) and self.first <= month <= self.last
+
+    def __len__(self) -> int:
+        return self.last.ordinal - self.first.ordinal + 1
+
+
+class LakeSettings(Section):
+    """How partitions are written and how much of them is in memory at once."""
+
+    compression: Literal["zstd", "snappy", "none"]
+    compression_level: Annotated[int, Field(ge=1, le=19)]
+    block_customers: Positive
+    workers: Positive
+
+
+class FitSettings(Section):
+    """How many train rows a group's fit may see."""
+
+    rows: Positive
+
+
+class StatisticsSettings(Section):
+    """How column statistics are taken."""
+
+    psi_bins: Annotated[int, Field(ge=2, le=100)]
+
+
+class TeacherSettings(Section):
+    """Architecture and training of the PLE teacher."""
+
+    expert_dim: Positive
+    experts: tuple[str, ...]
+    task_expert_hidden: tuple[Positive, ...]
+    routing: dict[str, tuple[str, ...]]
+    layers: Annotated[int, Field(ge=1, le=8)]
+    field_dim: Positive
+    deep_hidden: tuple[Positive, ...]
+    tower_hidden: tuple[Positive, ...]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_rows: Positive
+    epochs: Positive
+    patience: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_share: Share
+    gradient_clip: Annotated[float, Field(gt=0)]
+    max_train_rows: Positive
+    uncertainty_clamp: Annotated[float, Field(gt=0)]
+    threads: Positive
+
+
+class PerKind(Section):
+    """One whole number for each kind of task."""
+
+    binary: Positive
+    regression: Positive
+    multiclass: Positive
+
+
+class BinaryThreshold(Section):
+    """What a teacher must reach on a binary task to be worth copying."""
+
+    average_precision_over_prevalence: float
+    auc: Share
+
+
+class MulticlassThreshold(Section):
+    """What a teacher must reach on a multiclass task: macro-F1 of this many times 1/K, and a log-loss below the prior's."""
+
+    macro_f1_times_classes: float
+
+
+class RegressionThreshold(Section):
+    """What a teacher must reach on a regression task."""
+
+    r2: float
+
+
+class TeacherThreshold(Section):
+    """The teacher's validation skill from which a task is distilled."""
+
+    binary: BinaryThreshold
+    multiclass: MulticlassThreshold
+    regression: RegressionThreshold
+
+
+class FidelitySettings(Section):
+    """Floors and ceilings of a student's agreement with its teacher on test rows."""
+
+    kl: Annotated[float, Field(gt=0)]
+    binary: dict[Literal["auc_gap", "agreement", "jsd", "rank_correlation", "calibration_gap"], float]
+    multiclass: dict[Literal["agreement", "jsd", "macro_f1_gap"], float]
+    regression: dict[Literal["rank_correlation", "quartile_agreement", "mae_gap", "rmse_gap"], float]
+
+
+class StudentSettings(Section):
+    """Distillation of the LightGBM students."""
+
+    alpha: Share
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    rounds: PerKind
+    leaves: PerKind
+    early_stopping_rounds: Positive
+    probe_rounds: Positive
+    cumulative_gain: Share
+    min_columns: Positive
+    max_columns: Positive
+    mandatory_columns: tuple[str, ...]
+    min_child_rows: Positive
+    calibration: Literal["isotonic", "platt", "none"]
+    policy: Literal["better", "replicate"]
+    threads: Positive
+    teacher_threshold: TeacherThreshold
+    fidelity: FidelitySettings
+
+
+class MetricSettings(Section):
+    """Bootstrap intervals of every published metric."""
+
+    bootstrap_samples: Positive
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class BundleSettings(Section):
+    """What travels with the models."""
+
+    golden_rows: Positive
+    golden_tolerance: Annotated[float, Field(gt=0)]
+
+
+class RecommendSettings(Section):
+    """Ranking of products and depth of explanations."""
+
+    top_k: Annotated[int, Field(ge=1, le=20)]
+    attributions: Annotated[int, Field(ge=1, le=20)]
+    task_weights: dict[str, Annotated[float, Field(ge=0)]]
+    held_products: Literal["exclude", "allow"]
+
+
+class CheckSettings(Section):
+    """Thresholds of asset checks that are not a room's own."""
+
+    max_constant_columns: Annotated[int, Field(ge=0)]
+
+
+class GroupSettings(Section):
+    """One feature group: whether it exists, and the parameters its module reads."""
+
+    status: Literal["built", "planned"]
+    reason: str | None = None
+    columns: Positive | None = None
+    age_bins: tuple[int, ...] | None = None
+    income_quantiles: Annotated[int, Field(ge=2, le=20)] | None = None
+    recent_days: Positive | None = None
+    transactions: Positive | None = None
+    windows_days: tuple[Positive, ...] | None = None
+    months: Positive | None = None
+    top: Positive | None = None
+    window_days: Positive | None = None
+
+    @model_validator(mode="after")
+    def _planned_says_why(self) -> GroupSettings:
+        if self.status == "planned" and not (self.reason and self.columns):
+            raise ValueError("a planned group needs a reason and its number of columns")
+        return self
+
+
+class SplitSettings(Section):
+    """Snapshot months of each split; what lies between them is purged."""
+
+    train: MonthSpan
+    validation: MonthSpan
+    test: MonthSpan
+
+
+class DatasetSettings(Section):
+    """Where the data come from and which months they cover."""
+
+    name: str
+    adapter: Literal["synthetic", "berka"]
+    source: str | None
+    real_customers: bool
+    currency: str
+    raw_months: MonthSpan
+    snapshot_months: MonthSpan
+    splits: SplitSettings
+    segments: tuple[str, ...]
+    sentinels: dict[str, tuple[float, ...]]
+    unknown_mcc: Literal["error", "other"]
+    unavailable_columns: dict[str, str]
+    unavailable_tasks: dict[str, str]
+
+    @model_validator(mode="after")
+    def _months_agree(self) -> DatasetSettings:
+        if self.snapshot_months.first < self.raw_months.first or self.snapshot_months.last >= self.raw_months.last:
+            raise ValueError(
+                f"snapshot_months {self.snapshot_months.first}..{self.snapshot_months.last} must lie within raw_months "
+                f"{self.raw_months.first}..{self.raw_months.last} and leave its last month as a label month"
+            )
+        for name in ("train", "validation", "test"):
+            span: MonthSpan = getattr(self.splits, name)
+            if span.first not in self.snapshot_months or span.last not in self.snapshot_months:
+                raise ValueError(f"splits.{name} {span.first}..{span.last} lies outside snapshot_months")
+        return self
+
+
+class Product(Section):
+    """One product of the catalogue; its id is its position in the list."""
+
+    code: str
+    name: str
+    name_ko: str
+    family: str
+    product_class: Literal["deposit", "loan", "investment", "insurance", "card", "account"]
+    risk_grade: Annotated[int, Field(ge=1, le=6)] | None
+
+
+class GeneratorSettings(Section):
+    """Size of the synthetic panel; ignored by every other adapter."""
+
+    customers: Positive
+    block_customers: Positive
+    merchants_per_mcc: Positive
+
+
+class Settings(Section):
+    """Everything that can be chosen, for one data set and one profile."""
+
+    profile: str
+    seed: Annotated[int, Field(ge=0)]
+    look_back_months: Positive
+    horizon_months: Positive
+    gap_days: Annotated[int, Field(ge=7)]
+    lake: LakeSettings
+    fit: FitSettings
+    statistics: StatisticsSettings
+    teacher: TeacherSettings
+    students: StudentSettings
+    metrics: MetricSettings
+    bundle: BundleSettings
+    recommend: RecommendSettings
+    checks: CheckSettings
+    feature_groups: dict[str, GroupSettings]
+    dataset: DatasetSettings
+    families: tuple[str, ...]
+    products: tuple[Product, ...]
+    acquisition_sets: dict[Literal["deposits", "investments", "accounts", "lending", "payments"], tuple[str, ...]]
+    generator: GeneratorSettings | None = None
+
+    @model_validator(mode="after")
+    def _catalogue_agrees(self) -> Settings:
+        codes = [product.code for product in self.products]
+        if len(set(codes)) != len(codes):
+            raise ValueError("products: a code occurs twice")
+        for product in self.products:
+            if product.family not in self.families:
+                raise ValueError(
+                    f"products: {product.code} has family {product.family!r}, not one of {list(self.families)}"
+                )
+        for name, members in self.acquisition_sets.items():
+            if unknown := set(members) - set(codes):
+                raise ValueError(f"acquisition_sets.{name}: unknown products {sorted(unknown)}")
+        return self
+
+    @cached_property
+    def product_ids(self) -> dict[str, int]:
+        """Map a product's code to its dense id."""
+        return {product.code: index for index, product in enumerate(self.products)}
+
+    def digest(self, *sections: str) -> str:
+        """Return a short hash of the named sections (all of them when none is named), for manifests."""
+        dumped = self.model_dump(mode="json", include=set(sections) or None)
+        return hashlib.sha256(json.dumps(dumped, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``over`` laid on it, mapping by mapping; lists are replaced whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"this is not YAML: {error}", where=str(path), fix="mend the line it names") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError("the file holds no mapping", where=str(path), fix="write `key: value` pairs at its top level")
+    return loaded
+
+
+def available_datasets(folder: Path = CONFIG_FOLDER) -> list[str]:
+    """Return the names of the data sets that have a file."""
+    return sorted(path.stem for path in (folder / "datasets").glob("*.yaml"))
+
+
+def load_settings(
+    dataset: str = "synthetic",
+    profile: str = "demo",
+    *,
+    folder: Path = CONFIG_FOLDER,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read, merge and validate the three layers.
+
+    Parameters
+    ----------
+    dataset, profile
+        Which ``datasets/<dataset>.yaml`` and which of the profiles.
+    folder
+        The folder that holds the three layers.
+    overrides
+        A last layer, for tests and the command line.
+
+    Raises
+    ------
+    ConfigError
+        One error that names the file, the path, what was found and what is allowed.
+    """
+    if dataset not in available_datasets(folder):
+        raise ConfigError(
+            f"there is no data set {dataset!r}",
+            where=str(folder / "datasets"),
+            fix=f"choose one of {', '.join(available_datasets(folder))}, or add {dataset}.yaml",
+        )
+    files = [folder / "pipeline.yaml", folder / "feature_groups.yaml", folder / "datasets" / f"{dataset}.yaml"]
+    layers = [(path, _read_yaml(path)) for path in files]
+    profiles = [(path, layer.pop("profiles", {}) or {}) for path, layer in layers]
+    known = sorted({name for _, named in profiles for name in named})
+    if profile not in known:
+        raise ConfigError(
+            f"there is no profile {profile!r}", where=str(files[0]), fix=f"choose one of {', '.join(known)}"
+        )
+    layers += [(path, named.get(profile) or {}) for path, named in profiles]
+    layers.append((Path("overrides"), dict(overrides or {})))
+    merged: dict[str, Any] = {"profile": profile}
+    for _, layer in layers:
+        merged = _merge(merged, layer)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise _explain(error, layers) from None
+
+
+def _explain(error: ValidationError, layers: list[tuple[Path, dict[str, Any]]]) -> ConfigError:
+    details = error.errors()
+    first = details[0]
+    path = [str(part) for part in first["loc"]]
+    where = f"{_source_of(path, layers)}: {'.'.join(path) or '(whole)'}"
+    more = f" ({len(details) - 1} more wrong values follow it)" if len(details) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        allowed = _allowed_keys(path[:-1])
+        near = difflib.get_close_matches(path[-1], allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return ConfigError(
+            f"unknown key {path[-1]!r}{more}", where=where, fix=f"{hint}allowed here: {', '.join(allowed)}"
+        )
+    return ConfigError(f"found {first['input']!r}{more}", where=where, fix=_requirement(first))
+
+
+def _requirement(detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
+
+
+def _source_of(path: list[str], layers: list[tuple[Path, dict[str, Any]]]) -> Path:
+    """Return the last layer that sets the longest existing prefix of the path."""
+    best, depth_of_best = layers[0][0], -1
+    for file, layer in layers:
+        node: Any = layer
+        depth = 0
+        for part in path:
+            if not isinstance(node, dict) or part not in node:
+                break
+            node, depth = node[part], depth + 1
+        if depth >= depth_of_best and (depth or not path):
+            best, depth_of_best = file, depth
+    return best
+
+
+def _allowed_keys(path: list[str]) -> list[str]:
+    model: Any = Settings
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
+        annotation = getattr(field, "annotation", None)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+            continue
+        members = [
+            arg for arg in getattr(annotation, "__args__", ()) if isinstance(arg, type) and issubclass(arg, BaseModel)
+        ]
+        model = members[0] if members else model
+    return sorted(getattr(model, "model_fields", {}))

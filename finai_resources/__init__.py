@@ -1,0 +1,1 @@
+"""Where things live: the lake, the warehouse, secrets, and the Dagster instance."""

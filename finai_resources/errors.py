@@ -1,0 +1,48 @@
+"""The one hierarchy of errors that a user may see. Each says what happened, where, and the way out."""
+
+from __future__ import annotations
+
+
+class FinaiError(Exception):
+    """Something the user can mend.
+
+    Parameters
+    ----------
+    what : str
+        What happened, in one sentence, with the figures that show it.
+    where : str
+        The file, asset, column or month concerned.
+    fix : str
+        What to do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        parts = [f"{where}: {what}" if where else what]
+        if fix:
+            parts.append(f"What to do: {fix}")
+        super().__init__("\n".join(parts))
+
+
+class ConfigError(FinaiError):
+    """A setting is unknown, missing, of the wrong type, or out of range."""
+
+
+class ContractError(FinaiError):
+    """Source data breaks the data contract; nothing of it was written."""
+
+
+class LakeError(FinaiError):
+    """A stored partition is absent, incomplete, damaged, or was written by something else."""
+
+
+class SecretError(FinaiError):
+    """A key is missing or unusable. Its value never appears in the text."""
+
+
+class GateError(FinaiError):
+    """A promise does not hold (a gap too small, a fit outside train), so the work stops."""
+
+
+class BundleError(FinaiError):
+    """A serving bundle cannot be built, read, or trusted."""

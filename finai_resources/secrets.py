@@ -1,0 +1,73 @@
+"""Keys, from the environment or from a private file in the home folder. Values never reach a log or an error.
+
+A key that is in neither place is made at random on first use and kept in ``<home>/secrets.json`` (mode 0600); there is no
+default key. Only the synthetic panel, which holds nobody's data, may use the published demo pseudonym key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets as randomness
+from pathlib import Path
+
+from finai_resources.errors import SecretError
+
+DEMO_PSEUDONYM_KEY = b"finai-demo-pseudonym-key-for-synthetic-customers-only"
+MINIMUM_BYTES = 16
+
+
+class SecretStore:
+    """Named keys of one installation.
+
+    Parameters
+    ----------
+    home
+        The folder that holds ``secrets.json``.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "secrets.json"
+
+    def key(self, name: str) -> bytes:
+        """Return the key ``FINAI_<NAME>_KEY`` (hexadecimal), from the environment or the private file.
+
+        Raises
+        ------
+        SecretError
+            The key is not hexadecimal or is shorter than 16 bytes, or the file is readable by others.
+        """
+        variable = f"FINAI_{name.upper()}_KEY"
+        text = os.environ.get(variable)
+        where = f"environment variable {variable}"
+        if text is None:
+            text, where = self._from_file(variable), f"{self.path}: {variable}"
+        try:
+            value = bytes.fromhex(text)
+        except ValueError:
+            raise SecretError(
+                "the key is not hexadecimal", where=where, fix="set it to `openssl rand -hex 32`"
+            ) from None
+        if len(value) < MINIMUM_BYTES:
+            raise SecretError(
+                f"the key has {len(value)} bytes, at least {MINIMUM_BYTES} are needed",
+                where=where,
+                fix="set it to `openssl rand -hex 32`",
+            )
+        return value
+
+    def _from_file(self, variable: str) -> str:
+        stored: dict[str, str] = {}
+        if self.path.exists():
+            if self.path.stat().st_mode & 0o077:
+                raise SecretError("others may read the file", where=str(self.path), fix=f"chmod 600 {self.path}")
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
+        if variable not in stored:
+            stored[variable] = randomness.token_hex(32)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.path.with_suffix(".new")
+            partial.unlink(missing_ok=True)
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+                json.dump(stored, stream)
+            partial.replace(self.path)
+        return stored[variable]

@@ -1,0 +1,32 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from finai_assets.settings import Settings, load_settings
+from finai_resources.lake import Lake
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.on_disk(tmp_path / "lake")
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return load_settings("synthetic", "smoke")
+
+
+@pytest.fixture(scope="session")
+def berka_dir() -> Path:
+    named = os.environ.get("FINAI_BERKA_DIR")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data" / "berka"
+    if not (folder / "trans.parquet").exists():
+        pytest.skip("the real Berka tables are not at hand; set FINAI_BERKA_DIR to their folder")
+    return folder
