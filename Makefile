@@ -1,0 +1,51 @@
+# Everything a person starts. `make demo` is the first thing to try.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install lock demo test test-fast lint ui bench clean help
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/: .*## */\t/' | expand -t 14
+
+install: $(STAMP) ## make the environment from the lock file
+
+# torch comes first and by itself: its version is exact, so that no other package chooses a larger build.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install    ## run the main job on a panel that it generates itself
+	$(BIN)/finai run --profile demo
+
+test: install    ## all tests
+	$(BIN)/python -m pytest -n 2
+
+test-fast: install ## tests that take seconds
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: install    ## ruff, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: install      ## the Dagster UI of the demo on localhost:3000
+	FINAI_HOME=$${FINAI_HOME:-$(CURDIR)/.finai/synthetic-demo} $(BIN)/python -m finai_cli.ui
+
+bench: install   ## features of the direct groups against the Parquet write floor
+	$(BIN)/python -m benchmarks.features --customers 10000 --json benchmarks/out/features.json
+
+clean:           ## remove what runs have written
+	rm -rf .finai benchmarks/out
+
+lock:            ## resolve the lock file anew (torch and the CUDA packages of its larger builds stay out of it)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements.lock \
+		$$(sed -nE 's/^((nvidia|cuda|triton|torch)[a-z0-9-]*)==.*/--no-emit-package \1/p' requirements.lock) --no-emit-package torch
+	@! grep -qE '^(nvidia|cuda|triton|torch)' requirements.lock || $(MAKE) lock

@@ -1,0 +1,86 @@
+"""The table of contents: everything that Dagster knows of the platform.
+
+The UI, the command line, the tests and production build their definitions here. ``FINAI_DATASET``, ``FINAI_PROFILE`` and
+``FINAI_HOME`` choose when nothing is given.
+"""
+
+from __future__ import annotations
+
+import os
+
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+
+from finai_assets.automation.jobs import build_jobs
+from finai_assets.bundle import assets as bundle
+from finai_assets.features import assets as features
+from finai_assets.ingest import assets as ingest
+from finai_assets.labels import assets as labels
+from finai_assets.platform import Platform
+from finai_assets.recommend import assets as recommend
+from finai_assets.settings import Settings, load_settings
+from finai_assets.students import assets as students
+from finai_assets.teacher import assets as teacher
+from finai_checks.assets import build_checks
+from finai_resources.home import Home
+from finai_resources.lake_resource import LakeResource
+from finai_resources.secrets_resource import SecretsResource
+
+ROOMS = (ingest, features, labels, teacher, students, bundle, recommend)
+
+
+def settings_from_environment() -> Settings:
+    """Return the settings that ``FINAI_DATASET``, ``FINAI_PROFILE`` and ``FINAI_SOURCE`` choose."""
+    source = os.environ.get("FINAI_SOURCE")
+    return load_settings(
+        os.environ.get("FINAI_DATASET", "synthetic"),
+        os.environ.get("FINAI_PROFILE", "demo"),
+        overrides={"dataset": {"source": source}} if source else None,
+    )
+
+
+def build_definitions(
+    *, settings: Settings | None = None, home: Home | None = None, resources: dict[str, object] | None = None
+) -> dg.Definitions:
+    """Return assets, checks, jobs and resources of one data set in one profile.
+
+    Parameters
+    ----------
+    settings
+        By default those that the environment chooses.
+    home
+        By default ``FINAI_HOME``, or ``.finai/<dataset>-<profile>``.
+    resources
+        Replacements by name (``lake``, ``secrets``), for tests and deployments.
+    """
+    settings = settings or settings_from_environment()
+    home = home or Home.choose(settings.dataset.name, settings.profile)
+    platform = Platform.of(settings)
+    return dg.Definitions(
+        assets=[asset for room in ROOMS for asset in room.build_assets(platform)],
+        asset_checks=build_checks(platform),
+        jobs=build_jobs(platform),
+        resources={**default_resources(settings, home), **(resources or {})},
+    )
+
+
+def default_resources(settings: Settings, home: Home) -> dict[str, object]:
+    """Return the lake and the secrets of a home."""
+    s3 = S3Resource(
+        endpoint_url=os.environ.get("FINAI_S3_ENDPOINT"), region_name=os.environ.get("AWS_REGION", "us-east-1")
+    )
+    return {
+        "lake": LakeResource(
+            root=home.lake_root,
+            compression=settings.lake.compression,
+            compression_level=settings.lake.compression_level,
+            s3=s3,
+        ),
+        "secrets": SecretsResource(home=str(home.root)),
+    }
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the definitions that the environment chooses; what ``workspace.yaml`` loads."""
+    return build_definitions()

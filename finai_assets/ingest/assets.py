@@ -1,0 +1,161 @@
+"""The door of ingest: the generated source (synthetic data only), the catalogue, and the raw tables of each month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from finai_assets.doors import RAW, SOURCE, facts
+from finai_assets.ingest.adapter import open_adapter
+from finai_assets.ingest.load import load_catalogue, load_month
+from finai_assets.platform import Platform
+from finai_assets.settings import Settings
+from finai_resources.errors import SecretError
+from finai_resources.lake_resource import LakeResource
+from finai_resources.months import Month
+from finai_resources.secrets import DEMO_PSEUDONYM_KEY, SecretStore
+from finai_resources.secrets_resource import SecretsResource
+
+SOURCE_ASSET = "source/panel"
+CATALOGUE_ASSETS = ("raw/products", "raw/merchant_categories")
+MONTHLY_ASSETS = ("raw/snapshots", "raw/transactions", "raw/protected_attributes")
+DESCRIPTIONS = {
+    "raw/products": "Products of the catalogue: id, family, class, risk grade.",
+    "raw/merchant_categories": "Merchant categories as a tree: leaf, L2, L1.",
+    "raw/snapshots": "One row for each customer and month: demographics, segment, products held at the end of the month.",
+    "raw/transactions": "Every transaction of the month, sorted by customer and time.",
+    "raw/protected_attributes": "Attributes that only fairness checks may read; never a model's input.",
+}
+
+
+def pseudonym_key(settings: Settings, secrets: SecretStore) -> bytes:
+    """Return the key that customer ids are tokenised with; the published demo key only for customers who do not exist."""
+    if not settings.dataset.real_customers:
+        return DEMO_PSEUDONYM_KEY
+    key = secrets.key("pseudonym")
+    if key == DEMO_PSEUDONYM_KEY:
+        raise SecretError(
+            "the demo pseudonym key may not be used for real customers",
+            where="FINAI_PSEUDONYM_KEY",
+            fix="set it to `openssl rand -hex 32`",
+        )
+    return key
+
+
+def raw_partitions(platform: Platform) -> dg.MonthlyPartitionsDefinition:
+    """Return the raw months as Dagster partitions."""
+    months = platform.settings.dataset.raw_months
+    return dg.MonthlyPartitionsDefinition(months.first.partition_key, end_date=(months.last + 1).partition_key)
+
+
+def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+    """Return the ingest assets of a data set."""
+    settings = platform.settings
+    built = [_source(settings)] if settings.dataset.adapter == "synthetic" else []
+    return [*built, _catalogue(settings), _monthly(platform)]
+
+
+def _source(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=SOURCE_ASSET.split("/"),
+        group_name="source",
+        kinds={"numba", "parquet"},
+        code_version=SOURCE.code_version,
+        description="A panel of customers simulated with known truth: source months, and under truth/ the true "
+        "probabilities that only evaluation reads.",
+    )
+    def panel(context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource) -> dg.MaterializeResult:
+        from finai_assets.ingest.synthetic import generate  # noqa: PLC0415 - compiles kernels; only this asset needs it
+
+        session = lake.session()
+        report = generate(
+            settings,
+            pseudonym_key(settings, secrets.store()),
+            session,
+            workers=settings.lake.workers,
+            progress=None,
+            code_version=SOURCE.code_version,
+        )
+        with session.lake.write(
+            SOURCE_ASSET, code_version=SOURCE.code_version, config_hash=SOURCE.config_hash(settings)
+        ) as out:
+            out.put("report.json", report.to_json())
+        assert out.manifest is not None  # noqa: S101 - set by the commit above
+        context.log.info("generated %s customers", settings.generator.customers if settings.generator else 0)
+        return dg.MaterializeResult(metadata=facts(out.manifest), data_version=dg.DataVersion(out.manifest.content_hash))
+
+    return panel
+
+
+def _catalogue(settings: Settings) -> dg.AssetsDefinition:
+    deps = [SOURCE_ASSET.split("/")] if settings.dataset.adapter == "synthetic" else []
+
+    @dg.multi_asset(
+        name="raw_catalogue",
+        specs=[
+            dg.AssetSpec(
+                asset.split("/"),
+                group_name="raw",
+                description=DESCRIPTIONS[asset],
+                deps=deps,
+                kinds={"parquet"},
+                code_version=RAW.code_version,
+            )
+            for asset in CATALOGUE_ASSETS
+        ],
+    )
+    def catalogue(lake: LakeResource, secrets: SecretsResource) -> Iterator[dg.MaterializeResult]:
+        session = lake.session()
+        adapter = open_adapter(settings, pseudonym_key(settings, secrets.store()), session)
+        load_catalogue(
+            adapter, session, settings, code_version=RAW.code_version, config_hash=RAW.config_hash(settings)
+        )
+        for asset in CATALOGUE_ASSETS:
+            manifest = session.lake.manifest(asset)
+            yield dg.MaterializeResult(
+                asset_key=asset.split("/"),
+                metadata=facts(manifest),
+                data_version=dg.DataVersion(manifest.content_hash),
+            )
+
+    return catalogue
+
+
+def _monthly(platform: Platform) -> dg.AssetsDefinition:
+    settings = platform.settings
+    deps = [SOURCE_ASSET.split("/")] if settings.dataset.adapter == "synthetic" else []
+
+    @dg.multi_asset(
+        name="raw_month",
+        partitions_def=raw_partitions(platform),
+        specs=[
+            dg.AssetSpec(
+                asset.split("/"),
+                group_name="raw",
+                description=DESCRIPTIONS[asset],
+                deps=deps,
+                kinds={"parquet"},
+                code_version=RAW.code_version,
+            )
+            for asset in MONTHLY_ASSETS
+        ],
+    )
+    def raw_month(
+        context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource
+    ) -> Iterator[dg.MaterializeResult]:
+        month = Month.parse(context.partition_key)
+        session = lake.session()
+        adapter = open_adapter(settings, pseudonym_key(settings, secrets.store()), session)
+        figures = load_month(
+            adapter, session, month, settings, code_version=RAW.code_version, config_hash=RAW.config_hash(settings)
+        )
+        for asset in MONTHLY_ASSETS:
+            manifest = session.lake.manifest(asset, month.key)
+            yield dg.MaterializeResult(
+                asset_key=asset.split("/"),
+                metadata={**facts(manifest), **figures.get(asset, {})},
+                data_version=dg.DataVersion(manifest.content_hash),
+            )
+
+    return raw_month

@@ -1,0 +1,99 @@
+"""The door of labels: one asset for each task and month, and the splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from finai_assets.doors import LABELS, SPLITS, facts
+from finai_assets.features.assets import snapshot_partitions
+from finai_assets.labels.derive import compute_labels
+from finai_assets.labels.splits import gap_report
+from finai_assets.platform import Platform
+from finai_resources.lake_resource import LakeResource
+from finai_resources.months import Month
+
+SPLITS_ASSET = "labels/splits"
+
+
+def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+    """Return the labels of the available tasks, and the splits."""
+    return [_labels(platform), _splits(platform)]
+
+
+def _labels(platform: Platform) -> dg.AssetsDefinition:
+    settings, tasks = platform.settings, platform.available_tasks
+    # The label window reaches forward by the horizon; churn looks at the holdings of the last six months.
+    held = dg.TimeWindowPartitionMapping(
+        start_offset=-5, end_offset=settings.horizon_months, allow_nonexistent_upstream_partitions=True
+    )
+    spent = dg.TimeWindowPartitionMapping(start_offset=1 - settings.horizon_months, end_offset=settings.horizon_months)
+    deps = [
+        dg.AssetDep(["raw", "snapshots"], partition_mapping=held),
+        dg.AssetDep(["raw", "transactions"], partition_mapping=spent),
+    ]
+
+    @dg.multi_asset(
+        name="labels",
+        can_subset=True,
+        partitions_def=snapshot_partitions(platform),
+        specs=[
+            dg.AssetSpec(
+                task.asset.split("/"),
+                group_name="labels",
+                deps=deps,
+                skippable=True,
+                kinds={"parquet"},
+                code_version=LABELS.code_version,
+                description=f"{task.title} ({task.title_ko}), {task.kind}: {task.definition}.",
+            )
+            for task in tasks
+        ],
+    )
+    def labels(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        chosen = tuple(t for t in tasks if dg.AssetKey(t.asset.split("/")) in context.selected_asset_keys)
+        results = compute_labels(
+            lake.session(),
+            Month.parse(context.partition_key),
+            chosen,
+            settings,
+            code_version=LABELS.code_version,
+            config_hash=LABELS.config_hash(settings),
+        )
+        for task in chosen:
+            result = results[task.name]
+            yield dg.MaterializeResult(
+                asset_key=task.asset.split("/"),
+                metadata={**facts(result.manifest), **result.metadata()},
+                data_version=dg.DataVersion(result.manifest.content_hash),
+            )
+
+    return labels
+
+
+def _splits(platform: Platform) -> dg.AssetsDefinition:
+    settings, splits = platform.settings, platform.splits
+
+    @dg.asset(
+        key=SPLITS_ASSET.split("/"),
+        group_name="labels",
+        kinds={"json"},
+        code_version=SPLITS.code_version,
+        description="Which months train, validate and test, and which are purged because they fall into a gap.",
+    )
+    def split_months(lake: LakeResource) -> dg.MaterializeResult:
+        session = lake.session()
+        report = gap_report(splits, settings)
+        with session.write(
+            SPLITS_ASSET, code_version=SPLITS.code_version, config_hash=SPLITS.config_hash(settings)
+        ) as out:
+            out.put("splits.json", splits.to_json())
+        assert out.manifest is not None  # noqa: S101 - set by the commit above
+        months = {name: ", ".join(m.key for m in getattr(splits, name)) for name in ("train", "validation", "test", "purged")}
+        gaps = {f"gap_days_before_{row['before']}": int(row["days"]) for row in report}
+        return dg.MaterializeResult(
+            metadata={**facts(out.manifest), **months, **gaps}, data_version=dg.DataVersion(out.manifest.content_hash)
+        )
+
+    return split_months

@@ -1,0 +1,40 @@
+"""The month partitions: raw months, snapshot months, and which raw months a snapshot month reads.
+
+Key ``2016-05-01`` is the snapshot of that month. Features of the partition use events before its cutoff only, labels use
+``[cutoff, cutoff + horizon)``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finai_resources.months import Month
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from finai_assets.settings import MonthSpan, Settings
+
+
+def look_back(month: Month, settings: Settings) -> list[Month]:
+    """Return the raw months that features of a month read, oldest first, the month itself included.
+
+    Months before the first raw month do not exist and are left out.
+    """
+    first = max(month - (settings.look_back_months - 1), settings.dataset.raw_months.first)
+    return [Month(ordinal) for ordinal in range(first.ordinal, month.ordinal + 1)]
+
+
+def label_window(month: Month, settings: Settings) -> list[Month]:
+    """Return the raw months of the label window of a snapshot month."""
+    return [month + offset for offset in range(1, settings.horizon_months + 1)]
+
+
+def is_mature(month: Month, settings: Settings) -> bool:
+    """Tell whether the label window of a month has fully passed within the data."""
+    return month + settings.horizon_months <= settings.dataset.raw_months.last
+
+
+def partition_keys(months: MonthSpan | Iterable[Month]) -> list[str]:
+    """Return the Dagster keys of some months."""
+    return [month.partition_key for month in months]

@@ -1,0 +1,62 @@
+"""The door of recommendations: every customer of a month, scored by the code that is deployed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from finai_assets.bundle.assets import BUNDLE_ASSET
+from finai_assets.bundle.registry import export
+from finai_assets.doors import RECOMMENDATIONS, facts
+from finai_assets.features.assets import snapshot_partitions
+from finai_assets.platform import Platform
+from finai_assets.recommend.score import score_month
+from finai_assets.teacher.assets import read_files
+from finai_resources.lake_resource import LakeResource
+from finai_resources.months import Month
+from finai_resources.secrets_resource import SecretsResource
+from serving_lambda.bundle import load_bundle
+
+RECOMMENDATIONS_ASSET = "recommendations/customers"
+
+
+def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+    """Return the monthly recommendations."""
+    settings = platform.settings
+
+    @dg.asset(
+        key=RECOMMENDATIONS_ASSET.split("/"),
+        group_name="recommendations",
+        partitions_def=snapshot_partitions(platform),
+        deps=[
+            BUNDLE_ASSET.split("/"),
+            *(group.asset.split("/") for group in platform.registry.built),
+            dg.AssetDep(["raw", "snapshots"], partition_mapping=dg.TimeWindowPartitionMapping()),
+        ],
+        kinds={"parquet"},
+        code_version=RECOMMENDATIONS.code_version,
+        description="Ranked products of every customer, with scores, layer, and a reason in Korean and English.",
+    )
+    def customers(
+        context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource
+    ) -> dg.MaterializeResult:
+        session = lake.session()
+        folder = export(read_files(session, BUNDLE_ASSET), Path(secrets.home))
+        bundle = load_bundle(folder, secrets.store().key("signing"))
+        figures = score_month(
+            session,
+            Month.parse(context.partition_key),
+            platform.registry,
+            settings,
+            bundle,
+            asset=RECOMMENDATIONS_ASSET,
+            code_version=RECOMMENDATIONS.code_version,
+            config_hash=RECOMMENDATIONS.config_hash(settings),
+        )
+        manifest = session.lake.manifest(RECOMMENDATIONS_ASSET, Month.parse(context.partition_key).key)
+        return dg.MaterializeResult(
+            metadata={**facts(manifest), **figures}, data_version=dg.DataVersion(manifest.content_hash)
+        )
+
+    return [customers]

@@ -1,0 +1,65 @@
+"""The door of the students: one LightGBM student for each available task, distilled from the teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from finai_assets.doors import STUDENTS, facts
+from finai_assets.features.matrix import load_matrix
+from finai_assets.labels.tasks import Task
+from finai_assets.platform import Platform
+from finai_assets.students.train import to_files, train_student
+from finai_assets.teacher.assets import MATRIX_ASSET, PREDICTIONS_ASSET
+from finai_assets.teacher.predictions import load_predictions
+from finai_resources.lake_resource import LakeResource
+
+
+def student_asset(task: Task) -> str:
+    """Return the path of a task's student."""
+    return f"students/{task.name}"
+
+
+def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+    """Return the students."""
+    settings, tasks = platform.settings, platform.available_tasks
+
+    @dg.multi_asset(
+        name="students",
+        can_subset=True,
+        specs=[
+            dg.AssetSpec(
+                student_asset(task).split("/"),
+                group_name="students",
+                deps=[MATRIX_ASSET.split("/"), PREDICTIONS_ASSET.split("/")],
+                skippable=True,
+                kinds={"lightgbm"},
+                code_version=STUDENTS.code_version,
+                description=f"The student of {task.name}: its route, trees, calibration, and fidelity on test rows.",
+            )
+            for task in tasks
+        ],
+    )
+    def students(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        session = lake.session()
+        matrix = load_matrix(session)
+        session.manifest(MATRIX_ASSET)
+        teacher = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
+        for task in tasks:
+            if dg.AssetKey(student_asset(task).split("/")) not in context.selected_asset_keys:
+                continue
+            result = train_student(matrix.task(task.name), matrix, teacher[task.name], platform.registry, settings)
+            with session.write(
+                student_asset(task), code_version=STUDENTS.code_version, config_hash=STUDENTS.config_hash(settings)
+            ) as out:
+                for name, content in to_files(result).items():
+                    out.put(name, content)
+            assert out.manifest is not None  # noqa: S101 - set by the commit above
+            yield dg.MaterializeResult(
+                asset_key=student_asset(task).split("/"),
+                metadata={**facts(out.manifest), **result.facts()},
+                data_version=dg.DataVersion(out.manifest.content_hash),
+            )
+
+    return [students]

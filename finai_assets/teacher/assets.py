@@ -1,0 +1,175 @@
+"""The door of the teacher: training matrix, the trained PLE, its predictions, and its evaluation beside honest baselines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dagster as dg
+
+from finai_assets.doors import EVALUATION, MATRIX, TEACHER, facts
+from finai_assets.features.assets import column_key
+from finai_assets.features.matrix import build_matrix, load_matrix
+from finai_assets.labels.assets import SPLITS_ASSET
+from finai_assets.labels.splits import Splits
+from finai_assets.partitions import partition_keys
+from finai_assets.platform import Platform
+from finai_assets.teacher.baselines import align_truth, evaluate_all
+from finai_assets.teacher.predictions import load_predictions, predictions_table
+from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
+from finai_resources.lake import LakeSession
+from finai_resources.lake_resource import LakeResource
+
+MATRIX_ASSET = "teacher/training_matrix"
+TEACHER_ASSET = "teacher/ple"
+PREDICTIONS_ASSET = "teacher/predictions"
+EVALUATION_ASSET = "teacher/evaluation"
+
+
+def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+    """Return the teacher's assets."""
+    return [_matrix(platform), _ple(platform), _predictions(platform), _evaluation(platform)]
+
+
+def split_months(splits: Splits) -> dg.SpecificPartitionsPartitionMapping:
+    """Return the months that training, validation and test read; purged months are not among them."""
+    return dg.SpecificPartitionsPartitionMapping(
+        partition_keys(sorted([*splits.train, *splits.validation, *splits.test]))
+    )
+
+
+def _matrix(platform: Platform) -> dg.AssetsDefinition:
+    settings, registry = platform.settings, platform.registry
+    mapping = split_months(platform.splits)
+    groups = [dg.AssetDep(group.asset.split("/"), partition_mapping=mapping) for group in registry.built]
+    columns = [dg.AssetDep(column_key(column), partition_mapping=mapping) for column in registry.columns]
+    labels = [dg.AssetDep(task.asset.split("/"), partition_mapping=mapping) for task in platform.available_tasks]
+
+    @dg.asset(
+        key=MATRIX_ASSET.split("/"),
+        group_name="teacher",
+        deps=[*groups, *columns, *labels, SPLITS_ASSET.split("/")],
+        kinds={"numpy"},
+        code_version=MATRIX.code_version,
+        description="Feature columns and labels of the train, validation and test months, row by row, memory-mapped.",
+    )
+    def training_matrix(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+        session = lake.session()
+        session.manifest(SPLITS_ASSET)
+        with session.write(
+            MATRIX_ASSET, code_version=MATRIX.code_version, config_hash=MATRIX.config_hash(settings)
+        ) as out:
+            summary = build_matrix(session, settings, registry, platform.available_tasks, platform.splits.months(), out)
+        assert out.manifest is not None  # noqa: S101 - set by the commit above
+        context.log.info("training matrix: %s", summary)
+        return dg.MaterializeResult(
+            metadata={**facts(out.manifest), **summary}, data_version=dg.DataVersion(out.manifest.content_hash)
+        )
+
+    return training_matrix
+
+
+def _ple(platform: Platform) -> dg.AssetsDefinition:
+    settings = platform.settings
+
+    @dg.asset(
+        key=TEACHER_ASSET.split("/"),
+        group_name="teacher",
+        deps=[MATRIX_ASSET.split("/")],
+        kinds={"pytorch"},
+        code_version=TEACHER.code_version,
+        description=f"Progressive layered extraction over the experts {', '.join(settings.teacher.experts)} and one MLP "
+        "for each task; normaliser and calibration included.",
+    )
+    def ple(lake: LakeResource) -> dg.MaterializeResult:
+        session = lake.session()
+        session.manifest(MATRIX_ASSET)
+        matrix = load_matrix(session)
+        with TemporaryDirectory(prefix="finai-teacher-") as scratch:
+            result = train_teacher(
+                matrix, platform.registry, platform.available_tasks, settings, checkpoint_dir=Path(scratch)
+            )
+        with session.write(
+            TEACHER_ASSET, code_version=TEACHER.code_version, config_hash=TEACHER.config_hash(settings)
+        ) as out:
+            for name, content in teacher_to_files(result).items():
+                out.put(name, content)
+        assert out.manifest is not None  # noqa: S101 - set by the commit above
+        return dg.MaterializeResult(
+            metadata={**facts(out.manifest), **result.facts()}, data_version=dg.DataVersion(out.manifest.content_hash)
+        )
+
+    return ple
+
+
+def read_files(session: LakeSession, asset: str) -> dict[str, bytes]:
+    """Return every stored file of an unpartitioned asset, by role."""
+    return {stored.role: session.read_bytes(asset, None, stored.role) for stored in session.manifest(asset).files}
+
+
+def _predictions(platform: Platform) -> dg.AssetsDefinition:
+    settings = platform.settings
+
+    @dg.asset(
+        key=PREDICTIONS_ASSET.split("/"),
+        group_name="teacher",
+        deps=[MATRIX_ASSET.split("/"), TEACHER_ASSET.split("/")],
+        kinds={"pytorch", "parquet"},
+        code_version=TEACHER.code_version,
+        description="The teacher's predictions for every row of the training matrix, with the weights of its named gates.",
+    )
+    def predictions(lake: LakeResource) -> dg.MaterializeResult:
+        session = lake.session()
+        matrix = load_matrix(session)
+        session.manifest(MATRIX_ASSET)
+        teacher = teacher_from_files(
+            read_files(session, TEACHER_ASSET), platform.registry, platform.available_tasks, settings
+        )
+        values, gates = predict(teacher, matrix.X, settings.teacher.batch_rows)
+        with session.write(
+            PREDICTIONS_ASSET, code_version=TEACHER.code_version, config_hash=TEACHER.config_hash(settings)
+        ) as out:
+            out.write(predictions_table(values, gates, teacher.slot_names))
+        assert out.manifest is not None  # noqa: S101 - set by the commit above
+        return dg.MaterializeResult(
+            metadata=facts(out.manifest), data_version=dg.DataVersion(out.manifest.content_hash)
+        )
+
+    return predictions
+
+
+def _evaluation(platform: Platform) -> dg.AssetsDefinition:
+    settings = platform.settings
+
+    @dg.asset(
+        key=EVALUATION_ASSET.split("/"),
+        group_name="teacher",
+        deps=[MATRIX_ASSET.split("/"), PREDICTIONS_ASSET.split("/")],
+        kinds={"lightgbm", "json"},
+        code_version=EVALUATION.code_version,
+        description="Per task on validation and test months: the teacher beside the prior, persistence, LightGBM on raw "
+        "columns and on all columns, and (synthetic data) the true probabilities; with bootstrap intervals by customer.",
+    )
+    def evaluation(lake: LakeResource) -> dg.MaterializeResult:
+        session = lake.session()
+        matrix = load_matrix(session)
+        session.manifest(MATRIX_ASSET)
+        teacher = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
+        truth = {}
+        if settings.dataset.adapter == "synthetic":
+            for task in matrix.tasks:
+                aligned = align_truth(session, matrix, task)
+                if aligned is not None:
+                    truth[task.name] = aligned
+        result = evaluate_all(matrix, teacher, truth, platform.registry, settings)
+        with session.write(
+            EVALUATION_ASSET, code_version=EVALUATION.code_version, config_hash=EVALUATION.config_hash(settings)
+        ) as out:
+            out.put("evaluation.json", json.dumps(result, indent=1, sort_keys=True, ensure_ascii=False).encode())
+        assert out.manifest is not None  # noqa: S101 - set by the commit above
+        return dg.MaterializeResult(
+            metadata=facts(out.manifest), data_version=dg.DataVersion(out.manifest.content_hash)
+        )
+
+    return evaluation

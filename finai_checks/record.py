@@ -1,0 +1,67 @@
+"""What a check found, kept in the lake beside the data: a gate reads it there, not in an event log that may be pruned.
+
+A record belongs to one check, one partition of one asset, and one content of it. Data that changed since have no record, and
+no record is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from finai_checks.outcome import CheckOutcome
+from finai_resources.lake import Lake
+
+ROOT = "checks"
+
+
+def record_path(check: str, asset: str) -> str:
+    """Return the asset path of a check's records."""
+    return f"{ROOT}/{check}/{asset}"
+
+
+def write_record(lake: Lake, check: str, asset: str, partition: str | None, outcome: CheckOutcome) -> None:
+    """Store an outcome for what the asset's partition holds now."""
+    manifest = lake.find(asset, partition)
+    content = {
+        "check": check,
+        "asset": asset,
+        "partition": partition,
+        "content_hash": manifest.content_hash if manifest else None,
+        "passed": outcome.passed,
+        "reason": outcome.reason,
+        "n": outcome.n,
+        "observed": plain(outcome.observed),
+    }
+    with lake.write(record_path(check, asset), partition, extra={"passed": outcome.passed}) as out:
+        out.put("record.json", json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1).encode())
+
+
+def read_record(lake: Lake, check: str, asset: str, partition: str | None) -> dict[str, Any] | None:
+    """Return the record of a check for what the partition holds now; None where there is none, or it is of older data."""
+    path = record_path(check, asset)
+    manifest = lake.find(asset, partition)
+    if manifest is None or lake.find(path, partition) is None:
+        return None
+    record: dict[str, Any] = json.loads(lake.read_bytes(path, partition, "record.json"))
+    return record if record["content_hash"] == manifest.content_hash else None
+
+
+def has_passed(lake: Lake, check: str, asset: str, partition: str | None) -> bool:
+    """Tell whether the check passed for what the partition holds now. No record is a failure."""
+    record = read_record(lake, check, asset, partition)
+    return record is not None and record["passed"] is True
+
+
+def plain(value: Any) -> Any:
+    """Return a value that JSON can hold: numpy scalars as numbers, what is not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(entry) for entry in value]
+    if hasattr(value, "item"):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

@@ -1,0 +1,116 @@
+"""``finai doctor``: looks at the environment, the configuration, the keys and the lake, and says how to mend what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from finai_resources.errors import FinaiError
+from finai_resources.home import Home
+from finai_resources.lake import Lake
+
+NEEDED_GIB = {"smoke": 1, "demo": 2, "bench": 20, "full": 60}
+PACKAGES = ("dagster", "duckdb", "great-expectations", "lightgbm", "numba", "numpy", "pyarrow", "torch")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    verdict: Literal["ok", "note", "wrong"]
+    subject: str
+    found: str
+    fix: str = ""
+
+
+def examine(dataset: str, profile: str, home: Path | None) -> list[Finding]:
+    """Return what was found, in the order in which to mend it."""
+    place = Home.choose(dataset, profile, home)
+    findings = [_python(), *(_package(name) for name in PACKAGES), _memory(), _disk(place, profile), *_config(dataset, profile)]
+    findings += [_keys(place), *_lake(place)]
+    return findings
+
+
+def _python() -> Finding:
+    found = sys.version.split()[0]
+    if sys.version_info < (3, 11):
+        return Finding("wrong", "Python", found, "install Python 3.11 or newer, and run `make install`")
+    return Finding("ok", "Python", found)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding("ok", name, version(name))
+    except PackageNotFoundError:
+        return Finding("wrong", name, "not installed", "run `make install`")
+
+
+def _memory() -> Finding:
+    gib = psutil.virtual_memory().total / 2**30
+    if gib < 6:
+        return Finding("note", "memory", f"{gib:.1f} GiB", "the demo needs up to 6 GiB; use `--profile smoke`")
+    return Finding("ok", "memory", f"{gib:.1f} GiB")
+
+
+def _disk(place: Home, profile: str) -> Finding:
+    existing = next(path for path in (place.root, *place.root.parents) if path.exists())
+    free, needed = shutil.disk_usage(existing).free / 2**30, NEEDED_GIB.get(profile, 2)
+    if free < needed:
+        return Finding("wrong", "disk", f"{free:.1f} GiB free, about {needed} needed", "free space, or set FINAI_HOME elsewhere")
+    return Finding("ok", "disk", f"{free:.0f} GiB free at {existing}")
+
+
+def _config(dataset: str, profile: str) -> list[Finding]:
+    from finai_assets.platform import Platform
+    from finai_assets.settings import load_settings
+
+    try:
+        platform = Platform.of(load_settings(dataset, profile))
+    except FinaiError as error:
+        return [Finding("wrong", "configuration", error.what, f"{error.where}: {error.fix}")]
+    found = f"{dataset}/{profile}: {len(platform.registry.columns)} columns, {len(platform.available_tasks)} of 13 tasks"
+    findings = [Finding("ok", "configuration", found)]
+    real = platform.settings.dataset.real_customers
+    source = os.environ.get("FINAI_SOURCE") or platform.settings.dataset.source
+    if platform.settings.dataset.adapter != "synthetic" and not source:
+        findings.append(Finding("note", "source", "no folder is named", "pass --source FOLDER or set FINAI_SOURCE"))
+    if real and not os.environ.get("FINAI_PSEUDONYM_KEY"):
+        findings.append(
+            Finding("note", "pseudonym key", "not in the environment: one is made at random and kept in the home",
+                    "set FINAI_PSEUDONYM_KEY so that tokens are the same in every home")
+        )  # fmt: skip
+    return findings
+
+
+def _keys(place: Home) -> Finding:
+    file = place.root / "secrets.json"
+    if file.exists() and file.stat().st_mode & 0o077:
+        return Finding("wrong", "keys", f"others may read {file}", f"chmod 600 {file}")
+    return Finding("ok", "keys", "private file" if file.exists() else "none stored yet")
+
+
+def _lake(place: Home) -> list[Finding]:
+    if place.lake_root.startswith("s3://"):
+        return [Finding("note", "lake", place.lake_root, "its partitions are checked when they are read")]
+    root = Path(place.lake_root)
+    if not root.exists():
+        return [Finding("ok", "lake", f"{root} does not exist yet; `finai run` makes it")]
+    lake = Lake.on_disk(root)
+    manifests = sorted(root.rglob("_manifest.json"))
+    wrong = []
+    for file in manifests:
+        asset = file.parent.parent.relative_to(root).as_posix()
+        name = file.parent.name
+        wrong += lake.verify(asset, name.removeprefix("month=") if name.startswith("month=") else None)
+    findings = [Finding("wrong", "lake", text, "delete the partition's folder and run `finai run`") for text in wrong]
+    left = root / "_staging"
+    if left.exists() and any(left.iterdir()):
+        findings.append(Finding("note", "lake", f"{left} holds what a stopped run had not finished", f"rm -r {left}/*"))
+    return findings or [Finding("ok", "lake", f"{len(manifests)} partitions, every file as its manifest says")]

@@ -1,0 +1,94 @@
+"""Runs the stale units of the main job against the home's Dagster instance, and turns a failure into one clear error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from finai_assets.definitions import build_definitions
+from finai_assets.platform import Platform
+from finai_checks.assets import Declared
+from finai_checks.record import read_record
+from finai_cli.plan import Unit
+from finai_resources.errors import FinaiError, GateError
+from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE
+from finai_resources.home import Home
+from finai_resources.lake import Lake, address
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class Runner:
+    """Jobs of one platform in one home."""
+
+    def __init__(self, platform: Platform, home: Home, lake: Lake, instance: dg.DagsterInstance) -> None:
+        self.platform, self.lake, self.instance = platform, lake, instance
+        self.definitions = build_definitions(settings=platform.settings, home=home)
+
+    def run(self, unit: Unit, assets: list[str], checks: list[Declared]) -> None:
+        """Materialise some assets of a unit in one Dagster run.
+
+        Raises
+        ------
+        FinaiError
+            The run failed: what the asset said, or which blocking check did not pass.
+        """
+        result = self.definitions.resolve_job_def(unit.job).execute_in_process(
+            instance=self.instance,
+            partition_key=unit.month.partition_key if unit.month else None,
+            asset_selection=[dg.AssetKey(asset.split("/")) for asset in assets],
+            raise_on_error=False,
+            run_config=QUIET,
+        )
+        self._raise_for_checks(unit, assets, checks)
+        if not result.success:
+            raise _failure(result, unit, assets)
+
+    def _raise_for_checks(self, unit: Unit, assets: list[str], checks: list[Declared]) -> None:
+        failed = []
+        for check in checks:
+            if not check.blocking or check.asset not in assets:
+                continue
+            record = read_record(self.lake, check.name, check.asset, unit.partition)
+            if record is not None and not record["passed"]:
+                failed.append(f"{check.id} {check.name} on {address(check.asset, unit.partition)}: {record['reason']}")
+        if failed:
+            raise GateError(
+                f"{len(failed)} blocking checks failed:\n  " + "\n  ".join(failed),
+                where=unit.job,
+                fix="mend the data or the setting that they name; what follows was not run",
+            )
+
+
+def _failure(result: dg.ExecuteInProcessResult, unit: Unit, assets: list[str]) -> FinaiError:
+    where = address(unit.job, unit.partition)
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None:
+                known = error.cls_name in {kind.__name__ for kind in _all_errors(FinaiError)}
+                text = error.message.partition(": ")[2] if known else error.message
+                tail = "" if known else "\n" + "".join(error.stack[-3:])
+                return FinaiError(f"{text.strip()}{tail}", where=where)
+    return FinaiError(f"the run did not materialise {', '.join(assets)}", where=where, fix="look at the run in `make ui`")
+
+
+def _all_errors(kind: type[FinaiError]) -> Iterator[type[FinaiError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _all_errors(child)
+
+
+@contextmanager
+def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
+    """Open the home's Dagster instance, with asset events stored in batches."""
+    home.prepare()
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        yield instance

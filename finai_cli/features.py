@@ -1,0 +1,87 @@
+"""Tables and records of the feature registry for ``finai features``."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from finai_assets.features.registry import Column, Group, Registry
+from finai_resources.errors import ConfigError
+
+
+def group_table(registry: Registry) -> Table:
+    """Return one row for each group, with the sum."""
+    table = Table(title="Feature groups", title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("group")
+    table.add_column("columns", justify="right")
+    table.add_column("status")
+    table.add_column("what")
+    for group in registry:
+        gone = f" (-{len(group.unavailable)})" if group.unavailable else ""
+        status = "built" if group.status == "built" else f"planned: {group.reason}"
+        table.add_row(str(group.number), group.name, f"{len(group.columns)}{gone}", status, group.title)
+    declared = sum(len(group.declared) for group in registry)
+    table.add_section()
+    table.add_row("", "sum", str(len(registry.columns)), f"of {declared} declared", "")
+    return table
+
+
+def column_table(group: Group) -> Table:
+    """Return one row for each column of a group."""
+    table = Table(title=f"{group.name}: {group.title}", title_justify="left")
+    for name in ("column", "kind", "unit", "window", "fit", "missing", "meaning"):
+        table.add_column(name)
+    for column in group.declared:
+        gone = group.unavailable.get(column.name)
+        meaning = column.description + (f" [yellow](unavailable: {gone})[/]" if gone else "")
+        table.add_row(column.name, column.kind, column.unit, window(column), column.fit_scope, column.missing, meaning)
+    return table
+
+
+def window(column: Column) -> str:
+    """Return the look-back of a column in words."""
+    return "snapshot" if column.window_days is None else f"{column.window_days} d"
+
+
+def as_rows(registry: Registry, group: str | None) -> list[dict[str, Any]]:
+    """Return columns with their group's status, for JSON."""
+    return [
+        {**asdict(column), "status": entry.status, "unavailable": entry.unavailable.get(column.name)}
+        for entry in registry
+        for column in entry.declared
+        if group in (None, entry.name)
+    ]
+
+
+def describe(registry: Registry, name: str, dataset: str, profile: str, home: Path | None) -> dict[str, Any]:
+    """Return everything known of one column, with its stored statistics by month."""
+    from finai_resources.home import Home
+    from finai_resources.lake import Lake
+
+    columns = {column.name: (group, column) for group in registry for column in group.declared}
+    if name not in columns:
+        near = difflib.get_close_matches(name, list(columns), n=3)
+        raise ConfigError(
+            f"there is no column {name!r}",
+            where="feature registry",
+            fix=f"did you mean {', '.join(near)}?" if near else "`finai features list --group GROUP` lists them",
+        )
+    group, column = columns[name]
+    place = Home.choose(dataset, profile, home)
+    described: dict[str, Any] = {**asdict(column), "status": group.status}
+    described["inputs"] = ", ".join(column.inputs)
+    described["window_days"] = window(column)
+    if reason := group.unavailable.get(name) or group.reason:
+        described["reason"] = reason
+    if not place.lake_root.startswith("s3://") and Path(place.lake_root).exists():
+        lake = Lake.on_disk(place.lake_root)
+        for month in lake.partitions(group.asset):
+            stored = lake.manifest(group.asset, month).extra.get("statistics", {}).get(name)
+            if stored:
+                described[month] = stored
+    return {key: value for key, value in described.items() if value not in (None, "")}

@@ -1,0 +1,212 @@
+"""The command line's entry: commands, their options and help texts, and how errors reach the person."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from finai_resources.errors import FinaiError
+
+app = typer.Typer(
+    name="finai",
+    help="An explainable financial-product recommender: raw bank tables to monthly recommendations with reasons.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="The merged configuration.", no_args_is_help=True)
+features_app = typer.Typer(help="The registry of feature columns.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(features_app, name="features")
+
+Dataset = Annotated[str, typer.Option("--dataset", "-d", envvar="FINAI_DATASET", help="configs/datasets/<name>.yaml")]
+Profile = Annotated[str, typer.Option("--profile", "-p", envvar="FINAI_PROFILE", help="smoke, demo, bench or full")]
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", envvar="FINAI_HOME", help="default: .finai/<dataset>-<profile>")
+]
+Source = Annotated[
+    str | None, typer.Option("--source", envvar="FINAI_SOURCE", help="folder of the source tables (not for synthetic)")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+
+
+def _settings(dataset: str, profile: str, source: str | None) -> Any:
+    from finai_assets.settings import load_settings
+
+    overrides = {"dataset": {"source": str(Path(source).expanduser().resolve())}} if source else None
+    return load_settings(dataset, profile, overrides=overrides)
+
+
+@app.command()
+def run(
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    source: Source = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would run")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the main job: raw tables, features, labels, teacher, students, bundle, recommendations.
+
+    What is up to date is skipped, so that a stopped run goes on where it was, and a second run does nothing.
+    """
+    from finai_assets.platform import Platform
+    from finai_cli.run import lake_of, run_main_job
+    from finai_cli.summary import print_summary
+    from finai_resources.home import Home
+
+    console = Console(stderr=as_json)
+    platform = Platform.of(_settings(dataset, profile, source))
+    place = Home.choose(dataset, profile, home)
+    summary = run_main_job(platform, place, console, dry_run=dry_run)
+    if dry_run:
+        return
+    if as_json:
+        sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
+        return
+    print_summary(summary, lake_of(platform, place), console)
+    ran = sum(stage["ran"] for stage in summary["stages"])
+    did = f"{ran} runs" if ran else "everything was up to date"
+    console.print(
+        f"[bold green]done[/]: {did} in {summary['seconds']:.0f} s, peak {summary['peak_mib']:,.0f} MiB; "
+        f"summary: {place.summary}"
+    )
+
+
+@app.command()
+def generate(
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    customers: Annotated[int | None, typer.Option(min=1, help="instead of the profile's number")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Generate the synthetic panel alone, and print how real it looks."""
+    from finai_assets.ingest.assets import pseudonym_key
+    from finai_assets.ingest.synthetic import generate as simulate
+    from finai_assets.ingest.synthetic.report import render
+    from finai_assets.settings import load_settings
+    from finai_cli.run import bars
+    from finai_resources.home import Home
+    from finai_resources.lake import Lake, LakeSession
+    from finai_resources.secrets import SecretStore
+
+    overrides = {"generator": {"customers": customers}} if customers else None
+    settings = load_settings("synthetic", profile, overrides=overrides)
+    place = Home.choose("synthetic", profile, home)
+    place.prepare()
+    console = Console(stderr=as_json)
+    with bars(console) as progress:
+        bar = progress.add_task("Generating", total=1, note="")
+        report = simulate(
+            settings,
+            pseudonym_key(settings, SecretStore(place.root)),
+            LakeSession(Lake.on_disk(place.lake_root)),
+            workers=settings.lake.workers,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+            code_version="generate",
+        )
+    if as_json:
+        sys.stdout.buffer.write(report.to_json() + b"\n")
+        return
+    for table in render(report):
+        console.print(table)
+    console.print(f"[bold green]done[/]: {place.lake_root}/source")
+
+
+@config_app.command("show")
+def config_show(
+    dataset: Dataset = "synthetic", profile: Profile = "demo", source: Source = None, as_json: AsJson = False
+) -> None:
+    """Print the merged, validated configuration."""
+    import yaml
+
+    merged = _settings(dataset, profile, source).model_dump(mode="json")
+    if as_json:
+        sys.stdout.write(json.dumps(merged, ensure_ascii=False, indent=1, default=str) + "\n")
+    else:
+        sys.stdout.write(yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=120))
+
+
+@features_app.command("list")
+def features_list(
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    group: Annotated[str | None, typer.Option(help="only this group, column by column")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the feature groups, or the columns of one."""
+    from finai_assets.features.registry import build_registry
+    from finai_cli.features import as_rows, column_table, group_table
+
+    registry = build_registry(_settings(dataset, profile, None))
+    if group:
+        registry.group(group)
+    if as_json:
+        sys.stdout.write(json.dumps(as_rows(registry, group), ensure_ascii=False, indent=1) + "\n")
+        return
+    Console().print(column_table(registry.group(group)) if group else group_table(registry))
+
+
+@features_app.command("show")
+def features_show(
+    column: Annotated[str, typer.Argument(help="name of a column")],
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a column means, what it is made from, and its statistics by month where they are stored."""
+    from finai_assets.features.registry import build_registry
+    from finai_cli.features import describe
+
+    settings = _settings(dataset, profile, None)
+    description = describe(build_registry(settings), column, dataset, profile, home)
+    if as_json:
+        sys.stdout.write(json.dumps(description, ensure_ascii=False, indent=1, default=str) + "\n")
+        return
+    table = Table(title=column, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in description.items():
+        table.add_row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    Console().print(table)
+
+
+@app.command()
+def doctor(dataset: Dataset = "synthetic", profile: Profile = "demo", home: HomeOption = None, as_json: AsJson = False) -> None:
+    """Say what is missing or wrong in this environment, and the fix."""
+    from finai_cli.doctor import examine
+
+    findings = examine(dataset, profile, home)
+    if as_json:
+        sys.stdout.write(json.dumps([vars(finding) for finding in findings], ensure_ascii=False, indent=1) + "\n")
+    else:
+        table = Table(show_header=False, box=None)
+        for finding in findings:
+            mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "wrong": "[red]wrong[/]"}[finding.verdict]
+            table.add_row(mark, finding.subject, finding.found + (f"\n[dim]fix: {finding.fix}[/]" if finding.fix else ""))
+        Console().print(table)
+    if any(finding.verdict == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+def run_cli() -> None:
+    """Run the command line; an error that the person can mend is one text on stderr and exit code 1."""
+    try:
+        app()
+    except FinaiError as error:
+        Console(stderr=True, soft_wrap=True).print("[bold red]error[/]", str(error), markup=True, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; what was finished is kept, and `finai run` goes on from there")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run_cli()

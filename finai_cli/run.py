@@ -1,0 +1,110 @@
+"""``finai run``: the main job on one data set, with progress, resumable, and a summary at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from finai_assets.platform import Platform
+from finai_checks.assets import Declared
+from finai_cli.execute import Runner, dagster_instance
+from finai_cli.meter import Meter
+from finai_cli.plan import Stage, Unit, checks_of, main_job, stale_assets
+from finai_cli.summary import write_summary
+from finai_resources.home import Home
+from finai_resources.lake import Lake
+from finai_resources.lake_resource import LakeResource
+from finai_resources.progress import watched
+from finai_resources.warehouse import rebuild
+
+
+@dataclass
+class StageReport:
+    """What a stage did."""
+
+    name: str
+    units: int
+    ran: int
+    figures: dict[str, float]
+
+
+def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: bool = False) -> dict[str, Any]:
+    """Bring every asset of the main job up to date, and return the summary.
+
+    Parameters
+    ----------
+    dry_run
+        Only print what would run.
+    """
+    checks = checks_of(platform)
+    stages = main_job(platform)
+    if dry_run:
+        _print_plan(lake_of(platform, home), platform, stages, checks, console)
+        return {}
+    reports = []
+    with dagster_instance(home) as instance, bars(console) as shown:
+        lake = lake_of(platform, home)
+        runner = Runner(platform, home, lake, instance)
+        for stage in stages:
+            reports.append(_run_stage(stage, runner, checks, shown))
+    if lake.is_local and any(report.ran for report in reports):
+        rebuild(lake, home.warehouse, [asset for stage in stages for unit in stage.units for asset, _ in unit.assets])
+    return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
+
+
+def lake_of(platform: Platform, home: Home) -> Lake:
+    from finai_assets.definitions import default_resources
+
+    resource = default_resources(platform.settings, home)["lake"]
+    assert isinstance(resource, LakeResource)  # noqa: S101 - that is what the definitions put there
+    return resource.open()
+
+
+def bars(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:<26}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], bars: Progress) -> StageReport:
+    bar = bars.add_task(stage.title, total=len(stage.units), note="")
+    ran = 0
+    with Meter() as meter, watched(lambda label, done, total: _note(bars, bar, label, done, total)):
+        for unit in stage.units:
+            stale = stale_assets(runner.lake, runner.platform, unit, checks)
+            if stale:
+                bars.update(bar, note=unit.partition or "")
+                runner.run(unit, stale, checks)
+                ran += 1
+            bars.advance(bar)
+    skipped = len(stage.units) - ran
+    note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
+    bars.update(bar, note=" ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
+    return StageReport(stage.name, len(stage.units), ran, meter.figures())
+
+
+def _note(bars: Progress, bar: TaskID, label: str, done: int, total: int) -> None:
+    bars.update(bar, note=f"{label} {done}/{total}")
+
+
+def _print_plan(
+    lake: Lake, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console
+) -> None:
+    for stage in stages:
+        stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
+        todo = [(unit, assets) for unit, assets in stale if assets]
+        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs")
+        for unit, assets in todo[:3]:
+            named = ", ".join(assets[:4]) + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
+            console.print(f"  {unit.partition or 'once':<8} {named}")
+        if len(todo) > 3:
+            console.print(f"  ... and {len(todo) - 3} more months")

@@ -1,0 +1,213 @@
+"""``summary.json``: what a run of the main job left, read back from the lake; and the tables printed from it."""
+
+from __future__ import annotations
+
+import json
+import platform as machine
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from finai_assets.bundle.assets import BUNDLE_ASSET
+from finai_assets.partitions import is_mature
+from finai_assets.platform import Platform
+from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
+from finai_assets.students.assets import student_asset
+from finai_assets.teacher.assets import EVALUATION_ASSET
+from finai_checks.assets import Declared
+from finai_checks.record import plain, read_record
+from finai_resources.home import Home
+from finai_resources.lake import Lake
+from finai_resources.months import Month
+
+# Parts of the platform that do not exist yet; named so that nobody looks for them in vain.
+ABSENT = (
+    "compliance report",
+    "promotion to champion",
+    "consent, kill switch, safety gate and audit chain in the handler",
+    "direct students as layer 2",
+    "feature groups marked planned",
+)
+SHOWN_RECOMMENDATIONS = 3
+
+
+def write_summary(
+    platform: Platform, home: Home, lake: Lake, checks: list[Declared], stages: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Collect the summary, write it to the home, and return it."""
+    summary = plain(_collect(platform, home, lake, checks, stages))
+    partial = home.summary.with_suffix(".new")
+    partial.write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
+    partial.replace(home.summary)
+    return dict(summary)
+
+
+def _collect(
+    platform: Platform, home: Home, lake: Lake, checks: list[Declared], stages: list[dict[str, Any]]
+) -> dict[str, Any]:
+    settings, registry = platform.settings, platform.registry
+    snapshots = list(settings.dataset.snapshot_months)
+    last = snapshots[-1].key
+    bundle = lake.manifest(BUNDLE_ASSET)
+    bundle_id = json.loads(lake.read_bytes(BUNDLE_ASSET, None, "manifest.json"))["bundle_id"]
+    recommended = lake.manifest(RECOMMENDATIONS_ASSET, last)
+    evaluation = json.loads(lake.read_bytes(EVALUATION_ASSET, None, "evaluation.json"))
+    verdicts = check_verdicts(lake, checks, platform)
+    return {
+        "dataset": settings.dataset.name,
+        "profile": settings.profile,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "months": {
+            "raw": [settings.dataset.raw_months.first.key, settings.dataset.raw_months.last.key],
+            "snapshots": [snapshots[0].key, last],
+            **{name: [month.key for month in months] for name, months in platform.splits.months().items()},
+        },
+        "customers": lake.manifest("raw/snapshots", last).rows,
+        "groups": {
+            "built": [group.name for group in registry.built],
+            "planned": {group.name: group.reason for group in registry if group.status == "planned"},
+        },
+        "columns": {
+            "built": len(registry.columns),
+            "declared": sum(len(group.declared) for group in registry),
+            "unavailable": {name: reason for group in registry.built for name, reason in group.unavailable.items()},
+            "constant": verdicts["constant_columns"],
+        },
+        "tasks": {task.name: _task(lake, platform, evaluation, task.name) for task in platform.available_tasks},
+        "unavailable_tasks": {task.name: task.unavailable for task in platform.tasks if task.unavailable},
+        "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing")},
+        "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
+        "recommendations": {"month": last, "rows": recommended.rows},
+        "report": None,
+        "absent": list(ABSENT),
+        "stages": stages,
+        "peak_mib": max((stage["figures"]["peak_mib"] for stage in stages), default=0),
+        "seconds": round(sum(stage["figures"]["seconds"] for stage in stages), 1),
+        "versions": {
+            "python": machine.python_version(),
+            **{name: version(name) for name in ("dagster", "torch", "lightgbm", "pyarrow", "numpy")},
+        },
+    }
+
+
+def _task(lake: Lake, platform: Platform, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
+    student = json.loads(lake.read_bytes(student_asset(_by_name(platform, task)), None, "student.json"))
+    return {
+        "kind": student["kind"],
+        "route": student["route"],
+        "route_reason": student["reason"],
+        "evaluation": evaluation["tasks"][task],
+        "student": (student.get("metrics") or {}).get("test"),
+        "fidelity": student.get("fidelity"),
+        "leaves": student.get("leaves"),
+        "bytes": student.get("model_bytes"),
+    }
+
+
+def _by_name(platform: Platform, name: str) -> Any:
+    return next(task for task in platform.tasks if task.name == name)
+
+
+def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> dict[str, Any]:
+    """Count the recorded outcomes of every check on every partition, and list the constant columns."""
+    counts: dict[str, Any] = {"passed": 0, "warned": 0, "failed": 0, "missing": 0, "constant_columns": 0}
+    for check in checks:
+        for month in _partitions(check, platform):
+            record = read_record(lake, check.name, check.asset, month)
+            if record is None:
+                counts["missing"] += 1
+            elif record["passed"]:
+                counts["passed"] += 1
+            else:
+                counts["failed" if check.blocking else "warned"] += 1
+            if check.name == "columns_vary" and check.blocking and record:
+                counts["constant_columns"] += int(record["observed"].get("constant_columns", 0))
+    return counts
+
+
+def _partitions(check: Declared, platform: Platform) -> list[str | None]:
+    if check.partitions is None:
+        return [None]
+    keys = [Month.parse(key) for key in check.partitions.get_partition_keys()]
+    labels = check.asset.startswith("labels/")
+    return [month.key for month in keys if not labels or is_mature(month, platform.settings)]
+
+
+def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None:
+    """Print the table of tasks, three recommendations, and where everything lies."""
+    console.print(task_table(summary))
+    for name, reason in summary["unavailable_tasks"].items():
+        console.print(f"[yellow]not available[/] {name}: {reason}")
+    _print_recommendations(summary, lake, console)
+    checks = summary["checks"]
+    console.print(
+        f"checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed, "
+        f"{checks['missing']} without a result",
+    )
+    months = summary["months"]
+    console.print(
+        f"{summary['dataset']}: {summary['customers']:,} customers, {months['snapshots'][0]}..{months['snapshots'][1]}, "
+        f"{summary['columns']['built']} columns in {len(summary['groups']['built'])} groups "
+        f"({len(summary['groups']['planned'])} groups planned), {summary['columns']['constant']} constant"
+    )
+    console.print(f"bundle {summary['bundle']['id'][:16]} ({summary['bundle']['bytes'] / 1e6:.1f} MB): {summary['bundle']['folder']}")
+
+
+def task_table(summary: dict[str, Any]) -> Table:
+    """Return one row for each task: the primary metric on test months beside its baselines and the ceiling."""
+    n_months = ", ".join(summary["months"]["test"])
+    table = Table(title=f"Test months {n_months}: primary metric [interval], beside baselines", title_justify="left")
+    table.add_column("task")
+    for name in ("metric", "n", "prior", "persist.", "LGBM raw", "LGBM all", "teacher", "student", "ceiling"):
+        table.add_column(name, justify="right" if name != "metric" else "left")
+    table.add_column("route")
+    for name, task in summary["tasks"].items():
+        metric = PRIMARY[task["kind"]]
+        test = task["evaluation"]["test"]
+        estimates = {model: (test.get(model) or {}).get(metric) for model in MODELS}
+        student = ((task["student"] or {}).get("student") or {}).get(metric)
+        n = next((e["n"] for e in estimates.values() if e), 0)
+        cells = [_cell(estimates[m]) for m in ("prior", "persistence", "lightgbm_raw", "lightgbm_all")]
+        table.add_row(
+            name, metric, f"{n:,}", *cells, _cell(estimates["teacher"], interval=True), _cell(student, interval=True),
+            _cell(estimates["ceiling"]), task["route"],
+        )  # fmt: skip
+    return table
+
+
+PRIMARY = {"binary": "auc", "multiclass": "log_loss", "regression": "r2"}
+MODELS = ("prior", "persistence", "lightgbm_raw", "lightgbm_all", "teacher", "ceiling")
+
+
+def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
+    if not estimate or estimate.get("value") is None:
+        return "-"
+    text = f"{estimate['value']:.3f}"
+    if interval and estimate.get("low") is not None:
+        text += f" [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    return text
+
+
+def _print_recommendations(summary: dict[str, Any], lake: Lake, console: Console) -> None:
+    table = lake.read(RECOMMENDATIONS_ASSET, summary["recommendations"]["month"])
+    customers = len(table["customer_id"].unique())
+    console.print(f"\n{table.num_rows:,} recommendations to {customers:,} customers for {summary['recommendations']['month']}:")
+    shown = 0
+    for row in table.slice(0, 100).to_pylist():
+        if row["rank"] != 1:
+            continue
+        console.print(f"  customer {row['customer_id']}: [bold]{row['product']}[/] (score {row['score']:.4f}, layer {row['layer']})")
+        console.print(f"    {row['reason_ko']}\n    {row['reason_en']}")
+        shown += 1
+        if shown == SHOWN_RECOMMENDATIONS:
+            break
+
+
+def read_summary(file: Path) -> dict[str, Any]:
+    """Return a stored summary."""
+    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return loaded

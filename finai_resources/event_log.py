@@ -1,0 +1,87 @@
+"""Dagster's SQLite event log, with the asset events of a batch stored in one transaction.
+
+The stock storage opens an engine and commits twice for each event; a month of feature columns is a batch of about a thousand
+materialisations. Rows and queries are the stock storage's own, so any Dagster tool reads this log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dagster._core.events import (
+    EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    DagsterEventType,
+)
+from dagster._core.storage.event_log.schema import AssetKeyTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from dagster._core.events.log import EventLogEntry
+    from dagster._serdes import ConfigurableClassData
+
+# Dagster keeps a batch together only when this variable is set; the number bounds one transaction.
+BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", 500
+
+
+class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
+    """SQLite event storage for many materialisations at once. Chosen in ``dagster.yaml`` (see ``finai_resources.home``)."""
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> BatchedSqliteEventLogStorage:
+        """Make the storage that ``dagster.yaml`` asks for."""
+        return cls(inst_data=inst_data, **config_value)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store a batch of materialisations of one run; anything else is stored one by one."""
+        if not events or not all(_is_plain_materialisation(event, events[0].run_id) for event in events):
+            super().store_event_batch(events)
+            return
+        inserts = [self.prepare_insert_event(event) for event in events]
+        with self.run_connection(events[0].run_id) as connection:
+            for insert in inserts:
+                connection.execute(insert)
+        with self.index_connection() as connection:
+            has_columns = self._has_asset_key_index_cols_on_connection(connection)
+            for event, insert in zip(events, inserts, strict=True):
+                row = connection.execute(insert).inserted_primary_key
+                assert row is not None  # noqa: S101 - an insert of one row has a key
+                event_id = row[0]
+                values = self._get_asset_entry_values(event, event_id, has_columns)
+                key = event.get_dagster_event().asset_key
+                assert key is not None  # noqa: S101 - _is_plain_materialisation saw it
+                statement = upsert(AssetKeyTable).values(asset_key=key.to_string(), **values)
+                connection.execute(statement.on_conflict_do_update(index_elements=["asset_key"], set_=values))
+
+
+def _is_plain_materialisation(event: EventLogEntry, run_id: str) -> bool:
+    return (
+        event.run_id == run_id
+        and event.is_dagster_event
+        and event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION
+        and event.dagster_event_type not in EVENT_TYPE_TO_PIPELINE_RUN_STATUS
+        and event.get_dagster_event().asset_key is not None
+        and not event.get_dagster_event().step_materialization_data.materialization.tags
+    )
+
+
+def log_materializations(
+    context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]
+) -> None:
+    """Log many materialisations as one batch.
+
+    What ``context.log_event`` does for each of them, except that the storage sees them together where batching is on.
+    """
+    step = context.get_step_execution_context()
+    last = len(materializations) - 1
+    batch = f"{context.run_id}:{step.step.key}:{id(materializations)}"
+    for index, materialization in enumerate(materializations):
+        DagsterEvent.asset_materialization(
+            step, materialization, batch_metadata=DagsterEventBatchMetadata(batch, is_end=index == last)
+        )

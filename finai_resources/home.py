@@ -1,0 +1,77 @@
+"""The folder of one installation: lake, Dagster instance, exported bundles, keys, and the summary of the last run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where one data set in one profile lives.
+
+    Parameters
+    ----------
+    root : Path
+        ``FINAI_HOME``, or ``.finai/<dataset>-<profile>`` below the working directory.
+    lake_root : str
+        ``FINAI_LAKE`` (a folder or ``s3://bucket/prefix``), or ``<root>/lake``.
+    """
+
+    root: Path
+    lake_root: str
+
+    @classmethod
+    def at(cls, root: Path) -> Home:
+        """Return the home in a folder, its lake moved elsewhere by ``FINAI_LAKE``."""
+        resolved = root.expanduser().resolve()
+        return cls(resolved, os.environ.get("FINAI_LAKE") or str(resolved / "lake"))
+
+    @classmethod
+    def choose(cls, dataset: str, profile: str, home: Path | None = None) -> Home:
+        """Return the home named on the command line, in ``FINAI_HOME``, or by default."""
+        named = home or (Path(os.environ["FINAI_HOME"]) if os.environ.get("FINAI_HOME") else None)
+        return cls.at(named or Path(".finai") / f"{dataset}-{profile}")
+
+    @property
+    def dagster(self) -> Path:
+        """Return ``DAGSTER_HOME``."""
+        return self.root / "dagster"
+
+    @property
+    def bundles(self) -> Path:
+        """Return the folder of exported bundles."""
+        return self.root / "bundles"
+
+    @property
+    def summary(self) -> Path:
+        """Return the file that tells what the last run did."""
+        return self.root / "summary.json"
+
+    @property
+    def warehouse(self) -> Path:
+        """Return the DuckDB file of views over the lake."""
+        return self.root / "finai.duckdb"
+
+    def prepare(self) -> None:
+        """Make the folders, and ``dagster.yaml`` where there is none."""
+        self.dagster.mkdir(parents=True, exist_ok=True)
+        config = self.dagster / "dagster.yaml"
+        if not config.exists():
+            config.write_text(yaml.safe_dump(instance_config(self.dagster), sort_keys=False), encoding="utf-8")
+
+
+def instance_config(folder: Path) -> dict[str, object]:
+    """Return the embedded Dagster instance: SQLite, with asset events of a batch stored in one transaction."""
+    runs = {"module": "dagster._core.storage.runs", "class": "SqliteRunStorage"}
+    events = {"module": "finai_resources.event_log", "class": "BatchedSqliteEventLogStorage"}
+    schedules = {"module": "dagster._core.storage.schedules", "class": "SqliteScheduleStorage"}
+    return {
+        "run_storage": {**runs, "config": {"base_dir": str(folder / "history")}},
+        "event_log_storage": {**events, "config": {"base_dir": str(folder / "history" / "runs")}},
+        "schedule_storage": {**schedules, "config": {"base_dir": str(folder / "schedules")}},
+        "telemetry": {"enabled": False},
+    }

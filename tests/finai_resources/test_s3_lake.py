@@ -1,0 +1,73 @@
+"""The lake on S3: a real S3 server (moto) on loopback, addressed path-style through dagster-aws' resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import numpy as np
+import pyarrow as pa
+import pytest
+from dagster_aws.s3 import S3Resource
+from moto.server import ThreadedMotoServer
+
+from finai_resources.errors import LakeError
+from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake_resource import LakeResource
+
+BUCKET = "finai-test"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_lake(endpoint: str) -> Lake:
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket=BUCKET)
+    resource = LakeResource(root=f"s3://{BUCKET}/lake", s3=S3Resource(endpoint_url=endpoint, **keys))
+    return resource.open()
+
+
+def test_a_partition_is_written_to_s3_and_read_back(s3_lake: Lake) -> None:
+    content = pa.table({"customer_id": np.arange(100), "value": np.random.default_rng(0).random(100)})
+    session = LakeSession(s3_lake)
+    with session.write("raw/snapshots", "2015-01", code_version="1") as out:
+        out.write(content, row_group_size=10)
+        out.put("note.json", b"{}")
+    assert s3_lake.read("raw/snapshots", "2015-01").equals(content)
+    assert s3_lake.partitions("raw/snapshots") == ["2015-01"]
+    assert s3_lake.read_bytes("raw/snapshots", "2015-01", "note.json") == b"{}"
+    assert s3_lake.read_customers("raw/snapshots", "2015-01", 15, 33)["customer_id"].to_pylist() == list(range(15, 34))
+    assert s3_lake.verify("raw/snapshots", "2015-01") == []
+
+
+def test_a_failed_write_to_s3_leaves_nothing_to_read(s3_lake: Lake) -> None:
+    def interrupted() -> None:
+        with s3_lake.write("raw/other", "2015-01") as out:
+            out.write(pa.table({"customer_id": [1]}))
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        interrupted()
+    assert s3_lake.find("raw/other", "2015-01") is None
+
+
+def test_a_stored_file_is_fetched_once_for_a_memory_map(s3_lake: Lake, tmp_path: object) -> None:
+    with s3_lake.write("teacher/matrix") as out:
+        np.save(out.new_file("X.npy"), np.arange(12, dtype=np.float32).reshape(3, 4))
+    path = s3_lake.local_path("teacher/matrix", None, "X.npy", cache=tmp_path)  # type: ignore[arg-type]
+    assert np.load(path, mmap_mode="r").shape == (3, 4)
+    assert s3_lake.local_path("teacher/matrix", None, "X.npy", cache=tmp_path) == path  # type: ignore[arg-type]
+
+
+def test_a_root_without_a_bucket_is_refused() -> None:
+    resource = LakeResource(root="s3://", s3=S3Resource(endpoint_url="http://127.0.0.1:1"))
+    with pytest.raises(LakeError, match="names no bucket"):
+        resource.open()
