@@ -23,10 +23,10 @@ demo: install    ## run the main job on a panel that it generates itself
 	$(BIN)/finai run --profile demo
 
 test: install    ## all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: install ## tests that take seconds
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: install    ## ruff, types, import contracts
 	$(BIN)/ruff check .

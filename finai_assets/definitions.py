@@ -7,6 +7,7 @@ The UI, the command line, the tests and production build their definitions here.
 from __future__ import annotations
 
 import os
+import warnings
 
 import dagster as dg
 from dagster_aws.s3 import S3Resource
@@ -24,7 +25,7 @@ from finai_assets.teacher import assets as teacher
 from finai_checks.assets import build_checks
 from finai_resources.home import Home
 from finai_resources.lake_resource import LakeResource
-from finai_resources.secrets_resource import SecretsResource
+from finai_resources.home_resource import HomeResource
 
 ROOMS = (ingest, features, labels, teacher, students, bundle, recommend)
 
@@ -51,21 +52,25 @@ def build_definitions(
     home
         By default ``FINAI_HOME``, or ``.finai/<dataset>-<profile>``.
     resources
-        Replacements by name (``lake``, ``secrets``), for tests and deployments.
+        Replacements by name (``lake``, ``home``), for tests and deployments.
     """
     settings = settings or settings_from_environment()
     home = home or Home.choose(settings.dataset.name, settings.profile)
     platform = Platform.of(settings)
-    return dg.Definitions(
-        assets=[asset for room in ROOMS for asset in room.build_assets(platform)],
-        asset_checks=build_checks(platform),
-        jobs=build_jobs(platform),
-        resources={**default_resources(settings, home), **(resources or {})},
-    )
+    with warnings.catch_warnings():
+        # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins what is relied on (ADR 1).
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.Definitions(
+            assets=[asset for room in ROOMS for asset in room.build_assets(platform)],
+            asset_checks=build_checks(platform),
+            jobs=build_jobs(platform),
+            resources={**default_resources(settings, home), **(resources or {})},
+        )
 
 
 def default_resources(settings: Settings, home: Home) -> dict[str, object]:
-    """Return the lake and the secrets of a home."""
+    """Return the lake and the home folder."""
     s3 = S3Resource(
         endpoint_url=os.environ.get("FINAI_S3_ENDPOINT"), region_name=os.environ.get("AWS_REGION", "us-east-1")
     )
@@ -76,7 +81,7 @@ def default_resources(settings: Settings, home: Home) -> dict[str, object]:
             compression_level=settings.lake.compression_level,
             s3=s3,
         ),
-        "secrets": SecretsResource(home=str(home.root)),
+        "home": HomeResource(root=str(home.root)),
     }
 
 

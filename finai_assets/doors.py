@@ -47,7 +47,9 @@ class Step:
 
 
 CATALOGUE = ("dataset", "families", "products")
-SOURCE = Step(("ingest/synthetic", "ingest/pseudonym"), ("seed", *CATALOGUE, "generator", "acquisition_sets", "horizon_months"))
+SOURCE = Step(
+    ("ingest/synthetic", "ingest/pseudonym"), ("seed", *CATALOGUE, "generator", "acquisition_sets", "horizon_months")
+)
 RAW = Step(("ingest",), CATALOGUE)
 FEATURE_STATE = Step(
     ("features",), ("seed", "look_back_months", "fit", "statistics", "feature_groups", "dataset", "products")

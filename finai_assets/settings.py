@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from finai_assets.process_settings import ProcessSettings
 from finai_resources.errors import ConfigError
 from finai_resources.months import Month, month_range
 
@@ -93,6 +94,23 @@ class StatisticsSettings(Section):
     psi_bins: Annotated[int, Field(ge=2, le=100)]
 
 
+class NormaliseSettings(Section):
+    """When a column counts as a power law, and where standardised values end."""
+
+    skewness: Annotated[float, Field(gt=0)]
+    kurtosis: Annotated[float, Field(gt=0)]
+    log_log_r2: Share
+    clip: Annotated[float, Field(gt=0)]
+
+
+class Transfer(Section):
+    """What one task's tower passes to another's: its logits (``output``) or its last hidden layer (``hidden``)."""
+
+    source: str
+    target: str
+    via: Literal["output", "hidden"]
+
+
 class TeacherSettings(Section):
     """Architecture and training of the PLE teacher."""
 
@@ -101,7 +119,10 @@ class TeacherSettings(Section):
     task_expert_hidden: tuple[Positive, ...]
     routing: dict[str, tuple[str, ...]]
     layers: Annotated[int, Field(ge=1, le=8)]
+    transfers: tuple[Transfer, ...]
     field_dim: Positive
+    newest: Positive
+    pool_half_lives: tuple[Annotated[float, Field(gt=0)], ...]
     deep_hidden: tuple[Positive, ...]
     tower_hidden: tuple[Positive, ...]
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -114,6 +135,8 @@ class TeacherSettings(Section):
     gradient_clip: Annotated[float, Field(gt=0)]
     max_train_rows: Positive
     uncertainty_clamp: Annotated[float, Field(gt=0)]
+    huber_delta: Annotated[float, Field(gt=0)]
+    normalise: NormaliseSettings
     threads: Positive
 
 
@@ -123,6 +146,21 @@ class PerKind(Section):
     binary: Positive
     regression: Positive
     multiclass: Positive
+
+
+class BaselineSettings(Section):
+    """The LightGBM baselines that stand beside every teacher metric."""
+
+    raw_groups: tuple[str, ...]
+    rounds: PerKind
+    leaves: PerKind
+    learning_rate: dict[Literal["binary", "regression", "multiclass"], Annotated[float, Field(gt=0, le=1)]]
+    early_stopping_rounds: Positive
+    min_child_rows: Positive
+    column_share: Annotated[float, Field(gt=0, le=1)]
+    max_bin: Annotated[int, Field(ge=2, le=255)]
+    max_train_rows: Positive
+    threads: Positive
 
 
 class BinaryThreshold(Section):
@@ -178,6 +216,8 @@ class StudentSettings(Section):
     calibration: Literal["isotonic", "platt", "none"]
     policy: Literal["better", "replicate"]
     threads: Positive
+    max_leaves: Positive
+    max_megabytes: Annotated[float, Field(gt=0)]
     teacher_threshold: TeacherThreshold
     fidelity: FidelitySettings
 
@@ -202,6 +242,7 @@ class RecommendSettings(Section):
     top_k: Annotated[int, Field(ge=1, le=20)]
     attributions: Annotated[int, Field(ge=1, le=20)]
     task_weights: dict[str, Annotated[float, Field(ge=0)]]
+    share_smoothing: Annotated[float, Field(gt=0)]
     held_products: Literal["exclude", "allow"]
 
 
@@ -253,6 +294,8 @@ class DatasetSettings(Section):
     snapshot_months: MonthSpan
     splits: SplitSettings
     segments: tuple[str, ...]
+    # Lower bounds of every segment but the first, where the adapter derives the segment from an amount.
+    segment_thresholds: tuple[float, ...] = ()
     sentinels: dict[str, tuple[float, ...]]
     unknown_mcc: Literal["error", "other"]
     unavailable_columns: dict[str, str]
@@ -271,6 +314,13 @@ class DatasetSettings(Section):
                 raise ValueError(f"splits.{name} {span.first}..{span.last} lies outside snapshot_months")
         return self
 
+    @model_validator(mode="after")
+    def _thresholds_fit_segments(self) -> DatasetSettings:
+        bounds = self.segment_thresholds
+        if bounds and (len(bounds) != len(self.segments) - 1 or list(bounds) != sorted(set(bounds))):
+            raise ValueError("segment_thresholds needs one ascending bound fewer than there are segments")
+        return self
+
 
 class Product(Section):
     """One product of the catalogue; its id is its position in the list."""
@@ -283,12 +333,24 @@ class Product(Section):
     risk_grade: Annotated[int, Field(ge=1, le=6)] | None
 
 
+class MerchantCategory(Section):
+    """One leaf of the merchant tree; the ids of its L2 and L1 nodes follow the order of first appearance."""
+
+    mcc: Annotated[int, Field(ge=0, le=9999)]
+    name: str
+    name_ko: str
+    l2: str
+    l1: str
+
+
 class GeneratorSettings(Section):
     """Size of the synthetic panel; ignored by every other adapter."""
 
     customers: Positive
     block_customers: Positive
     merchants_per_mcc: Positive
+    truth_draws: Positive
+    process: ProcessSettings
 
 
 class Settings(Section):
@@ -303,6 +365,7 @@ class Settings(Section):
     fit: FitSettings
     statistics: StatisticsSettings
     teacher: TeacherSettings
+    baselines: BaselineSettings
     students: StudentSettings
     metrics: MetricSettings
     bundle: BundleSettings
@@ -313,6 +376,7 @@ class Settings(Section):
     families: tuple[str, ...]
     products: tuple[Product, ...]
     acquisition_sets: dict[Literal["deposits", "investments", "accounts", "lending", "payments"], tuple[str, ...]]
+    merchant_categories: tuple[MerchantCategory, ...] = ()
     generator: GeneratorSettings | None = None
 
     @model_validator(mode="after")

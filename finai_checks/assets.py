@@ -4,8 +4,6 @@ A check that raises has failed: the exception becomes a failed result with its t
 evaluation at all and let downstream run.
 """
 
-from __future__ import annotations
-
 import json
 import traceback
 from collections.abc import Callable
@@ -98,7 +96,7 @@ def run_check(check: Declared, session: LakeSession, month: Month | None) -> Che
     """Evaluate a check and store its record; an exception is a failure that carries its traceback."""
     try:
         outcome = check.evaluate(session, month)
-    except Exception as error:  # noqa: BLE001 - whatever went wrong, a check without a result must not pass
+    except Exception as error:  # whatever went wrong, a check without a result must not pass
         reason = f"the check itself failed: {error}"
         outcome = CheckOutcome(False, reason, 0, {"traceback": traceback.format_exc()}, [])
     write_record(session.lake, check.name, check.asset, month.key if month else None, outcome)
@@ -141,7 +139,8 @@ def _schema(platform: Platform) -> Evaluate:
         assert month is not None  # noqa: S101 - the check is partitioned
         snapshots = session.read("raw/snapshots", month.key)
         transactions = session.read("raw/transactions", month.key)
-        return schema_contract(snapshots, transactions, month, platform.settings)
+        mccs = session.read("raw/merchant_categories")["mcc"].to_numpy()
+        return schema_contract(snapshots, transactions, month, platform.settings, mccs=mccs)
 
     return evaluate
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from finai_checks.outcome import CheckOutcome
-
-NO_EVIDENCE = "no_evidence"
+from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
 
 
 def gap_split(gaps: Sequence[Mapping[str, Any]], gap_days: int, *, months: Mapping[str, Sequence[str]]) -> CheckOutcome:
@@ -28,23 +26,32 @@ def gap_split(gaps: Sequence[Mapping[str, Any]], gap_days: int, *, months: Mappi
         Months of each split, as used by the stored training matrix.
     """
     if not gaps or not all(months.get(split) for split in ("train", "validation", "test")):
-        return CheckOutcome(False, NO_EVIDENCE, 0, {}, [])
+        return CheckOutcome.no_evidence()
     rows = [{**gap, "required": gap_days, "passed": int(gap["days"]) >= gap_days} for gap in gaps]
     used = [month for split in ("train", "validation", "test") for month in months[split]]
     purged_used = sorted(set(used) & set(months.get("purged", [])))
     ordered = used == sorted(used) and len(set(used)) == len(used)
     passed = all(row["passed"] for row in rows) and not purged_used and ordered
-    reason = "" if passed else "; ".join(
-        [f"the gap before {row['before']} has {row['days']} days" for row in rows if not row["passed"]]
-        + ([f"purged months are used: {purged_used}"] if purged_used else [])
-        + ([] if ordered else ["the splits are not in order of time, or share a month"])
+    reason = (
+        ""
+        if passed
+        else "; ".join(
+            [f"the gap before {row['before']} has {row['days']} days" for row in rows if not row["passed"]]
+            + ([f"purged months are used: {purged_used}"] if purged_used else [])
+            + ([] if ordered else ["the splits are not in order of time, or share a month"])
+        )
     )
     observed = {"smallest_gap_days": min(int(gap["days"]) for gap in gaps), "required_days": gap_days}
     return CheckOutcome(passed, reason, len(used), observed, [dict(row) for row in rows])
 
 
 def fitted_on_train_only(
-    *, fitted_months: Sequence[str], fitted_digest: str, fitted_rows: int, train_months: Sequence[str], train_digest: str
+    *,
+    fitted_months: Sequence[str],
+    fitted_digest: str,
+    fitted_rows: int,
+    train_months: Sequence[str],
+    train_digest: str,
 ) -> CheckOutcome:
     """C12: the rows that a state was fitted on are the train sample, by months and by digest of (customer, month).
 
@@ -56,7 +63,7 @@ def fitted_on_train_only(
         The same, drawn anew from the train months as they are stored now.
     """
     if fitted_rows == 0 or not fitted_months:
-        return CheckOutcome(False, NO_EVIDENCE, 0, {}, [])
+        return CheckOutcome.no_evidence()
     outside = sorted(set(fitted_months) - set(train_months))
     same = fitted_digest == train_digest
     reason = "; ".join(
@@ -80,7 +87,7 @@ def columns_vary(names: Sequence[str], std: np.ndarray, rows: int, *, allowed: i
         How many constant columns are let pass.
     """
     if rows < 2 or not names:
-        return CheckOutcome(False, NO_EVIDENCE, rows, {}, [])
+        return CheckOutcome.no_evidence(rows=rows)
     constant = [name for name, value in zip(names, std, strict=True) if not value > 0]
     passed = len(constant) <= allowed
     reason = "" if passed else f"{len(constant)} of {len(names)} columns are constant: {', '.join(constant[:8])}"
@@ -97,13 +104,15 @@ def student_fidelity(task: str, student: Mapping[str, Any] | None) -> CheckOutco
         ``student.json`` of the task, or None where there is none.
     """
     if student is None:
-        return CheckOutcome(False, NO_EVIDENCE, 0, {"task": task}, [])
+        return CheckOutcome.no_evidence(task=task)
     route, fidelity = student["route"], student.get("fidelity")
     if route != "DISTILL":
         rows = _evaluated_rows(student)
-        return CheckOutcome(rows > 0, f"route {route}: nothing is copied" if rows else NO_EVIDENCE, rows, {"route": route}, [])
+        return CheckOutcome(
+            rows > 0, f"route {route}: nothing is copied" if rows else NO_EVIDENCE, rows, {"route": route}, []
+        )
     if not fidelity or not fidelity.get("verdicts") or not fidelity.get("n"):
-        return CheckOutcome(False, NO_EVIDENCE, 0, {"route": route}, [])
+        return CheckOutcome.no_evidence(route=route)
     failed = [entry for entry in fidelity["verdicts"] if not entry["passed"]]
     reason = "; ".join(f"{entry['measure']} {entry['observed']} (floor {entry['floor']})" for entry in failed)
     return CheckOutcome(

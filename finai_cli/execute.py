@@ -75,7 +75,9 @@ def _failure(result: dg.ExecuteInProcessResult, unit: Unit, assets: list[str]) -
                 text = error.message.partition(": ")[2] if known else error.message
                 tail = "" if known else "\n" + "".join(error.stack[-3:])
                 return FinaiError(f"{text.strip()}{tail}", where=where)
-    return FinaiError(f"the run did not materialise {', '.join(assets)}", where=where, fix="look at the run in `make ui`")
+    return FinaiError(
+        f"the run did not materialise {', '.join(assets)}", where=where, fix="look at the run in `make ui`"
+    )
 
 
 def _all_errors(kind: type[FinaiError]) -> Iterator[type[FinaiError]]:

@@ -112,7 +112,7 @@ def generate(
             code_version="generate",
         )
     if as_json:
-        sys.stdout.buffer.write(report.to_json() + b"\n")
+        sys.stdout.write(json.dumps(report.figures, ensure_ascii=False, indent=1) + "\n")
         return
     for table in render(report):
         console.print(table)
@@ -179,7 +179,9 @@ def features_show(
 
 
 @app.command()
-def doctor(dataset: Dataset = "synthetic", profile: Profile = "demo", home: HomeOption = None, as_json: AsJson = False) -> None:
+def doctor(
+    dataset: Dataset = "synthetic", profile: Profile = "demo", home: HomeOption = None, as_json: AsJson = False
+) -> None:
     """Say what is missing or wrong in this environment, and the fix."""
     from finai_cli.doctor import examine
 
@@ -190,7 +192,9 @@ def doctor(dataset: Dataset = "synthetic", profile: Profile = "demo", home: Home
         table = Table(show_header=False, box=None)
         for finding in findings:
             mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "wrong": "[red]wrong[/]"}[finding.verdict]
-            table.add_row(mark, finding.subject, finding.found + (f"\n[dim]fix: {finding.fix}[/]" if finding.fix else ""))
+            table.add_row(
+                mark, finding.subject, finding.found + (f"\n[dim]fix: {finding.fix}[/]" if finding.fix else "")
+            )
         Console().print(table)
     if any(finding.verdict == "wrong" for finding in findings):
         raise typer.Exit(1)

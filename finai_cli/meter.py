@@ -56,4 +56,8 @@ class Meter:
 
     def figures(self) -> dict[str, float]:
         """Return the measured figures, rounded for a summary."""
-        return {"seconds": round(self.seconds, 2), "cpu_seconds": round(self.cpu, 2), "peak_mib": round(self.peak / _MIB)}
+        return {
+            "seconds": round(self.seconds, 2),
+            "cpu_seconds": round(self.cpu, 2),
+            "peak_mib": round(self.peak / _MIB),
+        }

@@ -44,18 +44,17 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     if dry_run:
         _print_plan(lake_of(platform, home), platform, stages, checks, console)
         return {}
-    reports = []
     with dagster_instance(home) as instance, bars(console) as shown:
         lake = lake_of(platform, home)
         runner = Runner(platform, home, lake, instance)
-        for stage in stages:
-            reports.append(_run_stage(stage, runner, checks, shown))
+        reports = [_run_stage(stage, runner, checks, shown) for stage in stages]
     if lake.is_local and any(report.ran for report in reports):
         rebuild(lake, home.warehouse, [asset for stage in stages for unit in stage.units for asset, _ in unit.assets])
     return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
 
 
 def lake_of(platform: Platform, home: Home) -> Lake:
+    """Open the lake that the definitions of this platform use."""
     from finai_assets.definitions import default_resources
 
     resource = default_resources(platform.settings, home)["lake"]
@@ -64,6 +63,7 @@ def lake_of(platform: Platform, home: Home) -> Lake:
 
 
 def bars(console: Console) -> Progress:
+    """Return the progress display of long commands."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description:<26}"),
@@ -96,9 +96,7 @@ def _note(bars: Progress, bar: TaskID, label: str, done: int, total: int) -> Non
     bars.update(bar, note=f"{label} {done}/{total}")
 
 
-def _print_plan(
-    lake: Lake, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console
-) -> None:
+def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console) -> None:
     for stage in stages:
         stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
         todo = [(unit, assets) for unit, assets in stale if assets]

@@ -64,7 +64,7 @@ def _collect(
         "months": {
             "raw": [settings.dataset.raw_months.first.key, settings.dataset.raw_months.last.key],
             "snapshots": [snapshots[0].key, last],
-            **{name: [month.key for month in months] for name, months in platform.splits.months().items()},
+            **{name: [month.key for month in months] for name, months in platform.splits},
         },
         "customers": lake.manifest("raw/snapshots", last).rows,
         "groups": {
@@ -154,7 +154,8 @@ def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None
         f"{summary['columns']['built']} columns in {len(summary['groups']['built'])} groups "
         f"({len(summary['groups']['planned'])} groups planned), {summary['columns']['constant']} constant"
     )
-    console.print(f"bundle {summary['bundle']['id'][:16]} ({summary['bundle']['bytes'] / 1e6:.1f} MB): {summary['bundle']['folder']}")
+    bundle = summary["bundle"]
+    console.print(f"bundle {bundle['id'][:16]} ({bundle['bytes'] / 1e6:.1f} MB): {bundle['folder']}")
 
 
 def task_table(summary: dict[str, Any]) -> Table:
@@ -167,7 +168,7 @@ def task_table(summary: dict[str, Any]) -> Table:
     table.add_column("route")
     for name, task in summary["tasks"].items():
         metric = PRIMARY[task["kind"]]
-        test = task["evaluation"]["test"]
+        test = task["evaluation"]["test"]["metrics"]
         estimates = {model: (test.get(model) or {}).get(metric) for model in MODELS}
         student = ((task["student"] or {}).get("student") or {}).get(metric)
         n = next((e["n"] for e in estimates.values() if e), 0)
@@ -195,12 +196,15 @@ def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
 def _print_recommendations(summary: dict[str, Any], lake: Lake, console: Console) -> None:
     table = lake.read(RECOMMENDATIONS_ASSET, summary["recommendations"]["month"])
     customers = len(table["customer_id"].unique())
-    console.print(f"\n{table.num_rows:,} recommendations to {customers:,} customers for {summary['recommendations']['month']}:")
+    console.print(
+        f"\n{table.num_rows:,} recommendations to {customers:,} customers for {summary['recommendations']['month']}:"
+    )
     shown = 0
     for row in table.slice(0, 100).to_pylist():
         if row["rank"] != 1:
             continue
-        console.print(f"  customer {row['customer_id']}: [bold]{row['product']}[/] (score {row['score']:.4f}, layer {row['layer']})")
+        score = f"score {row['score']:.4f}, layer {row['layer']}"
+        console.print(f"  customer {row['customer_id']}: [bold]{row['product']}[/] ({score})")
         console.print(f"    {row['reason_ko']}\n    {row['reason_en']}")
         shown += 1
         if shown == SHOWN_RECOMMENDATIONS:

@@ -15,6 +15,12 @@ Watcher = Callable[[str, int, int], None]
 _watcher: ContextVar[Watcher | None] = ContextVar("finai_progress", default=None)
 
 
+def stages() -> Watcher:
+    """Return a function that reports ``(label, done, total)``, for a computation that names its own stages."""
+    watcher = _watcher.get()
+    return watcher or (lambda _label, _done, _total: None)
+
+
 def progress(label: str) -> Callable[[int, int], None]:
     """Return a function that reports ``(done, total)`` under a label."""
     watcher = _watcher.get()

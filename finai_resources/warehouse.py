@@ -49,7 +49,9 @@ def rebuild(lake: Lake, file: Path, assets: list[str]) -> list[str]:
     try:
         partial.replace(file)
     except OSError as error:
-        raise LakeError(f"the warehouse cannot be replaced: {error}", where=str(file), fix="close it elsewhere") from error
+        raise LakeError(
+            f"the warehouse cannot be replaced: {error}", where=str(file), fix="close it elsewhere"
+        ) from error
     return made
 
 

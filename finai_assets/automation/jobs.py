@@ -39,8 +39,15 @@ def build_jobs(platform: Platform) -> list[dg.UnresolvedAssetJobDefinition]:
     months = snapshot_partitions(platform)
     teacher = [MATRIX_ASSET, TEACHER_ASSET, PREDICTIONS_ASSET, EVALUATION_ASSET]
     return [
-        _job("source", [*source, *CATALOGUE_ASSETS], "Generate the source (synthetic data only), and load the catalogue."),
-        _job("ingest_month", list(MONTHLY_ASSETS), "Load and check the raw tables of one month.", raw_partitions(platform)),
+        _job(
+            "source", [*source, *CATALOGUE_ASSETS], "Generate the source (synthetic data only), and load the catalogue."
+        ),
+        _job(
+            "ingest_month",
+            list(MONTHLY_ASSETS),
+            "Load and check the raw tables of one month.",
+            raw_partitions(platform),
+        ),
         _job("fit_features", [*states, SPLITS_ASSET], "Fit the state of every feature group on the train months."),
         _job("monthly_features", groups, "Compute every feature group for one month.", months),
         _job("monthly_labels", labels, "Derive the labels of one month, once its window has passed.", months),

@@ -1,9 +1,5 @@
 """The door of the bundle: the signed folder that serving loads, as one asset."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import dagster as dg
 import numpy as np
 
@@ -15,8 +11,8 @@ from finai_assets.features.matrix import load_matrix
 from finai_assets.platform import Platform
 from finai_assets.students.assets import student_asset
 from finai_assets.teacher.assets import MATRIX_ASSET, read_files
+from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
-from finai_resources.secrets_resource import SecretsResource
 
 BUNDLE_ASSET = "serving/bundle"
 
@@ -33,15 +29,14 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         code_version=BUNDLE.code_version,
         description="Models, feature contract, rules, reason templates and golden rows, each hashed, the whole signed.",
     )
-    def bundle(lake: LakeResource, secrets: SecretsResource) -> dg.MaterializeResult:
+    def bundle(lake: LakeResource, home: HomeResource) -> dg.MaterializeResult:
         session = lake.session()
         matrix = load_matrix(session)
-        session.manifest(MATRIX_ASSET)
         test = matrix.rows("test")
         chosen = np.random.default_rng(settings.seed).choice(
             test.stop - test.start, size=min(settings.bundle.golden_rows, test.stop - test.start), replace=False
         )
-        key = secrets.store().key("signing")
+        key = home.secrets().key("signing")
         files = build_bundle(
             students={task.name: read_files(session, student_asset(task)) for task in tasks},
             registry=platform.registry,
@@ -52,7 +47,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             shares=acquisition_shares(session, list(platform.splits.train), settings),
             golden=np.array(matrix.X[np.sort(chosen) + test.start]),
             key=key,
-            versions={"data": matrix.content_hash, "code": BUNDLE.code_version},
+            versions={"data": session.manifest(MATRIX_ASSET).content_hash, "code": BUNDLE.code_version},
         )
         with session.write(
             BUNDLE_ASSET, code_version=BUNDLE.code_version, config_hash=BUNDLE.config_hash(settings)
@@ -60,9 +55,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             for name, content in files.items():
                 out.put(name, content)
         assert out.manifest is not None  # noqa: S101 - set by the commit above
-        home = Path(secrets.home)
-        folder = export(files, home)
-        set_alias(home, "challenger", folder.name)
+        folder = export(files, home.path)
+        set_alias(home.path, "challenger", folder.name)
         return dg.MaterializeResult(
             metadata={**facts(out.manifest), "bundle_id": folder.name, "folder": dg.MetadataValue.path(str(folder))},
             data_version=dg.DataVersion(out.manifest.content_hash),

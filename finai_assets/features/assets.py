@@ -4,8 +4,6 @@ A group's op writes one Parquet partition for each group and logs one materialis
 columns are virtual specs downstream of their group, so that they show as filled and plotted without being executed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -20,6 +18,7 @@ from finai_assets.platform import Platform
 from finai_resources.event_log import log_materializations
 from finai_resources.lake_resource import LakeResource
 from finai_resources.months import Month
+from finai_resources.progress import stages
 
 RAW_INPUTS = ("raw/snapshots", "raw/transactions")
 
@@ -79,7 +78,9 @@ def _states(platform: Platform) -> dg.AssetsDefinition:
     def feature_state(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         chosen = [g for g in groups if dg.AssetKey(state_asset(g).split("/")) in context.selected_asset_keys]
         session = lake.session()
-        states = fit_states(session, settings, platform.registry, platform.splits.train, groups=chosen)
+        states = fit_states(
+            session, settings, platform.registry, platform.splits.train, groups=chosen, progress=stages()
+        )
         stored = store_states(
             session,
             states,
@@ -136,6 +137,7 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
             chosen,
             code_version=FEATURES.code_version,
             config_hash=FEATURES.config_hash(settings),
+            progress=stages(),
         )
         for group in chosen:
             result = results[group.name]

@@ -5,27 +5,29 @@ What is not in the block cannot reach a feature. Everything in it lies before th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from finai_assets.features.events import Events, read_events
+from finai_assets.features.holdings import read_held
+from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
+from finai_assets.features.reading import read_range
+from finai_assets.partitions import look_back
+from finai_resources.errors import LakeError
+from finai_resources.lake import LakeSession
 from finai_resources.months import Month
 
+if TYPE_CHECKING:
+    from finai_assets.features.registry import Column
+    from finai_assets.settings import Settings
 
-@dataclass(frozen=True, slots=True)
-class Events:
-    """Transactions of a block in customer-major order, oldest first within a customer.
-
-    ``start`` [customers + 1] int64 holds offsets: customer ``i`` owns ``start[i]:start[i + 1]`` of the other arrays, which are
-    ``ts`` int64 (microseconds since 1970), ``amount`` float64, ``mcc`` int32 and ``merchant`` int64 (-1 where unknown).
-    """
-
-    start: np.ndarray
-    ts: np.ndarray
-    amount: np.ndarray
-    mcc: np.ndarray
-    merchant: np.ndarray
+__all__ = ["Block", "Events", "block_ranges", "read_block"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +58,93 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.customer_id)
+
+    @property
+    def months(self) -> tuple[Month, ...]:
+        """Return the months of the look-back that exist, oldest first."""
+        count = self.observed.shape[1]
+        return tuple(self.month - (count - 1 - k) for k in range(count))
+
+    def acquisitions(self, *, last: int | None = None) -> np.ndarray:
+        """Return bool [n, steps, products]: held at a month's end, and not at that of the month before, when observed.
+
+        ``last`` limits the steps to those into the last so many months.
+        """
+        held, observed = self._recent(last)
+        return (held[:, 1:] > held[:, :-1]) & observed[:, :-1, None]
+
+    def closures(self) -> np.ndarray:
+        """Return bool [n, steps, products]: held at the end of the month before and no more; who is gone holds nothing."""
+        return np.asarray(self.held[:, 1:] < self.held[:, :-1])
+
+    def _recent(self, last: int | None) -> tuple[np.ndarray, np.ndarray]:
+        begin = 0 if last is None else max(0, self.held.shape[1] - 1 - last)
+        return self.held[:, begin:], self.observed[:, begin:]
+
+    def view(self, columns: Iterable[Column]) -> Block:
+        """Return the block cut down to what the columns declare as inputs, so that what a group reads is what it says.
+
+        Transactions go where no column names ``raw/transactions``; earlier snapshots, where no column with a window names
+        ``raw/snapshots``.
+        """
+        names = {(name, column.window_days) for column in columns for name in column.inputs}
+        with_events = any(name.startswith(TRANSACTIONS) for name, _ in names)
+        with_history = any(name.startswith(SNAPSHOTS) and window is not None for name, window in names)
+        return replace(
+            self,
+            events=self.events if with_events else Events.none(len(self)),
+            held=self.held if with_history else self.held[:, -1:],
+            observed=self.observed if with_history else self.observed[:, -1:],
+        )
+
+
+def block_ranges(session: LakeSession, month: Month, settings: Settings) -> list[tuple[int, int]]:
+    """Cut the month's customers into ranges (lowest id, highest id) of nearly equal numbers, at most ``block_customers``.
+
+    Raises
+    ------
+    LakeError
+        The month has no snapshot, no customer, or a customer twice.
+    """
+    ids = np.sort(session.read(SNAPSHOTS, month.key, columns=["customer_id"])["customer_id"].to_numpy())
+    where = f"{SNAPSHOTS}@{month.key}"
+    if not len(ids):
+        raise LakeError("the snapshot holds no customer", where=where, fix="ingest the month again")
+    if twice := int((ids[1:] == ids[:-1]).sum()):
+        raise LakeError(f"{twice} customers occur more than once", where=where, fix="ingest the month again")
+    blocks = -(-len(ids) // settings.lake.block_customers)
+    bounds = np.linspace(0, len(ids), blocks + 1).astype(np.int64)
+    return [(int(ids[a]), int(ids[b - 1])) for a, b in pairwise(bounds.tolist())]
+
+
+def read_block(
+    session: LakeSession,
+    month: Month,
+    low: int,
+    high: int,
+    settings: Settings,
+    *,
+    customers: np.ndarray | None = None,
+) -> Block:
+    """Read the customers ``low .. high`` (both included) of a month, with their look-back.
+
+    Parameters
+    ----------
+    customers : int64 array, optional
+        Keep only these customers of the range.
+
+    Notes
+    -----
+    The result does not depend on the order of rows in the stored tables.
+    """
+    snapshot = read_range(session, SNAPSHOTS, month, low, high)
+    if customers is not None:
+        snapshot = snapshot.filter(pc.is_in(snapshot["customer_id"], value_set=pa.array(customers, pa.int64())))
+    ids = np.ascontiguousarray(snapshot["customer_id"].to_numpy())
+    if (ids[1:] < ids[:-1]).any():
+        order = np.argsort(ids, kind="stable")
+        snapshot, ids = snapshot.take(order), ids[order]
+    months = look_back(month, settings)
+    held, observed = read_held(session, months, ids, len(settings.products))
+    events = read_events(session, months, ids, since=months[0].start_us, cutoff=month.cutoff_us)
+    return Block(month, ids, snapshot, held, observed, events)

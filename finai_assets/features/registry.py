@@ -7,7 +7,7 @@ the order of the reference, leaves out what a data set cannot carry, and answers
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
@@ -146,6 +146,10 @@ class Registry:
                 return group
         known = ", ".join(group.name for group in self.groups)
         raise ConfigError(f"there is no feature group {name!r}", where="feature_groups", fix=f"choose one of {known}")
+
+    def select(self, groups: Iterable[Group | str]) -> list[Group]:
+        """Return groups given by name or as they are."""
+        return [self.group(group) if isinstance(group, str) else group for group in groups]
 
     def positions(self, groups: tuple[str, ...]) -> list[int]:
         """Return the matrix positions of the columns of some groups, in matrix order."""

@@ -1,7 +1,6 @@
 """The door of ingest: the generated source (synthetic data only), the catalogue, and the raw tables of each month."""
 
-from __future__ import annotations
-
+import json
 from collections.abc import Iterator
 
 import dagster as dg
@@ -12,12 +11,15 @@ from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_resources.errors import SecretError
+from finai_resources.home_resource import HomeResource
+from finai_resources.lake import Lake, address
 from finai_resources.lake_resource import LakeResource
 from finai_resources.months import Month
+from finai_resources.progress import progress
 from finai_resources.secrets import DEMO_PSEUDONYM_KEY, SecretStore
-from finai_resources.secrets_resource import SecretsResource
 
 SOURCE_ASSET = "source/panel"
+SOURCE_TABLES = ("source/snapshots", "source/transactions", "source/protected_attributes")
 CATALOGUE_ASSETS = ("raw/products", "raw/merchant_categories")
 MONTHLY_ASSETS = ("raw/snapshots", "raw/transactions", "raw/protected_attributes")
 DESCRIPTIONS = {
@@ -65,27 +67,39 @@ def _source(settings: Settings) -> dg.AssetsDefinition:
         description="A panel of customers simulated with known truth: source months, and under truth/ the true "
         "probabilities that only evaluation reads.",
     )
-    def panel(context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource) -> dg.MaterializeResult:
+    def panel(lake: LakeResource, home: HomeResource) -> dg.MaterializeResult:
         from finai_assets.ingest.synthetic import generate  # noqa: PLC0415 - compiles kernels; only this asset needs it
 
         session = lake.session()
         report = generate(
             settings,
-            pseudonym_key(settings, secrets.store()),
+            pseudonym_key(settings, home.secrets()),
             session,
             workers=settings.lake.workers,
-            progress=None,
+            progress=progress("customers"),
             code_version=SOURCE.code_version,
         )
         with session.lake.write(
             SOURCE_ASSET, code_version=SOURCE.code_version, config_hash=SOURCE.config_hash(settings)
         ) as out:
-            out.put("report.json", report.to_json())
+            out.put("panel.json", json.dumps(_written(session.lake, settings), indent=1, sort_keys=True).encode())
+            out.put("report.json", json.dumps(report.figures, indent=1, sort_keys=True, ensure_ascii=False).encode())
         assert out.manifest is not None  # noqa: S101 - set by the commit above
-        context.log.info("generated %s customers", settings.generator.customers if settings.generator else 0)
-        return dg.MaterializeResult(metadata=facts(out.manifest), data_version=dg.DataVersion(out.manifest.content_hash))
+        return dg.MaterializeResult(
+            metadata={**facts(out.manifest), "realism": dg.MetadataValue.json(report.figures)},
+            data_version=dg.DataVersion(out.manifest.content_hash),
+        )
 
     return panel
+
+
+def _written(lake: Lake, settings: Settings) -> dict[str, str]:
+    """Return the content hash of every source partition, so that the source's own hash covers the panel."""
+    return {
+        address(asset, month.key): lake.manifest(asset, month.key).content_hash
+        for asset in SOURCE_TABLES
+        for month in settings.dataset.raw_months
+    }
 
 
 def _catalogue(settings: Settings) -> dg.AssetsDefinition:
@@ -105,12 +119,10 @@ def _catalogue(settings: Settings) -> dg.AssetsDefinition:
             for asset in CATALOGUE_ASSETS
         ],
     )
-    def catalogue(lake: LakeResource, secrets: SecretsResource) -> Iterator[dg.MaterializeResult]:
+    def catalogue(lake: LakeResource, home: HomeResource) -> Iterator[dg.MaterializeResult]:
         session = lake.session()
-        adapter = open_adapter(settings, pseudonym_key(settings, secrets.store()), session)
-        load_catalogue(
-            adapter, session, settings, code_version=RAW.code_version, config_hash=RAW.config_hash(settings)
-        )
+        adapter = open_adapter(settings, pseudonym_key(settings, home.secrets()), session)
+        load_catalogue(adapter, session, settings, code_version=RAW.code_version, config_hash=RAW.config_hash(settings))
         for asset in CATALOGUE_ASSETS:
             manifest = session.lake.manifest(asset)
             yield dg.MaterializeResult(
@@ -142,11 +154,11 @@ def _monthly(platform: Platform) -> dg.AssetsDefinition:
         ],
     )
     def raw_month(
-        context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource
+        context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource
     ) -> Iterator[dg.MaterializeResult]:
         month = Month.parse(context.partition_key)
         session = lake.session()
-        adapter = open_adapter(settings, pseudonym_key(settings, secrets.store()), session)
+        adapter = open_adapter(settings, pseudonym_key(settings, home.secrets()), session)
         figures = load_month(
             adapter, session, month, settings, code_version=RAW.code_version, config_hash=RAW.config_hash(settings)
         )

@@ -1,7 +1,5 @@
 """The door of labels: one asset for each task and month, and the splits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -90,7 +88,9 @@ def _splits(platform: Platform) -> dg.AssetsDefinition:
         ) as out:
             out.put("splits.json", splits.to_json())
         assert out.manifest is not None  # noqa: S101 - set by the commit above
-        months = {name: ", ".join(m.key for m in getattr(splits, name)) for name in ("train", "validation", "test", "purged")}
+        months = {
+            name: ", ".join(m.key for m in getattr(splits, name)) for name in ("train", "validation", "test", "purged")
+        }
         gaps = {f"gap_days_before_{row['before']}": int(row["days"]) for row in report}
         return dg.MaterializeResult(
             metadata={**facts(out.manifest), **months, **gaps}, data_version=dg.DataVersion(out.manifest.content_hash)

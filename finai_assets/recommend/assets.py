@@ -1,9 +1,5 @@
 """The door of recommendations: every customer of a month, scored by the code that is deployed."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import dagster as dg
 
 from finai_assets.bundle.assets import BUNDLE_ASSET
@@ -13,9 +9,10 @@ from finai_assets.features.assets import snapshot_partitions
 from finai_assets.platform import Platform
 from finai_assets.recommend.score import score_month
 from finai_assets.teacher.assets import read_files
+from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
 from finai_resources.months import Month
-from finai_resources.secrets_resource import SecretsResource
+from finai_resources.progress import progress
 from serving_lambda.bundle import load_bundle
 
 RECOMMENDATIONS_ASSET = "recommendations/customers"
@@ -38,12 +35,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         code_version=RECOMMENDATIONS.code_version,
         description="Ranked products of every customer, with scores, layer, and a reason in Korean and English.",
     )
-    def customers(
-        context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource
-    ) -> dg.MaterializeResult:
+    def customers(context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource) -> dg.MaterializeResult:
         session = lake.session()
-        folder = export(read_files(session, BUNDLE_ASSET), Path(secrets.home))
-        bundle = load_bundle(folder, secrets.store().key("signing"))
+        folder = export(read_files(session, BUNDLE_ASSET), home.path)
+        bundle = load_bundle(folder, home.secrets().key("signing"))
         figures = score_month(
             session,
             Month.parse(context.partition_key),
@@ -53,6 +48,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             asset=RECOMMENDATIONS_ASSET,
             code_version=RECOMMENDATIONS.code_version,
             config_hash=RECOMMENDATIONS.config_hash(settings),
+            progress=progress("customers"),
         )
         manifest = session.lake.manifest(RECOMMENDATIONS_ASSET, Month.parse(context.partition_key).key)
         return dg.MaterializeResult(

@@ -1,7 +1,5 @@
 """The door of the students: one LightGBM student for each available task, distilled from the teacher."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -10,10 +8,12 @@ from finai_assets.doors import STUDENTS, facts
 from finai_assets.features.matrix import load_matrix
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
-from finai_assets.students.train import to_files, train_student
+from finai_assets.students.result import to_files
+from finai_assets.students.train import bin_train, train_student
 from finai_assets.teacher.assets import MATRIX_ASSET, PREDICTIONS_ASSET
 from finai_assets.teacher.predictions import load_predictions
 from finai_resources.lake_resource import LakeResource
+from finai_resources.progress import progress
 
 
 def student_asset(task: Task) -> str:
@@ -44,12 +44,14 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     def students(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         session = lake.session()
         matrix = load_matrix(session)
-        session.manifest(MATRIX_ASSET)
         teacher = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
-        for task in tasks:
-            if dg.AssetKey(student_asset(task).split("/")) not in context.selected_asset_keys:
-                continue
-            result = train_student(matrix.task(task.name), matrix, teacher[task.name], platform.registry, settings)
+        chosen = [t for t in tasks if dg.AssetKey(student_asset(t).split("/")) in context.selected_asset_keys]
+        binned, report = bin_train(matrix, settings), progress("student")
+        for number, task in enumerate(chosen):
+            report(number, len(chosen))
+            result = train_student(
+                matrix.task(task.name), matrix, teacher[task.name], platform.registry, settings, binned=binned
+            )
             with session.write(
                 student_asset(task), code_version=STUDENTS.code_version, config_hash=STUDENTS.config_hash(settings)
             ) as out:

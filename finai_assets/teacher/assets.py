@@ -1,10 +1,6 @@
 """The door of the teacher: training matrix, the trained PLE, its predictions, and its evaluation beside honest baselines."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dagster as dg
 
@@ -18,8 +14,10 @@ from finai_assets.platform import Platform
 from finai_assets.teacher.baselines import align_truth, evaluate_all
 from finai_assets.teacher.predictions import load_predictions, predictions_table
 from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
+from finai_resources.home_resource import HomeResource
 from finai_resources.lake import LakeSession
 from finai_resources.lake_resource import LakeResource
+from finai_resources.progress import progress, stages
 
 MATRIX_ASSET = "teacher/training_matrix"
 TEACHER_ASSET = "teacher/ple"
@@ -60,7 +58,8 @@ def _matrix(platform: Platform) -> dg.AssetsDefinition:
         with session.write(
             MATRIX_ASSET, code_version=MATRIX.code_version, config_hash=MATRIX.config_hash(settings)
         ) as out:
-            summary = build_matrix(session, settings, registry, platform.available_tasks, platform.splits.months(), out)
+            tasks, months = platform.available_tasks, dict(platform.splits)
+            summary = build_matrix(session, settings, registry, tasks, months, out, stages())
         assert out.manifest is not None  # noqa: S101 - set by the commit above
         context.log.info("training matrix: %s", summary)
         return dg.MaterializeResult(
@@ -82,14 +81,18 @@ def _ple(platform: Platform) -> dg.AssetsDefinition:
         description=f"Progressive layered extraction over the experts {', '.join(settings.teacher.experts)} and one MLP "
         "for each task; normaliser and calibration included.",
     )
-    def ple(lake: LakeResource) -> dg.MaterializeResult:
+    def ple(lake: LakeResource, home: HomeResource) -> dg.MaterializeResult:
         session = lake.session()
-        session.manifest(MATRIX_ASSET)
         matrix = load_matrix(session)
-        with TemporaryDirectory(prefix="finai-teacher-") as scratch:
-            result = train_teacher(
-                matrix, platform.registry, platform.available_tasks, settings, checkpoint_dir=Path(scratch)
-            )
+        report = progress("epoch")
+        result = train_teacher(
+            matrix,
+            platform.registry,
+            platform.available_tasks,
+            settings,
+            progress=lambda record: report(record.epoch, settings.teacher.epochs),
+            checkpoint_dir=home.checkpoints,
+        )
         with session.write(
             TEACHER_ASSET, code_version=TEACHER.code_version, config_hash=TEACHER.config_hash(settings)
         ) as out:
@@ -122,7 +125,6 @@ def _predictions(platform: Platform) -> dg.AssetsDefinition:
     def predictions(lake: LakeResource) -> dg.MaterializeResult:
         session = lake.session()
         matrix = load_matrix(session)
-        session.manifest(MATRIX_ASSET)
         teacher = teacher_from_files(
             read_files(session, TEACHER_ASSET), platform.registry, platform.available_tasks, settings
         )
@@ -154,7 +156,6 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
     def evaluation(lake: LakeResource) -> dg.MaterializeResult:
         session = lake.session()
         matrix = load_matrix(session)
-        session.manifest(MATRIX_ASSET)
         teacher = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
         truth = {}
         if settings.dataset.adapter == "synthetic":

@@ -1,0 +1,234 @@
+"""The bundle's tables: products, ranking, rules, reason templates, and the feature contract, from config and registry.
+
+What serving may say or offer is decided here, once, and refused here if it breaks a rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from finai_assets.features.registry import Column, Registry
+from finai_assets.labels.tasks import Task, available
+from finai_assets.settings import CONFIG_FOLDER, Settings
+from finai_resources.errors import BundleError, ConfigError
+
+TEMPLATES_FILE, RULES_FILE = "reason_templates.yaml", "rules.yaml"
+LANGUAGES = ("ko", "en")
+_CONDITIONS = {"age", "held_count", "holds_class", "holds_no_class", "segment", "columns"}
+_SPACE = re.compile(r"\s+")
+
+
+def read_config(name: str, folder: Path = CONFIG_FOLDER) -> dict[str, Any]:
+    """Read one of the two files that only the bundle uses."""
+    path = folder / name
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"the file cannot be read: {error}", where=str(path), fix="mend it") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError("the file holds no mapping", where=str(path), fix="write `key: value` pairs at its top level")
+    return loaded
+
+
+def products_content(table: pa.Table, settings: Settings, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """Return the catalogue: the stored product table, with codes, Korean names and acquisition sets from the settings.
+
+    Raises
+    ------
+    BundleError
+        The table was made from another catalogue.
+    """
+    rows = sorted(table.to_pylist(), key=lambda row: row["product_id"])
+    wanted = [(i, product.name, settings.families.index(product.family)) for i, product in enumerate(settings.products)]
+    if [(row["product_id"], row["name"], row["family"]) for row in rows] != wanted:
+        raise BundleError(
+            f"the stored product table ({len(rows)} products) is not the configured catalogue ({len(wanted)} products)",
+            where="raw/products",
+            fix="materialise raw/products again",
+        )
+    names = {task.name for task in available(tuple(tasks))}
+    sets = {name: members for name, members in settings.acquisition_sets.items() if f"will_acquire_{name}" in names}
+    return [
+        {
+            "product_id": row["product_id"],
+            "code": product.code,
+            "name": product.name,
+            "name_ko": product.name_ko,
+            "family": row["family"],
+            "product_class": row["product_class"],
+            "risk_grade": row["risk_grade"],
+            "sets": [name for name, members in sets.items() if product.code in members],
+        }
+        for row, product in zip(rows, settings.products, strict=True)
+    ]
+
+
+def ranking_content(shares: np.ndarray, settings: Settings) -> dict[str, Any]:
+    """Return what ranking needs beside the catalogue."""
+    if len(shares) != len(settings.products):
+        raise BundleError(
+            f"{len(shares)} acquisition counts for {len(settings.products)} products",
+            where="acquisition shares",
+            fix="count over the same catalogue",
+        )
+    chosen = settings.recommend
+    return {
+        "acquisitions": [int(count) for count in shares],
+        "smoothing": chosen.share_smoothing,
+        "weights": {name: chosen.task_weights[name] for name in ("nba_primary", "will_acquire")},
+        "held_products": chosen.held_products,
+        "top_k": chosen.top_k,
+        "attributions": chosen.attributions,
+    }
+
+
+def rules_content(config: Mapping[str, Any], registry: Registry, settings: Settings) -> dict[str, Any]:
+    """Check the rules and return those that this data set can carry; the others are listed under ``absent`` with the reason.
+
+    Raises
+    ------
+    ConfigError
+        A condition, class or column does not exist, or no product is conservative.
+    """
+    conservative = config["conservative"]
+    classes = {product.product_class for product in settings.products}
+    lowest = conservative["risk_grade_at_least"]
+    if not any(
+        product.product_class in conservative["classes"]
+        and (product.risk_grade is None or product.risk_grade >= lowest)
+        for product in settings.products
+    ):
+        raise ConfigError("no product of the catalogue is conservative", where=RULES_FILE, fix="widen `conservative`")
+    unavailable = {name: why for group in registry.groups for name, why in group.unavailable.items()}
+    kept, absent = [], {}
+    for rule in config["rules"]:
+        where = f"{RULES_FILE}: {rule['id']}"
+        if unknown := set(rule["when"]) - _CONDITIONS:
+            raise ConfigError(f"unknown conditions {sorted(unknown)}", where=where, fix=f"one of {sorted(_CONDITIONS)}")
+        if beyond := set(rule["offer"]["classes"]) - set(conservative["classes"]):
+            raise ConfigError(
+                f"{sorted(beyond)} are not conservative", where=where, fix="name conservative classes only"
+            )
+        columns = set(rule["when"].get("columns", ()))
+        if gone := sorted(columns & set(unavailable)):
+            absent[rule["id"]] = f"{gone[0]}: {unavailable[gone[0]]}"
+        elif missing := sorted(columns - set(registry.names)):
+            raise ConfigError(
+                f"there is no column {missing[0]!r}", where=where, fix="`finai features list` shows the names"
+            )
+        else:
+            kept.append(rule)
+    weights = {name: float(weight) for name, weight in conservative["classes"].items() if name in classes}
+    return {
+        "conservative": {"classes": weights, "risk_grade_at_least": lowest},
+        "rules": kept,
+        "absent": absent,
+    }
+
+
+def rule_columns(rules: Mapping[str, Any]) -> set[str]:
+    """Return the feature columns that the kept rules look at."""
+    return {name for rule in rules["rules"] for name in rule["when"].get("columns", ())}
+
+
+def contract_columns(
+    registry: Registry, used: Iterable[str], templates: Mapping[str, Any], settings: Settings
+) -> list[dict[str, Any]]:
+    """Return the columns that a request brings, in matrix order, each with what may be said of it.
+
+    A column is displayable where its concept is, it holds no personal attribute, its description holds no forbidden word, and
+    it is no code whose value would be told: what is not allowed is not shown.
+
+    Raises
+    ------
+    BundleError
+        A used column is not in the registry.
+    """
+    wanted = set(used)
+    if unknown := sorted(wanted - set(registry.names)):
+        raise BundleError(
+            f"{len(unknown)} columns of the students are not in the registry: {', '.join(unknown[:5])}",
+            where="bundle contract",
+            fix="distil the students again on the present features",
+        )
+    currency = settings.dataset.currency
+    return [_contract_column(column, templates, currency) for column in registry.columns if column.name in wanted]
+
+
+def _contract_column(column: Column, templates: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    concept = concept_of(column, templates)
+    text = {"ko": column.description_ko, "en": column.description}
+    clean = not any(forbidden_in(text[language], language, templates) for language in LANGUAGES)
+    return {
+        "name": column.name,
+        "group": column.group,
+        "kind": column.kind,
+        "dtype": "float32",
+        "unit": column.unit,
+        "currency": currency if column.unit.startswith("KRW") else None,
+        "missing": column.missing,
+        "nullable": column.missing.startswith("nan"),
+        "low": None if column.low is None else float(column.low),
+        "high": None if column.high is None else float(column.high),
+        "description": column.description,
+        "description_ko": column.description_ko,
+        "concept": concept["id"],
+        "displayable": bool(
+            concept["displayable"] and not column.pii and clean and not (column.kind == "code" and concept["value"])
+        ),
+    }
+
+
+def concept_of(column: Column, templates: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the first concept that names the column; the last one names all."""
+    address = f"{column.group}/{column.name}"
+    for concept in templates["concepts"]:
+        if any(fnmatchcase(address, pattern) for pattern in concept["columns"]):
+            found: Mapping[str, Any] = concept
+            return found
+    raise ConfigError(f"no concept names {address}", where=TEMPLATES_FILE, fix='end `concepts` with columns: ["*/*"]')
+
+
+def forbidden_in(text: str, language: str, templates: Mapping[str, Any]) -> list[str]:
+    """Return the forbidden words of a text, compared without spaces and without case."""
+    bare = _SPACE.sub("", text).casefold()
+    return [word for word in templates["forbidden"][language] if _SPACE.sub("", word).casefold() in bare]
+
+
+def templates_content(templates: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return what the renderer needs, units written in the data set's currency.
+
+    Raises
+    ------
+    ConfigError
+        The currency has no written form.
+    """
+    currency = templates["currencies"].get(settings.dataset.currency)
+    if currency is None:
+        raise ConfigError(
+            f"the currency {settings.dataset.currency} has no written form",
+            where=f"{TEMPLATES_FILE}: currencies",
+            fix=f"add it beside {', '.join(templates['currencies'])}",
+        )
+    units = {
+        unit: {language: pattern[language].replace("{currency}", currency[language]) for language in LANGUAGES}
+        for unit, pattern in templates["units"].items()
+    }
+    return {
+        "version": templates["version"],
+        "grounded": templates["grounded"],
+        "neutral": templates["neutral"],
+        "concepts": {
+            entry["id"]: {**{key: entry[key] for key in ("ko", "en", "value")}, "counter": entry.get("counter", "")}
+            for entry in templates["concepts"]
+        },
+        "units": units,
+    }

@@ -1,0 +1,231 @@
+"""One month of feature groups: blocks of customers read once, given to every group, written in order.
+
+At most ``lake.workers`` blocks are being computed and one is being written, so memory follows the size of a block.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from finai_assets.features.block import block_ranges, read_block
+from finai_assets.features.fit import transform_group
+from finai_assets.features.inputs import DAY_US, SNAPSHOTS, TRANSACTIONS
+from finai_assets.features.registry import Group, Registry
+from finai_assets.features.state import GroupState, state_asset
+from finai_assets.features.statistics import (
+    ColumnStatistics,
+    Measured,
+    Reference,
+    conclude,
+    enforce_missing_policy,
+    measure,
+)
+from finai_assets.partitions import look_back
+from finai_assets.settings import Settings
+from finai_resources.errors import GateError, LakeError
+from finai_resources.lake import LakeSession, Manifest
+from finai_resources.months import Month
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """What was written for a group: rows, the partition's manifest, and the statistics of each column."""
+
+    rows: int
+    manifest: Manifest
+    statistics: tuple[ColumnStatistics, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One group of one block, ready to be written."""
+
+    table: pa.Table
+    measured: Measured
+
+
+def compute_month(  # noqa: PLR0913 # one call states all that a month is made from
+    session: LakeSession,
+    month: Month,
+    registry: Registry,
+    states: Mapping[str, GroupState],
+    settings: Settings,
+    groups: Iterable[Group | str],
+    *,
+    code_version: str,
+    config_hash: str = "",
+    progress: Progress | None = None,
+) -> dict[str, GroupResult]:
+    """Compute and write ``features/<group>@month`` for some groups.
+
+    Parameters
+    ----------
+    states
+        The fitted state of each group, as ``fit_states`` gives them.
+    progress
+        Called with a label, how many blocks are written, and how many there are.
+
+    Raises
+    ------
+    GateError
+        A group has no state, its state is of other columns, or its values break the declared missing policy. Nothing is
+        written then.
+    LakeError
+        A raw partition is absent or damaged.
+    """
+    chosen = registry.select(groups)
+    for group in chosen:
+        _demand_state(group, states)
+    raw = LakeSession(session.lake)
+    ranges = block_ranges(raw, month, settings)
+    measured: dict[str, Measured] = {}
+    writers = {}
+    with ExitStack() as stack:
+        for group in chosen:
+            writers[group.name] = stack.enter_context(
+                session.lake.write(
+                    group.asset,
+                    month.key,
+                    code_version=code_version,
+                    config_hash=config_hash,
+                    upstream=partial(_upstream, session, raw, group, month, settings),
+                )
+            )
+        work = partial(_compute_block, raw, month, chosen, states, settings)
+        for done, parts in enumerate(_in_order(work, ranges, settings.lake.workers)):
+            for group in chosen:
+                part = parts[group.name]
+                writers[group.name].write(part.table)
+                before = measured.get(group.name)
+                measured[group.name] = before + part.measured if before else part.measured
+            if progress:
+                progress(f"features {month}", done + 1, len(ranges))
+        for group in chosen:
+            enforce_missing_policy(group.columns, measured[group.name], where=f"{group.asset}@{month.key}")
+    session.seen.update(raw.seen)
+    return {group.name: _result(group, writers[group.name].manifest, measured, states) for group in chosen}
+
+
+def month_statistics(
+    session: LakeSession, month: Month, group: Group, reference: Reference
+) -> tuple[ColumnStatistics, ...]:
+    """Measure a stored partition of a group again, row group by row group."""
+    total: Measured | None = None
+    for file in session.lake.open_parquet(session.manifest(group.asset, month.key)):
+        for index in range(file.metadata.num_row_groups):
+            table = file.read_row_group(index, columns=list(group.names))
+            values = np.empty((table.num_rows, table.num_columns), np.float32, order="F")
+            for c, column in enumerate(table.columns):
+                values[:, c] = column.to_numpy()
+            part = measure(values, reference)
+            total = total + part if total else part
+    if total is None:
+        raise LakeError("the partition holds no rows", where=f"{group.asset}@{month.key}", fix="materialise it again")
+    return tuple(conclude(total, reference, group.names))
+
+
+def _demand_state(group: Group, states: Mapping[str, GroupState]) -> None:
+    state = states.get(group.name)
+    if group.status != "built" or state is None:
+        raise GateError(
+            "the group has no fitted state" if group.status == "built" else f"the group is planned: {group.reason}",
+            where=state_asset(group.name),
+            fix="materialise its feature state first" if group.status == "built" else "leave it out",
+        )
+    if list(state.meta.get("columns", [])) != list(group.names):
+        raise GateError(
+            "the state was fitted on other columns than the registry now lists",
+            where=state_asset(group.name),
+            fix="materialise the feature state again",
+        )
+
+
+def _compute_block(
+    raw: LakeSession,
+    month: Month,
+    groups: list[Group],
+    states: Mapping[str, GroupState],
+    settings: Settings,
+    bounds: tuple[int, int],
+) -> dict[str, _Part]:
+    block = read_block(raw, month, *bounds, settings)
+    parts = {}
+    for group in groups:
+        state = states[group.name]
+        values = transform_group(group, block.view(group.columns), state.params, settings)
+        parts[group.name] = _Part(_to_arrow(block.customer_id, group, values), measure(values, state.reference))
+    return parts
+
+
+def _to_arrow(customer_id: np.ndarray, group: Group, values: np.ndarray) -> pa.Table:
+    """Wrap column-major values without copying them."""
+    arrays = [pa.array(customer_id)] + [pa.array(values[:, c]) for c in range(values.shape[1])]
+    return pa.Table.from_arrays(arrays, schema=group_schema(group))
+
+
+def group_schema(group: Group) -> pa.Schema:
+    """Return the schema of ``features/<group>``."""
+    return pa.schema(
+        [pa.field("customer_id", pa.int64(), nullable=False)] + [pa.field(name, pa.float32()) for name in group.names]
+    )
+
+
+def _in_order(
+    work: Callable[[tuple[int, int]], dict[str, _Part]], ranges: list[tuple[int, int]], workers: int
+) -> Iterator[dict[str, _Part]]:
+    """Yield the results in the order of the ranges; only ``workers`` of them are ahead of the consumer."""
+    waiting: deque[Future[dict[str, _Part]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for bounds in ranges:
+                if len(waiting) >= workers:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(work, bounds))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _upstream(session: LakeSession, raw: LakeSession, group: Group, month: Month, settings: Settings) -> dict[str, str]:
+    """Return what the group's values were made from: raw partitions that its columns name and reach, and its state."""
+    needs = raw_partitions(group, month, settings)
+    upstream = {source: content for source, content in raw.seen.items() if source in needs}
+    if group.fits and (state := session.find(state_asset(group.name))):
+        upstream[state_asset(group.name)] = state.content_hash
+    return upstream
+
+
+def raw_partitions(group: Group, month: Month, settings: Settings) -> set[str]:
+    """Return the addresses of the raw partitions that a group's columns read, from their inputs and windows."""
+    found = {f"{SNAPSHOTS}@{month.key}"}  # its customers are the rows
+    for column in group.columns:
+        reach = None if column.window_days is None else month.cutoff_us - column.window_days * DAY_US
+        for name in column.inputs:
+            table = name.rpartition(".")[0]
+            if table == TRANSACTIONS or (table == SNAPSHOTS and reach is not None):
+                found |= {
+                    f"{table}@{past.key}"
+                    for past in look_back(month, settings)
+                    if reach is None or past.cutoff_us > reach
+                }
+    return found
+
+
+def _result(
+    group: Group, manifest: Manifest | None, measured: Mapping[str, Measured], states: Mapping[str, GroupState]
+) -> GroupResult:
+    assert manifest is not None  # noqa: S101 # the writer has committed
+    statistics = conclude(measured[group.name], states[group.name].reference, group.names)
+    return GroupResult(manifest.rows, manifest, tuple(statistics))

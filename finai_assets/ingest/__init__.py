@@ -1,0 +1,1 @@
+"""Adapters: each turns one source into the raw tables of the data contract."""

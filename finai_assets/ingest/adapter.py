@@ -1,0 +1,157 @@
+"""What an adapter offers, the choice between adapters, and the adapter of the generated panel.
+
+An adapter turns a source into pieces of the contract's tables; checking and storing them is ``load``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from finai_assets.ingest.contract import PRODUCTS
+from finai_assets.settings import Settings
+from finai_resources.errors import ConfigError
+from finai_resources.lake import LakeSession, address
+from finai_resources.months import Month
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one table for a run of ascending customers; ``source`` is what an error calls them."""
+
+    source: str
+    table: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class MonthTables:
+    """One month as streams of pieces, each in ascending order of customer (and of time within a customer)."""
+
+    snapshots: Iterable[Piece]
+    transactions: Iterable[Piece]
+    protected: Iterable[Piece]
+
+
+class Adapter(Protocol):
+    """A source, as the data contract sees it."""
+
+    @property
+    def name(self) -> str:
+        """Return what errors and manifests call the source."""
+
+    def months(self) -> list[Month]:
+        """Return the months for which the source has rows, ascending."""
+
+    def products(self) -> pa.Table:
+        """Return ``raw/products``."""
+
+    def merchant_categories(self) -> pa.Table:
+        """Return ``raw/merchant_categories``."""
+
+    def source_files(self) -> dict[str, str]:
+        """Return the SHA-256 of each file (or the content hash of each partition) that the source consists of."""
+
+    def source_schema(self) -> dict[str, dict[str, str]]:
+        """Return the columns and types of each of the source's tables, as the source has them."""
+
+    def month(self, month: Month) -> MonthTables:
+        """Return one month; nothing in it may depend on anything at or after the month's cutoff."""
+
+
+def open_adapter(settings: Settings, key: bytes, session: LakeSession) -> Adapter:
+    """Return the adapter of the data set.
+
+    Parameters
+    ----------
+    key : bytes
+        Pseudonym key; customer identifiers of the source leave the adapter only as tokens made with it.
+    session : LakeSession
+        Where the generated panel is read from.
+
+    Raises
+    ------
+    ConfigError
+        The source folder is not named or not there.
+    ContractError
+        A source file cannot be read or lacks a column.
+    """
+    if settings.dataset.adapter == "berka":
+        from finai_assets.ingest.berka import BerkaAdapter  # noqa: PLC0415 - only this data set needs it
+
+        return BerkaAdapter(settings, key)
+    return SyntheticAdapter(settings, session)
+
+
+def product_catalogue(settings: Settings) -> pa.Table:
+    """Return ``raw/products`` from the settings: a product's id is its position, its terms are not known."""
+    rows = [
+        {
+            "product_id": index,
+            "name": product.name,
+            "family": settings.families.index(product.family),
+            "product_class": product.product_class,
+            "risk_grade": product.risk_grade,
+            "terms": "{}",
+        }
+        for index, product in enumerate(settings.products)
+    ]
+    return pa.Table.from_pylist(rows, schema=PRODUCTS)
+
+
+class SyntheticAdapter:
+    """The generated panel, read from the lake's ``source/`` partitions one row group after the other."""
+
+    TABLES = ("snapshots", "transactions", "protected_attributes")
+
+    def __init__(self, settings: Settings, session: LakeSession) -> None:
+        self.settings, self.session = settings, session
+        self.name = "synthetic"
+
+    def months(self) -> list[Month]:
+        """Return the months that were generated."""
+        return [Month.parse(key) for key in self.session.lake.partitions("source/snapshots")]
+
+    def products(self) -> pa.Table:
+        """Return the generator's products."""
+        from finai_assets.ingest.synthetic import catalogue  # noqa: PLC0415 - compiles kernels; see module
+
+        return catalogue(self.settings)[0]
+
+    def merchant_categories(self) -> pa.Table:
+        """Return the generator's tree of merchant categories."""
+        from finai_assets.ingest.synthetic import catalogue  # noqa: PLC0415 - compiles kernels; see module
+
+        return catalogue(self.settings)[1]
+
+    def source_files(self) -> dict[str, str]:
+        """Return nothing: a generated panel has no files; its partitions are the upstream of what is written from them."""
+        return {}
+
+    def source_schema(self) -> dict[str, dict[str, str]]:
+        """Return the schemas of the source partitions of the first generated month."""
+        schemas: dict[str, dict[str, str]] = {}
+        for month in self.months()[:1]:
+            for table in self.TABLES:
+                manifest = self.session.lake.manifest(f"source/{table}", month.key)
+                for file in self.session.lake.open_parquet(manifest):
+                    schemas[table] = {field.name: str(field.type) for field in file.schema_arrow}
+        return schemas
+
+    def month(self, month: Month) -> MonthTables:
+        """Return one generated month."""
+        if self.session.lake.find("source/snapshots", month.key) is None:
+            raise ConfigError(
+                f"the panel has no month {month}",
+                where=address("source/snapshots", month.key),
+                fix="materialise source/panel with the settings in use; it generates every month of dataset.raw_months",
+            )
+        return MonthTables(*(self._stream(f"source/{table}", month) for table in self.TABLES))
+
+    def _stream(self, asset: str, month: Month) -> Iterator[Piece]:
+        manifest = self.session.manifest(asset, month.key)
+        for file in self.session.lake.open_parquet(manifest):
+            for index in range(file.num_row_groups):
+                yield Piece(address(asset, month.key), file.read_row_group(index))

@@ -1,0 +1,152 @@
+"""From an adapter into the lake: a month is checked whole against the contract, and written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finai_assets.ingest.adapter import Adapter, Piece
+from finai_assets.ingest.contract import (
+    MonthChecker,
+    check_merchant_categories,
+    check_months,
+    check_products,
+)
+from finai_assets.ingest.files import schema_hash
+from finai_assets.settings import Settings
+from finai_resources.lake import LakeSession, PartitionWriter
+from finai_resources.months import Month
+
+ROW_GROUP = 65_536
+Figures = dict[str, dict[str, Any]]
+
+
+def load_catalogue(
+    adapter: Adapter, session: LakeSession, settings: Settings, *, code_version: str, config_hash: str = ""
+) -> Figures:
+    """Check and write ``raw/products`` and ``raw/merchant_categories``.
+
+    Returns
+    -------
+    dict
+        Rows of each table, under the asset's name.
+
+    Raises
+    ------
+    ContractError
+        A rule of the contract is broken; neither table is written.
+    """
+    tables = {
+        "raw/products": check_products(adapter.products(), settings=settings, source=f"{adapter.name} products"),
+        "raw/merchant_categories": check_merchant_categories(
+            adapter.merchant_categories(), settings=settings, source=f"{adapter.name} merchant categories"
+        ),
+    }
+    extra = provenance(adapter)
+    for asset, table in tables.items():
+        with session.write(asset, code_version=code_version, config_hash=config_hash, extra=extra) as out:
+            out.write(table)
+    return {asset: {"rows": table.num_rows} for asset, table in tables.items()}
+
+
+def provenance(adapter: Adapter) -> dict[str, Any]:
+    """Return what a manifest records of a source: the hash of its schema, the schema, and the digest of every file."""
+    schemas = adapter.source_schema()
+    return {
+        "source": adapter.name,
+        "source_schema_hash": schema_hash(schemas),
+        "source_schema": schemas,
+        "source_files": adapter.source_files(),
+    }
+
+
+def load_month(
+    adapter: Adapter,
+    session: LakeSession,
+    month: Month,
+    settings: Settings,
+    *,
+    code_version: str,
+    config_hash: str = "",
+) -> Figures:
+    """Check and write one month of ``raw/snapshots``, ``raw/transactions`` and ``raw/protected_attributes``.
+
+    Pieces are checked and staged as they stream by, so memory is bounded by one piece; the partitions appear only when every
+    rule held for the whole month.
+
+    Returns
+    -------
+    dict
+        Per asset: rows, customers, null shares by column, and for transactions the first and last ``ts``.
+
+    Raises
+    ------
+    ContractError
+        A rule of the contract is broken; nothing of the month was written.
+    """
+    span = settings.dataset.raw_months
+    check_months(adapter.months(), span.first, span.last, source=adapter.name)
+    mccs = adapter.merchant_categories()["mcc"].to_numpy()
+    checker = MonthChecker(month, settings, mccs)
+    streams = adapter.month(month)
+    steps: list[tuple[str, Iterable[Piece], Callable[..., pa.Table]]] = [
+        ("raw/snapshots", streams.snapshots, checker.snapshots),
+        ("raw/transactions", streams.transactions, checker.transactions),
+        ("raw/protected_attributes", streams.protected, checker.protected),
+    ]
+    figures: Figures = {}
+    extra = provenance(adapter)
+    with ExitStack() as stack:
+        for asset, pieces, check in steps:
+            out = stack.enter_context(
+                session.write(asset, month.key, code_version=code_version, config_hash=config_hash, extra=extra)
+            )
+            figures[asset] = _stage(pieces, check, checker, out)
+        checker.finish()
+    return figures
+
+
+def _stage(
+    pieces: Iterable[Piece], check: Callable[..., pa.Table], checker: MonthChecker, out: PartitionWriter
+) -> dict[str, Any]:
+    """Check the pieces of one table and stage them, unless a rule is already broken; return the table's figures."""
+    counts = _Counts()
+    for piece in pieces:
+        table = check(piece.table, source=piece.source)
+        if not checker.violations and table.num_rows:
+            out.write(table, row_group_size=ROW_GROUP)
+            counts.add(table)
+    return counts.figures()
+
+
+class _Counts:
+    """Rows, customers, nulls and time span of a table that streams by in ascending order of customer."""
+
+    def __init__(self) -> None:
+        self.rows = self.customers = 0
+        self.nulls: dict[str, int] = {}
+        self.last: int | None = None
+        self.span: list[Any] = []
+
+    def add(self, table: pa.Table) -> None:
+        ids = table["customer_id"].to_numpy()
+        self.rows += len(ids)
+        self.customers += int(np.count_nonzero(ids[1:] != ids[:-1])) + int(ids[0] != self.last)
+        self.last = int(ids[-1])
+        for name in table.column_names:
+            self.nulls[name] = self.nulls.get(name, 0) + table[name].null_count
+        if "ts" in table.column_names:
+            found = pc.min_max(table["ts"]).as_py()
+            self.span = [min([found["min"], *self.span[:1]]), max([found["max"], *self.span[1:]])]
+
+    def figures(self) -> dict[str, Any]:
+        shares = {name: round(count / self.rows, 6) for name, count in self.nulls.items() if count}
+        found: dict[str, Any] = {"rows": self.rows, "customers": self.customers, "null_share": shares}
+        if self.span:
+            found |= {"first_ts": self.span[0].isoformat(), "last_ts": self.span[1].isoformat()}
+        return found

@@ -1,0 +1,7 @@
+"""A synthetic panel of customers with known truth: a process that runs, from which labels happen (docs/generator.md)."""
+
+from finai_assets.ingest.synthetic.panel import customer_tokens, generate, panel_digest
+from finai_assets.ingest.synthetic.report import GeneratorReport, render
+from finai_assets.ingest.synthetic.tables import catalogue
+
+__all__ = ["GeneratorReport", "catalogue", "customer_tokens", "generate", "panel_digest", "render"]

@@ -1,0 +1,202 @@
+"""The panel, block by block into the lake: memory is bounded by the block, and bytes do not depend on the workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from finai_assets.ingest.pseudonym import pseudonymise
+from finai_assets.ingest.synthetic.compile import compile_law, generator_of
+from finai_assets.ingest.synthetic.law import Law
+from finai_assets.ingest.synthetic.population import draw_population
+from finai_assets.ingest.synthetic.process import simulate
+from finai_assets.ingest.synthetic.record import Record
+from finai_assets.ingest.synthetic.report import GeneratorReport, Sums, add_sums, block_sums, summarise
+from finai_assets.ingest.synthetic.tables import protected_table, snapshot_table, transaction_tables, truth_tables
+from finai_assets.ingest.synthetic.truth import month_truth
+from finai_assets.labels.tasks import available, build_tasks
+from finai_assets.settings import Settings
+from finai_resources.lake import LakeSession, PartitionWriter
+
+ROW_GROUP = 65_536
+SNAPSHOTS, TRANSACTIONS, PROTECTED = "source/snapshots", "source/transactions", "source/protected_attributes"
+REPORT = "source/report"
+# Sections of the settings that the panel's bytes depend on.
+SECTIONS = (
+    "seed", "horizon_months", "dataset", "families", "products", "acquisition_sets", "merchant_categories", "generator",
+)  # fmt: skip
+
+
+class Purpose(IntEnum):
+    """What a block's random stream is for; each has its own, so that one can change without the others."""
+
+    POPULATION = 0
+    STATE = 1
+    PAYMENTS = 2
+    MISSING = 3
+    TRUTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTables:
+    """A simulated block, ready to be written: (asset, month) -> rows."""
+
+    tables: dict[tuple[str, str], pa.Table]
+    squared_error: dict[tuple[str, str], float]
+    sums: Sums
+
+
+def customer_tokens(settings: Settings, key: bytes) -> np.ndarray:
+    """Return the pseudonyms of customers 1 to N, int64 [N] ascending.
+
+    Raises
+    ------
+    ContractError
+        Two customers share a token.
+    """
+    number = generator_of(settings).customers
+    return np.sort(pseudonymise((f"synthetic:{customer}" for customer in range(1, number + 1)), key))
+
+
+def panel_digest(settings: Settings, key: bytes) -> str:
+    """Return a short hash of all that the panel's bytes depend on: the settings, and which pseudonym key was used."""
+    fingerprint = pseudonymise(["synthetic:key-fingerprint"], key)[0]
+    return hashlib.sha256(f"{settings.digest(*SECTIONS)} {fingerprint}".encode()).hexdigest()[:16]
+
+
+def generate(
+    settings: Settings,
+    key: bytes,
+    session: LakeSession,
+    *,
+    workers: int,
+    code_version: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> GeneratorReport:
+    """Simulate the panel and write it: ``source/<table>@month``, ``truth/<task>@month`` and ``source/report``.
+
+    Parameters
+    ----------
+    key : bytes
+        Pseudonym key.
+    workers : int
+        Blocks that are simulated at once; the bytes written are the same for any number.
+    progress : callable, optional
+        Told the customers done and in all.
+
+    Raises
+    ------
+    ConfigError
+        The settings lack a part that the generator needs, or name a horizon other than one month.
+    ContractError
+        Two customers share a pseudonym.
+    """
+    law, tokens = compile_law(settings), customer_tokens(settings, key)
+    kinds: dict[str, str] = {task.name: task.kind for task in available(build_tasks(settings))}
+    versions: dict[str, Any] = {"code_version": code_version, "config_hash": panel_digest(settings, key)}
+    size = generator_of(settings).block_customers
+    writers: dict[tuple[str, str], PartitionWriter] = {}
+    errors: dict[tuple[str, str], float] = {}
+    rows: dict[tuple[str, str], int] = {}
+    sums: Sums = {}
+    with ExitStack() as stack:
+
+        def blocks() -> Iterator[Callable[[], BlockTables]]:
+            for number, begin in enumerate(range(0, len(tokens), size)):
+                block = tokens[begin : begin + size]
+                yield partial(simulate_block, block, number, law, settings, kinds)
+
+        done = 0
+        for result in _in_order(blocks(), workers):
+            for address, table in result.tables.items():
+                if address not in writers:
+                    writers[address] = stack.enter_context(session.write(*address, **versions))
+                writers[address].write(table, row_group_size=ROW_GROUP)
+                rows[address] = rows.get(address, 0) + table.num_rows
+            for address, value in result.squared_error.items():
+                errors[address] = errors.get(address, 0.0) + value
+            sums = add_sums(sums, result.sums)
+            done = min(len(tokens), done + size)
+            if progress:
+                progress(done, len(tokens))
+        for address, writer in writers.items():
+            if address[0].startswith("truth/"):
+                writer.extra.update(_method(address, errors, rows[address], generator_of(settings).truth_draws))
+        report = summarise(sums, settings)
+        with session.write(REPORT, **versions) as out:
+            out.put("report.json", json.dumps(report.figures, indent=1, sort_keys=True, ensure_ascii=False).encode())
+    return report
+
+
+def _method(address: tuple[str, str], errors: dict[tuple[str, str], float], rows: int, draws: int) -> dict[str, object]:
+    if address not in errors:
+        return {"method": "closed form"}
+    return {"method": "Monte Carlo", "draws": draws, "standard_error": float(np.sqrt(errors[address] / max(1, rows)))}
+
+
+def _in_order(jobs: Iterator[Callable[[], BlockTables]], workers: int) -> Iterator[BlockTables]:
+    """Run jobs on threads (the kernels release the GIL) and yield their results in order, at most one more than workers ahead."""
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[BlockTables]] = deque()
+        try:
+            for job in jobs:
+                ahead.append(pool.submit(job))
+                if len(ahead) > workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def simulate_block(tokens: np.ndarray, number: int, law: Law, settings: Settings, kinds: dict[str, str]) -> BlockTables:
+    """Simulate the customers of one block and bring everything into tables.
+
+    Parameters
+    ----------
+    tokens : int64 [n]
+        Ascending.
+    number : int
+        Of the block; with the seed and a purpose it decides every random draw.
+    kinds : dict
+        Task -> kind, of the tasks whose truth is wanted.
+    """
+    streams = {
+        purpose: np.random.default_rng(np.random.SeedSequence([settings.seed, number, int(purpose)]))
+        for purpose in Purpose
+    }
+    dataset = settings.dataset
+    months = list(dataset.raw_months)
+    people, traits = draw_population(streams[Purpose.POPULATION], len(tokens), settings, law)
+    record = Record.empty(len(tokens), len(months), len(settings.products))
+    payments = simulate(streams[Purpose.STATE], streams[Purpose.PAYMENTS], people, law, record)
+    tables: dict[tuple[str, str], pa.Table] = {}
+    squared_error: dict[tuple[str, str], float] = {}
+    paid = transaction_tables(streams[Purpose.MISSING], tokens, payments, len(months), settings)
+    for position, month in enumerate(months):
+        tables[SNAPSHOTS, month.key] = snapshot_table(position, tokens, people, traits, record, settings)
+        tables[PROTECTED, month.key] = protected_table(position, tokens, people, traits, record, settings)
+        tables[TRANSACTIONS, month.key] = paid[position]
+    truths = {}
+    draws = generator_of(settings).truth_draws
+    for month in dataset.snapshot_months:
+        position = month.ordinal - dataset.raw_months.first.ordinal
+        truth = month_truth(streams[Purpose.TRUTH], position, people, record, law, settings, draws)
+        truths[position] = truth
+        for task, table in truth_tables(tokens, truth, settings, kinds).items():
+            tables[f"truth/{task}", month.key] = table
+            if task in truth.squared_error:
+                squared_error[f"truth/{task}", month.key] = truth.squared_error[task]
+    return BlockTables(tables, squared_error, block_sums(payments, record, truths, kinds, settings))

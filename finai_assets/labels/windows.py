@@ -1,0 +1,163 @@
+"""What labels are computed from: which partitions, and the two windows of a block of customers, cut by time.
+
+With ``m`` the snapshot month and ``h`` the horizon in months, the label window is ``[cutoff(m), cutoff(m + h))`` and the window
+before it ``[cutoff(m - h), cutoff(m))``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finai_assets.labels.tasks import MCC, SNAPSHOT_HELD, SNAPSHOT_SEGMENT, Task
+from finai_assets.settings import Settings
+from finai_resources.errors import ContractError
+from finai_resources.lake import LakeSession
+from finai_resources.months import Month, month_range
+
+# Months of holdings that a churn is measured against.
+HISTORY_MONTHS = 6
+
+SNAPSHOTS, TRANSACTIONS = "raw/snapshots", "raw/transactions"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowEvents:
+    """Transactions of one window: ``row`` int64 (position of the customer in the block), ``ts`` int64, ``mcc`` int32."""
+
+    row: np.ndarray
+    ts: np.ndarray
+    mcc: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class LabelBlock:
+    """A block of customers around a cutoff.
+
+    Parameters
+    ----------
+    held : bool [n, months, products]
+        Products held at the end of each of the last (up to six) months, oldest first; the last is the snapshot month.
+    observed : bool [n, months]
+        Whether the customer has a snapshot in that month.
+    held_next : bool [n, products]
+        Products held at the end of the window; all False for a customer who is gone.
+    segment_next : int8 [n]
+        Segment at the end of the window, -1 where there is none.
+    before, window : WindowEvents
+        Transactions of the equally long window before the cutoff, and of the label window.
+    """
+
+    held: np.ndarray
+    observed: np.ndarray
+    held_next: np.ndarray
+    segment_next: np.ndarray
+    before: WindowEvents
+    window: WindowEvents
+
+
+def read_block(
+    session: LakeSession, month: Month, block: np.ndarray, tasks: Sequence[Task], settings: Settings
+) -> LabelBlock:
+    """Read what the labels of a block of customers (ascending ids of the month's snapshots) are computed from.
+
+    A partition that none of the tasks reads is left alone: its holdings are empty, its events none.
+    """
+    needed = set().union(*(sources(task, month, settings) for task in tasks))
+    months = [m for m in history(month, settings) if (SNAPSHOTS, m.key) in needed]
+    end = month + settings.horizon_months
+    products = len(settings.products)
+    held = np.zeros((len(block), len(months), products), dtype=bool)
+    observed = np.zeros((len(block), len(months)), dtype=bool)
+    for position, past in enumerate(months):
+        row, table = _snapshot(session, past, block, ["held"])
+        observed[row, position] = True
+        held[row, position] = multi_hot(table["held"], products)
+    held_next = np.zeros((len(block), products), dtype=bool)
+    segment_next = np.full(len(block), -1, dtype=np.int8)
+    if (SNAPSHOTS, end.key) in needed:
+        row, table = _snapshot(session, end, block, ["held", "segment"])
+        held_next[row] = multi_hot(table["held"], products)
+        segment_next[row] = _segment_index(table["segment"], end, settings)
+    spans = [(month - settings.horizon_months, month), (month, end)]
+    before, window = (_events(session, low, high, block, needed) for low, high in spans)
+    return LabelBlock(held, observed, held_next, segment_next, before, window)
+
+
+def sources(task: Task, month: Month, settings: Settings) -> set[tuple[str, str]]:
+    """Return the partitions that a task's labels of a month are computed from; the month's snapshot names the customers."""
+    end, first = month + settings.horizon_months, month - settings.horizon_months + 1
+    found = {(SNAPSHOTS, month.key)}
+    if SNAPSHOT_HELD in task.inputs or SNAPSHOT_SEGMENT in task.inputs:
+        found.add((SNAPSHOTS, end.key))
+    if task.name == "churn_signal":
+        found |= {(SNAPSHOTS, m.key) for m in history(month, settings)}
+    if MCC in task.inputs:
+        begin = month + 1 if task.name == "next_mcc" else first
+        found |= {(TRANSACTIONS, m.key) for m in month_range(begin, end)}
+    return found
+
+
+def history(month: Month, settings: Settings) -> list[Month]:
+    """Return the months whose holdings a churn is measured against, oldest first, the snapshot month last."""
+    first = max(month - (HISTORY_MONTHS - 1), settings.dataset.raw_months.first)
+    return list(month_range(first, month))
+
+
+def _snapshot(session: LakeSession, month: Month, block: np.ndarray, columns: list[str]) -> tuple[np.ndarray, pa.Table]:
+    """Return the rows of a month's snapshots that belong to the block, and their positions in it."""
+    table = session.read_customers(
+        SNAPSHOTS, month.key, int(block[0]), int(block[-1]), columns=["customer_id", *columns]
+    )
+    row, present = _positions(table["customer_id"].to_numpy(), block)
+    return row[present], table.filter(pa.array(present))
+
+
+def _positions(ids: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    row = np.minimum(np.searchsorted(block, ids), len(block) - 1)
+    return row, block[row] == ids
+
+
+def multi_hot(held: pa.ChunkedArray, products: int) -> np.ndarray:
+    """Return lists of product ids as bool [rows, products]; a null list holds nothing."""
+    result = np.zeros((len(held), products), dtype=bool)
+    owner = pc.list_parent_indices(held).to_numpy()
+    result[owner, pc.list_flatten(held).to_numpy()] = True
+    return result
+
+
+def _segment_index(segment: pa.ChunkedArray, month: Month, settings: Settings) -> np.ndarray:
+    index = pc.index_in(segment, value_set=pa.array(settings.dataset.segments, pa.string()))
+    unknown = pc.and_(pc.is_null(index), pc.is_valid(segment))
+    if pc.any(unknown).as_py():
+        names = sorted(set(pc.filter(segment, unknown).to_pylist()))
+        raise ContractError(
+            f"segments {names} are not among {list(settings.dataset.segments)}",
+            where=f"{SNAPSHOTS}@{month}: segment",
+            fix="list every segment in dataset.segments, in ascending order of value",
+        )
+    return pc.fill_null(index, -1).to_numpy().astype(np.int8)
+
+
+def _events(
+    session: LakeSession, low: Month, high: Month, block: np.ndarray, needed: set[tuple[str, str]]
+) -> WindowEvents:
+    """Return the block's transactions in ``[cutoff(low), cutoff(high))``, cut by time whatever a partition holds."""
+    rows, times, codes = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+    for month in month_range(low + 1, high):
+        if (TRANSACTIONS, month.key) not in needed:
+            continue
+        table = session.read_customers(
+            TRANSACTIONS, month.key, int(block[0]), int(block[-1]), columns=["customer_id", "ts", "mcc"]
+        )
+        ts = pc.cast(table["ts"], pa.int64()).to_numpy()
+        row, present = _positions(table["customer_id"].to_numpy(), block)
+        kept = present & (ts >= low.cutoff_us) & (ts < high.cutoff_us)
+        rows.append(row[kept])
+        times.append(ts[kept])
+        codes.append(table["mcc"].to_numpy()[kept])
+    return WindowEvents(np.concatenate(rows), np.concatenate(times), np.concatenate(codes))

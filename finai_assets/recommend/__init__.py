@@ -1,0 +1,1 @@
+"""Monthly recommendations: every customer of a month, scored by the code that is deployed."""

@@ -1,0 +1,231 @@
+"""How faithfully a student copies its teacher, and whether that is faithful enough; measured on rows that it never saw.
+
+The student is taken as it is deployed, calibrated. What two predictions have in common is measured on every row, what needs a
+label on the labelled ones. Divergences are in nats, per row, then averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import entr, rel_entr
+from scipy.stats import norm, rankdata
+
+from finai_assets.metrics import PROBABILITY_FLOOR, evaluate, expected_calibration_error
+from finai_assets.settings import FidelitySettings, MetricSettings
+
+# Bins of a regression's predictions: equally likely under the Gaussian of the teacher's.
+_BINS = 20
+AT_LEAST = frozenset({"agreement", "rank_correlation", "quartile_agreement"})
+_POINT = MetricSettings(bootstrap_samples=1, confidence=0.95)  # fidelity compares values, without intervals
+
+
+@dataclass(frozen=True)
+class Floor:
+    """One measure beside the bound that it must keep; an undefined measure (NaN) keeps none."""
+
+    measure: str
+    observed: float
+    floor: float
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the bound is kept."""
+        return self.observed >= self.floor if self.measure in AT_LEAST else self.observed <= self.floor
+
+    def __str__(self) -> str:
+        if not np.isfinite(self.observed):
+            return f"{self.measure} is not defined"
+        return (
+            f"{self.measure} {self.observed:.3f} ({'at least' if self.measure in AT_LEAST else 'at most'} {self.floor})"
+        )
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Every measure with its floor, on ``n`` rows, of which ``labelled`` have a label."""
+
+    floors: tuple[Floor, ...]
+    n: int
+    labelled: int
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether there is evidence and every floor is kept."""
+        return bool(self.n and self.floors) and not self.failures
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Return the floors that are missed, in words."""
+        return tuple(str(entry) for entry in self.floors if not entry.passed)
+
+    def observed(self, measure: str) -> float:
+        """Return one measure."""
+        return next(entry.observed for entry in self.floors if entry.measure == measure)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values; an undefined measure is null."""
+        verdicts = [
+            {
+                "measure": entry.measure,
+                "observed": entry.observed if np.isfinite(entry.observed) else None,
+                "bound": "at least" if entry.measure in AT_LEAST else "at most",
+                "floor": entry.floor,
+                "passed": entry.passed,
+            }
+            for entry in self.floors
+        ]
+        return {"passed": self.passed, "n": self.n, "labelled": self.labelled, "verdicts": verdicts}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Fidelity:
+        """Read what :meth:`to_json` wrote."""
+        floors = tuple(
+            Floor(v["measure"], float("nan") if v["observed"] is None else v["observed"], v["floor"])
+            for v in stored["verdicts"]
+        )
+        return cls(floors, stored["n"], stored["labelled"])
+
+
+@dataclass(frozen=True)
+class FidelityVerdict:
+    """Fidelity of a whole set of students."""
+
+    passed: bool
+    failures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def measure_fidelity(
+    kind: str,
+    teacher: np.ndarray,
+    student: np.ndarray,
+    label: np.ndarray,
+    *,
+    threshold: float | None,
+    settings: FidelitySettings,
+) -> Fidelity:
+    """Compare a student with its teacher.
+
+    Parameters
+    ----------
+    teacher, student : float [n] or [n, K]
+        Probabilities, or values of a regression.
+    label : float [n]
+        NaN where masked.
+    threshold : float or None
+        Operating threshold of a binary task, on the deployed probability.
+    """
+    t, s = teacher.astype(np.float64), student.astype(np.float64)
+    if kind == "binary":
+        measures = _binary(t, s, label, threshold)
+    elif kind == "multiclass":
+        measures = _multiclass(t, s, label)
+    else:
+        measures = _regression(t, s, label)
+    bounds = {"kl": settings.kl, **getattr(settings, kind)}
+    floors = tuple(Floor(name, float(measures.get(name, float("nan"))), bound) for name, bound in bounds.items())
+    return Fidelity(floors, len(label), int(np.isfinite(label).sum()))
+
+
+def judge(
+    expected: Sequence[str], routes: Mapping[str, str], measured: Mapping[str, Fidelity | None]
+) -> FidelityVerdict:
+    """Judge a set of students: one floor missed anywhere rejects it, and so does a task without a student or a measurement.
+
+    Parameters
+    ----------
+    expected
+        Every available task.
+    routes
+        Route of each task that has a student (or is skipped).
+    measured
+        Fidelity of each distilled student.
+    """
+    failures: dict[str, tuple[str, ...]] = {}
+    for task in expected:
+        if task not in routes:
+            failures[task] = ("the task is missing",)
+        elif routes[task] == "DISTILL":
+            found = measured.get(task)
+            if found is None or not (found.n and found.floors):
+                failures[task] = ("its fidelity was not measured",)
+            elif not found.passed:
+                failures[task] = found.failures
+    if not expected:
+        failures["(all)"] = ("no task is expected: there is nothing to judge",)
+    return FidelityVerdict(not failures, failures)
+
+
+def _binary(t: np.ndarray, s: np.ndarray, label: np.ndarray, threshold: float | None) -> dict[str, float]:
+    pair_t, pair_s = np.column_stack([1 - t, t]), np.column_stack([1 - s, s])
+    known = np.isfinite(label)
+    mine, theirs = (_metrics("binary", label[known], p[known], 1) for p in (s, t))
+    cut = float("nan") if threshold is None else threshold
+    return {
+        **_divergences(pair_t, pair_s),
+        "agreement": float(((t >= cut) == (s >= cut)).mean()) if np.isfinite(cut) else float("nan"),
+        "rank_correlation": _rank_correlation(t, s),
+        "auc_gap": abs(theirs["auc"] - mine["auc"]),
+        "calibration_gap": abs(expected_calibration_error(label, t) - expected_calibration_error(label, s)),
+    }
+
+
+def _multiclass(t: np.ndarray, s: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    known = np.isfinite(label)
+    mine, theirs = (_metrics("multiclass", label[known], p[known], t.shape[1]) for p in (s, t))
+    return {
+        **_divergences(t, s),
+        "agreement": float((t.argmax(axis=1) == s.argmax(axis=1)).mean()),
+        "macro_f1_gap": abs(theirs["macro_f1"] - mine["macro_f1"]),
+    }
+
+
+def _regression(t: np.ndarray, s: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    known = np.isfinite(label)
+    y = label[known].astype(np.float64)
+    spread = y.std() if len(y) else 0.0
+    gap = {"mae_gap": float("nan"), "rmse_gap": float("nan")}
+    if spread > 0:
+        mine, theirs = (_metrics("regression", y, p[known], 1) for p in (s, t))
+        gap = {f"{name}_gap": abs(theirs[name] - mine[name]) / spread for name in ("mae", "rmse")}
+    quartiles = [np.ceil(4 * rankdata(p) / len(p)) for p in (t, s)]
+    return {
+        "kl": _binned_divergence(t, s),
+        "rank_correlation": _rank_correlation(t, s),
+        "quartile_agreement": float((quartiles[0] == quartiles[1]).mean()) if len(t) else float("nan"),
+        **gap,
+    }
+
+
+def _metrics(kind: str, label: np.ndarray, prediction: np.ndarray, classes: int) -> dict[str, float]:
+    rows = np.arange(len(label))
+    found = evaluate(kind, label, prediction, rows, classes=classes, settings=_POINT, seed=0)
+    return {name: estimate.value for name, estimate in found.items()}
+
+
+def _divergences(t: np.ndarray, s: np.ndarray) -> dict[str, float]:
+    """Mean KL(teacher || student) and Jensen-Shannon divergence of class probabilities [n, K]."""
+    if not len(t):
+        return {"kl": float("nan"), "jsd": float("nan")}
+    t, s = (np.clip(p, PROBABILITY_FLOOR, 1) for p in (t, s))
+    t, s = t / t.sum(axis=1, keepdims=True), s / s.sum(axis=1, keepdims=True)
+    middle = (t + s) / 2
+    jsd = entr(middle).sum(axis=1) - (entr(t).sum(axis=1) + entr(s).sum(axis=1)) / 2
+    return {"kl": float(rel_entr(t, s).sum(axis=1).mean()), "jsd": float(jsd.mean())}
+
+
+def _binned_divergence(t: np.ndarray, s: np.ndarray) -> float:
+    """KL of the two distributions of predictions over bins that the Gaussian of the teacher's makes equally likely."""
+    if len(t) < 2 or t.std() == 0:
+        return float("nan")
+    edges = norm.ppf(np.arange(1, _BINS) / _BINS, loc=t.mean(), scale=t.std())
+    counted = [np.bincount(np.searchsorted(edges, p), minlength=_BINS) + 0.5 for p in (t, s)]
+    first, second = (count / count.sum() for count in counted)
+    return float(rel_entr(first, second).sum())
+
+
+def _rank_correlation(t: np.ndarray, s: np.ndarray) -> float:
+    return _metrics("regression", t, s, 1)["spearman"]

@@ -1,0 +1,246 @@
+"""A trained student: its model, how it was chosen, how well it does; and its two files (docs/student-format.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isnan
+from typing import Any, cast
+
+import numpy as np
+
+from finai_assets.metrics import PRIMARY, Estimate
+from finai_assets.settings import StudentSettings
+from finai_assets.students.calibrate import NONE, Transform, finish
+from finai_assets.students.distill import count_leaves, raw_scores
+from finai_assets.students.fidelity import Fidelity
+from finai_assets.students.route import RouteName
+from finai_resources.errors import BundleError, GateError
+
+FORMAT = 1
+CARD, MODEL = "student.json", "model.txt"
+
+# split -> model (student, direct, teacher, prior) -> metric
+Report = Mapping[str, Mapping[str, Mapping[str, Estimate]]]
+
+
+@dataclass(frozen=True)
+class StudentModel:
+    """A LightGBM model with what turns its raw scores into an answer.
+
+    Parameters
+    ----------
+    text : str
+        The model as LightGBM writes it.
+    columns : tuple of str
+        Its inputs, in order.
+    init_score : tuple of float
+        Added to the raw scores, one for each output.
+    """
+
+    text: str
+    columns: tuple[str, ...]
+    transform: Transform
+    init_score: tuple[float, ...]
+    calibrator: Mapping[str, Any]
+
+    def raw(self, X: np.ndarray, *, threads: int) -> np.ndarray:
+        """Return raw scores with the initial score, [n] or [n, K]; ``X`` is float32 [n, columns]."""
+        raw = raw_scores(self.text, X, threads)
+        return raw + (np.asarray(self.init_score) if raw.ndim == 2 else self.init_score[0])
+
+    def predict(self, X: np.ndarray, *, threads: int = 1) -> np.ndarray:
+        """Return calibrated probabilities [n] or [n, K], or values [n], float64."""
+        return self.finish(self.raw(X, threads=threads))
+
+    def finish(self, raw: np.ndarray) -> np.ndarray:
+        """Turn raw scores, initial score included, into the answer."""
+        return finish(raw, self.transform, self.calibrator)
+
+
+@dataclass(frozen=True)
+class StudentResult:
+    """One task's student. ``model`` is None, and the fields about it empty, where the route is SKIP."""
+
+    task: str
+    kind: str
+    classes: int
+    class_labels: tuple[str, ...]
+    route: RouteName
+    reason: str
+    model: StudentModel | None
+    threshold: float | None
+    metrics: Report
+    fidelity: Fidelity | None
+    gain: Mapping[str, float]
+
+    @property
+    def model_text(self) -> str:
+        """Return the model's text, empty where there is none."""
+        return self.model.text if self.model else ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the model's inputs."""
+        return self.model.columns if self.model else ()
+
+    @property
+    def calibrator(self) -> Mapping[str, Any]:
+        """Return the calibrator."""
+        return self.model.calibrator if self.model else NONE
+
+    @property
+    def trees(self) -> int:
+        """Return the number of trees."""
+        return count_leaves(self.model_text)[0]
+
+    @property
+    def leaves(self) -> int:
+        """Return the number of leaves of all trees."""
+        return count_leaves(self.model_text)[1]
+
+    @property
+    def bytes(self) -> int:
+        """Return the size of the model's text as stored."""
+        return len(self.model_text.encode())
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a materialisation tells: route, size, and the primary metric on test beside its rivals'."""
+        primary = PRIMARY[self.kind]
+        told: dict[str, Any] = {
+            "route": self.route,
+            "reason": self.reason,
+            "columns": len(self.columns),
+            "trees": self.trees,
+            "leaves": self.leaves,
+            "model_bytes": self.bytes,
+            "calibrator": self.calibrator["type"],
+        }
+        for who, measured in self.metrics["test"].items():
+            if (estimate := measured[primary]).defined:
+                told[f"test_{primary}_{who}"] = estimate.value
+        if self.fidelity is not None:
+            told |= {
+                "fidelity_passed": self.fidelity.passed,
+                **{f"fidelity_{f.measure}": f.observed for f in self.fidelity.floors if np.isfinite(f.observed)},
+            }
+        return told
+
+
+def to_files(result: StudentResult) -> dict[str, bytes]:
+    """Return ``student.json`` and, unless the task is skipped, ``model.txt``."""
+    model = result.model
+    card = {
+        "format": FORMAT,
+        "task": result.task,
+        "kind": result.kind,
+        "classes": result.classes,
+        "class_labels": list(result.class_labels),
+        "route": result.route,
+        "reason": result.reason,
+        "columns": list(result.columns),
+        "output_transform": model.transform if model else "identity",
+        "init_score": list(model.init_score) if model else [],
+        "calibrator": dict(result.calibrator),
+        "threshold": result.threshold,
+        "metrics": _plain(result.metrics),
+        "fidelity": result.fidelity.to_json() if result.fidelity else None,
+        "trees": result.trees,
+        "leaves": result.leaves,
+        "model_bytes": result.bytes,
+        "explains": dict(result.gain),
+    }
+    files = {CARD: json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False).encode()}
+    return files | ({MODEL: model.text.encode()} if model else {})
+
+
+def from_files(files: Mapping[str, bytes]) -> StudentResult:
+    """Read what :func:`to_files` wrote.
+
+    Raises
+    ------
+    BundleError
+        The format is another one, or the model is missing.
+    """
+    card = json.loads(files[CARD])
+    if card.get("format") != FORMAT:
+        raise BundleError(
+            f"a student of format {card.get('format')}, this code reads {FORMAT}",
+            where=f"students/{card.get('task')}",
+            fix="distil the student again with this version of the code",
+        )
+    if (card["route"] == "SKIP") == (MODEL in files):
+        raise BundleError(
+            f"route {card['route']} {'with' if MODEL in files else 'without'} a model",
+            where=f"students/{card['task']}",
+            fix="distil the student again",
+        )
+    model = None
+    if MODEL in files:
+        model = StudentModel(
+            files[MODEL].decode(),
+            tuple(card["columns"]),
+            cast(Transform, card["output_transform"]),
+            tuple(card["init_score"]),
+            card["calibrator"],
+        )
+    return StudentResult(
+        task=card["task"],
+        kind=card["kind"],
+        classes=card["classes"],
+        class_labels=tuple(card["class_labels"]),
+        route=card["route"],
+        reason=card["reason"],
+        model=model,
+        threshold=card["threshold"],
+        metrics=_estimates(card["metrics"]),
+        fidelity=Fidelity.from_json(card["fidelity"]) if card["fidelity"] else None,
+        gain=card["explains"],
+    )
+
+
+def require_budget(results: Mapping[str, StudentResult], settings: StudentSettings) -> dict[str, float]:
+    """Return leaves and megabytes of all students together.
+
+    Raises
+    ------
+    GateError
+        They exceed ``students.max_leaves`` or ``students.max_megabytes``; the error names the three largest.
+    """
+    leaves = sum(result.leaves for result in results.values())
+    megabytes = sum(result.bytes for result in results.values()) / 1e6
+    if leaves > settings.max_leaves or megabytes > settings.max_megabytes:
+        largest = sorted(results.values(), key=lambda result: (-result.bytes, result.task))[:3]
+        named = ", ".join(f"{result.task} {result.leaves:,} leaves" for result in largest)
+        raise GateError(
+            f"the students have {leaves:,} leaves and {megabytes:.1f} MB; {settings.max_leaves:,} and "
+            f"{settings.max_megabytes:g} MB are allowed (largest: {named})",
+            where="students",
+            fix="lower students.rounds or students.leaves",
+        )
+    return {"leaves": leaves, "megabytes": megabytes}
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    return {
+        split: {who: {name: _entry(estimate) for name, estimate in found.items()} for who, found in models.items()}
+        for split, models in report.items()
+    }
+
+
+def _entry(estimate: Estimate) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and isnan(value) else value for key, value in asdict(estimate).items()
+    }
+
+
+def _estimates(stored: Mapping[str, Any]) -> Report:
+    def read(entry: Mapping[str, Any]) -> Estimate:
+        numbers = {key: float("nan") if entry[key] is None else entry[key] for key in ("value", "low", "high")}
+        return Estimate(**numbers, n=entry["n"], note=entry["note"])
+
+    return {
+        split: {who: {name: read(entry) for name, entry in found.items()} for who, found in models.items()}
+        for split, models in stored.items()
+    }

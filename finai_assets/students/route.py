@@ -1,0 +1,104 @@
+"""Which way a task goes: its student copies the teacher, learns the labels itself, or there is none and the rules serve it.
+
+Decided on validation rows alone. "Twice the random baseline" is asked for in a metric that can be doubled (average precision
+against prevalence, macro-F1 against 1/K): an AUC of 0.5 cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from finai_assets.metrics import PRIMARY, Estimate, verdict
+from finai_assets.settings import StudentSettings, TeacherThreshold
+
+RouteName = Literal["DISTILL", "DIRECT", "SKIP"]
+Metrics = Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the route is decided on, all of it measured on validation.
+
+    Parameters
+    ----------
+    teacher, prior : dict of str to Estimate
+        Metrics of the teacher and of the constant prediction of the train labels.
+    teacher_over_prior, direct_over_prior : Estimate
+        Paired difference of the primary metric.
+    direct_over_distilled : Estimate or None
+        The same between the two students; None where no student was distilled.
+    missed_floors : tuple of str
+        Fidelity floors that the distilled student misses on validation, in words.
+    """
+
+    kind: str
+    classes: int
+    teacher: Metrics
+    prior: Metrics
+    teacher_over_prior: Estimate
+    direct_over_prior: Estimate
+    direct_over_distilled: Estimate | None = None
+    missed_floors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way chosen, and why, with the figures."""
+
+    name: RouteName
+    reason: str
+
+
+def worth_copying(
+    kind: str, classes: int, teacher: Metrics, prior: Metrics, threshold: TeacherThreshold
+) -> tuple[bool, str]:
+    """Tell whether the teacher's skill reaches the threshold of its kind of task; an undefined metric does not."""
+    if kind == "binary":
+        needed = threshold.binary.average_precision_over_prevalence * teacher["prevalence"].value
+        precision, auc = teacher["average_precision"].value, teacher["auc"].value
+        text = f"average precision {precision:.3f} (asked: {needed:.3f}), AUC {auc:.3f} (asked: {threshold.binary.auc:.2f})"
+        return precision >= needed and auc >= threshold.binary.auc, text
+    if kind == "multiclass":
+        needed = threshold.multiclass.macro_f1_times_classes / classes
+        f1, loss, base = teacher["macro_f1"].value, teacher["log_loss"].value, prior["log_loss"].value
+        text = f"macro-F1 {f1:.3f} (asked: {needed:.3f}), log-loss {loss:.3f} (prior's: {base:.3f})"
+        return f1 >= needed and loss < base, text
+    r2 = teacher["r2"].value
+    return r2 >= threshold.regression.r2, f"R2 {r2:.3f} (asked: {threshold.regression.r2:.2f})"
+
+
+def choose_route(evidence: Evidence, settings: StudentSettings) -> Route:
+    """Choose the way of a task.
+
+    In order: SKIP where neither the teacher nor the direct student beats the constant prediction (the interval of the
+    difference includes zero); DIRECT where the teacher stays below its threshold; DIRECT where, under the policy ``better``,
+    the direct student is significantly better than the distilled one or that one is no faithful copy; else DISTILL.
+    """
+    metric = PRIMARY[evidence.kind]
+    over_prior = {
+        "teacher": evidence.teacher_over_prior,
+        "direct student": evidence.direct_over_prior,
+    }
+    told = ", ".join(f"{name} {_interval(difference)}" for name, difference in over_prior.items())
+    if all(verdict(difference, metric) != "better" for difference in over_prior.values()):
+        return Route("SKIP", f"neither beats the constant prediction; {metric} over it: {told}")
+    worth, figures = worth_copying(
+        evidence.kind, evidence.classes, evidence.teacher, evidence.prior, settings.teacher_threshold
+    )
+    if not worth:
+        return Route("DIRECT", f"the teacher is not worth copying: {figures}")
+    rival = evidence.direct_over_distilled
+    if settings.policy == "better":
+        if rival is not None and verdict(rival, metric) == "better":
+            return Route("DIRECT", f"the direct student is better than the copy: {metric} {_interval(rival)}")
+        if evidence.missed_floors:
+            return Route("DIRECT", f"the copy is not faithful on validation: {'; '.join(evidence.missed_floors)}")
+    return Route("DISTILL", f"the teacher is worth copying: {figures}")
+
+
+def _interval(difference: Estimate) -> str:
+    if not difference.defined:
+        return f"undefined ({difference.note})"
+    return f"{difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"

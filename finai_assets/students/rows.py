@@ -1,0 +1,134 @@
+"""A task's rows of the training matrix, beside the teacher's predictions, and how a prediction of them is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from finai_assets.features.matrix import MatrixTask, TrainingMatrix
+from finai_assets.features.registry import Registry
+from finai_assets.metrics import Estimate, evaluate, paired_difference
+from finai_assets.settings import Settings
+from finai_assets.students.distill import blend, hard_target
+from finai_resources.errors import GateError
+
+
+@dataclass(frozen=True)
+class Part:
+    """The labelled rows of a split: positions in the matrix, label, teacher's prediction, customer."""
+
+    index: np.ndarray
+    label: np.ndarray
+    teacher: np.ndarray
+    customer: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """One task's view of the matrix.
+
+    Parameters
+    ----------
+    teacher : float32 [n] or [n, classes]
+        Predictions of every row of the matrix.
+    """
+
+    task: MatrixTask
+    matrix: TrainingMatrix
+    teacher: np.ndarray
+    settings: Settings
+
+    def require_fit(self, registry: Registry) -> None:
+        """Refuse predictions or columns that belong to another matrix.
+
+        Raises
+        ------
+        GateError
+            Shapes or columns differ.
+        """
+        n = len(self.matrix.customer)
+        expected = (n, self.task.classes) if self.task.kind == "multiclass" else (n,)
+        if self.teacher.shape != expected:
+            raise GateError(
+                f"the teacher's predictions have shape {self.teacher.shape}, the matrix asks for {expected}",
+                where=self.where,
+                fix="let the teacher predict the rows of this training matrix",
+            )
+        if tuple(self.matrix.columns) != registry.names:
+            raise GateError(
+                f"the matrix's {len(self.matrix.columns)} columns are not the registry's {len(registry.names)}, in order",
+                where=self.where,
+                fix="materialise the training matrix again",
+            )
+
+    @property
+    def where(self) -> str:
+        """Return how the task's student is named in errors."""
+        return f"students/{self.task.name}"
+
+    def part(self, split: str) -> Part:
+        """Return the labelled rows of a split.
+
+        Raises
+        ------
+        GateError
+            There is none.
+        """
+        rows = self.matrix.rows(split)
+        label = np.asarray(self.matrix.labels[self.task.name][rows], dtype=np.float64)
+        known = np.flatnonzero(np.isfinite(label))
+        if not len(known):
+            raise GateError(f"no {split} row has a label", where=self.where, fix="widen the split or drop the task")
+        index = known + rows.start
+        return Part(index, label[known], np.asarray(self.teacher[index], dtype=np.float64), self.matrix.customer[index])
+
+    def features(self, index: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """Return float32 [rows, kept columns] of the matrix."""
+        return np.ascontiguousarray(self.matrix.X[np.ix_(index, kept)], dtype=np.float32)
+
+    def target(self, part: Part, *, distil: bool) -> np.ndarray:
+        """Return what a student learns: the labels, or their blend with the teacher."""
+        if distil:
+            return blend(part.label, part.teacher, self.settings.students.alpha, self.task.classes)
+        return hard_target(part.label, self.task.classes)
+
+    def prior(self, train: Part) -> np.ndarray:
+        """Return the constant prediction: the mean, or class frequencies with one row added to each."""
+        if self.task.kind != "multiclass":
+            return np.asarray(train.label.mean())
+        count = np.bincount(train.label.astype(np.int64), minlength=self.task.classes) + 1.0
+        return count / count.sum()
+
+    def score(self, part: Part, prediction: np.ndarray) -> dict[str, Estimate]:
+        """Return every metric of a prediction of the part's rows."""
+        return evaluate(
+            self.task.kind,
+            part.label,
+            prediction,
+            part.customer,
+            classes=self.task.classes,
+            settings=self.settings.metrics,
+            seed=self.settings.seed,
+        )
+
+    def difference(self, part: Part, first: np.ndarray, second: np.ndarray) -> Estimate:
+        """Return the paired difference of the primary metric of two predictions of the part's rows."""
+        return paired_difference(
+            self.task.kind,
+            part.label,
+            first,
+            second,
+            part.customer,
+            classes=self.task.classes,
+            settings=self.settings.metrics,
+            seed=self.settings.seed,
+        )
+
+
+def constant(prior: np.ndarray, part: Part) -> np.ndarray:
+    """Return the constant prediction for every row of a part."""
+    return np.broadcast_to(prior, (len(part), *prior.shape))

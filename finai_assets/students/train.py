@@ -1,0 +1,218 @@
+"""From a task's rows to its student: select columns, train the direct and the distilled model, choose the way, measure.
+
+Everything is learned on train and chosen, stopped and calibrated on validation. Test rows are read once the student stands, to
+measure it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import numpy as np
+
+from finai_assets.features.matrix import MatrixTask, TrainingMatrix
+from finai_assets.features.registry import Registry
+from finai_assets.metrics import Estimate
+from finai_assets.settings import Settings
+from finai_assets.students.calibrate import fit_calibrator
+from finai_assets.students.distill import (
+    TRANSFORM,
+    Sample,
+    bin_rows,
+    gain_shares,
+    hard_target,
+    probe_gain,
+    train_model,
+)
+from finai_assets.students.fidelity import Fidelity, measure_fidelity
+from finai_assets.students.result import StudentModel, StudentResult, from_files, require_budget, to_files
+from finai_assets.students.route import Evidence, Route, choose_route, worth_copying
+from finai_assets.students.rows import Part, TaskRows, constant
+from finai_assets.students.select import select_columns
+
+__all__ = ["StudentResult", "bin_train", "from_files", "require_budget", "to_files", "train_student"]
+
+Progress = Callable[[str], None]
+DIRECT, DISTILLED = "direct", "distilled"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model, its calibrated predictions of the validation rows, and its operating threshold (binary)."""
+
+    model: StudentModel
+    validation: np.ndarray
+    threshold: float | None
+
+
+def bin_train(matrix: TrainingMatrix, settings: Settings) -> lgb.Dataset:
+    """Bin the train rows once; hand the result to :func:`train_student` of every task to save seconds for each."""
+    return bin_rows(np.asarray(matrix.X[matrix.rows("train")]), settings)
+
+
+def train_student(
+    task: MatrixTask,
+    matrix: TrainingMatrix,
+    teacher_predictions: np.ndarray,
+    registry: Registry,
+    settings: Settings,
+    *,
+    binned: lgb.Dataset | None = None,
+    progress: Progress | None = None,
+) -> StudentResult:
+    """Train one task's student.
+
+    Parameters
+    ----------
+    teacher_predictions : float32 [n] or [n, classes]
+        Row-aligned with the matrix.
+    binned
+        From :func:`bin_train`; made here where it is not given.
+    progress
+        Told each stage by name.
+
+    Raises
+    ------
+    GateError
+        Predictions or columns do not fit the matrix, or a split holds no label.
+    """
+    say = progress or (lambda _: None)
+    rows = TaskRows(task, matrix, teacher_predictions, settings)
+    rows.require_fit(registry)
+    train, validation = rows.part("train"), rows.part("validation")
+    candidates: dict[str, Candidate] = {}
+    if np.ptp(train.label) == 0:
+        route = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
+    else:
+        say("select columns")
+        kept = _select(rows, train, binned or bin_train(matrix, settings))
+        say("train the direct student")
+        candidates[DIRECT] = _fit(rows, train, validation, kept, distil=False)
+        if _worth_copying(rows, train, validation):
+            say("distil")
+            candidates[DISTILLED] = _fit(rows, train, validation, kept, distil=True)
+        route = choose_route(_evidence(rows, train, validation, candidates), settings.students)
+    say("measure")
+    return _measured(rows, train, validation, candidates, route)
+
+
+def _select(rows: TaskRows, train: Part, binned: lgb.Dataset) -> np.ndarray:
+    """Choose columns on the labels, the same for both students, so that these differ in their targets alone."""
+    at = train.index - rows.matrix.rows("train").start
+    gain = probe_gain(rows.task.kind, binned, at, hard_target(train.label, rows.task.classes), rows.settings)
+    return select_columns(gain, rows.matrix.columns, rows.settings.students)
+
+
+def _fit(rows: TaskRows, train: Part, validation: Part, kept: np.ndarray, *, distil: bool) -> Candidate:
+    """Train on train, stop and calibrate on validation."""
+    kind, students = rows.task.kind, rows.settings.students
+    names = [rows.matrix.columns[i] for i in kept]
+    learned, held_out = (
+        Sample(rows.features(part.index, kept), rows.target(part, distil=distil)) for part in (train, validation)
+    )
+    trained = train_model(kind, learned, held_out, names, rows.settings)
+    init = tuple(float(value) for value in trained.init_score)
+    bare = StudentModel(trained.text, tuple(names), TRANSFORM[kind], init, {"type": "none"})
+    raw = bare.raw(held_out.X, threads=students.threads)
+    calibrator = fit_calibrator(kind, students.calibration, raw, validation.label)
+    model = StudentModel(trained.text, tuple(names), TRANSFORM[kind], init, calibrator)
+    prediction = model.finish(raw)
+    # As many validation rows lie above the operating threshold as are positive.
+    threshold = float(np.quantile(prediction, 1 - validation.label.mean())) if kind == "binary" else None
+    return Candidate(model, prediction, threshold)
+
+
+def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:
+    """Tell whether the teacher reaches its threshold, so that distilling is worth its time."""
+    teacher, prior = (
+        rows.score(validation, prediction)
+        for prediction in (validation.teacher, constant(rows.prior(train), validation))
+    )
+    return worth_copying(rows.task.kind, rows.task.classes, teacher, prior, rows.settings.students.teacher_threshold)[0]
+
+
+def _evidence(rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate]) -> Evidence:
+    """Collect what the route is chosen by, all of it on validation."""
+    prior = constant(rows.prior(train), validation)
+    direct, distilled = candidates[DIRECT], candidates.get(DISTILLED)
+    rival: Estimate | None = None
+    missed: tuple[str, ...] = ()
+    if distilled is not None:
+        rival = rows.difference(validation, direct.validation, distilled.validation)
+        copied = _fidelity(rows, validation.teacher, distilled.validation, validation.label, distilled)
+        missed = copied.failures
+    return Evidence(
+        kind=rows.task.kind,
+        classes=rows.task.classes,
+        teacher=rows.score(validation, validation.teacher),
+        prior=rows.score(validation, prior),
+        teacher_over_prior=rows.difference(validation, validation.teacher, prior),
+        direct_over_prior=rows.difference(validation, direct.validation, prior),
+        direct_over_distilled=rival,
+        missed_floors=missed,
+    )
+
+
+def _fidelity(
+    rows: TaskRows, teacher: np.ndarray, student: np.ndarray, label: np.ndarray, candidate: Candidate
+) -> Fidelity:
+    return measure_fidelity(
+        rows.task.kind,
+        teacher,
+        student,
+        label,
+        threshold=candidate.threshold,
+        settings=rows.settings.students.fidelity,
+    )
+
+
+def _measured(
+    rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate], route: Route
+) -> StudentResult:
+    """Measure on test what was chosen on validation."""
+    task, settings = rows.task, rows.settings
+    chosen = {"DISTILL": candidates.get(DISTILLED), "DIRECT": candidates.get(DIRECT), "SKIP": None}[route.name]
+    test, span = rows.part("test"), rows.matrix.rows("test")
+    everyone = np.arange(span.start, span.stop)
+    place = {name: index for index, name in enumerate(rows.matrix.columns)}
+    on_test: dict[str, np.ndarray] = {}
+    for name, candidate in candidates.items():
+        kept = np.array([place[column] for column in candidate.model.columns])
+        on_test[name] = candidate.model.predict(rows.features(everyone, kept), threads=settings.students.threads)
+    at = test.index - span.start
+    prior = rows.prior(train)
+    report: dict[str, dict[str, dict[str, Estimate]]] = {
+        "validation": {
+            "teacher": rows.score(validation, validation.teacher),
+            "prior": rows.score(validation, constant(prior, validation)),
+            **{name: rows.score(validation, candidate.validation) for name, candidate in candidates.items()},
+        },
+        "test": {
+            "teacher": rows.score(test, test.teacher),
+            "prior": rows.score(test, constant(prior, test)),
+            **{name: rows.score(test, prediction[at]) for name, prediction in on_test.items()},
+        },
+    }
+    taken = {"DISTILL": DISTILLED, "DIRECT": DIRECT}.get(route.name)
+    if taken is not None:
+        for models in report.values():
+            models["student"] = models[taken]
+    fidelity = None
+    if chosen is not None and route.name == "DISTILL":
+        label = np.asarray(rows.matrix.labels[task.name][span], dtype=np.float64)
+        fidelity = _fidelity(rows, np.asarray(rows.teacher[span]), on_test[DISTILLED], label, chosen)
+    return StudentResult(
+        task=task.name,
+        kind=task.kind,
+        classes=task.classes,
+        class_labels=task.class_labels,
+        route=route.name,
+        reason=route.reason,
+        model=chosen.model if chosen else None,
+        threshold=chosen.threshold if chosen else None,
+        metrics=report,
+        fidelity=fidelity,
+        gain=gain_shares(chosen.model.text) if chosen else {},
+    )

@@ -1,0 +1,108 @@
+"""The rows and labels that training may see: train rows to learn from, validation rows to stop and calibrate on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from finai_assets.teacher.losses import TeacherTask
+from finai_resources.errors import GateError
+
+if TYPE_CHECKING:
+    from finai_assets.features.matrix import TrainingMatrix
+    from finai_assets.settings import Settings
+
+
+class Named(Protocol):
+    """Anything with a task's name."""
+
+    @property
+    def name(self) -> str:
+        """Return the name."""
+
+
+@dataclass(frozen=True)
+class TeacherData:
+    """Train and validation rows of a matrix.
+
+    Parameters
+    ----------
+    X : float32 [n, d]
+        The whole matrix, usually a memory map.
+    train : int64 [m]
+        Row numbers to learn from.
+    validation : slice
+    labels : task -> float32 [n]
+    tasks : tuple of TeacherTask
+        With constants fitted on the train rows.
+    """
+
+    X: np.ndarray
+    train: np.ndarray
+    validation: slice
+    labels: dict[str, np.ndarray]
+    tasks: tuple[TeacherTask, ...]
+
+    @classmethod
+    def of(cls, matrix: TrainingMatrix, tasks: Sequence[Named], settings: Settings) -> TeacherData:
+        """Take the rows and labels of the named tasks.
+
+        Raises
+        ------
+        GateError
+            A split has no rows, or a task no labels.
+        """
+        rows, validation = matrix.rows("train"), matrix.rows("validation")
+        for name, part in (("train", rows), ("validation", validation)):
+            if part.stop <= part.start:
+                raise GateError(
+                    f"the {name} split has no rows", where="teacher/training_matrix", fix=f"widen splits.{name}"
+                )
+        wanted = {task.name for task in tasks}
+        if missing := wanted - {task.name for task in matrix.tasks}:
+            raise GateError(
+                f"the matrix has no labels of {sorted(missing)}",
+                where="teacher/training_matrix",
+                fix="materialise the training matrix again with this configuration",
+            )
+        found = [task for task in matrix.tasks if task.name in wanted]
+        delta = settings.teacher.huber_delta
+        return cls(
+            X=matrix.X,
+            train=sample_customers(matrix.customer, rows, settings.teacher.max_train_rows, settings.seed),
+            validation=validation,
+            labels={task.name: np.asarray(matrix.labels[task.name], dtype=np.float32) for task in found},
+            tasks=tuple(TeacherTask.fit(task, np.asarray(matrix.labels[task.name][rows]), delta) for task in found),
+        )
+
+    def validation_labels(self, task: str) -> np.ndarray:
+        """Return the labels of the validation rows, float32 [rows]."""
+        return self.labels[task][self.validation]
+
+
+def sample_customers(customer: np.ndarray, rows: slice, limit: int, seed: int) -> np.ndarray:
+    """Return row numbers of ``rows``: all, or those of whole customers, drawn by a seeded hash, that fit into the limit.
+
+    Parameters
+    ----------
+    customer : int64 [n]
+    """
+    numbers = np.arange(rows.start, rows.stop)
+    if len(numbers) <= limit:
+        return numbers
+    ids, inverse, counts = np.unique(customer[rows], return_inverse=True, return_counts=True)
+    order = np.argsort(_hash(ids, seed), kind="stable")
+    kept = np.zeros(len(ids), dtype=bool)
+    kept[order[np.cumsum(counts[order]) <= limit]] = True
+    return numbers[kept[inverse]]
+
+
+def _hash(ids: np.ndarray, seed: int) -> np.ndarray:
+    """Hash int64 ids by the finaliser of splitmix64 (Steele et al., 2014), so that the draw does not follow their order."""
+    value = ids.astype(np.uint64) ^ np.uint64(seed)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

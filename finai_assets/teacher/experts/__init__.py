@@ -1,0 +1,37 @@
+"""The shared experts by the name that the configuration calls them. A name stands for what it is, or is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from finai_assets.settings import TeacherSettings
+from finai_assets.teacher.experts.deepfm import DeepFM
+from finai_assets.teacher.router import Route
+from finai_resources.errors import ConfigError
+
+# Called with the route and the settings; maps Routed (a batch of n rows) to float [n, expert_dim].
+EXPERTS: dict[str, Callable[[Route, TeacherSettings], nn.Module]] = {"deepfm": DeepFM}
+
+
+def build_expert(name: str, route: Route, settings: TeacherSettings) -> nn.Module:
+    """Build a shared expert.
+
+    Raises
+    ------
+    ConfigError
+        No expert of this name is built.
+    """
+    known(name)
+    return EXPERTS[name](route, settings)
+
+
+def known(name: str) -> None:
+    """Refuse the name of an expert that does not exist."""
+    if name not in EXPERTS:
+        raise ConfigError(
+            f"expert {name!r} is not built yet; built: {', '.join(sorted(EXPERTS))}",
+            where="teacher.experts",
+            fix="take it out of the list",
+        )

@@ -1,0 +1,151 @@
+"""Where the teacher finds what in a row: the matrix columns, their kinds, and the transaction sequences among them.
+
+Only positions and kinds live here. Fitted figures belong in ``normalise.py``, the slices of an expert in ``router.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from finai_resources.errors import ConfigError, GateError
+
+if TYPE_CHECKING:
+    from finai_assets.features.registry import Registry
+    from finai_assets.settings import Settings
+
+_LAST_NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One quantity of a sequence: its kind, and its matrix position at each step, newest first."""
+
+    name: str
+    kind: str
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A group whose columns are the steps of a customer's last transactions."""
+
+    group: str
+    steps: int
+    channels: tuple[Channel, ...]
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Return the matrix positions of all channels."""
+        return tuple(position for channel in self.channels for position in channel.positions)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of the training matrix as the teacher sees them.
+
+    Parameters
+    ----------
+    columns, groups, kinds : tuple of str, one per matrix column
+    lows : tuple of float or None
+        Smallest value that each column may have, where it is declared.
+    sequences : tuple of Sequence
+    """
+
+    columns: tuple[str, ...]
+    groups: tuple[str, ...]
+    kinds: tuple[str, ...]
+    lows: tuple[float | None, ...]
+    sequences: tuple[Sequence, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "columns": list(self.columns),
+            "groups": list(self.groups),
+            "kinds": list(self.kinds),
+            "lows": list(self.lows),
+            "sequences": [
+                {
+                    "group": sequence.group,
+                    "steps": sequence.steps,
+                    "channels": [
+                        {"name": channel.name, "kind": channel.kind, "positions": list(channel.positions)}
+                        for channel in sequence.channels
+                    ],
+                }
+                for sequence in self.sequences
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Layout:
+        """Read what :meth:`to_dict` wrote."""
+        sequences = tuple(
+            Sequence(
+                sequence["group"],
+                sequence["steps"],
+                tuple(Channel(c["name"], c["kind"], tuple(c["positions"])) for c in sequence["channels"]),
+            )
+            for sequence in values["sequences"]
+        )
+        plain = {name: tuple(values[name]) for name in ("columns", "groups", "kinds", "lows")}
+        return cls(**plain, sequences=sequences)
+
+
+def layout_of(registry: Registry, settings: Settings, columns: tuple[str, ...]) -> Layout:
+    """Describe the columns of a training matrix.
+
+    Raises
+    ------
+    GateError
+        The matrix holds other columns, or another order, than the registry.
+    ConfigError
+        A sequence group lacks some of its steps.
+    """
+    if columns != registry.names:
+        differ = sorted(set(columns) ^ set(registry.names))[:5]
+        raise GateError(
+            f"the matrix has {len(columns)} columns, the registry {len(registry.names)}; they differ in {differ or 'order'}",
+            where="teacher/training_matrix",
+            fix="materialise the training matrix again with this configuration",
+        )
+    sequences = []
+    for group in registry.built:
+        steps = settings.feature_groups[group.name].transactions
+        if steps is not None and group.columns:
+            sequences.append(_sequence(group.name, steps, registry))
+    return Layout(
+        columns=columns,
+        groups=tuple(column.group for column in registry.columns),
+        kinds=tuple(column.kind for column in registry.columns),
+        lows=tuple(column.low for column in registry.columns),
+        sequences=tuple(sequences),
+    )
+
+
+def _sequence(group: str, steps: int, registry: Registry) -> Sequence:
+    """Gather the channels of a sequence group: a column is named by its quantity and, as its last number, its step."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for position in registry.positions((group,)):
+        column = registry.columns[position]
+        match = _LAST_NUMBER.match(column.name)
+        if match is None:
+            raise ConfigError(
+                f"column {column.name!r} has no step number", where=group, fix="end a step's name with its number"
+            )
+        found.setdefault(f"{match[1]}#{match[3]}", []).append((int(match[2]), position))
+    channels = []
+    for name, members in found.items():
+        members.sort()
+        kinds = {registry.columns[position].kind for _, position in members}
+        if len(members) != steps or len(kinds) != 1:
+            raise ConfigError(
+                f"channel {name!r} has {len(members)} steps of kinds {sorted(kinds)}, expected {steps} of one kind",
+                where=group,
+                fix="declare all steps of a channel, or make all of them unavailable",
+            )
+        channels.append(Channel(name, kinds.pop(), tuple(position for _, position in members)))
+    return Sequence(group, steps, tuple(channels))

@@ -1,0 +1,308 @@
+"""Raw columns to what a network can read. Fitted on train rows alone; students never see its output.
+
+Power-law columns get a log copy; continuous and count columns are standardised; binaries and shares stay as they are; codes
+stay integers, moved up by one so that 0 means "missing or unseen in train". A channel of a transaction sequence is standardised
+as a whole, so that a value means the same at each step, and each sequence gets one more column: how many steps it has, which
+is its mask, since steps are filled from the newest on.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from finai_assets.settings import NormaliseSettings
+from finai_assets.teacher.layout import Layout
+from finai_resources.errors import GateError
+
+_CHUNK_ROWS = 8192  # 928 float32 columns: 30 MB at once
+_TAIL_ROWS = 20_000  # rows whose tail is looked at; a log-log slope needs no more
+_AS_IS, _SCALED, _CODE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """The fitted state.
+
+    Output columns, in order: the matrix columns (in place), one log copy for each of ``log_of``, one length per sequence.
+
+    Parameters
+    ----------
+    layout : Layout
+        The columns it was fitted on.
+    mode : int8 [d]
+        0 left as it is, 1 standardised, 2 code.
+    mean, std : float64 [d]
+        Of the train rows; NaN is ignored. A column that does not vary has ``std`` 1.
+    codes : int32 [d]
+        Size of the embedding table of a code column (largest train code + 2), 0 for other columns.
+    log_of : int32 [k]
+        Columns with a log copy, ``sign(x) log(1 + |x|)``, not rescaled.
+    clip : float
+        Standardised values end at ± this.
+    rows : int
+        Train rows seen.
+    """
+
+    layout: Layout
+    mode: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    codes: np.ndarray
+    log_of: np.ndarray
+    clip: float
+    rows: int
+
+    @classmethod
+    def fit(cls, X: np.ndarray, rows: slice, layout: Layout, settings: NormaliseSettings) -> Normaliser:
+        """Fit on ``X[rows]``; pass the train rows and nothing else.
+
+        Parameters
+        ----------
+        X : float32 [n, d]
+            May be a memory map; it is read in chunks.
+
+        Raises
+        ------
+        GateError
+            There are no rows, a value is infinite, or a code is negative or not whole.
+        """
+        part = X[rows]
+        if not len(part):
+            raise GateError("there are no train rows", where="teacher", fix="widen splits.train")
+        mode = np.array([_mode(kind) for kind in layout.kinds], dtype=np.int8)
+        count, mean, powers, top = _moments(part, mode, layout)
+        mean, std = _per_channel(layout, count, mean, powers[0])
+        log_of = _power_laws(part, layout, mode, count, powers, settings)
+        codes = np.where(mode == _CODE, np.nan_to_num(top, nan=-1, neginf=-1).astype(np.int32) + 2, 0).astype(np.int32)
+        for sequence in layout.sequences:
+            for channel in sequence.channels:
+                codes[list(channel.positions)] = codes[list(channel.positions)].max()
+        std = np.where((mode == _SCALED) & (std > 0), std, 1.0)
+        mean = np.where(mode == _SCALED, mean, 0.0)
+        return cls(layout, mode, mean, std, codes, log_of, settings.clip, len(part))
+
+    @property
+    def width(self) -> int:
+        """Return the number of output columns."""
+        return len(self.mode) + len(self.log_of) + len(self.layout.sequences)
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Normalise some rows.
+
+        Parameters
+        ----------
+        X : float32 [n, d]
+
+        Returns
+        -------
+        float32 [n, width]
+            No NaN: a missing value is the train mean (standardised), 0 (left as is, log copy) or code 0.
+        """
+        source = np.ascontiguousarray(X, dtype=np.float32)
+        if source.ndim != 2 or source.shape[1] != len(self.mode):
+            raise GateError(
+                f"rows of shape {source.shape[1:]}, fitted on {len(self.mode)} columns",
+                where="teacher normaliser",
+                fix="pass the columns of the training matrix, in its order",
+            )
+        out = np.empty((len(source), self.width), dtype=np.float32)
+        scale = (1.0 / self.std).astype(np.float32)
+        offset = (self.mean / self.std).astype(np.float32)
+        _transform(source, self.mode, scale, offset, self.codes, self.log_of, np.float32(self.clip), out)
+        first = len(self.mode) + len(self.log_of)
+        for index, sequence in enumerate(self.layout.sequences):
+            positions = np.array([channel.positions for channel in sequence.channels], dtype=np.int32)
+            _lengths(source, positions, out[:, first + index])
+        return out
+
+    def to_bytes(self) -> bytes:
+        """Return the state as npz, without pickle; equal states have equal bytes."""
+        sink = io.BytesIO()
+        layout = np.frombuffer(json.dumps(self.layout.to_dict()).encode(), dtype=np.uint8)
+        np.savez(
+            sink,
+            layout=layout,
+            mode=self.mode,
+            mean=self.mean,
+            std=self.std,
+            codes=self.codes,
+            log_of=self.log_of,
+            clip=np.float64(self.clip),
+            rows=np.int64(self.rows),
+        )
+        return sink.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Normaliser:
+        """Read what :meth:`to_bytes` wrote."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return cls(
+                layout=Layout.from_dict(json.loads(stored["layout"].tobytes())),
+                mode=stored["mode"],
+                mean=stored["mean"],
+                std=stored["std"],
+                codes=stored["codes"],
+                log_of=stored["log_of"],
+                clip=float(stored["clip"]),
+                rows=int(stored["rows"]),
+            )
+
+
+def _mode(kind: str) -> int:
+    return {"continuous": _SCALED, "count": _SCALED, "code": _CODE}.get(kind, _AS_IS)
+
+
+def _chunks(part: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(part), _CHUNK_ROWS):
+        yield np.ascontiguousarray(part[start : start + _CHUNK_ROWS], dtype=np.float32)
+
+
+def _moments(part: np.ndarray, mode: np.ndarray, layout: Layout) -> tuple[np.ndarray, ...]:
+    """Return per column: rows with a value, mean, central power sums [3, d] (2nd, 3rd, 4th), largest value.
+
+    Two passes, since a one-pass fourth moment of money amounts loses its digits.
+    """
+    d = part.shape[1]
+    count, total, top = np.zeros(d, dtype=np.int64), np.zeros(d), np.full(d, -np.inf)
+    wrong = np.zeros(d, dtype=np.int64)
+    for chunk in _chunks(part):
+        _first_pass(chunk, mode == _CODE, count, total, top, wrong)
+    if wrong.any():
+        column = int(np.argmax(wrong > 0))
+        raise GateError(
+            f"column {layout.columns[column]!r} holds {wrong[column]} train values that are infinite or, as codes, negative "
+            "or not whole",
+            where="teacher/training_matrix",
+            fix="mend the feature group; a missing value is NaN",
+        )
+    mean = total / np.maximum(count, 1)
+    powers = np.zeros((3, d))
+    for chunk in _chunks(part):
+        _second_pass(chunk, mean, powers)
+    return count, mean, powers, top
+
+
+def _per_channel(
+    layout: Layout, count: np.ndarray, mean: np.ndarray, squares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and std, pooled over the steps of each sequence channel."""
+    pooled_mean, std = mean.copy(), np.sqrt(squares / np.maximum(count, 1))
+    for sequence in layout.sequences:
+        for channel in sequence.channels:
+            at = list(channel.positions)
+            n = max(1, int(count[at].sum()))
+            centre = float((count[at] * mean[at]).sum() / n)
+            spread = float((squares[at] + count[at] * (mean[at] - centre) ** 2).sum() / n)
+            pooled_mean[at], std[at] = centre, np.sqrt(spread)
+    return pooled_mean, std
+
+
+def _power_laws(  # the moments, and what to compare them with
+    part: np.ndarray,
+    layout: Layout,
+    mode: np.ndarray,
+    count: np.ndarray,
+    powers: np.ndarray,
+    settings: NormaliseSettings,
+) -> np.ndarray:
+    """Return the non-negative scaled columns outside sequences whose train tail looks like a power law."""
+    varies = powers[0] > 0
+    second, third, fourth = powers / np.maximum(count, 1)
+    spread = np.sqrt(np.where(varies, second, 1.0))
+    skewness, kurtosis = third / spread**3, fourth / spread**4 - 3.0
+    heavy = (mode == _SCALED) & varies & (skewness > settings.skewness) & (kurtosis > settings.kurtosis)
+    for sequence in layout.sequences:
+        heavy[list(sequence.positions)] = False
+    step = -(-len(part) // _TAIL_ROWS)
+    kept = []
+    for column in np.flatnonzero(heavy):
+        low = layout.lows[column]
+        values = np.asarray(part[::step, column], dtype=np.float64)
+        values = values[np.isfinite(values)]
+        non_negative = low >= 0 if low is not None else bool((values >= 0).all())
+        if non_negative and log_log_r2(values) >= settings.log_log_r2:
+            kept.append(int(column))
+    return np.array(kept, dtype=np.int32)
+
+
+def log_log_r2(values: np.ndarray) -> float:
+    """Return R² of log rank on log value over the upper half of the positive values: near 1 for a power law.
+
+    Parameters
+    ----------
+    values : float64 [n]
+        Finite. Fewer than 20 positive ones give 0.
+    """
+    positive = np.sort(values[values > 0])[::-1]
+    upper = positive[: len(positive) // 2]
+    if len(upper) < 10 or upper[0] == upper[-1]:
+        return 0.0
+    correlation = np.corrcoef(np.log(upper), np.log(np.arange(1, len(upper) + 1)))[0, 1]
+    return float(correlation**2)
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_pass(chunk: Any, is_code: Any, count: Any, total: Any, top: Any, wrong: Any) -> None:
+    for i in range(chunk.shape[0]):
+        for j in range(chunk.shape[1]):
+            value = np.float64(chunk[i, j])
+            if np.isnan(value):
+                continue
+            if np.isinf(value) or (is_code[j] and (value < 0 or value != np.floor(value))):
+                wrong[j] += 1
+                continue
+            count[j] += 1
+            total[j] += value
+            top[j] = max(top[j], value)
+
+
+@numba.njit(cache=True, nogil=True)
+def _second_pass(chunk: Any, mean: Any, powers: Any) -> None:
+    for i in range(chunk.shape[0]):
+        for j in range(chunk.shape[1]):
+            if not np.isnan(chunk[i, j]):
+                gap = np.float64(chunk[i, j]) - mean[j]
+                square = gap * gap
+                powers[0, j] += square
+                powers[1, j] += square * gap
+                powers[2, j] += square * square
+
+
+@numba.njit(cache=True, nogil=True)
+def _transform(source: Any, mode: Any, scale: Any, offset: Any, codes: Any, log_of: Any, clip: Any, out: Any) -> None:
+    zero = np.float32(0)
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            value = source[i, j]
+            if np.isnan(value):
+                value = zero
+            elif mode[j] == _SCALED:
+                value = min(max(value * scale[j] - offset[j], -clip), clip)
+            elif mode[j] == _CODE:
+                # a code beyond train's largest, or a negative one, is unseen
+                value = value + np.float32(1) if -1 < value < codes[j] - 1 else zero
+            out[i, j] = value
+        for k in range(len(log_of)):
+            value = source[i, log_of[k]]
+            out[i, source.shape[1] + k] = zero if np.isnan(value) else np.sign(value) * np.log1p(abs(value))
+
+
+@numba.njit(cache=True, nogil=True)
+def _lengths(source: Any, positions: Any, out: Any) -> None:
+    for i in range(source.shape[0]):
+        length = 0
+        for step in range(positions.shape[1] - 1, -1, -1):
+            for channel in range(positions.shape[0]):
+                if not np.isnan(source[i, positions[channel, step]]):
+                    length = step + 1
+                    break
+            if length:
+                break
+        out[i] = length

@@ -1,0 +1,241 @@
+"""Progressive layered extraction with heterogeneous experts: the whole network, from a normalised row to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from finai_assets.settings import TeacherSettings, Transfer
+from finai_assets.teacher.cgc import CGC, OWN_SLOT, SharedGate, TaskGates
+from finai_assets.teacher.experts import build_expert, known
+from finai_assets.teacher.experts.task_mlp import RowNorm, TaskMLP
+from finai_assets.teacher.losses import TeacherTask
+from finai_assets.teacher.normalise import Normaliser
+from finai_assets.teacher.router import FeatureRouter, Routed, make_route
+from finai_resources.errors import ConfigError, GateError
+
+PARAMETER_LIMIT = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PLEOutput:
+    """What a batch of n rows gives.
+
+    Parameters
+    ----------
+    logits : task -> float [n, outputs]
+        Before any activation; in units of the label for a regression task.
+    gates : task -> float [n, slots]
+        Weights of the first layer's gate: not negative, adding up to one.
+    slot_names : task -> tuple of str
+        The named experts, and the task's own, in the order of the weights.
+    """
+
+    logits: dict[str, Tensor]
+    gates: dict[str, Tensor]
+    slot_names: dict[str, tuple[str, ...]]
+
+
+class Tower(nn.Module):
+    """A task's tower and head. ``forward`` returns logits [n, outputs] and the last hidden layer [n, hidden[-1]]."""
+
+    location: Tensor
+    scale: Tensor
+
+    def __init__(self, task: TeacherTask, settings: TeacherSettings) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = settings.expert_dim
+        for after in settings.tower_hidden:
+            layers += [nn.Linear(width, after), nn.SiLU()]
+            width = after
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(width, task.outputs)
+        self.register_buffer("location", torch.tensor(task.location))
+        self.register_buffer("scale", torch.tensor(task.scale))
+        start = (torch.tensor(task.start) - task.location) / task.scale
+        with torch.no_grad():  # the first prediction is the best constant
+            self.head.weight.mul_(0.1)
+            self.head.bias.copy_(start)
+
+    def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Map float [n, expert_dim] to logits and the last hidden layer."""
+        hidden = self.body(value)
+        return self.location + self.scale * self.head(hidden), hidden
+
+
+class PLE(nn.Module):
+    """The teacher.
+
+    Flow: router -> layer 1 (named shared experts, one MLP expert per task, a gate per task) -> further CGC layers -> an encoder
+    per task group -> transfers between tasks -> towers -> heads.
+
+    Parameters
+    ----------
+    normaliser : Normaliser
+        Says what a row holds.
+    tasks : sequence of TeacherTask
+    settings : TeacherSettings
+    known_groups : tuple of str, optional
+        All group names of the configuration; a routing entry outside them is refused.
+
+    Examples
+    --------
+    >>> model = PLE(normaliser, tasks, settings.teacher)
+    >>> output = model(torch.from_numpy(normaliser.transform(X[:8])))
+    >>> output.logits["nba_primary"].shape, output.gates["nba_primary"].sum(1)
+    (torch.Size([8, 7]), tensor([1., 1., 1., 1., 1., 1., 1., 1.]))
+
+    Raises
+    ------
+    ConfigError
+        An expert is not built, or has no route.
+    GateError
+        It has 2 million parameters or more.
+    """
+
+    def __init__(
+        self,
+        normaliser: Normaliser,
+        tasks: Sequence[TeacherTask],
+        settings: TeacherSettings,
+        *,
+        known_groups: tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__()
+        for name in settings.experts:
+            known(name)
+        for name in (*settings.experts, OWN_SLOT):
+            if name not in settings.routing:
+                raise ConfigError(
+                    f"{name!r} has no route", where="teacher.routing", fix="list the groups that it reads"
+                )
+        routes = {
+            name: make_route(settings.routing[name], normaliser, known=known_groups)
+            for name in (*settings.experts, OWN_SLOT)
+        }
+        groups = sorted({task.group for task in tasks})
+        self.tasks = tuple(
+            sorted(tasks, key=lambda task: groups.index(task.group))
+        )  # a group's tasks stand side by side
+        names = tuple(task.name for task in self.tasks)
+        count, shared = len(names), len(settings.experts)
+        self.router = FeatureRouter(routes)
+        self.experts = nn.ModuleDict({name: build_expert(name, routes[name], settings) for name in settings.experts})
+        self.own = TaskMLP(count, routes[OWN_SLOT], settings)
+        width = len(routes[OWN_SLOT].scalars)
+        self.gates = TaskGates(count, width, settings.experts, common=True)
+        self.slot_names = dict.fromkeys(names, self.gates.slots)
+        self.shared_gate = SharedGate(count, width, shared) if settings.layers > 1 else None
+        self.layers = nn.ModuleList(
+            CGC(count, shared, settings, last=layer == settings.layers - 1) for layer in range(1, settings.layers)
+        )
+        self.members = [sum(task.group == group for task in tasks) for group in groups]
+        self.encoders = nn.ModuleDict({group: GroupEncoder(settings) for group in groups})
+        self.transfers = tuple(t for t in settings.transfers if t.source in names and t.target in names)
+        by_name = {task.name: task for task in tasks}
+        self.carriers = nn.ModuleDict({t.target: _carrier(t, by_name, settings) for t in self.transfers})
+        self.order = _order(names, self.transfers)
+        self.towers = nn.ModuleDict({task.name: Tower(task, settings) for task in tasks})
+        total = parameter_table(self)["total"]
+        if total >= PARAMETER_LIMIT:
+            raise GateError(
+                f"the teacher has {total:,} parameters, at most {PARAMETER_LIMIT - 1:,} are allowed",
+                where="teacher",
+                fix="make deep_hidden, field_dim or expert_dim smaller",
+            )
+
+    def forward(self, x: Tensor) -> PLEOutput:
+        """Map normalised rows float [n, width] to logits and gate weights."""
+        values, weights = self._extract(self.router(x))
+        values = self._encode(values)
+        names = [task.name for task in self.tasks]
+        logits: dict[str, Tensor] = {}
+        hidden: dict[str, Tensor] = {}
+        for name in self.order:
+            value = values[names.index(name)]
+            for transfer in self.transfers:
+                if transfer.target == name:
+                    source = logits if transfer.via == "output" else hidden
+                    value = value + self.carriers[name](source[transfer.source])
+            logits[name], hidden[name] = self.towers[name](value)
+        gates = {name: weights[index] for index, name in enumerate(names)}
+        return PLEOutput({name: logits[name] for name in names}, gates, self.slot_names)
+
+    def _extract(self, routed: dict[str, Routed]) -> tuple[Tensor, Tensor]:
+        """Run layer 1 and the CGC layers; return representations [tasks, n, dim] and layer-1 gate weights [tasks, n, slots]."""
+        plain = routed[OWN_SLOT]
+        experts = [expert(routed[name]) for name, expert in self.experts.items()]
+        own = self.own(plain)
+        values, weights = self.gates(plain.scalars, experts, own)
+        if self.shared_gate is not None:
+            shared = self.shared_gate(plain.scalars, experts, own)
+            for layer in self.layers:
+                values, shared = layer(values, shared)
+        return values, weights
+
+    def _encode(self, values: Tensor) -> Tensor:
+        """Let the tasks of a group see what the group has in common; float [tasks, n, dim] -> the same."""
+        encoded, start = [], 0
+        for encoder, members in zip(self.encoders.values(), self.members, strict=True):
+            encoded.append(encoder(values[start : start + members]))
+            start += members
+        return torch.cat(encoded)
+
+
+class GroupEncoder(nn.Module):
+    """Shared by the tasks of one group: adds to each what follows from it and the group's mean; [members, n, dim] -> the same."""
+
+    def __init__(self, settings: TeacherSettings) -> None:
+        super().__init__()
+        dim = settings.expert_dim
+        self.each = nn.Linear(dim, dim)
+        self.common = nn.Linear(dim, dim, bias=False)
+        self.finish = nn.Sequential(RowNorm(), nn.SiLU())
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Encode the representations of the group's tasks."""
+        encoded: Tensor = values + self.finish(self.each(values) + self.common(values.mean(0)))
+        return encoded
+
+
+def _carrier(transfer: Transfer, tasks: Mapping[str, TeacherTask], settings: TeacherSettings) -> nn.Linear:
+    width = tasks[transfer.source].outputs if transfer.via == "output" else settings.tower_hidden[-1]
+    return nn.Linear(width, settings.expert_dim)
+
+
+def _order(names: tuple[str, ...], transfers: tuple[Transfer, ...]) -> tuple[str, ...]:
+    """Return the tasks with every source before its target."""
+    if len({transfer.target for transfer in transfers}) < len(transfers):
+        raise ConfigError("a task receives two transfers", where="teacher.transfers", fix="keep one for each target")
+    ordered: list[str] = []
+    while len(ordered) < len(names):
+        ready = [
+            name
+            for name in names
+            if name not in ordered and all(t.source in ordered for t in transfers if t.target == name)
+        ]
+        if not ready:
+            raise ConfigError("the transfers form a circle", where="teacher.transfers", fix="remove one of them")
+        ordered += ready
+    return tuple(ordered)
+
+
+def parameter_table(model: PLE) -> dict[str, int]:
+    """Return the number of trainable parameters per part, and their ``total``."""
+    table: dict[str, int] = {f"expert {name}": _count(expert) for name, expert in model.experts.items()}
+    table["task experts"] = _count(model.own)
+    table["gates"] = _count(model.gates) + (_count(model.shared_gate) if model.shared_gate is not None else 0)
+    for index, layer in enumerate(model.layers, start=2):
+        table[f"layer {index}"] = _count(layer)
+    table["group encoders"] = _count(model.encoders)
+    table["transfers"] = _count(model.carriers)
+    table["towers and heads"] = _count(model.towers)
+    return {**table, "total": _count(model)}
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,151 @@
+"""Which slice of a normalised row each expert reads, by group, as the configuration routes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from finai_assets.teacher.normalise import Normaliser
+from finai_resources.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSlots:
+    """Positions of one sequence in a normalised row: channels [channels][steps], and its length."""
+
+    scalars: tuple[tuple[int, ...], ...]
+    codes: tuple[tuple[int, ...], ...]
+    code_sizes: tuple[int, ...]
+    length: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Positions in a normalised row of what one expert reads.
+
+    ``scalars`` are values (log copies included), ``codes`` are categories with tables of ``code_sizes`` rows.
+    """
+
+    groups: tuple[str, ...]
+    scalars: tuple[int, ...]
+    codes: tuple[int, ...]
+    code_sizes: tuple[int, ...]
+    sequences: tuple[SequenceSlots, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceInput:
+    """Steps newest first: ``scalars`` float [n, channels, steps], ``codes`` int64 [n, channels, steps], ``length`` int64 [n]."""
+
+    scalars: Tensor
+    codes: Tensor
+    length: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What one expert reads of a batch: ``scalars`` float [n, s], ``codes`` int64 [n, c], and the sequences."""
+
+    scalars: Tensor
+    codes: Tensor
+    sequences: tuple[SequenceInput, ...]
+
+
+def make_route(groups: tuple[str, ...], normaliser: Normaliser, *, known: tuple[str, ...] | None = None) -> Route:
+    """Find the columns of some groups in the normaliser's output.
+
+    Groups that are in ``known`` without having columns here (planned, or unavailable in this data set) are left out.
+
+    Raises
+    ------
+    ConfigError
+        A group is unknown, or no group has a column.
+    """
+    layout = normaliser.layout
+    present = set(layout.groups)
+    if known is not None and (strange := sorted(set(groups) - set(known))):
+        raise ConfigError(f"unknown groups {strange}", where="teacher.routing", fix=f"choose from {', '.join(known)}")
+    wanted = set(groups) & present
+    if not wanted:
+        raise ConfigError(
+            f"none of the groups {list(groups)} has a column here", where="teacher.routing", fix="route one"
+        )
+    d = len(layout.columns)
+    in_sequence = {p for sequence in layout.sequences for p in sequence.positions}
+    plain = [j for j in range(d) if layout.groups[j] in wanted and j not in in_sequence]
+    codes = tuple(j for j in plain if layout.kinds[j] == "code")
+    logs = [d + k for k, j in enumerate(normaliser.log_of) if layout.groups[j] in wanted]
+    sequences = []
+    for index, sequence in enumerate(layout.sequences):
+        if sequence.group not in wanted:
+            continue
+        coded = [channel for channel in sequence.channels if channel.kind == "code"]
+        sequences.append(
+            SequenceSlots(
+                scalars=tuple(channel.positions for channel in sequence.channels if channel.kind != "code"),
+                codes=tuple(channel.positions for channel in coded),
+                code_sizes=tuple(int(normaliser.codes[channel.positions[0]]) for channel in coded),
+                length=d + len(normaliser.log_of) + index,
+                steps=sequence.steps,
+            )
+        )
+    return Route(
+        groups=tuple(group for group in groups if group in wanted),
+        scalars=tuple([j for j in plain if layout.kinds[j] != "code"] + logs),
+        codes=codes,
+        code_sizes=tuple(int(normaliser.codes[j]) for j in codes),
+        sequences=tuple(sequences),
+    )
+
+
+class FeatureRouter(nn.Module):
+    """Slices a batch by route.
+
+    Parameters
+    ----------
+    routes : dict of Route
+        One per expert name.
+
+    Examples
+    --------
+    >>> route = Route(("a",), scalars=(0, 2), codes=(1,), code_sizes=(5,), sequences=())
+    >>> routed = FeatureRouter({"mlp": route})(torch.tensor([[0.5, 3.0, 1.0]]))["mlp"]
+    >>> routed.scalars.shape, routed.codes.tolist()
+    (torch.Size([1, 2]), [[3]])
+    """
+
+    def __init__(self, routes: dict[str, Route]) -> None:
+        super().__init__()
+        self.routes = routes
+
+    def forward(self, x: Tensor) -> dict[str, Routed]:
+        """Slice ``x`` float [n, width] into what each route reads."""
+        return {name: _slice(x, route) for name, route in self.routes.items()}
+
+
+def _slice(x: Tensor, route: Route) -> Routed:
+    return Routed(
+        scalars=_take(x, route.scalars),
+        codes=_take(x, route.codes).long(),
+        sequences=tuple(
+            SequenceInput(
+                scalars=_channels(x, slots.scalars, slots.steps),
+                codes=_channels(x, slots.codes, slots.steps).long(),
+                length=x[:, slots.length].long(),
+            )
+            for slots in route.sequences
+        ),
+    )
+
+
+def _take(x: Tensor, positions: tuple[int, ...]) -> Tensor:
+    return x.index_select(1, torch.from_numpy(np.array(positions, dtype=np.int64)))
+
+
+def _channels(x: Tensor, channels: tuple[tuple[int, ...], ...], steps: int) -> Tensor:
+    flat = tuple(position for channel in channels for position in channel)
+    return _take(x, flat).view(len(x), len(channels), steps)

@@ -1,0 +1,193 @@
+"""From feature values to finished predictions: raw score, link, calibration; and exact contributions where they are shown.
+
+One row (the handler) and a matrix (the batch job) take the same functions, so their answers are the same bits. Everything
+after LightGBM is plain arithmetic on Python floats, whose result does not depend on a batch's size or a vector unit's width.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from math import exp, fsum, log
+from operator import itemgetter
+from typing import Any
+
+from serving_lambda.errors import ServingError
+from serving_lambda.lightgbm_c import Model
+
+Scores = dict[str, list[float]]
+
+LAYER_OF_ROUTE = {"DISTILL": 1, "DIRECT": 2, "SKIP": 3}
+_EDGE = 1e-7  # keeps a probability's logit finite
+
+
+class Student:
+    """One task's model and what turns its raw score into a prediction.
+
+    Parameters
+    ----------
+    card : mapping
+        The task's entry in the bundle's manifest: ``task, kind, classes, class_labels, columns, route, output_transform,
+        init_score, calibrator``.
+    columns : sequence of str
+        All columns of the bundle's contract, in order.
+    """
+
+    def __init__(self, card: Mapping[str, Any], columns: Sequence[str]) -> None:
+        self.task: str = card["task"]
+        self.kind: str = card["kind"]
+        self.route: str = card["route"]
+        self.classes = int(card["classes"]) if self.kind == "multiclass" else 1
+        self.class_labels: tuple[str, ...] = tuple(card.get("class_labels") or ())
+        self.columns: tuple[str, ...] = tuple(card.get("columns") or ())
+        place = {name: index for index, name in enumerate(columns)}
+        self.positions = tuple(place[name] for name in self.columns)
+        self._pick = itemgetter(*self.positions, *self.positions[:1]) if self.positions else None
+        self.transform: str = card.get("output_transform") or "identity"
+        self.offsets = () if self.route == "SKIP" else _offsets(card["init_score"], self.classes)
+        self.calibrator: Mapping[str, Any] = card.get("calibrator") or {"type": "none"}
+        self.model: Model | None = None
+        self.unavailable: str | None = "SKIPPED" if self.route == "SKIP" else None
+
+    @property
+    def layer(self) -> int:
+        """Return 1 for a distilled student, 2 for a direct one, 3 where the rules stand in."""
+        return 3 if self.unavailable else LAYER_OF_ROUTE[self.route]
+
+    def attach(self, model: Model) -> None:
+        """Give the student its model.
+
+        Raises
+        ------
+        ServingError
+            ``MODEL_UNREADABLE``: its shape is not the one that the manifest declares.
+        """
+        if model.columns != len(self.columns) or model.classes != self.classes:
+            raise ServingError(
+                "MODEL_UNREADABLE",
+                f"the model has {model.columns} columns and {model.classes} outputs, its manifest says "
+                f"{len(self.columns)} and {self.classes}",
+                self.task,
+            )
+        self.model = model
+
+    def gather(self, row: Sequence[float]) -> array[float]:
+        """Return the student's own columns of a contract row as float32."""
+        if self._pick is None:
+            return array("f")
+        return array("f", self._pick(row)[:-1])  # one position is picked twice, so that itemgetter always gives a tuple
+
+    def finish(self, raw: Sequence[float]) -> list[float]:
+        """Turn raw scores [classes] into calibrated probabilities [classes], a probability [1], or a value [1]."""
+        shifted = [value + offset for value, offset in zip(raw, self.offsets, strict=True)]
+        if self.calibrator["type"] == "temperature":
+            shifted = [value / self.calibrator["temperature"] for value in shifted]
+        if self.transform == "sigmoid":
+            return [calibrate(self.calibrator, sigmoid(shifted[0]))]
+        if self.transform == "softmax":
+            return softmax(shifted)
+        return shifted
+
+
+def _offsets(given: Sequence[float], classes: int) -> tuple[float, ...]:
+    if len(given) != classes:
+        raise ServingError("BUNDLE_UNREADABLE", f"init_score has {len(given)} values for {classes} outputs")
+    return tuple(float(value) for value in given)
+
+
+def sigmoid(value: float) -> float:
+    """Return 1 / (1 + e^-value) without overflow."""
+    if value >= 0:
+        return 1.0 / (1.0 + exp(-value))
+    power = exp(value)
+    return power / (1.0 + power)
+
+
+def softmax(values: Sequence[float]) -> list[float]:
+    """Return e^value over their sum, without overflow."""
+    top = max(values)
+    powers = [exp(value - top) for value in values]
+    total = fsum(powers)  # exact, hence the same in every version of Python
+    return [power / total for power in powers]
+
+
+def calibrate(calibrator: Mapping[str, Any], probability: float) -> float:
+    """Map a model's probability to a calibrated one.
+
+    ``platt`` is a logistic function of the logit (``a * logit + b``); ``isotonic`` a piecewise linear function through the
+    points (``x``, ``y``), flat outside them.
+    """
+    kind = calibrator["type"]
+    if kind == "platt":
+        bounded = min(max(probability, _EDGE), 1.0 - _EDGE)
+        return sigmoid(calibrator["a"] * log(bounded / (1.0 - bounded)) + calibrator["b"])
+    if kind == "isotonic":
+        return interpolate(calibrator["x"], calibrator["y"], probability)
+    return probability
+
+
+def interpolate(x: Sequence[float], y: Sequence[float], at: float) -> float:
+    """Return the piecewise linear function through ascending points, flat outside them."""
+    right = bisect_right(x, at)
+    if right == 0:
+        return float(y[0])
+    if right == len(x):
+        return float(y[-1])
+    slope = (y[right] - y[right - 1]) / (x[right] - x[right - 1])
+    return float(slope * (at - x[right - 1]) + y[right - 1])
+
+
+def score_row(students: Mapping[str, Student], row: Sequence[float]) -> tuple[Scores, dict[str, str]]:
+    """Score every available task for one contract row.
+
+    Returns
+    -------
+    scores : dict
+        Task to finished prediction: a list of one number, or of one per class.
+    failed : dict
+        Task to code, for tasks whose prediction broke now.
+    """
+    scores: Scores = {}
+    failed: dict[str, str] = {}
+    for task, student in students.items():
+        if student.model is None or student.unavailable:
+            continue
+        try:
+            scores[task] = student.finish(student.model.raw_row(student.gather(row)))
+        except ServingError as error:
+            failed[task] = error.code
+    return scores, failed
+
+
+def score_matrix(student: Student, matrix: Any, rows: int, *, threads: int = 1) -> list[list[float]]:
+    """Score one task for many rows.
+
+    Parameters
+    ----------
+    matrix : float32 buffer [rows, student's columns], C order
+        Read where it lies.
+
+    Returns
+    -------
+    list
+        One finished prediction per row, bit-equal to :func:`score_row`'s.
+    """
+    if student.model is None:
+        raise ServingError("PREDICTION_FAILED", "the task has no model", student.task)
+    raw = student.model.raw(matrix, rows, threads=threads)
+    width = student.classes
+    return [student.finish(raw[at : at + width]) for at in range(0, rows * width, width)]
+
+
+def contributions_row(student: Student, row: Sequence[float]) -> list[float]:
+    """Return the TreeSHAP values of one contract row: [classes * (student's columns + 1)]."""
+    if student.model is None:
+        raise ServingError("PREDICTION_FAILED", "the task has no model", student.task)
+    return student.model.contributions_row(student.gather(row))
+
+
+def class_contributions(student: Student, values: Sequence[float], output: int) -> Sequence[float]:
+    """Return the TreeSHAP values [student's columns] of one output (a class, else 0), the expected value left out."""
+    width = len(student.columns) + 1
+    return values[output * width : (output + 1) * width - 1]

@@ -1,0 +1,251 @@
+"""A bundle is built whole, deterministic and gated: no student, no verdict or a broken floor, no bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from bundle_fixtures import KEY, Made
+
+from finai_assets.bundle import content
+from finai_assets.bundle.golden import reference_prediction
+from finai_assets.labels.tasks import available
+from finai_resources.errors import BundleError, ConfigError, GateError
+from serving_lambda.bundle import Bundle, canonical, signature_of
+
+
+def changed(made: Made, name: str, **fields: Any) -> dict[str, dict[str, bytes]]:
+    """Return the students with one card changed."""
+    card = json.loads(made.students[name]["student.json"])
+    return {**made.students, name: {**made.students[name], "student.json": json.dumps({**card, **fields}).encode()}}
+
+
+def test_the_same_inputs_give_the_same_bytes_and_the_id_is_the_contents_hash(
+    made: Made, bundle_files: dict[str, bytes]
+) -> None:
+    assert made.build() == bundle_files
+    manifest = json.loads(bundle_files["manifest.json"])
+    bundle_id = manifest.pop("bundle_id")
+    assert hashlib.sha256(canonical(manifest)).hexdigest().startswith(bundle_id)
+
+
+def test_the_order_in_which_students_come_does_not_matter(made: Made, bundle_files: dict[str, bytes]) -> None:
+    assert made.build(students=dict(reversed(made.students.items()))) == bundle_files
+
+
+def test_another_input_gives_another_id(made: Made, bundle_files: dict[str, bytes]) -> None:
+    first = json.loads(bundle_files["manifest.json"])["bundle_id"]
+    others = [
+        made.build(shares=made.shares + 1),
+        made.build(versions={"data": "d2", "code": "c1"}),
+        made.build(students=changed(made, "churn_signal", threshold=0.31)),
+    ]
+    ids = {json.loads(files["manifest.json"])["bundle_id"] for files in others}
+    assert len(ids | {first}) == 4
+
+
+def test_another_key_changes_the_signature_alone(made: Made, bundle_files: dict[str, bytes]) -> None:
+    other = made.build(key=b"x" * 32)
+    assert {name for name in other if other[name] != bundle_files[name]} == {"signature.json"}
+    signature = json.loads(bundle_files["signature.json"])
+    assert signature["mac"] == signature_of(bundle_files["manifest.json"], KEY)
+    assert KEY.hex() not in bundle_files["signature.json"].decode()
+
+
+def test_the_manifest_lists_every_file_task_split_and_version(made: Made, bundle_files: dict[str, bytes]) -> None:
+    manifest = json.loads(bundle_files["manifest.json"])
+    for name, stored in manifest["files"].items():
+        assert stored == {"sha256": hashlib.sha256(bundle_files[name]).hexdigest(), "bytes": len(bundle_files[name])}
+    assert set(bundle_files) == set(manifest["files"]) | {"manifest.json", "signature.json"}
+    assert [entry["task"] for entry in manifest["tasks"]] == [task.name for task in available(made.tasks)]
+    assert manifest["splits"]["train"] == ["2015-01", "2015-02", "2015-03"]
+    assert manifest["versions"]["data"] == "d1"
+    assert all(check["passed"] and check["n"] for check in manifest["checks"])
+    interval = manifest["tasks"][0]["metrics"]["test"]["student"]["auc"]
+    assert interval == {"value": 0.7, "low": 0.6, "high": None, "n": 10, "note": ""}  # NaN is null
+
+
+def test_the_contract_holds_the_columns_of_students_and_rules_in_matrix_order(
+    made: Made, bundle_files: dict[str, bytes]
+) -> None:
+    columns = json.loads(bundle_files["manifest.json"])["contract"]["columns"]
+    names = [column["name"] for column in columns]
+    used = {name for files in made.students.values() for name in json.loads(files["student.json"])["columns"]}
+    assert set(names) == used | {"txn_active_days"}
+    assert names == [name for name in made.registry.names if name in set(names)]
+    by_name = {column.name: column for column in made.registry.columns}
+    for column in columns:
+        assert column["nullable"] == (by_name[column["name"]].missing == "nan")
+
+
+def test_a_missing_task_is_refused(made: Made) -> None:
+    students = {task: files for task, files in made.students.items() if task != "next_mcc"}
+    with pytest.raises(GateError, match="next_mcc"):
+        made.build(students=students)
+
+
+def test_a_task_that_the_data_set_cannot_carry_is_listed_and_needs_no_student(made: Made) -> None:
+    tasks = tuple(replace(task, unavailable="no merchants") if task.name == "next_mcc" else task for task in made.tasks)
+    students = {task: files for task, files in made.students.items() if task != "next_mcc"}
+    manifest = json.loads(made.build(tasks=tasks, students=students)["manifest.json"])
+    assert manifest["tasks_unavailable"] == {"next_mcc": "no merchants"}
+    with pytest.raises(GateError, match="not available"):
+        made.build(tasks=tasks)
+
+
+@pytest.mark.parametrize(
+    "fidelity",
+    [
+        None,
+        {},
+        {"n": 0, "verdicts": [{"measure": "kl", "passed": True}]},
+        {"n": 50, "verdicts": []},
+        {"n": 50, "verdicts": [{"measure": "kl", "passed": True}, {"measure": "jsd", "passed": False}]},
+        {"n": 50, "verdicts": [{"measure": "kl", "passed": None}]},
+    ],
+)
+def test_a_distilled_student_without_a_passed_verdict_for_each_floor_is_refused(made: Made, fidelity: Any) -> None:
+    with pytest.raises(GateError, match="churn_signal"):
+        made.build(students=changed(made, "churn_signal", fidelity=fidelity))
+
+
+def test_a_direct_student_needs_no_fidelity(made: Made) -> None:
+    assert made.build(students=changed(made, "churn_signal", route="DIRECT", fidelity=None))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"format": 2}, {"task": "other"}, {"route": "MAYBE"}, {"route": "SKIP"}, {"columns": ["no_such_column"]}]
+)
+def test_a_card_that_does_not_fit_is_refused(made: Made, fields: dict[str, Any]) -> None:
+    with pytest.raises(BundleError):
+        made.build(students=changed(made, "churn_signal", **fields))
+
+
+def test_a_model_that_is_not_the_cards_is_refused_before_signing(made: Made) -> None:
+    students = {
+        **made.students,
+        "churn_signal": {**made.students["churn_signal"], "model.txt": made.students["nba_primary"]["model.txt"]},
+    }
+    with pytest.raises((GateError, ValueError)):
+        made.build(students=students)
+
+
+def test_another_catalogue_or_count_is_refused(made: Made) -> None:
+    with pytest.raises(BundleError, match="catalogue"):
+        made.build(products=made.products.slice(1))
+    renamed = made.products.set_column(1, "name", pa.array(["Renamed"] * len(made.products)))
+    with pytest.raises(BundleError, match="catalogue"):
+        made.build(products=renamed)
+    with pytest.raises(BundleError, match="acquisition"):
+        made.build(shares=made.shares[1:])
+
+
+def test_personal_attributes_codes_and_inferences_are_never_displayable(made: Made) -> None:
+    templates = content.read_config(content.TEMPLATES_FILE)
+    columns = content.contract_columns(made.registry, made.registry.names, templates, made.settings)
+    shown = {column["name"] for column in columns if column["displayable"]}
+    hidden = {
+        "age",
+        "income",
+        "is_active",
+        "gender_code",
+        "segment_code",
+        "country_code",
+        "age_group_code",
+        "income_group_code",
+    }
+    assert not hidden & shown
+    assert "closures_total" not in shown
+    assert {"lag_amount_000", "lag_mcc_000", "txn_spend_90d", "held_time_deposit"} <= shown
+    assert {c["concept"] for c in columns if c["group"] == "txn_lag_tensor"} == {"recent_transactions"}
+    assert {c["name"] for c in columns if c["concept"] == "other"} == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("{product:을/를} 가입하시면 원금 보장이 되니 안심하고 살펴보세요. 자세한 내용을 확인해 주세요.", "원금보장"),
+        ("{product:은/는} 최 고의 상품입니다. 자세한 내용은 상담을 통해 확인하실 수 있습니다.", "최고"),
+        ("{product}", "short"),
+        ("Please look at {product:을/를}, it is a product in English letters only 입니다.", "Hangul"),
+    ],
+)
+def test_a_template_with_a_forbidden_word_or_of_a_wrong_form_stops_the_build(
+    made: Made, monkeypatch: pytest.MonkeyPatch, text: str, word: str
+) -> None:
+    real = content.read_config
+
+    def with_text(name: str) -> dict[str, Any]:
+        config = real(name)
+        if name == content.TEMPLATES_FILE:
+            config["neutral"] = [{"ko": text, "en": config["neutral"][0]["en"]}]
+        return config
+
+    monkeypatch.setattr(content, "read_config", with_text)
+    with pytest.raises(BundleError, match=word if word not in {"short", "Hangul"} else "too short"):
+        made.build()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"when": {"moon": [0, 1]}}, "unknown conditions"),
+        ({"offer": {"classes": ["loan"]}}, "not conservative"),
+        ({"when": {"columns": {"no_column": [0, 1]}}}, "no column"),
+    ],
+)
+def test_a_rule_about_something_that_does_not_exist_is_refused(
+    made: Made, change: dict[str, Any], message: str
+) -> None:
+    config = content.read_config(content.RULES_FILE)
+    config["rules"][0] |= change
+    with pytest.raises(ConfigError, match=message):
+        content.rules_content(config, made.registry, made.settings)
+
+
+def test_a_rule_about_an_unavailable_column_is_listed_as_absent(made: Made) -> None:
+    group = made.registry.group("txn_behavior")
+    poorer = replace(group, unavailable={"txn_active_days": "no transactions"})
+    registry = replace(made.registry, groups=tuple(poorer if g.name == group.name else g for g in made.registry.groups))
+    rules = content.rules_content(content.read_config(content.RULES_FILE), registry, made.settings)
+    assert rules["absent"]["frequent_payer"] == "txn_active_days: no transactions"
+    assert "frequent_payer" not in {rule["id"] for rule in rules["rules"]}
+
+
+def test_the_reference_agrees_with_serving_on_rows_that_are_not_golden(made: Made, bundle: Bundle) -> None:
+    from serving_lambda.scorer import score_matrix
+
+    for task, student in bundle.students.items():
+        if student.model is None:
+            continue
+        card = json.loads(made.students[task]["student.json"])
+        X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card["columns"]]])
+        expected = reference_prediction(card, made.students[task]["model.txt"], X)
+        assert np.array(score_matrix(student, X, len(X))) == pytest.approx(expected, abs=1e-9)
+
+
+def test_no_personal_path_or_time_of_building_is_in_the_bundle(bundle_files: dict[str, bytes]) -> None:
+    for name, data in bundle_files.items():
+        assert str(Path.cwd()).encode() not in data, name
+
+
+def test_serving_finishes_raw_scores_as_the_measured_students_do(made: Made, bundle: Bundle) -> None:
+    from finai_assets.students.calibrate import finish
+
+    for task, student in bundle.students.items():
+        if student.model is None:
+            continue
+        card = json.loads(made.students[task]["student.json"])
+        raw = np.random.default_rng(2).normal(scale=3, size=(200, student.classes))
+        shifted = raw + np.array(card["init_score"])
+        measured = finish(
+            shifted if student.classes > 1 else shifted[:, 0], card["output_transform"], card["calibrator"]
+        )
+        served = np.array([student.finish(row) for row in raw.tolist()])
+        assert served == pytest.approx(np.reshape(measured, served.shape), abs=1e-12)

@@ -1,0 +1,41 @@
+"""Acquisitions are counted from one month to the next, over train months only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from finai_assets.bundle.shares import acquisition_shares
+from finai_assets.settings import Settings
+from finai_resources.errors import GateError
+from finai_resources.lake import Lake, LakeSession
+from finai_resources.months import Month
+
+
+def write(lake: Lake, month: str, held: dict[int, list[int]]) -> None:
+    table = pa.table(
+        {
+            "customer_id": pa.array(sorted(held), pa.int64()),
+            "held": pa.array([held[c] for c in sorted(held)], pa.list_(pa.int16())),
+        }
+    )
+    with lake.write("raw/snapshots", month) as out:
+        out.write(table)
+
+
+def test_only_what_is_held_after_and_not_before_counts_and_only_for_customers_of_the_month(
+    lake: Lake, settings: Settings
+) -> None:
+    write(lake, "2015-01", {1: [0], 2: [0, 3], 3: [], 9: [1]})
+    write(lake, "2015-02", {1: [0, 5], 2: [3], 3: [5, 7], 4: [8]})
+    write(lake, "2015-03", {1: [0, 5], 4: [8, 0]})
+    session = LakeSession(lake)
+    counts = acquisition_shares(session, [Month.parse("2015-01"), Month.parse("2015-02")], settings)
+    assert {int(i): int(counts[i]) for i in np.flatnonzero(counts)} == {5: 2, 7: 1, 0: 1}
+    assert set(session.seen) == {"raw/snapshots@2015-01", "raw/snapshots@2015-02", "raw/snapshots@2015-03"}
+
+
+def test_a_month_outside_train_is_refused(lake: Lake, settings: Settings) -> None:
+    with pytest.raises(GateError, match="2015-05"):
+        acquisition_shares(LakeSession(lake), [Month.parse("2015-05")], settings)

@@ -1,0 +1,174 @@
+"""The stored truth is the law that labels follow: labels derived from the raw tables are calibrated to it, task by task."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finai_assets.ingest.synthetic.compile import compile_law, leaf_codes
+from finai_assets.ingest.synthetic.spending import draw_from_table, mixture, next_leaf, seconds_at
+from finai_assets.ingest.synthetic.truth import poisson_binomial
+from finai_assets.labels.derive import compute_labels
+from finai_assets.labels.tasks import Task, build_tasks
+from finai_assets.settings import Settings, load_settings
+from finai_resources.lake import LakeSession
+
+# Standard errors that a right law may be off by: one in 30,000 by chance, per figure; the panel's seed is fixed.
+LIMIT = 4.2
+LAW = compile_law(load_settings("synthetic", "smoke"))
+
+
+@pytest.fixture(scope="session")
+def labelled(panel):
+    """(task -> label with NaN, truth [rows] or [rows, classes]), over all snapshot months, from the raw tables alone."""
+    session = LakeSession(panel.lake)
+    for name in ("snapshots", "transactions"):
+        for month in panel.lake.partitions(f"source/{name}"):
+            with session.write(f"raw/{name}", month, code_version="1") as out:
+                out.write(session.read(f"source/{name}", month))
+    tasks = build_tasks(panel.settings)
+    for month in panel.settings.dataset.snapshot_months:
+        compute_labels(session, month, tasks, panel.settings, code_version="1")
+    return {task.name: _read(panel, task) for task in tasks}
+
+
+def _read(panel, task: Task):
+    labels, truths = [], []
+    for month in panel.settings.dataset.snapshot_months:
+        label, truth = (
+            panel.lake.read(f"labels/{task.name}", month.key),
+            panel.lake.read(f"truth/{task.name}", month.key),
+        )
+        assert label["customer_id"].equals(truth["customer_id"])
+        labels.append(label["label"].cast(pa.float64()).to_numpy(zero_copy_only=False))
+        columns = [truth[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in truth.schema.names[1:]]
+        truths.append(np.column_stack(columns))
+    return np.concatenate(labels), np.concatenate(truths)
+
+
+ACQUISITION = [f"will_acquire_{name}" for name in ("deposits", "investments", "accounts", "lending", "payments")]
+BINARY = ["churn_signal", "top_mcc_shift", *ACQUISITION]
+
+
+@pytest.mark.parametrize("task", BINARY)
+def test_the_rate_of_a_binary_label_is_its_truth_in_every_tenth(labelled, task: str) -> None:
+    label, truth = labelled[task]
+    truth = truth[:, 0]
+    known = ~np.isnan(label)
+    assert not np.isnan(truth[known]).any()  # where a label is defined, so is its truth
+    label, truth = label[known], truth[known]
+    # a simulated truth is itself off by up to .035 (200 draws), and sorting by it selects its errors
+    slack = 0.03 if task == "top_mcc_shift" else 0.0
+    for rows in np.array_split(np.argsort(truth, kind="stable"), 10):
+        p, spread = truth[rows], np.sqrt((truth[rows] * (1 - truth[rows])).sum())
+        assert abs((label[rows] - p).sum()) <= LIMIT * spread + slack * len(rows) + 1e-9
+    spread = np.sqrt((truth * (1 - truth)).sum())
+    assert abs((label - truth).sum()) <= LIMIT * spread
+
+
+@pytest.mark.parametrize("task", ["nba_primary", "segment_prediction", "next_mcc"])
+def test_the_classes_of_a_multiclass_label_follow_their_truth(panel, labelled, task: str) -> None:
+    label, truth = labelled[task]
+    known = ~np.isnan(label)
+    label, truth = label[known].astype(int), truth[known]
+    np.testing.assert_allclose(truth.sum(axis=1), 1.0, atol=1e-5)
+    assert (truth >= 0).all()
+    if task == "next_mcc":
+        label = np.searchsorted(leaf_codes(panel.settings), label)
+    for code in range(truth.shape[1]):
+        p = truth[:, code]
+        assert abs(((label == code) - p).sum()) <= LIMIT * np.sqrt((p * (1 - p)).sum()) + 1e-6, code
+    # A law that is right row by row has a log-loss of its own entropy, no more and no less.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(truth > 0, np.log(truth), 0.0)
+    own = logs[np.arange(len(label)), label]
+    entropy, second = -(truth * logs).sum(axis=1), (truth * logs**2).sum(axis=1)
+    assert (truth[np.arange(len(label)), label] > 0).all()
+    assert abs((-own - entropy).sum()) <= LIMIT * np.sqrt((second - entropy**2).sum())
+
+
+@pytest.mark.parametrize("task", ["product_stability", "cross_sell_count", "mcc_diversity_trend"])
+def test_the_mean_of_a_regression_label_is_its_truth_in_every_tenth(labelled, task: str) -> None:
+    label, truth = labelled[task]
+    known = ~np.isnan(label)
+    residual, truth = (label - truth[:, 0])[known], truth[known, 0]
+    assert np.isfinite(truth).all()
+    for rows in np.array_split(np.argsort(truth, kind="stable"), 10):
+        slack = 0.01 * residual[rows].std()  # of the simulated one
+        assert abs(residual[rows].mean()) <= LIMIT * residual[rows].std() / np.sqrt(len(rows)) + slack
+
+
+def test_the_report_sees_the_labels_that_are_derived_from_the_tables(panel, labelled) -> None:
+    for task in build_tasks(panel.settings):
+        label, _ = labelled[task.name]
+        known = label[~np.isnan(label)]
+        figures = panel.report.figures["tasks"][task.name]
+        assert figures["rows"] == len(known)
+        if task.kind == "multiclass":
+            codes = leaf_codes(panel.settings) if task.name == "next_mcc" else np.arange(len(figures["shares"]))
+            np.testing.assert_allclose(figures["shares"], [(known == code).mean() for code in codes], atol=1e-12)
+        else:
+            assert figures["mean"] == pytest.approx(known.mean(), abs=1e-7)
+
+
+def test_manifests_say_how_a_truth_was_found(panel) -> None:
+    assert panel.lake.manifest("truth/churn_signal", "2015-01").extra == {"method": "closed form"}
+    extra = panel.lake.manifest("truth/top_mcc_shift", "2015-01").extra
+    assert (extra["method"], extra["draws"]) == ("Monte Carlo", 200)
+    assert 0 < extra["standard_error"] <= 0.5 / np.sqrt(200)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_the_number_of_successes_has_the_law_of_the_enumeration(probabilities: list[float]) -> None:
+    law = poisson_binomial(np.array([probabilities]))[0]
+    expected = np.zeros(len(probabilities) + 1)
+    for outcome in itertools.product((0, 1), repeat=len(probabilities)):
+        expected[sum(outcome)] += np.prod([p if hit else 1 - p for p, hit in zip(probabilities, outcome, strict=True)])
+    np.testing.assert_allclose(law, expected, atol=1e-12)
+
+
+def test_alias_tables_draw_by_the_preferences(settings: Settings) -> None:
+    law = compile_law(settings).spending
+    rng = np.random.default_rng(3)
+    drawn = [draw_from_table(rng, law.alias_share[40], law.alias_other[40]) for _ in range(40_000)]
+    share, p = np.bincount(drawn, minlength=50) / 40_000, law.preference[40]
+    assert (np.abs(share - p) <= LIMIT * np.sqrt(p * (1 - p) / 40_000)).all()
+
+
+def test_the_next_category_depends_on_the_order_of_those_before(settings: Settings) -> None:
+    """The law after a-then-b differs from that after b-then-a: only the last one counts, so a bag of both can't tell."""
+    law = compile_law(settings)
+    leaf = {int(code): i for i, code in enumerate(leaf_codes(settings))}
+    mix = mixture(0, law.spending, law.dynamics)
+    rng, table, favourites = np.random.default_rng(0), 0, np.array([0, 1, 2])
+
+    def shares(last: int) -> np.ndarray:
+        arguments = (
+            mix,
+            favourites,
+            law.spending.follows,
+            law.spending.alias_share[table],
+            law.spending.alias_other[table],
+        )
+        return np.bincount([next_leaf(rng, last, *arguments) for _ in range(4000)], minlength=50) / 4000
+
+    after_airline, after_hotel = shares(leaf[4511]), shares(leaf[7011])
+    assert after_airline[leaf[7011]] > after_hotel[leaf[4511]] + 0.05
+    assert np.abs(after_airline - after_hotel).sum() / 2 > 0.3
+
+
+@given(st.floats(0, 1 - 1e-9), st.integers(0, 5))
+def test_times_follow_their_profile_and_keep_their_order(u: float, persona: int) -> None:
+    law = LAW.spending
+    days, hours = law.day_cdf[1, persona, 0], law.hour_cdf[persona]  # February 2014: 28 days
+    second = seconds_at(u, days, hours)
+    assert 0 <= second < 28 * 86_400
+    assert second <= seconds_at(min(u + 1e-4, 1 - 1e-9), days, hours)
+    day, hour = second // 86_400, second % 86_400 / 3_600
+    back = days[day] + (days[day + 1] - days[day]) * np.interp(hour, np.arange(25), hours)
+    assert back == pytest.approx(u, abs=1e-4)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from finai_assets.metrics import Estimate
+from finai_assets.settings import Settings
+from finai_assets.students.route import Evidence, choose_route, worth_copying
+
+NAN = float("nan")
+
+
+def _at(value: float) -> Estimate:
+    return Estimate(value, value - 0.01, value + 0.01, 500)
+
+
+CLEAR, NONE, WORSE = _at(0.1), Estimate(0.005, -0.02, 0.02, 500), _at(-0.1)
+UNDEFINED = Estimate(NAN, NAN, NAN, 0, "no labelled rows")
+GOOD = {"average_precision": _at(0.3), "prevalence": _at(0.05), "auc": _at(0.8)}
+POOR = {"average_precision": _at(0.09), "prevalence": _at(0.05), "auc": _at(0.8)}
+
+
+def _evidence(**changed: object) -> Evidence:
+    base: dict[str, object] = {
+        "kind": "binary",
+        "classes": 1,
+        "teacher": GOOD,
+        "prior": {},
+        "teacher_over_prior": CLEAR,
+        "direct_over_prior": CLEAR,
+        "direct_over_distilled": NONE,
+    }
+    return Evidence(**{**base, **changed})  # type: ignore[arg-type]
+
+
+def test_a_skilled_teacher_is_copied_and_the_reason_has_its_figures(chosen: Settings) -> None:
+    route = choose_route(_evidence(), chosen.students)
+    assert route.name == "DISTILL"
+    assert "average precision 0.300 (asked: 0.100), AUC 0.800 (asked: 0.60)" in route.reason
+
+
+def test_below_the_threshold_the_student_learns_the_labels(chosen: Settings) -> None:
+    route = choose_route(_evidence(teacher=POOR, direct_over_distilled=None), chosen.students)
+    assert route.name == "DIRECT"
+    assert "average precision 0.090 (asked: 0.100)" in route.reason
+
+
+def test_a_task_that_nobody_can_predict_is_left_to_the_rules(chosen: Settings) -> None:
+    route = choose_route(_evidence(teacher_over_prior=NONE, direct_over_prior=NONE), chosen.students)
+    assert route.name == "SKIP"
+    assert "[-0.0200, +0.0200]" in route.reason
+
+
+@pytest.mark.parametrize("one", ["teacher_over_prior", "direct_over_prior"])
+def test_one_of_the_two_beating_the_prior_is_enough_not_to_skip(chosen: Settings, one: str) -> None:
+    nobody = {"teacher_over_prior": NONE, "direct_over_prior": WORSE}
+    assert choose_route(_evidence(**{**nobody, one: CLEAR}), chosen.students).name != "SKIP"
+
+
+def test_without_evidence_against_the_prior_the_task_is_skipped(chosen: Settings) -> None:
+    route = choose_route(_evidence(teacher_over_prior=UNDEFINED, direct_over_prior=UNDEFINED), chosen.students)
+    assert route.name == "SKIP"
+    assert "undefined (no labelled rows)" in route.reason
+
+
+def test_a_significantly_better_direct_student_is_preferred_unless_the_policy_is_to_replicate(chosen: Settings) -> None:
+    better = _evidence(direct_over_distilled=CLEAR)
+    assert choose_route(better, chosen.students).name == "DIRECT"
+    assert choose_route(better, chosen.students.model_copy(update={"policy": "replicate"})).name == "DISTILL"
+    assert choose_route(_evidence(direct_over_distilled=WORSE), chosen.students).name == "DISTILL"
+
+
+def test_an_unfaithful_copy_is_not_registered_as_one(chosen: Settings) -> None:
+    unfaithful = _evidence(missed_floors=("kl 0.400 (at most 0.2)",))
+    route = choose_route(unfaithful, chosen.students)
+    assert route.name == "DIRECT"
+    assert "kl 0.400" in route.reason
+    assert choose_route(unfaithful, chosen.students.model_copy(update={"policy": "replicate"})).name == "DISTILL"
+
+
+def test_of_classes_a_smaller_log_loss_is_better(chosen: Settings) -> None:
+    skilled = {"macro_f1": _at(0.8), "log_loss": _at(0.5)}
+    several = {"kind": "multiclass", "classes": 4, "teacher": skilled, "prior": {"log_loss": _at(1.2)}}
+    beats = _evidence(**several, teacher_over_prior=WORSE, direct_over_prior=WORSE, direct_over_distilled=CLEAR)
+    assert choose_route(beats, chosen.students).name == "DISTILL"
+    loses = _evidence(**several, teacher_over_prior=CLEAR, direct_over_prior=CLEAR)
+    assert choose_route(loses, chosen.students).name == "SKIP"
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "teacher", "prior", "expected"),
+    [
+        ("binary", 1, GOOD, {}, True),
+        ("binary", 1, {**GOOD, "auc": _at(0.59)}, {}, False),
+        ("binary", 1, {**GOOD, "auc": UNDEFINED}, {}, False),
+        ("multiclass", 50, {"macro_f1": _at(0.04), "log_loss": _at(3)}, {"log_loss": _at(3.2)}, True),
+        ("multiclass", 50, {"macro_f1": _at(0.039), "log_loss": _at(3)}, {"log_loss": _at(3.2)}, False),
+        ("multiclass", 50, {"macro_f1": _at(0.05), "log_loss": _at(3.3)}, {"log_loss": _at(3.2)}, False),
+        ("regression", 1, {"r2": _at(0.05)}, {}, True),
+        ("regression", 1, {"r2": _at(0.049)}, {}, False),
+    ],
+)
+def test_each_kind_has_its_threshold(
+    chosen: Settings,
+    kind: str,
+    classes: int,
+    teacher: dict[str, Estimate],
+    prior: dict[str, Estimate],
+    expected: bool,
+) -> None:
+    assert worth_copying(kind, classes, teacher, prior, chosen.students.teacher_threshold)[0] is expected

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from finai_assets.settings import Settings
+from finai_assets.students.train import (
+    StudentResult,
+    bin_train,
+    from_files,
+    require_budget,
+    to_files,
+    train_student,
+)
+from finai_resources.errors import BundleError, GateError
+from serving_lambda.lightgbm_c import Library
+from serving_lambda.lightgbm_c import Model as DeployedModel
+from serving_lambda.scorer import Student, score_row
+from tests.finai_assets.students.conftest import TASKS, Toy
+
+KINDS = list(TASKS)
+
+
+@pytest.fixture(scope="module")
+def results(toy: Toy, chosen: Settings) -> dict[str, StudentResult]:
+    binned = bin_train(toy.matrix, chosen)
+    return {
+        name: train_student(TASKS[name], toy.matrix, toy.teacher[name], toy.registry, chosen, binned=binned)
+        for name in TASKS
+    }
+
+
+def _train(name: str, toy: Toy, settings: Settings, **changed: object) -> StudentResult:
+    matrix, teacher = changed.get("matrix", toy.matrix), changed.get("teacher", toy.teacher[name])
+    return train_student(TASKS[name], matrix, teacher, toy.registry, settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_good_teacher_is_distilled_faithfully(name: str, results: dict[str, StudentResult]) -> None:
+    result = results[name]
+    assert result.route == "DISTILL", result.reason
+    assert result.fidelity is not None
+    assert result.fidelity.passed, result.fidelity.failures
+    assert 3 <= len(result.columns) <= 10
+    assert result.leaves > result.trees > 0
+    assert set(result.metrics["test"]) == {"teacher", "prior", "direct", "distilled", "student"}
+
+
+def test_columns_that_carry_the_signal_are_kept(results: dict[str, StudentResult]) -> None:
+    assert {"column_0", "column_1"} <= set(results["churn"].columns)
+    assert {"column_2", "column_3"} <= set(results["family"].columns)
+    assert next(iter(results["spend"].gain)) == "column_4"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_deployed_scorer_gives_the_measured_prediction(
+    name: str, toy: Toy, results: dict[str, StudentResult]
+) -> None:
+    files = to_files(results[name])
+    card = json.loads(files["student.json"])
+    deployed = Student(card, toy.matrix.columns)
+    deployed.attach(DeployedModel(Library(), files["model.txt"]))
+    rows = toy.matrix.X[-20:]
+    answers = [score_row({name: deployed}, row.tolist())[0][name] for row in rows]
+    kept = [toy.matrix.columns.index(column) for column in results[name].columns]
+    model = from_files(files).model
+    assert model is not None
+    expected = model.predict(np.ascontiguousarray(rows[:, kept]))
+    assert np.asarray(answers).reshape(expected.shape) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_files_hold_everything(name: str, results: dict[str, StudentResult]) -> None:
+    files = to_files(results[name])
+    assert to_files(from_files(files)) == files
+    card = json.loads(files["student.json"])
+    assert card["output_transform"] == {"churn": "sigmoid", "family": "softmax", "spend": "identity"}[name]
+    assert len(card["init_score"]) == TASKS[name].classes
+    assert (card["threshold"] is None) == (name != "churn")
+    assert results[name].facts()["route"] == "DISTILL"
+
+
+def test_a_card_of_another_format_or_without_its_model_is_refused(results: dict[str, StudentResult]) -> None:
+    files = to_files(results["churn"])
+    with pytest.raises(BundleError, match="without a model"):
+        from_files({"student.json": files["student.json"]})
+    other = files["student.json"].replace(b'"format": 1', b'"format": 7')
+    with pytest.raises(BundleError, match="format 7"):
+        from_files({**files, "student.json": other})
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_training_again_gives_the_same_bytes(
+    name: str, toy: Toy, chosen: Settings, results: dict[str, StudentResult]
+) -> None:
+    assert to_files(_train(name, toy, chosen)) == to_files(results[name])
+
+
+def test_test_labels_and_test_rows_do_not_reach_the_model(
+    toy: Toy, chosen: Settings, results: dict[str, StudentResult]
+) -> None:
+    test = toy.matrix.rows("test")
+    X, label = toy.matrix.X.copy(), toy.matrix.labels["churn"].copy()
+    X[test] = 7
+    label[test] = 1 - label[test]
+    found = _train("churn", toy, chosen, matrix=replace(toy.matrix, X=X, labels={"churn": label}))
+    assert found.model == results["churn"].model
+    assert (found.route, found.reason) == (results["churn"].route, results["churn"].reason)
+    assert found.threshold == results["churn"].threshold
+    assert found.metrics["test"] != results["churn"].metrics["test"]
+
+
+def test_validation_rows_do_not_reach_the_choice_of_columns(
+    toy: Toy, chosen: Settings, results: dict[str, StudentResult]
+) -> None:
+    X = toy.matrix.X.copy()
+    X[toy.matrix.rows("validation")] *= -1
+    found = _train("spend", toy, chosen, matrix=replace(toy.matrix, X=X))
+    columns = found.columns or tuple(found.gain)
+    assert not columns or columns == results["spend"].columns
+
+
+def test_rows_without_a_label_are_not_learned_from(
+    toy: Toy, chosen: Settings, results: dict[str, StudentResult]
+) -> None:
+    X = toy.matrix.X.copy()
+    masked = np.isnan(toy.matrix.labels["churn"])
+    masked[toy.matrix.rows("test")] = False
+    assert masked.sum() > 100
+    X[masked] = np.roll(X[masked], 1, axis=0)  # the same values in other rows: the bins stay as they are
+    found = _train("churn", toy, chosen, matrix=replace(toy.matrix, X=X))
+    assert found.model == results["churn"].model
+
+
+def test_a_teacher_of_noise_is_not_copied(toy: Toy, chosen: Settings) -> None:
+    noise = np.random.default_rng(5).permutation(toy.teacher["churn"])
+    found = _train("churn", toy, chosen, teacher=noise)
+    assert found.route == "DIRECT"
+    assert "not worth copying" in found.reason
+    assert found.fidelity is None
+    assert "distilled" not in found.metrics["test"]
+    assert found.metrics["test"]["student"] == found.metrics["test"]["direct"]
+
+
+def test_a_mediocre_teacher_loses_to_the_direct_student_unless_replicated(toy: Toy, chosen: Settings) -> None:
+    rng = np.random.default_rng(6)
+    blurred = np.clip(toy.teacher["spend"] * 0.4 + rng.normal(0, 0.1, len(toy.matrix)), -3, 3).astype(np.float32)
+    assert _train("spend", toy, chosen, teacher=blurred).route == "DIRECT"
+    students = chosen.students.model_copy(update={"policy": "replicate"})
+    found = _train("spend", toy, chosen.model_copy(update={"students": students}), teacher=blurred)
+    assert found.route == "DISTILL"
+
+
+def test_where_nothing_can_be_learned_the_task_is_skipped_without_a_model(toy: Toy, chosen: Settings) -> None:
+    rng = np.random.default_rng(7)
+    noise = rng.integers(0, 2, len(toy.matrix)).astype(np.float32)
+    found = _train(
+        "churn",
+        toy,
+        chosen,
+        matrix=replace(toy.matrix, labels={"churn": noise}),
+        teacher=rng.random(len(noise)).astype(np.float32),
+    )
+    assert found.route == "SKIP"
+    assert list(to_files(found)) == ["student.json"]
+    assert found.columns == ()
+    assert found.leaves == 0
+    assert "student" not in found.metrics["test"]
+    assert from_files(to_files(found)).route == "SKIP"
+
+
+def test_a_label_that_never_happens_in_train_is_skipped(toy: Toy, chosen: Settings) -> None:
+    label = toy.matrix.labels["churn"].copy()
+    rows = toy.matrix.rows("train")
+    label[rows] = np.where(np.isnan(label[rows]), np.nan, 0)
+    found = _train("churn", toy, chosen, matrix=replace(toy.matrix, labels={"churn": label}))
+    assert found.route == "SKIP"
+    assert "nothing to learn" in found.reason
+
+
+def test_predictions_or_columns_of_another_matrix_are_refused(toy: Toy, chosen: Settings) -> None:
+    with pytest.raises(GateError, match="have shape"):
+        _train("family", toy, chosen, teacher=toy.teacher["churn"])
+    other = SimpleNamespace(names=toy.matrix.columns[::-1])
+    with pytest.raises(GateError, match="not the registry's"):
+        train_student(TASKS["churn"], toy.matrix, toy.teacher["churn"], other, chosen)  # type: ignore[arg-type]
+
+
+def test_a_split_without_labels_is_refused(toy: Toy, chosen: Settings) -> None:
+    label = toy.matrix.labels["churn"].copy()
+    label[toy.matrix.rows("validation")] = np.nan
+    with pytest.raises(GateError, match="no validation row has a label"):
+        _train("churn", toy, chosen, matrix=replace(toy.matrix, labels={"churn": label}))
+
+
+def test_the_budget_counts_all_students_and_names_the_largest(
+    results: dict[str, StudentResult], chosen: Settings
+) -> None:
+    total = require_budget(results, chosen.students)
+    assert total["leaves"] == sum(result.leaves for result in results.values())
+    with pytest.raises(GateError, match=r"largest: family"):
+        require_budget(results, chosen.students.model_copy(update={"max_leaves": 10}))

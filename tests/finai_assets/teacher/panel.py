@@ -1,0 +1,118 @@
+"""A small training matrix with the real registry's columns and planted signals, for the teacher's tests and benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from finai_assets.features.registry import Registry
+from finai_assets.labels.tasks import Task, available, build_tasks
+from finai_assets.settings import Settings
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class PanelTask:
+    name: str
+    kind: str
+    classes: int
+    class_labels: tuple[str, ...]
+    weight: float
+    focal: tuple[float, float] | None
+    group: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    X: np.ndarray
+    customer: np.ndarray
+    month: np.ndarray
+    split: np.ndarray
+    labels: dict[str, np.ndarray]
+    persistence: dict[str, np.ndarray]
+    columns: tuple[str, ...]
+    tasks: tuple[PanelTask, ...]
+
+    def rows(self, split: str) -> slice:
+        at = np.flatnonzero(self.split == split)
+        return slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(0, 0)
+
+    def with_labels(self, **labels: np.ndarray) -> Panel:
+        return replace(self, labels={**self.labels, **labels})
+
+    def only(self, *names: str) -> Panel:
+        return replace(
+            self,
+            labels={name: self.labels[name] for name in names},
+            tasks=tuple(task for task in self.tasks if task.name in names),
+        )
+
+
+def features(registry: Registry, settings: Settings, n: int, random: np.random.Generator) -> np.ndarray:
+    """Draw values that each column's kind allows; sequences end at a random step, beyond which all is NaN."""
+    X = np.empty((n, len(registry.columns)), dtype=np.float32)
+    for j, column in enumerate(registry.columns):
+        if column.kind == "binary":
+            X[:, j] = random.random(n) < 0.3
+        elif column.kind == "code":
+            X[:, j] = random.integers(0, 50 if column.group == "txn_lag_tensor" else 6, n)
+        elif column.kind == "share":
+            X[:, j] = random.random(n)
+        elif column.kind == "count":
+            X[:, j] = random.poisson(4, n)
+        elif column.low == 0 and column.group != "txn_lag_tensor":
+            X[:, j] = np.exp(random.normal(3, 1, n))
+        else:
+            X[:, j] = random.normal(2, 3, n)
+    steps = settings.feature_groups["txn_lag_tensor"].transactions or 0
+    lag = registry.positions(("txn_lag_tensor",))
+    length = random.integers(0, steps + 1, n)
+    for position in lag:
+        X[int(registry.names[position][-3:]) >= length, position] = np.nan
+    return X
+
+
+def make_panel(settings: Settings, registry: Registry, *, train: int = 1200, other: int = 400, seed: int = 0) -> Panel:
+    """Return rows whose labels follow from planted columns: see the body for which."""
+    random = np.random.default_rng(seed)
+    n = train + 2 * other
+    X = features(registry, settings, n, random)
+    at = {name: position for position, name in enumerate(registry.names)}
+    held = X[:, registry.positions(("product_holdings",))]
+    lag_mcc = X[:, [at[f"lag_mcc_{k:03d}"] for k in range(3)]]
+    split = np.repeat(SPLITS, [train, other, other])
+    tasks, labels, persistence = [], {}, {}
+    for task in available(build_tasks(settings)):
+        classes = 8 if task.name == "next_mcc" else task.classes
+        tasks.append(_task(task, classes))
+        noise = random.normal(0, 1, n)
+        score = 2.0 * held[:, 0] - 2.0 * held[:, 1] + 0.5 * noise
+        if task.kind == "binary":
+            labels[task.name] = (score > 0.8).astype(np.float32)
+        elif task.kind == "regression":
+            labels[task.name] = (0.3 * score).astype(np.float32)
+        elif task.name == "next_mcc":
+            last = np.where(np.isnan(lag_mcc[:, 0]), 0, lag_mcc[:, 0]).astype(int) % classes
+            kept = random.random(n) < 0.7
+            labels[task.name] = np.where(kept, last, random.integers(0, classes, n)).astype(np.float32)
+            persistence[task.name] = last.astype(np.float32)
+        else:
+            labels[task.name] = np.clip(np.round(score + 1.5), 0, classes - 1).astype(np.float32)
+        labels[task.name][random.random(n) < 0.1] = np.nan
+    return Panel(
+        X=X,
+        customer=np.arange(n) // 2,
+        month=np.repeat(["2015-01", "2015-05", "2015-07"], [train, other, other]),
+        split=split,
+        labels=labels,
+        persistence=persistence,
+        columns=registry.names,
+        tasks=tuple(tasks),
+    )
+
+
+def _task(task: Task, classes: int) -> PanelTask:
+    labels = tuple(str(k) for k in range(classes)) if task.kind == "multiclass" else ()
+    return PanelTask(task.name, task.kind, classes, labels, task.weight, task.focal, task.group)

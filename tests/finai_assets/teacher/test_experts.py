@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+import torch
+
+from finai_assets.teacher.experts import EXPERTS, build_expert
+from finai_assets.teacher.experts.deepfm import DeepFM, SequencePool, second_order
+from finai_assets.teacher.experts.task_mlp import TaskMLP
+from finai_assets.teacher.router import FeatureRouter, Route, Routed, SequenceInput, SequenceSlots, make_route
+from finai_resources.errors import ConfigError
+
+
+@pytest.fixture
+def batch(normaliser, panel, small):
+    def make(name, rows=32):
+        torch.manual_seed(0)
+        route = make_route(small.teacher.routing[name], normaliser)
+        x = torch.from_numpy(normaliser.transform(panel.X[:rows]))
+        return route, FeatureRouter({name: route})(x)[name]
+
+    return make
+
+
+@pytest.mark.parametrize("name", sorted(EXPERTS))
+class TestEveryExpert:
+    def test_maps_a_batch_to_its_width(self, name, batch, small):
+        route, routed = batch(name)
+        assert build_expert(name, route, small.teacher)(routed).shape == (32, small.teacher.expert_dim)
+
+    def test_the_gradient_reaches_every_parameter(self, name, batch, small):
+        route, routed = batch(name, rows=256)
+        expert = build_expert(name, route, small.teacher)
+        (expert(routed) * torch.randn(256, small.teacher.expert_dim)).sum().backward()
+        idle = [key for key, parameter in expert.named_parameters() if not parameter.grad.abs().sum() > 0]
+        assert idle == []
+
+    def test_its_output_depends_on_each_group_that_is_routed_to_it(self, name, batch, small, normaliser, panel, registry):
+        route, routed = batch(name)
+        expert = build_expert(name, route, small.teacher).eval()
+        router = FeatureRouter({name: route})
+        for group in route.groups:
+            changed = panel.X[:32].copy()
+            at = registry.positions((group,))
+            changed[:, at] = panel.X[32:64][:, at]
+            other = router(torch.from_numpy(normaliser.transform(changed)))[name]
+            assert (expert(other) - expert(routed)).abs().max() > 1e-5, group
+
+    def test_a_row_does_not_depend_on_the_others_of_its_batch(self, name, batch, small, panel, normaliser):
+        route, routed = batch(name)
+        expert = build_expert(name, route, small.teacher).eval()
+        alone = FeatureRouter({name: route})(torch.from_numpy(normaliser.transform(panel.X[3:4])))[name]
+        torch.testing.assert_close(expert(alone)[0], expert(routed)[3], rtol=1e-4, atol=1e-5)
+
+
+def test_the_second_order_term_equals_the_sum_over_all_pairs():
+    fields = torch.randn(4, 7, 3, dtype=torch.float64)
+    pairs = sum(fields[:, i] * fields[:, j] for i, j in combinations(range(7), 2))
+    torch.testing.assert_close(second_order(fields), pairs)
+    inner = sum((fields[:, i] * fields[:, j]).sum(-1) for i, j in combinations(range(7), 2))
+    torch.testing.assert_close(second_order(fields).sum(-1), inner)
+
+
+def test_the_expert_equals_its_definition_over_written_out_fields(batch, small):
+    route, routed = batch("deepfm")
+    expert = DeepFM(route, small.teacher).eval()
+    fields = expert.fields(routed)
+    _, _, linear = expert.parts(routed)
+    total = linear + expert.second(second_order(fields)) + expert.deep(expert.enter(fields.flatten(1)))
+    torch.testing.assert_close(expert(routed), expert.norm(total), rtol=1e-4, atol=1e-4)
+
+
+def test_deepfm_learns_an_xor_of_two_fields_that_its_linear_part_cannot(small):
+    torch.manual_seed(1)
+    bits = torch.randint(0, 2, (512, 2))
+    label = (bits[:, 0] ^ bits[:, 1]).float()
+    route = Route(("a",), (), (0, 1), (3, 3), ())
+    routed = Routed(torch.zeros(512, 0), bits + 1, ())
+
+    def accuracy(parts):
+        expert = DeepFM(route, small.teacher)
+        head = torch.nn.Linear(small.teacher.expert_dim, 1)
+        optimiser = torch.optim.Adam([*expert.parameters(), *head.parameters()], lr=0.02)
+        for _ in range(150):
+            value = expert(routed) if parts == "all" else expert.parts(routed)[2]
+            logit = head(value)[:, 0]
+            optimiser.zero_grad()
+            torch.nn.functional.binary_cross_entropy_with_logits(logit, label).backward()
+            optimiser.step()
+        return ((logit > 0).float() == label).float().mean()
+
+    assert accuracy("all") > 0.99
+    assert accuracy("linear") < 0.8
+
+
+def sequence(scalars, codes, length):
+    return SequenceInput(torch.tensor(scalars)[None, None], torch.tensor(codes)[None, None], torch.tensor([length]))
+
+
+def test_a_pool_ignores_what_lies_beyond_the_length(small):
+    pool = SequencePool(SequenceSlots(((0,) * 6,), ((0,) * 6,), (9,), 0, 6), small.teacher)
+    one = pool(sequence([1.0, 2, 3, 4, 5, 0], [1, 2, 3, 4, 5, 0], 5))
+    two = pool(sequence([1.0, 2, 3, 4, 5, 9], [1, 2, 3, 4, 5, 7], 5))
+    torch.testing.assert_close(one[0], two[0])
+    for left, right in zip(one[2], two[2], strict=True):
+        torch.testing.assert_close(left, right)
+
+
+def test_a_pool_is_the_share_of_each_code_weighted_by_recency(small):
+    pool = SequencePool(SequenceSlots((), ((0,) * 3,), (4,), 0, 3), small.teacher)
+    empty = torch.zeros(1, 0, 3)
+    _, _, mixes = pool(SequenceInput(empty, torch.tensor([[[1, 2, 1]]]), torch.tensor([3])))
+    half = small.teacher.pool_half_lives[0]
+    weight = torch.tensor([1, 2 ** (-1 / half), 2 ** (-2 / half)])
+    expected = torch.tensor([0, weight[0] + weight[2], weight[1], 0]) / weight.sum()
+    torch.testing.assert_close(mixes[0][0], expected)
+    _, _, nothing = pool(SequenceInput(empty, torch.tensor([[[0, 0, 0]]]), torch.tensor([0])))
+    assert nothing[0].sum() == 0
+
+
+def test_each_task_has_an_expert_of_its_own(batch, small):
+    route, routed = batch("task_mlp")
+    experts = TaskMLP(3, route, small.teacher).eval()
+    before = experts(routed)
+    with torch.no_grad():
+        experts.rest.body[0].weight[1] += 1
+    after = experts(routed)
+    changed = (after - before).abs().amax((1, 2)) > 1e-6
+    assert changed.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("name", ["temporal", "hgcn", "perslay", "lightgcn", "causal", "optimal_transport", "magic"])
+def test_an_expert_that_is_not_built_is_refused_and_the_built_ones_are_named(name, small):
+    with pytest.raises(ConfigError, match="not built yet; built: deepfm"):
+        build_expert(name, Route((), (), (), (), ()), small.teacher)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from finai_assets.teacher.layout import Layout, layout_of
+from finai_assets.teacher.normalise import Normaliser, log_log_r2
+from finai_resources.errors import GateError
+
+
+@pytest.fixture
+def simple(small):
+    """Columns: money (a power law), age, a flag, a code."""
+    layout = Layout(("money", "age", "flag", "code"), ("a",) * 4, ("continuous", "continuous", "binary", "code"),
+                    (0.0, None, 0.0, 0.0), ())  # fmt: skip
+    random = np.random.default_rng(3)
+    X = np.empty((3000, 4), np.float32)
+    X[:, 0] = random.pareto(1.5, 3000)
+    X[:, 1] = random.normal(40, 10, 3000)
+    X[:, 2] = random.random(3000) < 0.5
+    X[:, 3] = random.integers(0, 4, 3000)
+    X[::7, 1] = np.nan
+    return X, layout, small.teacher.normalise
+
+
+def test_a_power_law_gets_a_log_copy_that_is_not_rescaled_and_nothing_else_does(simple):
+    X, layout, settings = simple
+    fitted = Normaliser.fit(X, slice(0, 2000), layout, settings)
+    assert fitted.log_of.tolist() == [0]
+    np.testing.assert_allclose(fitted.transform(X)[:, 4], np.log1p(X[:, 0]), rtol=1e-6)
+
+
+def test_continuous_columns_have_train_mean_zero_and_deviation_one_with_missing_values_left_out(simple):
+    X, layout, settings = simple
+    fitted = Normaliser.fit(X, slice(0, 2000), layout, settings)
+    age = X[:2000, 1].astype(np.float64)
+    assert fitted.mean[1] == pytest.approx(np.nanmean(age))
+    assert fitted.std[1] == pytest.approx(np.nanstd(age))
+    out = fitted.transform(X[:2000])[:, 1]
+    assert np.all(out[np.isnan(age)] == 0)
+    assert out[~np.isnan(age)].mean() == pytest.approx(0, abs=1e-4)
+
+
+def test_flags_stay_and_codes_move_up_by_one_with_unseen_and_missing_at_zero(simple):
+    X, layout, settings = simple
+    fitted = Normaliser.fit(X, slice(0, 2000), layout, settings)
+    rows = np.array([[1, 1, 1, 0], [1, 1, 0, 3], [1, 1, 1, 4], [1, 1, 1, np.nan]], np.float32)
+    out = fitted.transform(rows)
+    assert out[:, 2].tolist() == [1, 0, 1, 1]
+    assert out[:, 3].tolist() == [1, 4, 0, 0]
+    assert fitted.codes[3] == 5
+
+
+def test_rows_outside_train_do_not_reach_the_fit(simple):
+    X, layout, settings = simple
+    changed = X.copy()
+    changed[2000:] = 1e6
+    fits = [Normaliser.fit(x, slice(0, 2000), layout, settings).to_bytes() for x in (X, changed)]
+    assert fits[0] == fits[1]
+    assert Normaliser.fit(changed, slice(0, 2001), layout, settings).to_bytes() != fits[0]
+
+
+def test_a_refit_equals_and_the_stored_state_transforms_the_same(simple):
+    X, layout, settings = simple
+    fitted = Normaliser.fit(X, slice(0, 2000), layout, settings)
+    assert Normaliser.fit(X, slice(0, 2000), layout, settings).to_bytes() == fitted.to_bytes()
+    stored = Normaliser.from_bytes(fitted.to_bytes())
+    np.testing.assert_array_equal(stored.transform(X), fitted.transform(X))
+    assert stored.layout == fitted.layout
+
+
+def test_the_fit_does_not_depend_on_how_rows_are_chunked(simple, monkeypatch):
+    X, layout, settings = simple
+    whole = Normaliser.fit(X, slice(0, 2000), layout, settings).to_bytes()
+    monkeypatch.setattr("finai_assets.teacher.normalise._CHUNK_ROWS", 77)
+    assert Normaliser.fit(X, slice(0, 2000), layout, settings).to_bytes() == whole
+
+
+@pytest.mark.parametrize(("value", "column"), [(np.inf, 0), (-np.inf, 1), (-2, 3), (1.5, 3)])
+def test_an_infinite_value_or_a_broken_code_is_refused_by_name(simple, value, column):
+    X, layout, settings = simple
+    X[5, column] = value
+    with pytest.raises(GateError, match=layout.columns[column]):
+        Normaliser.fit(X, slice(0, 2000), layout, settings)
+
+
+def test_a_column_that_does_not_vary_becomes_zero_and_not_infinite(simple):
+    X, layout, settings = simple
+    X[:, 1] = 7
+    out = Normaliser.fit(X, slice(0, 2000), layout, settings).transform(X)
+    assert np.all(out[:, 1] == 0)
+
+
+def test_a_sequence_is_standardised_by_channel_and_its_length_is_its_mask(panel, registry, small, normaliser):
+    sequence = normaliser.layout.sequences[0]
+    assert [channel.kind for channel in sequence.channels] == ["continuous", "code", "continuous", "continuous"]
+    amount = list(sequence.channels[0].positions)
+    train = panel.X[panel.rows("train")][:, amount].astype(np.float64)
+    assert normaliser.mean[amount] == pytest.approx(np.nanmean(train))
+    assert normaliser.std[amount] == pytest.approx(np.nanstd(train))
+    out = normaliser.transform(panel.X[:50])
+    np.testing.assert_array_equal(out[:, -1], (~np.isnan(panel.X[:50][:, amount])).sum(1))
+    assert not np.isnan(out).any()
+
+
+def test_columns_other_than_the_registrys_are_refused(panel, registry, small):
+    with pytest.raises(GateError, match="order"):
+        layout_of(registry, small, panel.columns[::-1])
+    with pytest.raises(GateError, match=panel.columns[0]):
+        layout_of(registry, small, panel.columns[1:])
+
+
+def test_rows_of_another_width_are_refused(normaliser, panel):
+    with pytest.raises(GateError, match="fitted on 928 columns"):
+        normaliser.transform(panel.X[:, :-1])
+
+
+def test_the_layout_survives_json(normaliser):
+    assert Layout.from_dict(normaliser.layout.to_dict()) == normaliser.layout
+    assert replace(normaliser.layout, sequences=()) != normaliser.layout
+
+
+def test_a_pareto_tail_is_straight_in_the_log_log_plot_and_a_normal_one_is_not():
+    random = np.random.default_rng(0)
+    assert log_log_r2(random.pareto(1.5, 5000)) > 0.98
+    assert log_log_r2(np.abs(random.normal(0, 1, 5000))) < 0.95
+    assert log_log_r2(np.zeros(100)) == 0

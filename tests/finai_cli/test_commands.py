@@ -1,0 +1,69 @@
+"""Commands that need no run: help, configuration, registry, doctor; and errors without a stack trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def finai(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "FINAI_HOME": str(home), "COLUMNS": "160"}
+    command = [sys.executable, "-m", "finai_cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    ended = finai("--help", home=tmp_path)
+    assert ended.returncode == 0
+    for command in ("run", "generate", "config", "features", "doctor"):
+        assert command in ended.stdout
+
+
+def test_config_show_prints_the_merged_layers(tmp_path: Path) -> None:
+    merged = json.loads(finai("config", "show", "--profile", "smoke", "--json", home=tmp_path).stdout)
+    assert merged["profile"] == "smoke"
+    assert merged["generator"]["customers"] == 500
+
+
+def test_features_list_counts_1211_columns_in_17_groups(tmp_path: Path) -> None:
+    rows = json.loads(finai("features", "list", "--json", home=tmp_path).stdout)
+    assert len(rows) == 1211
+    assert len({row["group"] for row in rows}) == 17
+    assert sum(row["status"] == "built" for row in rows) == 928
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--dataset", "nowhere"), "there is no data set 'nowhere'"),
+        (("run", "--profile", "huge"), "there is no profile 'huge'"),
+        (("run", "--dataset", "berka"), "FINAI_SOURCE"),
+        (("features", "show", "agee"), "did you mean age"),
+        (("features", "list", "--group", "nope"), "there is no feature group 'nope'"),
+    ],
+)
+def test_a_mistake_is_one_clear_text_and_exit_code_1(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    ended = finai(*arguments, home=tmp_path)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_the_doctor_finds_nothing_wrong_here_and_a_damaged_file_there(tmp_path: Path) -> None:
+    assert finai("doctor", home=tmp_path).returncode == 0
+    from finai_resources.lake import Lake
+
+    lake = Lake.on_disk(tmp_path / "lake")
+    with lake.write("raw/products") as out:
+        out.put("x.bin", b"12345678")
+    next(path for path in Path(lake.folder("raw/products", None)).iterdir() if path.suffix == ".bin").write_bytes(b"x")
+    ended = finai("doctor", "--json", home=tmp_path)
+    assert ended.returncode == 1
+    assert any("hash" in finding["found"] for finding in json.loads(ended.stdout))

@@ -1,0 +1,132 @@
+"""The main job as a user runs it: whole, resumable, and idle when nothing changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+
+from finai_resources.lake import Lake
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FINAI = [sys.executable, "-m", "finai_cli.main"]
+CUSTOMERS = 500
+
+
+def finai(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "FINAI_HOME": str(home), "FINAI_PROFILE": "smoke", "COLUMNS": "200"}
+    return subprocess.run([*FINAI, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("smoke")
+    ended = finai("run", home=folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def summary(home: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((home / "summary.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_it_ends_with_thirteen_tasks_a_bundle_and_recommendations(summary: dict[str, Any], home: Path) -> None:
+    assert len(summary["tasks"]) == 13
+    assert summary["columns"]["built"] == 928
+    assert summary["columns"]["declared"] == 1211
+    assert len(summary["groups"]["planned"]) == 9
+    assert summary["checks"]["failed"] == 0
+    assert summary["checks"]["missing"] == 0
+    assert Path(summary["bundle"]["folder"], "manifest.json").exists()
+
+
+def test_every_task_is_told_beside_its_baselines_and_ceiling(summary: dict[str, Any]) -> None:
+    for name, task in summary["tasks"].items():
+        test = task["evaluation"]["test"]
+        assert {"prior", "lightgbm_raw", "lightgbm_all", "teacher"} <= set(test), name
+        assert task["route"] in {"DISTILL", "DIRECT", "SKIP"}
+    assert "ceiling" in summary["tasks"]["will_acquire_deposits"]["evaluation"]["test"]
+
+
+def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason(
+    summary: dict[str, Any], home: Path
+) -> None:
+    lake = Lake.on_disk(home / "lake")
+    month = summary["recommendations"]["month"]
+    table = lake.read("recommendations/customers", month)
+    customers = lake.read("raw/snapshots", month)["customer_id"]
+    assert set(table["customer_id"].to_pylist()) == set(customers.to_pylist())
+    assert pc.min(pc.utf8_length(table["reason_ko"])).as_py() > 10
+    hangul = table["reason_ko"].to_pylist()[0]
+    assert any("가" <= letter <= "힣" for letter in hangul)
+    assert set(table["layer"].to_pylist()) <= {1, 3}
+
+
+def test_planned_groups_are_absent_from_the_lake_and_the_matrix(summary: dict[str, Any], home: Path) -> None:
+    lake = Lake.on_disk(home / "lake")
+    stored = {path.name for path in Path(lake.root, "features").iterdir()}
+    assert stored == set(summary["groups"]["built"])
+    matrix = json.loads(lake.read_bytes("teacher/training_matrix", None, "matrix.json"))
+    assert len(matrix["columns"]) == 928
+
+
+def test_a_second_run_does_nothing(home: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (home / "lake").rglob("_manifest.json")}
+    started = time.monotonic()
+    ended = finai("run", home=home)
+    assert ended.returncode == 0
+    assert "everything was up to date" in ended.stdout
+    assert time.monotonic() - started < 60
+    assert {path: path.stat().st_mtime_ns for path in (home / "lake").rglob("_manifest.json")} == before
+
+
+def test_a_dry_run_says_that_nothing_is_to_do(home: Path) -> None:
+    ended = finai("run", "--dry-run", home=home)
+    assert ended.returncode == 0
+    assert "Features: 0 of 7 runs" in ended.stdout
+
+
+def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path) -> None:
+    environment = {**os.environ, "FINAI_HOME": str(tmp_path), "FINAI_PROFILE": "smoke"}
+    process = subprocess.Popen([*FINAI, "run"], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
+    lake = tmp_path / "lake"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (lake / "raw/snapshots/month=2014-06/_manifest.json").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in lake.rglob("raw/**/_manifest.json")}
+    assert done
+    ended = finai("run", "--dry-run", home=tmp_path)
+    assert "Source and catalogue: 0 of 1 runs" in ended.stdout
+    left = next(line for line in ended.stdout.splitlines() if line.startswith("Raw tables"))
+    assert 0 < int(left.split()[2]) < 20
+
+
+def test_a_column_shows_its_statistics_by_month(home: Path) -> None:
+    ended = finai("features", "show", "age", "--json", home=home)
+    assert ended.returncode == 0, ended.stderr
+    shown = json.loads(ended.stdout)
+    assert shown["group"] == "demographics"
+    assert 15 < shown["2015-01"]["mean"] < 90
+
+
+def test_the_warehouse_has_a_view_for_every_table(home: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(str(home / "finai.duckdb"), read_only=True) as connection:
+        (count,) = connection.execute("SELECT count(DISTINCT lake_month) FROM features.demographics").fetchone()  # type: ignore[misc]
+    assert count == 7

@@ -1,0 +1,76 @@
+"""The batched event log holds what the stock one holds, faster."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from finai_resources.event_log import BATCH_VARIABLE, BatchedSqliteEventLogStorage, log_materializations
+from finai_resources.home import Home
+
+MONTHS = dg.MonthlyPartitionsDefinition("2015-01-01", end_date="2015-04-01")
+COLUMNS = [dg.AssetKey(["features", "g", f"c{index}"]) for index in range(120)]
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dg.asset(key=["features", "g"], partitions_def=MONTHS)
+def group(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    materializations = [
+        dg.AssetMaterialization(key, partition=context.partition_key, metadata={"mean": float(index)})
+        for index, key in enumerate(COLUMNS)
+    ]
+    log_materializations(context, materializations)
+    return dg.MaterializeResult()
+
+
+def run(folder: Path, *, stock: bool) -> tuple[dg.DagsterInstance, float]:
+    home = Home.at(folder)
+    home.prepare()
+    if stock:
+        (home.dagster / "dagster.yaml").write_text(yaml.safe_dump({"telemetry": {"enabled": False}}))
+    instance = dg.DagsterInstance.from_config(str(home.dagster))
+    definitions = dg.Definitions(assets=[group], jobs=[dg.define_asset_job("job", "*", partitions_def=MONTHS)])
+    job = definitions.resolve_job_def("job")
+    started = time.process_time()
+    for month in ("2015-01-01", "2015-02-01"):
+        job.execute_in_process(partition_key=month, instance=instance, run_config=QUIET)
+    return instance, time.process_time() - started
+
+
+@pytest.fixture
+def both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[tuple[dg.DagsterInstance, float], tuple[dg.DagsterInstance, float]]:
+    monkeypatch.delenv(BATCH_VARIABLE, raising=False)
+    stock = run(tmp_path / "stock", stock=True)
+    monkeypatch.setenv(BATCH_VARIABLE, "50")
+    return stock, run(tmp_path / "batched", stock=False)
+
+
+def told(instance: dg.DagsterInstance, ask: Callable[[dg.DagsterInstance, dg.AssetKey], object]) -> list[object]:
+    return [ask(instance, key) for key in COLUMNS]
+
+
+def test_it_holds_the_same_partitions_and_metadata_as_the_stock_log(
+    both: tuple[tuple[dg.DagsterInstance, float], tuple[dg.DagsterInstance, float]],
+) -> None:
+    (stock, stock_seconds), (batched, seconds) = both
+    assert isinstance(batched.event_log_storage, BatchedSqliteEventLogStorage)
+
+    def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> object:
+        event = instance.get_latest_materialization_event(key)
+        assert event is not None
+        assert event.asset_materialization is not None
+        return event.asset_materialization.metadata, event.asset_materialization.partition
+
+    assert told(stock, latest) == told(batched, latest)
+    assert told(stock, lambda i, k: i.get_materialized_partitions(k)) == told(
+        batched, lambda i, k: i.get_materialized_partitions(k)
+    )
+    (run_id,) = {record.dagster_run.run_id for record in batched.get_run_records(limit=1)}
+    logged = [e for e in batched.all_logs(run_id) if e.dagster_event and e.dagster_event.is_step_materialization]
+    assert len(logged) == len(COLUMNS) + 1
+    assert seconds < stock_seconds
