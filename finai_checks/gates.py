@@ -109,7 +109,7 @@ def student_fidelity(task: str, student: Mapping[str, Any] | None) -> CheckOutco
     if route != "DISTILL":
         rows = _evaluated_rows(student)
         return CheckOutcome(
-            rows > 0, f"route {route}: nothing is copied" if rows else NO_EVIDENCE, rows, {"route": route}, []
+            rows > 0, f"route {route}: {student.get('reason', '')}" if rows else NO_EVIDENCE, rows, {"route": route}, []
         )
     if not fidelity or not fidelity.get("verdicts") or not fidelity.get("n"):
         return CheckOutcome.no_evidence(route=route)

@@ -195,14 +195,18 @@ def _measured(
             **{name: rows.score(test, prediction[at]) for name, prediction in on_test.items()},
         },
     }
-    taken = {"DISTILL": DISTILLED, "DIRECT": DIRECT}.get(route.name)
-    if taken is not None:
-        for models in report.values():
-            models["student"] = models[taken]
     fidelity = None
     if chosen is not None and route.name == "DISTILL":
         label = np.asarray(rows.matrix.labels[task.name][span], dtype=np.float64)
         fidelity = _fidelity(rows, np.asarray(rows.teacher[span]), on_test[DISTILLED], label, chosen)
+        if not fidelity.passed and settings.students.policy == "better":
+            # The direct student stands in (layer 2): a copy that is over a floor on test is never served as one.
+            missed = "; ".join(fidelity.failures)
+            route, chosen = Route("DIRECT", f"the copy is over a floor on test: {missed}"), candidates[DIRECT]
+    taken = {"DISTILL": DISTILLED, "DIRECT": DIRECT}.get(route.name)
+    if taken is not None:
+        for models in report.values():
+            models["student"] = models[taken]
     return StudentResult(
         task=task.name,
         kind=task.kind,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from finai_assets.features.sampling import customer_hash
 from finai_assets.teacher.losses import TeacherTask
 from finai_resources.errors import GateError
 
@@ -94,15 +95,7 @@ def sample_customers(customer: np.ndarray, rows: slice, limit: int, seed: int) -
     if len(numbers) <= limit:
         return numbers
     ids, inverse, counts = np.unique(customer[rows], return_inverse=True, return_counts=True)
-    order = np.argsort(_hash(ids, seed), kind="stable")
+    order = np.argsort(customer_hash(ids, seed=seed, salt="teacher rows"), kind="stable")
     kept = np.zeros(len(ids), dtype=bool)
     kept[order[np.cumsum(counts[order]) <= limit]] = True
     return numbers[kept[inverse]]
-
-
-def _hash(ids: np.ndarray, seed: int) -> np.ndarray:
-    """Hash int64 ids by the finaliser of splitmix64 (Steele et al., 2014), so that the draw does not follow their order."""
-    value = ids.astype(np.uint64) ^ np.uint64(seed)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))

@@ -44,6 +44,9 @@ class Normaliser:
         Size of the embedding table of a code column (largest train code + 2), 0 for other columns.
     log_of : int32 [k]
         Columns with a log copy, ``sign(x) log(1 + |x|)``, not rescaled.
+    log_mean : float64 [k]
+        Train mean of each log copy, which is taken off, so that an amount's size does not drown the other inputs and a missing
+        value is the mean here as well.
     clip : float
         Standardised values end at ± this.
     rows : int
@@ -56,6 +59,7 @@ class Normaliser:
     std: np.ndarray
     codes: np.ndarray
     log_of: np.ndarray
+    log_mean: np.ndarray
     clip: float
     rows: int
 
@@ -86,7 +90,7 @@ class Normaliser:
                 codes[list(channel.positions)] = codes[list(channel.positions)].max()
         std = np.where((mode == _SCALED) & (std > 0), std, 1.0)
         mean = np.where(mode == _SCALED, mean, 0.0)
-        return cls(layout, mode, mean, std, codes, log_of, settings.clip, len(part))
+        return cls(layout, mode, mean, std, codes, log_of, _log_means(part, log_of), settings.clip, len(part))
 
     @property
     def width(self) -> int:
@@ -103,7 +107,7 @@ class Normaliser:
         Returns
         -------
         float32 [n, width]
-            No NaN: a missing value is the train mean (standardised), 0 (left as is, log copy) or code 0.
+            No NaN: a missing value is the train mean (standardised, log copy), 0 (left as is) or code 0.
         """
         source = np.ascontiguousarray(X, dtype=np.float32)
         if source.ndim != 2 or source.shape[1] != len(self.mode):
@@ -115,7 +119,8 @@ class Normaliser:
         out = np.empty((len(source), self.width), dtype=np.float32)
         scale = (1.0 / self.std).astype(np.float32)
         offset = (self.mean / self.std).astype(np.float32)
-        _transform(source, self.mode, scale, offset, self.codes, self.log_of, np.float32(self.clip), out)
+        logs = self.log_mean.astype(np.float32)
+        _transform(source, self.mode, scale, offset, self.codes, self.log_of, logs, np.float32(self.clip), out)
         first = len(self.mode) + len(self.log_of)
         for index, sequence in enumerate(self.layout.sequences):
             positions = np.array([channel.positions for channel in sequence.channels], dtype=np.int32)
@@ -134,6 +139,7 @@ class Normaliser:
             std=self.std,
             codes=self.codes,
             log_of=self.log_of,
+            log_mean=self.log_mean,
             clip=np.float64(self.clip),
             rows=np.int64(self.rows),
         )
@@ -150,6 +156,7 @@ class Normaliser:
                 std=stored["std"],
                 codes=stored["codes"],
                 log_of=stored["log_of"],
+                log_mean=stored["log_mean"],
                 clip=float(stored["clip"]),
                 rows=int(stored["rows"]),
             )
@@ -232,6 +239,17 @@ def _power_laws(  # the moments, and what to compare them with
     return np.array(kept, dtype=np.int32)
 
 
+def _log_means(part: np.ndarray, log_of: np.ndarray) -> np.ndarray:
+    """Return the mean of each log copy over the rows that have a value."""
+    total, count = np.zeros(len(log_of)), np.zeros(len(log_of), dtype=np.int64)
+    for chunk in _chunks(part):
+        values = chunk[:, log_of].astype(np.float64)
+        known = np.isfinite(values)
+        total += np.where(known, np.sign(values) * np.log1p(np.abs(values)), 0.0).sum(0)
+        count += known.sum(0)
+    return np.asarray(total / np.maximum(count, 1))
+
+
 def log_log_r2(values: np.ndarray) -> float:
     """Return R² of log rank on log value over the upper half of the positive values: near 1 for a power law.
 
@@ -276,7 +294,9 @@ def _second_pass(chunk: Any, mean: Any, powers: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _transform(source: Any, mode: Any, scale: Any, offset: Any, codes: Any, log_of: Any, clip: Any, out: Any) -> None:
+def _transform(
+    source: Any, mode: Any, scale: Any, offset: Any, codes: Any, log_of: Any, log_mean: Any, clip: Any, out: Any
+) -> None:
     zero = np.float32(0)
     for i in range(source.shape[0]):
         for j in range(source.shape[1]):
@@ -291,7 +311,9 @@ def _transform(source: Any, mode: Any, scale: Any, offset: Any, codes: Any, log_
             out[i, j] = value
         for k in range(len(log_of)):
             value = source[i, log_of[k]]
-            out[i, source.shape[1] + k] = zero if np.isnan(value) else np.sign(value) * np.log1p(abs(value))
+            out[i, source.shape[1] + k] = (
+                zero if np.isnan(value) else np.sign(value) * np.log1p(abs(value)) - log_mean[k]
+            )
 
 
 @numba.njit(cache=True, nogil=True)

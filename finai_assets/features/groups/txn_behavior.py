@@ -121,17 +121,7 @@ def _is_new(keys: Any, stamps: Any, key: int, stamp: int) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_new_code(dense: Any, keys: Any, stamps: Any, code: int, stamp: int) -> bool:
-    """Put an MCC into its set: codes that ISO 18245 can have index their stamps directly, any other is hashed."""
-    if 0 <= code < len(dense):
-        new = dense[code] != stamp
-        dense[code] = stamp
-        return new
-    return _is_new(keys, stamps, np.int64(code), stamp)
-
-
-@numba.njit(cache=True, nogil=True)
-def _behavior(events: Any, bounds: Any, first: Any, recent_from: int, capacity: int, out: Any) -> None:  # noqa: PLR0915
+def _behavior(events: Any, bounds: Any, first: Any, recent_from: int, capacity: int, out: Any) -> None:  # noqa: C901, PLR0912, PLR0915 - one pass
     """Fill ``out`` in one pass over the events; months are closed as the clock passes their end."""
     start, ts, amount, mcc, merchant = events
     cutoff = bounds[-1]
@@ -173,7 +163,12 @@ def _behavior(events: Any, bounds: Any, first: Any, recent_from: int, capacity: 
                     recent -= value
             elif value > 0 and merchant[e] >= 0:
                 refunds += 1
-            categories += _is_new_code(dense, keys, stamps, mcc[e], stamp)
+            code = mcc[e]
+            if 0 <= code < _DENSE:  # all that ISO 18245 can have: the code indexes its stamp
+                categories += dense[code] != stamp
+                dense[code] = stamp
+            else:
+                categories += _is_new(keys, stamps, np.int64(code), stamp)
             if merchant[e] >= 0:
                 shops += _is_new(shop_keys, shop_stamps, merchant[e], stamp)
             elapsed = np.uint64(ts[e] - bounds[0])  # the look-back starts at midnight; unsigned division is quicker

@@ -26,9 +26,9 @@ class Dynamics(NamedTuple):
     engagement_noise: float = 0.22  # stationary standard deviation 0.65
     stage_hazard: float = 0.06  # at ages well above the stage's end
     stage_width: float = 2.0  # years
-    dormancy_enters: float = 0.005
-    dormancy_ends: float = 0.20
-    dormancy_activity: float = 0.03
+    dormancy_enters: float = 0.003
+    dormancy_ends: float = 0.10
+    dormancy_activity: float = 0.06  # a payment or two a month: the account is not closed
     leaving_enters: float = 0.007  # a customer who drifts to another bank: seen as falling activity, then closures
     leaving_engagement: float = -0.9
     leaving_ends: float = 0.09
@@ -37,8 +37,9 @@ class Dynamics(NamedTuple):
     signal_cap: float = 2.8
     season: float = 0.5
     partner_recent: float = 1.0  # a partner opened in the last quarter counts double: offers come in bundles
-    cooling: float = -0.9  # right after an acquisition, fading over a quarter
-    cooling_months: float = 3.0
+    momentum: float = 1.0  # who has just bought is open to more, for a quarter
+    momentum_months: float = 2.5
+    engagement_opens: float = 0.45  # on top of a product's own; seen in the number of payments
     dormant_opens: float = -2.0
     leaving_opens: float = -1.3
     leaving_closes: float = 2.5

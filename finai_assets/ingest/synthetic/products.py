@@ -49,7 +49,7 @@ def flip_hazards(  # noqa: PLR0913, PLR0917 - a kernel takes the arrays that it 
     persona, stage, episode, calendar = who
     wealth, risk, engagement = level
     dormant, leaving = mood
-    shared_open = dyn.cooling * math.exp(-since_acquisition / dyn.cooling_months)
+    shared_open = dyn.momentum * math.exp(-since_acquisition / dyn.momentum_months) + dyn.engagement_opens * engagement
     shared_close = dyn.engagement_closes * engagement
     if dormant:
         shared_open += dyn.dormant_opens

@@ -9,8 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for panel.py, which is no test
 
-from panel import Panel, make_panel
+from panel import make_panel
 
+from finai_assets.features.matrix import TrainingMatrix
 from finai_assets.features.registry import Registry, build_registry
 from finai_assets.settings import Settings, load_settings
 from finai_assets.teacher.data import TeacherData
@@ -32,9 +33,9 @@ def small() -> Settings:
                 "tower_hidden": [16, 8],
                 "field_dim": 4,
                 "batch_rows": 256,
-                "epochs": 3,
-                "patience": 3,
-                "learning_rate": 0.01,
+                "epochs": 4,
+                "patience": 4,
+                "learning_rate": 0.02,
                 "threads": 1,
             },
             "baselines": {
@@ -53,16 +54,16 @@ def registry(small: Settings) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def panel(small: Settings, registry: Registry) -> Panel:
+def panel(small: Settings, registry: Registry) -> TrainingMatrix:
     return make_panel(small, registry)
 
 
 @pytest.fixture(scope="session")
-def normaliser(panel: Panel, registry: Registry, small: Settings) -> Normaliser:
+def normaliser(panel: TrainingMatrix, registry: Registry, small: Settings) -> Normaliser:
     layout = layout_of(registry, small, panel.columns)
     return Normaliser.fit(panel.X, panel.rows("train"), layout, small.teacher.normalise)
 
 
 @pytest.fixture(scope="session")
-def teacher_tasks(panel: Panel, small: Settings) -> tuple[TeacherTask, ...]:
+def teacher_tasks(panel: TrainingMatrix, small: Settings) -> tuple[TeacherTask, ...]:
     return TeacherData.of(panel, panel.tasks, small).tasks

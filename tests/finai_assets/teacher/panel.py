@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from finai_assets.features.matrix import MatrixTask, TrainingMatrix
 from finai_assets.features.registry import Registry
 from finai_assets.labels.tasks import Task, available, build_tasks
 from finai_assets.settings import Settings
@@ -13,41 +14,15 @@ from finai_assets.settings import Settings
 SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class PanelTask:
-    name: str
-    kind: str
-    classes: int
-    class_labels: tuple[str, ...]
-    weight: float
-    focal: tuple[float, float] | None
-    group: str
+def with_labels(panel: TrainingMatrix, **labels: np.ndarray) -> TrainingMatrix:
+    """Return the panel with some labels replaced."""
+    return replace(panel, labels={**panel.labels, **labels})
 
 
-@dataclass(frozen=True)
-class Panel:
-    X: np.ndarray
-    customer: np.ndarray
-    month: np.ndarray
-    split: np.ndarray
-    labels: dict[str, np.ndarray]
-    persistence: dict[str, np.ndarray]
-    columns: tuple[str, ...]
-    tasks: tuple[PanelTask, ...]
-
-    def rows(self, split: str) -> slice:
-        at = np.flatnonzero(self.split == split)
-        return slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(0, 0)
-
-    def with_labels(self, **labels: np.ndarray) -> Panel:
-        return replace(self, labels={**self.labels, **labels})
-
-    def only(self, *names: str) -> Panel:
-        return replace(
-            self,
-            labels={name: self.labels[name] for name in names},
-            tasks=tuple(task for task in self.tasks if task.name in names),
-        )
+def only(panel: TrainingMatrix, *names: str) -> TrainingMatrix:
+    """Return the panel with some tasks alone."""
+    tasks = tuple(task for task in panel.tasks if task.name in names)
+    return replace(panel, labels={name: panel.labels[name] for name in names}, tasks=tasks)
 
 
 def features(registry: Registry, settings: Settings, n: int, random: np.random.Generator) -> np.ndarray:
@@ -57,7 +32,7 @@ def features(registry: Registry, settings: Settings, n: int, random: np.random.G
         if column.kind == "binary":
             X[:, j] = random.random(n) < 0.3
         elif column.kind == "code":
-            X[:, j] = random.integers(0, 50 if column.group == "txn_lag_tensor" else 6, n)
+            X[:, j] = random.integers(0, 12 if column.group == "txn_lag_tensor" else 6, n)
         elif column.kind == "share":
             X[:, j] = random.random(n)
         elif column.kind == "count":
@@ -74,7 +49,9 @@ def features(registry: Registry, settings: Settings, n: int, random: np.random.G
     return X
 
 
-def make_panel(settings: Settings, registry: Registry, *, train: int = 1200, other: int = 400, seed: int = 0) -> Panel:
+def make_panel(
+    settings: Settings, registry: Registry, *, train: int = 2000, other: int = 400, seed: int = 0
+) -> TrainingMatrix:
     """Return rows whose labels follow from planted columns: see the body for which."""
     random = np.random.default_rng(seed)
     n = train + 2 * other
@@ -95,13 +72,13 @@ def make_panel(settings: Settings, registry: Registry, *, train: int = 1200, oth
             labels[task.name] = (0.3 * score).astype(np.float32)
         elif task.name == "next_mcc":
             last = np.where(np.isnan(lag_mcc[:, 0]), 0, lag_mcc[:, 0]).astype(int) % classes
-            kept = random.random(n) < 0.7
+            kept = random.random(n) < 0.8
             labels[task.name] = np.where(kept, last, random.integers(0, classes, n)).astype(np.float32)
             persistence[task.name] = last.astype(np.float32)
         else:
             labels[task.name] = np.clip(np.round(score + 1.5), 0, classes - 1).astype(np.float32)
         labels[task.name][random.random(n) < 0.1] = np.nan
-    return Panel(
+    return TrainingMatrix(
         X=X,
         customer=np.arange(n) // 2,
         month=np.repeat(["2015-01", "2015-05", "2015-07"], [train, other, other]),
@@ -113,6 +90,6 @@ def make_panel(settings: Settings, registry: Registry, *, train: int = 1200, oth
     )
 
 
-def _task(task: Task, classes: int) -> PanelTask:
+def _task(task: Task, classes: int) -> MatrixTask:
     labels = tuple(str(k) for k in range(classes)) if task.kind == "multiclass" else ()
-    return PanelTask(task.name, task.kind, classes, labels, task.weight, task.focal, task.group)
+    return MatrixTask(task.name, task.kind, classes, labels, task.weight, task.focal, task.group)

@@ -36,7 +36,9 @@ class TestEveryExpert:
         idle = [key for key, parameter in expert.named_parameters() if not parameter.grad.abs().sum() > 0]
         assert idle == []
 
-    def test_its_output_depends_on_each_group_that_is_routed_to_it(self, name, batch, small, normaliser, panel, registry):
+    def test_its_output_depends_on_each_group_that_is_routed_to_it(
+        self, name, batch, small, normaliser, panel, registry
+    ):
         route, routed = batch(name)
         expert = build_expert(name, route, small.teacher).eval()
         router = FeatureRouter({name: route})
@@ -73,16 +75,16 @@ def test_the_expert_equals_its_definition_over_written_out_fields(batch, small):
 
 def test_deepfm_learns_an_xor_of_two_fields_that_its_linear_part_cannot(small):
     torch.manual_seed(1)
-    bits = torch.randint(0, 2, (512, 2))
+    bits = torch.randint(0, 2, (128, 2))
     label = (bits[:, 0] ^ bits[:, 1]).float()
     route = Route(("a",), (), (0, 1), (3, 3), ())
-    routed = Routed(torch.zeros(512, 0), bits + 1, ())
+    routed = Routed(torch.zeros(128, 0), bits + 1, ())
 
     def accuracy(parts):
         expert = DeepFM(route, small.teacher)
         head = torch.nn.Linear(small.teacher.expert_dim, 1)
         optimiser = torch.optim.Adam([*expert.parameters(), *head.parameters()], lr=0.02)
-        for _ in range(150):
+        for _ in range(100):
             value = expert(routed) if parts == "all" else expert.parts(routed)[2]
             logit = head(value)[:, 0]
             optimiser.zero_grad()
