@@ -24,8 +24,8 @@ from finai_assets.students import assets as students
 from finai_assets.teacher import assets as teacher
 from finai_checks.assets import build_checks
 from finai_resources.home import Home
-from finai_resources.lake_resource import LakeResource
 from finai_resources.home_resource import HomeResource
+from finai_resources.lake_resource import LakeResource
 
 ROOMS = (ingest, features, labels, teacher, students, bundle, recommend)
 

@@ -8,6 +8,7 @@ import json
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -114,7 +115,7 @@ def _as_dagster(check: Declared) -> dg.AssetChecksDefinition:
     def evaluate(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
         month = Month.parse(context.partition_key) if check.partitions else None
         outcome = run_check(check, lake.session(), month)
-        metadata = {"n": outcome.n, "reason": outcome.reason or "holds", "asserts": check.asserts}
+        metadata: dict[str, Any] = {"n": outcome.n, "reason": outcome.reason or "holds", "asserts": check.asserts}
         metadata |= {name: _metadata_value(value) for name, value in plain(outcome.observed).items()}
         if outcome.table:
             records = [dg.TableRecord({k: _cell(v) for k, v in row.items()}) for row in outcome.table[:TABLE_ROWS]]

@@ -75,7 +75,8 @@ def run(
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(
         f"[bold green]done[/]: {did} in {summary['seconds']:.0f} s, peak {summary['peak_mib']:,.0f} MiB; "
-        f"summary: {place.summary}"
+        f"summary: {place.summary}",
+        soft_wrap=True,
     )
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,10 +30,11 @@ ABSENT = (
     "compliance report",
     "promotion to champion",
     "consent, kill switch, safety gate and audit chain in the handler",
-    "direct students as layer 2",
+    "direct students beside distilled ones as a fallback for damaged files",
     "feature groups marked planned",
 )
 SHOWN_RECOMMENDATIONS = 3
+TABLE_WIDTH = 172
 
 
 def write_summary(
@@ -139,7 +141,9 @@ def _partitions(check: Declared, platform: Platform) -> list[str | None]:
 
 def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None:
     """Print the table of tasks, three recommendations, and where everything lies."""
-    console.print(task_table(summary))
+    table = task_table(summary)
+    # A table narrower than its figures is unreadable; a terminal narrower than the table wraps or scrolls it.
+    Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
     for name, reason in summary["unavailable_tasks"].items():
         console.print(f"[yellow]not available[/] {name}: {reason}")
     _print_recommendations(summary, lake, console)
@@ -152,20 +156,24 @@ def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None
     console.print(
         f"{summary['dataset']}: {summary['customers']:,} customers, {months['snapshots'][0]}..{months['snapshots'][1]}, "
         f"{summary['columns']['built']} columns in {len(summary['groups']['built'])} groups "
-        f"({len(summary['groups']['planned'])} groups planned), {summary['columns']['constant']} constant"
+        f"({len(summary['groups']['planned'])} groups planned), {summary['columns']['constant']} constant",
+        soft_wrap=True,
     )
     bundle = summary["bundle"]
-    console.print(f"bundle {bundle['id'][:16]} ({bundle['bytes'] / 1e6:.1f} MB): {bundle['folder']}")
+    console.print(f"bundle {bundle['id'][:16]} ({bundle['bytes'] / 1e6:.1f} MB): {bundle['folder']}", soft_wrap=True)
 
 
 def task_table(summary: dict[str, Any]) -> Table:
     """Return one row for each task: the primary metric on test months beside its baselines and the ceiling."""
     n_months = ", ".join(summary["months"]["test"])
-    table = Table(title=f"Test months {n_months}: primary metric [interval], beside baselines", title_justify="left")
-    table.add_column("task")
+    title = (
+        f"Test months {n_months}: primary metric (interval by bootstrap over customers) beside baselines and ceiling"
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    table.add_column("task", no_wrap=True)
     for name in ("metric", "n", "prior", "persist.", "LGBM raw", "LGBM all", "teacher", "student", "ceiling"):
-        table.add_column(name, justify="right" if name != "metric" else "left")
-    table.add_column("route")
+        table.add_column(name, justify="right" if name != "metric" else "left", no_wrap=True)
+    table.add_column("route", no_wrap=True)
     for name, task in summary["tasks"].items():
         metric = PRIMARY[task["kind"]]
         test = task["evaluation"]["test"]["metrics"]
@@ -189,7 +197,7 @@ def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
         return "-"
     text = f"{estimate['value']:.3f}"
     if interval and estimate.get("low") is not None:
-        text += f" [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+        text += f" ({estimate['low']:.3f}..{estimate['high']:.3f})"
     return text
 
 
@@ -204,8 +212,8 @@ def _print_recommendations(summary: dict[str, Any], lake: Lake, console: Console
         if row["rank"] != 1:
             continue
         score = f"score {row['score']:.4f}, layer {row['layer']}"
-        console.print(f"  customer {row['customer_id']}: [bold]{row['product']}[/] ({score})")
-        console.print(f"    {row['reason_ko']}\n    {row['reason_en']}")
+        console.print(f"  customer {row['customer_id']}: [bold]{row['product']}[/] ({score})", soft_wrap=True)
+        console.print(f"    {row['reason_ko']}\n    {row['reason_en']}", soft_wrap=True)
         shown += 1
         if shown == SHOWN_RECOMMENDATIONS:
             break

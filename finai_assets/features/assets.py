@@ -163,7 +163,7 @@ def _columns(platform: Platform) -> list[dg.AssetSpec]:
         dg.AssetSpec(
             column_key(column),
             deps=[group.asset.split("/")],
-            group_name=f"columns_{group.name}",
+            group_name=f"features_{group.name}",
             partitions_def=partitions,
             is_virtual=True,
             description=f"{column.description} ({column.description_ko})",

@@ -22,7 +22,7 @@ from finai_assets.settings import Settings
 from finai_resources.lake import LakeSession, PartitionWriter
 from finai_resources.months import Month
 
-ROW_GROUP = 65_536
+ROW_GROUP = 16_384  # a block of customers decodes the row groups that it reaches into
 Figures = dict[str, dict[str, Any]]
 
 

@@ -1,6 +1,6 @@
 """Which way a task goes: its student copies the teacher, learns the labels itself, or there is none and the rules serve it.
 
-Decided on validation rows alone. "Twice the random baseline" is asked for in a metric that can be doubled (average precision
+Decided here on validation rows alone. "Twice the random baseline" is asked for in a metric that can be doubled (average precision
 against prevalence, macro-F1 against 1/K): an AUC of 0.5 cannot (docs/decisions/0005-twice-the-random-baseline.md).
 """
 

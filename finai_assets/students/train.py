@@ -1,7 +1,8 @@
 """From a task's rows to its student: select columns, train the direct and the distilled model, choose the way, measure.
 
-Everything is learned on train and chosen, stopped and calibrated on validation. Test rows are read once the student stands, to
-measure it.
+Everything is learned on train, and stopped, calibrated and chosen on validation. Test rows are read once both candidates
+stand, to measure them; the one thing that they can change is that a copy which misses a fidelity floor there makes way for the
+direct student, unless the policy is to replicate.
 """
 
 from __future__ import annotations

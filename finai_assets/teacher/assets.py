@@ -1,6 +1,7 @@
 """The door of the teacher: training matrix, the trained PLE, its predictions, and its evaluation beside honest baselines."""
 
 import json
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -17,6 +18,7 @@ from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_f
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake import LakeSession
 from finai_resources.lake_resource import LakeResource
+from finai_resources.months import Month
 from finai_resources.progress import progress, stages
 
 MATRIX_ASSET = "teacher/training_matrix"
@@ -58,7 +60,8 @@ def _matrix(platform: Platform) -> dg.AssetsDefinition:
         with session.write(
             MATRIX_ASSET, code_version=MATRIX.code_version, config_hash=MATRIX.config_hash(settings)
         ) as out:
-            tasks, months = platform.available_tasks, dict(platform.splits)
+            tasks = platform.available_tasks
+            months: dict[str, Sequence[Month]] = dict(platform.splits)
             summary = build_matrix(session, settings, registry, tasks, months, out, stages())
         assert out.manifest is not None  # noqa: S101 - set by the commit above
         context.log.info("training matrix: %s", summary)

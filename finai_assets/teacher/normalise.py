@@ -117,10 +117,9 @@ class Normaliser:
                 fix="pass the columns of the training matrix, in its order",
             )
         out = np.empty((len(source), self.width), dtype=np.float32)
-        scale = (1.0 / self.std).astype(np.float32)
-        offset = (self.mean / self.std).astype(np.float32)
+        affine = np.stack([1.0 / self.std, self.mean / self.std]).astype(np.float32)
         logs = self.log_mean.astype(np.float32)
-        _transform(source, self.mode, scale, offset, self.codes, self.log_of, logs, np.float32(self.clip), out)
+        _transform(source, self.mode, affine, self.codes, self.log_of, logs, np.float32(self.clip), out)
         first = len(self.mode) + len(self.log_of)
         for index, sequence in enumerate(self.layout.sequences):
             positions = np.array([channel.positions for channel in sequence.channels], dtype=np.int32)
@@ -295,7 +294,7 @@ def _second_pass(chunk: Any, mean: Any, powers: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _transform(
-    source: Any, mode: Any, scale: Any, offset: Any, codes: Any, log_of: Any, log_mean: Any, clip: Any, out: Any
+    source: Any, mode: Any, affine: Any, codes: Any, log_of: Any, log_mean: Any, clip: Any, out: Any
 ) -> None:
     zero = np.float32(0)
     for i in range(source.shape[0]):
@@ -304,7 +303,7 @@ def _transform(
             if np.isnan(value):
                 value = zero
             elif mode[j] == _SCALED:
-                value = min(max(value * scale[j] - offset[j], -clip), clip)
+                value = min(max(value * affine[0, j] - affine[1, j], -clip), clip)
             elif mode[j] == _CODE:
                 # a code beyond train's largest, or a negative one, is unseen
                 value = value + np.float32(1) if -1 < value < codes[j] - 1 else zero

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from finai_assets.features.matrix import TrainingMatrix
 from finai_assets.settings import Settings
 from finai_assets.students.train import (
     StudentResult,
@@ -32,6 +33,11 @@ def results(toy: Toy, chosen: Settings) -> dict[str, StudentResult]:
         name: train_student(TASKS[name], toy.matrix, toy.teacher[name], toy.registry, chosen, binned=binned)
         for name in TASKS
     }
+
+
+@pytest.fixture(scope="module")
+def replicate(chosen: Settings) -> Settings:
+    return chosen.model_copy(update={"students": chosen.students.model_copy(update={"policy": "replicate"})})
 
 
 def _train(name: str, toy: Toy, settings: Settings, **changed: object) -> StudentResult:
@@ -100,18 +106,36 @@ def test_training_again_gives_the_same_bytes(
     assert to_files(_train(name, toy, chosen)) == to_files(results[name])
 
 
-def test_test_labels_and_test_rows_do_not_reach_the_model(
-    toy: Toy, chosen: Settings, results: dict[str, StudentResult]
-) -> None:
+def _spoiled_test(toy: Toy) -> TrainingMatrix:
+    """Return the matrix with other features and other labels on its test rows."""
     test = toy.matrix.rows("test")
     X, label = toy.matrix.X.copy(), toy.matrix.labels["churn"].copy()
     X[test] = 7
     label[test] = 1 - label[test]
-    found = _train("churn", toy, chosen, matrix=replace(toy.matrix, X=X, labels={"churn": label}))
-    assert found.model == results["churn"].model
-    assert (found.route, found.reason) == (results["churn"].route, results["churn"].reason)
-    assert found.threshold == results["churn"].threshold
-    assert found.metrics["test"] != results["churn"].metrics["test"]
+    return replace(toy.matrix, X=X, labels={"churn": label})
+
+
+def test_test_labels_and_test_rows_do_not_reach_the_model(toy: Toy, replicate: Settings) -> None:
+    expected = _train("churn", toy, replicate)
+    found = _train("churn", toy, replicate, matrix=_spoiled_test(toy))
+    assert found.model == expected.model
+    assert (found.route, found.reason, found.threshold) == (expected.route, expected.reason, expected.threshold)
+    assert found.metrics["validation"] == expected.metrics["validation"]
+    assert found.metrics["test"] != expected.metrics["test"]
+
+
+def test_a_copy_that_is_over_a_floor_on_test_makes_way_for_the_direct_student(
+    toy: Toy, chosen: Settings, replicate: Settings, results: dict[str, StudentResult]
+) -> None:
+    found = _train("churn", toy, chosen, matrix=_spoiled_test(toy))
+    assert found.route == "DIRECT"
+    assert "over a floor on test: kl" in found.reason
+    assert found.metrics["validation"]["student"] == results["churn"].metrics["validation"]["direct"]
+    assert found.threshold != results["churn"].threshold
+    kept = _train("churn", toy, replicate, matrix=_spoiled_test(toy))
+    assert kept.route == "DISTILL"
+    assert kept.fidelity is not None
+    assert not kept.fidelity.passed
 
 
 def test_validation_rows_do_not_reach_the_choice_of_columns(
@@ -146,13 +170,13 @@ def test_a_teacher_of_noise_is_not_copied(toy: Toy, chosen: Settings) -> None:
     assert found.metrics["test"]["student"] == found.metrics["test"]["direct"]
 
 
-def test_a_mediocre_teacher_loses_to_the_direct_student_unless_replicated(toy: Toy, chosen: Settings) -> None:
+def test_a_mediocre_teacher_loses_to_the_direct_student_unless_replicated(
+    toy: Toy, chosen: Settings, replicate: Settings
+) -> None:
     rng = np.random.default_rng(6)
     blurred = np.clip(toy.teacher["spend"] * 0.4 + rng.normal(0, 0.1, len(toy.matrix)), -3, 3).astype(np.float32)
     assert _train("spend", toy, chosen, teacher=blurred).route == "DIRECT"
-    students = chosen.students.model_copy(update={"policy": "replicate"})
-    found = _train("spend", toy, chosen.model_copy(update={"students": students}), teacher=blurred)
-    assert found.route == "DISTILL"
+    assert _train("spend", toy, replicate, teacher=blurred).route == "DISTILL"
 
 
 def test_where_nothing_can_be_learned_the_task_is_skipped_without_a_model(toy: Toy, chosen: Settings) -> None:

@@ -75,7 +75,7 @@ def test_the_expert_equals_its_definition_over_written_out_fields(batch, small):
 
 def test_deepfm_learns_an_xor_of_two_fields_that_its_linear_part_cannot(small):
     torch.manual_seed(1)
-    bits = torch.randint(0, 2, (128, 2))
+    bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]).repeat(32, 1)
     label = (bits[:, 0] ^ bits[:, 1]).float()
     route = Route(("a",), (), (0, 1), (3, 3), ())
     routed = Routed(torch.zeros(128, 0), bits + 1, ())
@@ -93,7 +93,7 @@ def test_deepfm_learns_an_xor_of_two_fields_that_its_linear_part_cannot(small):
         return ((logit > 0).float() == label).float().mean()
 
     assert accuracy("all") > 0.99
-    assert accuracy("linear") < 0.8
+    assert accuracy("linear") <= 0.75
 
 
 def sequence(scalars, codes, length):

@@ -34,7 +34,7 @@ def test_a_planted_signal_is_learned_on_held_out_rows(result, panel, small):
                         settings=small.metrics, seed=1)[metric]  # fmt: skip
 
     assert score("will_acquire_deposits", "auc").low > 0.8
-    assert score("cross_sell_count", "r2").low > 0.4
+    assert score("cross_sell_count", "r2").low > 0.2
     prior = -np.log(1 / 4)
     assert score("segment_prediction", "log_loss").high < prior
 

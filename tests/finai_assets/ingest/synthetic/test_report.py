@@ -23,7 +23,7 @@ def test_acquisitions_are_rare_but_not_absent_in_any_month(panel, task: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("task", "low"), [(name, 0.78) for name in ACQUISITION] + [("churn_signal", 0.75), ("top_mcc_shift", 0.7)]
+    ("task", "low"), [(name, 0.80) for name in ACQUISITION] + [("churn_signal", 0.75), ("top_mcc_shift", 0.7)]
 )
 def test_the_best_possible_model_would_do_well_and_not_perfectly(panel, task: str, low: float) -> None:
     assert low <= panel.report.figures["tasks"][task]["auc_ceiling"] <= 0.99
@@ -39,7 +39,7 @@ def test_labels_have_the_rates_of_the_design(panel) -> None:
     assert tasks["next_mcc"]["log_loss_ceiling"] < tasks["next_mcc"]["log_loss_of_shares"] - 0.5
     assert 0.9 <= tasks["product_stability"]["mean"] <= 0.99
     assert tasks["product_stability"]["r2_ceiling"] > 0.1
-    assert tasks["cross_sell_count"]["r2_ceiling"] > 0.05
+    assert tasks["cross_sell_count"]["r2_ceiling"] > 0.12
 
 
 def test_segments_and_customers_move_slowly(panel) -> None:
@@ -57,7 +57,7 @@ def test_payments_look_like_payments(panel) -> None:
     assert 20 <= payments["a_month_mean"] <= 32
     assert payments["a_month_quantiles"]["0.1"] <= 15
     assert payments["a_month_quantiles"]["0.9"] >= 40
-    assert 0.005 <= payments["months_without"] <= 0.04
+    assert 0.003 <= payments["months_without"] <= 0.04
     assert 0.005 <= payments["refund_share"] <= 0.03
     hours = np.array(payments["hours"])
     assert hours.sum() == pytest.approx(1)
@@ -79,7 +79,7 @@ def test_the_order_of_categories_carries_information(panel) -> None:
 
 def test_every_product_is_held_opened_and_closed(panel) -> None:
     products = panel.report.figures["products"]
-    assert 3 <= products["held_mean"] <= 8
+    assert 4 <= products["held_mean"] <= 9
     for code, row in products["by_product"].items():
         assert 0.01 <= row["held"] <= 0.95, code
         assert 0.0005 <= row["opened_a_month"] <= 0.05, code
