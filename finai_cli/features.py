@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def as_rows(registry: Registry, group: str | None) -> list[dict[str, Any]]:
 
 def describe(registry: Registry, name: str, dataset: str, profile: str, home: Path | None) -> dict[str, Any]:
     """Return everything known of one column, with its stored statistics by month."""
+    from finai_assets.features.compute import STATISTICS_FILE
     from finai_resources.home import Home
     from finai_resources.lake import Lake
 
@@ -81,7 +83,7 @@ def describe(registry: Registry, name: str, dataset: str, profile: str, home: Pa
     if not place.lake_root.startswith("s3://") and Path(place.lake_root).exists():
         lake = Lake.on_disk(place.lake_root)
         for month in lake.partitions(group.asset):
-            stored = lake.manifest(group.asset, month).extra.get("statistics", {}).get(name)
-            if stored:
-                described[month] = stored
+            stored = json.loads(lake.read_bytes(group.asset, month, STATISTICS_FILE))
+            if name in stored:
+                described[month] = stored[name]
     return {key: value for key, value in described.items() if value not in (None, "")}

@@ -56,14 +56,16 @@ def run(
 
     What is up to date is skipped, so that a stopped run goes on where it was, and a second run does nothing.
     """
+    settings = _settings(dataset, profile, source)  # a wrong value is told before the heavy imports
     from finai_assets.platform import Platform
-    from finai_cli.run import lake_of, run_main_job
-    from finai_cli.summary import print_summary
     from finai_resources.home import Home
 
     console = Console(stderr=as_json)
-    platform = Platform.of(_settings(dataset, profile, source))
+    platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
+    from finai_cli.run import lake_of, run_main_job
+    from finai_cli.summary import print_summary
+
     summary = run_main_job(platform, place, console, dry_run=dry_run)
     if dry_run:
         return

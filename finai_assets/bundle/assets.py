@@ -10,6 +10,7 @@ from finai_assets.doors import BUNDLE, facts
 from finai_assets.features.matrix import load_matrix
 from finai_assets.platform import Platform
 from finai_assets.students.assets import student_asset
+from finai_assets.students.result import from_files, require_budget
 from finai_assets.teacher.assets import MATRIX_ASSET, read_files
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
@@ -37,8 +38,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             test.stop - test.start, size=min(settings.bundle.golden_rows, test.stop - test.start), replace=False
         )
         key = home.secrets().key("signing")
+        students = {task.name: read_files(session, student_asset(task)) for task in tasks}
+        budget = require_budget({name: from_files(stored) for name, stored in students.items()}, settings.students)
         files = build_bundle(
-            students={task.name: read_files(session, student_asset(task)) for task in tasks},
+            students=students,
             registry=platform.registry,
             tasks=platform.tasks,
             settings=settings,
@@ -58,7 +61,12 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         folder = export(files, home.path)
         set_alias(home.path, "challenger", folder.name)
         return dg.MaterializeResult(
-            metadata={**facts(out.manifest), "bundle_id": folder.name, "folder": dg.MetadataValue.path(str(folder))},
+            metadata={
+                **facts(out.manifest),
+                **budget,
+                "bundle_id": folder.name,
+                "folder": dg.MetadataValue.path(str(folder)),
+            },
             data_version=dg.DataVersion(out.manifest.content_hash),
         )
 

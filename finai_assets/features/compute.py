@@ -5,6 +5,7 @@ At most ``lake.workers`` blocks are being computed and one is being written, so 
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,7 @@ from finai_resources.lake import LakeSession, Manifest
 from finai_resources.months import Month
 
 Progress = Callable[[str, int, int], None]
+STATISTICS_FILE = "statistics.json"
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,14 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
                 measured[group.name] = before + part.measured if before else part.measured
             if progress:
                 progress(f"features {month}", done + 1, len(ranges))
+        statistics = {}
         for group in chosen:
             enforce_missing_policy(group.columns, measured[group.name], where=f"{group.asset}@{month.key}")
+            concluded = tuple(conclude(measured[group.name], states[group.name].reference, group.names))
+            writers[group.name].put(STATISTICS_FILE, statistics_json(concluded))
+            statistics[group.name] = concluded
     session.seen.update(raw.seen)
-    return {group.name: _result(group, writers[group.name].manifest, measured, states) for group in chosen}
+    return {group.name: _result(writers[group.name].manifest, statistics[group.name]) for group in chosen}
 
 
 def month_statistics(
@@ -223,9 +229,15 @@ def raw_partitions(group: Group, month: Month, settings: Settings) -> set[str]:
     return found
 
 
-def _result(
-    group: Group, manifest: Manifest | None, measured: Mapping[str, Measured], states: Mapping[str, GroupState]
-) -> GroupResult:
+def _result(manifest: Manifest | None, statistics: tuple[ColumnStatistics, ...]) -> GroupResult:
     assert manifest is not None  # noqa: S101 # the writer has committed
-    statistics = conclude(measured[group.name], states[group.name].reference, group.names)
-    return GroupResult(manifest.rows, manifest, tuple(statistics))
+    return GroupResult(manifest.rows, manifest, statistics)
+
+
+def statistics_json(statistics: Iterable[ColumnStatistics]) -> bytes:
+    """Return statistics by column as JSON; what is undefined (the mean of nothing) is null."""
+    plain = {
+        entry.name: {key: None if value != value else value for key, value in entry.as_dict().items()}  # noqa: PLR0124 - NaN
+        for entry in statistics
+    }
+    return json.dumps(plain, sort_keys=True).encode()

@@ -20,7 +20,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.berka]
 def summary(berka_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("berka")
     command = [sys.executable, "-m", "finai_cli.main", "run", "--dataset", "berka", "--profile", "smoke", "--json"]
-    environment = {**os.environ, "FINAI_HOME": str(home), "FINAI_SOURCE": str(berka_dir), "FINAI_PSEUDONYM_KEY": "5a" * 32}
+    environment = {
+        **os.environ,
+        "FINAI_HOME": str(home),
+        "FINAI_SOURCE": str(berka_dir),
+        "FINAI_PSEUDONYM_KEY": "5a" * 32,
+    }
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     loaded: dict[str, Any] = json.loads(ended.stdout)

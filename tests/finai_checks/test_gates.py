@@ -84,7 +84,11 @@ def test_a_constant_column_and_an_empty_one_are_both_named() -> None:
 def student(*, route: str = "DISTILL", passed: bool = True, n: int = 50) -> dict[str, Any]:
     verdicts = [{"measure": "kl", "observed": 0.1, "floor": 0.2, "passed": passed}]
     metrics = {"test": {"student": {"auc": {"value": 0.7, "n": n}}}}
-    return {"route": route, "fidelity": {"n": n, "verdicts": verdicts} if route == "DISTILL" else None, "metrics": metrics}
+    return {
+        "route": route,
+        "fidelity": {"n": n, "verdicts": verdicts} if route == "DISTILL" else None,
+        "metrics": metrics,
+    }
 
 
 def test_a_faithful_student_passes_and_an_unfaithful_one_fails() -> None:
