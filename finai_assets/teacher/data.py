@@ -81,7 +81,7 @@ class TeacherData:
 
     def validation_labels(self, task: str) -> np.ndarray:
         """Return the labels of the validation rows, float32 [rows]."""
-        return self.labels[task][self.validation]
+        return self.labels[task][self.validation].copy()  # a stored label may be read-only, which torch warns about
 
 
 def sample_customers(customer: np.ndarray, rows: slice, limit: int, seed: int) -> np.ndarray:

@@ -144,8 +144,6 @@ def _fit(task: MatrixTask, label: np.ndarray, bins: _Bins, settings: Settings, c
             "learning_rate": chosen.learning_rate[task.kind],
             "num_leaves": getattr(chosen.leaves, task.kind),
             "feature_fraction": column_share,
-            # trees grown on the rows of large gradients (Ke et al., NIPS 2017): a third of the time at these sizes
-            "data_sample_strategy": "goss",
         },
         train,
         num_boost_round=getattr(chosen.rounds, task.kind),

@@ -1,0 +1,104 @@
+"""The table of contents: what Dagster is told, asset by asset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from finai_assets.definitions import build_definitions
+from finai_assets.features.assets import column_key, state_asset
+from finai_assets.platform import Platform
+from finai_assets.settings import Settings, load_settings
+from finai_resources.home import Home
+
+STORY = ["source", "raw", "feature_state", "features", "labels", "teacher", "students", "serving", "recommendations"]
+JOBS = {"source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "score_month"}
+
+
+@pytest.fixture(scope="module")
+def chosen() -> Settings:
+    return load_settings("synthetic", "smoke")
+
+
+@pytest.fixture(scope="module")
+def built(chosen: Settings, tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return build_definitions(settings=chosen, home=Home.at(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="module")
+def specs(built: dg.Definitions) -> dict[dg.AssetKey, dg.AssetSpec]:
+    return {spec.key: spec for spec in built.resolve_all_asset_specs()}
+
+
+@pytest.fixture(scope="module")
+def platform(chosen: Settings) -> Platform:
+    return Platform.of(chosen)
+
+
+def test_the_groups_read_as_the_story(specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform) -> None:
+    groups = {spec.group_name for spec in specs.values()}
+    columns = {f"features_{group.name}" for group in platform.registry.built}
+    assert groups == set(STORY) | columns
+
+
+def test_the_jobs_are_those_that_a_person_starts(built: dg.Definitions) -> None:
+    named = {job.name for job in built.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert named == JOBS
+
+
+def test_every_column_is_a_virtual_asset_downstream_of_its_group(
+    specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform
+) -> None:
+    assert len(platform.registry.columns) == 928
+    for column in platform.registry.columns:
+        spec = specs[column_key(column)]
+        assert spec.is_virtual
+        assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["features", column.group])]
+
+
+def test_planned_groups_are_not_in_the_graph(specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform) -> None:
+    planned = {group.name for group in platform.registry if group.status == "planned"}
+    assert len(planned) == 9
+    assert not [key for key in specs if set(key.path) & planned]
+
+
+def test_the_training_matrix_depends_on_groups_and_on_columns(
+    specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform
+) -> None:
+    upstream = {dep.asset_key for dep in specs[dg.AssetKey(["teacher", "training_matrix"])].deps}
+    assert {dg.AssetKey(group.asset.split("/")) for group in platform.registry.built} <= upstream
+    assert {column_key(column) for column in platform.registry.columns} <= upstream
+
+
+def test_a_state_reads_train_months_with_their_look_back_and_nothing_later(
+    specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform
+) -> None:
+    last = platform.splits.train[-1].partition_key
+    for group in platform.registry.built:
+        for dep in specs[dg.AssetKey(state_asset(group).split("/"))].deps:
+            mapping = dep.partition_mapping
+            assert isinstance(mapping, dg.SpecificPartitionsPartitionMapping)
+            assert max(mapping.partition_keys) == last
+
+
+def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
+    graph = built.resolve_asset_graph()
+    blocking = {key.name for key in graph.asset_check_keys if graph.get(key).blocking}
+    assert blocking == {
+        "C05_schema_contract",
+        "C06_columns_vary",
+        "C12_fitted_on_train_only",
+        "C13_gap_split",
+        "C23_student_fidelity",
+    }
+    students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]
+    assert len(students) == len(platform.available_tasks) == 13
+
+
+def test_resources_can_be_replaced(chosen: Settings, tmp_path: Path) -> None:
+    marker = dg.ResourceDefinition.hardcoded_resource("mine")
+    replaced = build_definitions(settings=chosen, home=Home.at(tmp_path), resources={"lake": marker})
+    assert replaced.resources is not None
+    assert replaced.resources["lake"] is marker
