@@ -37,8 +37,12 @@ lint: install    ## ruff, types, import contracts
 ui: install      ## the Dagster UI of the demo on localhost:3000
 	FINAI_HOME=$${FINAI_HOME:-$(CURDIR)/.finai/synthetic-demo} $(BIN)/python -m finai_cli.ui
 
-bench: install   ## features of the direct groups against the Parquet write floor
+bench: install   ## speed: features against the Parquet write floor, Dagster's bookkeeping, generator, serving
+	@mkdir -p benchmarks/out
 	$(BIN)/python -m benchmarks.features --customers 10000 --json benchmarks/out/features.json
+	$(BIN)/python -m benchmarks.bookkeeping --json benchmarks/out/bookkeeping.json
+	$(BIN)/python -m benchmarks.generator 5000
+	$(BIN)/python -m benchmarks.scorer --json benchmarks/out/scorer.json
 
 clean:           ## remove what runs have written
 	rm -rf .finai benchmarks/out

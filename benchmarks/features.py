@@ -1,6 +1,6 @@
 """How fast a month of the eight direct feature groups is: read raw, compute, measure, write, against the Parquet write floor.
 
-    python benchmarks/features.py --customers 10000 --months 1 --json features.json
+    python -m benchmarks.features --customers 10000 --months 1 --json features.json
 
 The floor is the time that pyarrow alone takes to write the same columns with the same settings, in the same process. Peak
 memory is that of a child process that does nothing but compute the months.
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.raw_panel import write_raw
 from finai_assets.features.block import block_ranges, read_block
 from finai_assets.features.compute import compute_month
 from finai_assets.features.fit import fit_states, load_states, store_states, transform_group
@@ -32,9 +33,6 @@ from finai_assets.partitions import look_back
 from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake, LakeSession
 from finai_resources.months import Month
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from raw_panel import write_raw
 
 REPEATS = 5
 
@@ -116,7 +114,7 @@ def write_floor(lake: Lake, settings: Settings, registry: Registry, months: list
 def peak_mib(lake: Lake, months: int) -> float:
     """Return the peak resident memory of a child process that computes the months."""
     done = subprocess.run(
-        [sys.executable, __file__, "--child", lake.root, "--months", str(months)],
+        [sys.executable, "-m", "benchmarks.features", "--child", lake.root, "--months", str(months)],
         capture_output=True,
         text=True,
         check=True,

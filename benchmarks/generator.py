@@ -1,4 +1,4 @@
-"""How fast the synthetic panel is generated, and in how much memory: `python benchmarks/generator.py 5000 20000`.
+"""How fast the synthetic panel is generated, and in how much memory: `python -m benchmarks.generator 5000 20000`.
 
 Each size runs in a process of its own, so that its peak memory is its own. A small panel runs first, so that the compilation
 of the kernels is left out.
@@ -56,7 +56,15 @@ def main() -> None:
         if chosen.here:
             print(json.dumps(measure(customers, chosen.workers)))
         else:
-            arguments = [sys.executable, __file__, str(customers), "--workers", str(chosen.workers), "--here"]
+            arguments = [
+                sys.executable,
+                "-m",
+                "benchmarks.generator",
+                str(customers),
+                "--workers",
+                str(chosen.workers),
+                "--here",
+            ]
             subprocess.run(arguments, check=True)
 
 

@@ -1,6 +1,6 @@
 """Serving's speed: cold start, warm latency, memory and throughput, beside lightgbm's Python package on the same models.
 
-    python benchmarks/scorer.py [--bundle DIR --key HEX] [--json FILE]
+    python -m benchmarks.scorer [--bundle DIR --key HEX] [--json FILE]
 
 Without a bundle it builds one at the sizes of ``configs/pipeline.yaml``: 13 students trained on random features that keep the
 contract. Each cold figure comes from fresh processes (median of ``--repeat``), memory is the process's own high-water mark.

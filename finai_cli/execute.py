@@ -70,6 +70,8 @@ def _failure(result: dg.ExecuteInProcessResult, unit: Unit, assets: list[str]) -
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
+            if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+                raise KeyboardInterrupt
             if error is not None:
                 known = error.cls_name in {kind.__name__ for kind in _all_errors(FinaiError)}
                 text = error.message.partition(": ")[2] if known else error.message

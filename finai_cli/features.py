@@ -36,7 +36,7 @@ def column_table(group: Group) -> Table:
     """Return one row for each column of a group."""
     table = Table(title=f"{group.name}: {group.title}", title_justify="left")
     for name in ("column", "kind", "unit", "window", "fit", "missing", "meaning"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name in {"column", "kind", "unit", "window"})
     for column in group.declared:
         gone = group.unavailable.get(column.name)
         meaning = column.description + (f" [yellow](unavailable: {gone})[/]" if gone else "")

@@ -66,7 +66,11 @@ def run(
     from finai_cli.run import lake_of, run_main_job
     from finai_cli.summary import print_summary
 
-    summary = run_main_job(platform, place, console, dry_run=dry_run)
+    try:
+        summary = run_main_job(platform, place, console, dry_run=dry_run)
+    except KeyboardInterrupt:
+        console.print("stopped; what was finished is kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
     if dry_run:
         return
     if as_json:
@@ -210,9 +214,6 @@ def run_cli() -> None:
     except FinaiError as error:
         Console(stderr=True, soft_wrap=True).print("[bold red]error[/]", str(error), markup=True, highlight=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; what was finished is kept, and `finai run` goes on from there")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

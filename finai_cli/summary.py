@@ -41,11 +41,20 @@ def write_summary(
     platform: Platform, home: Home, lake: Lake, checks: list[Declared], stages: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Collect the summary, write it to the home, and return it."""
-    summary = plain(_collect(platform, home, lake, checks, stages))
+    summary = plain(_collect(platform, home, lake, checks, _with_earlier_figures(home, stages)))
     partial = home.summary.with_suffix(".new")
     partial.write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
     partial.replace(home.summary)
     return dict(summary)
+
+
+def _with_earlier_figures(home: Home, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the stages, those that had nothing to do with the figures of the run that did it."""
+    earlier = {s["name"]: s for s in read_summary(home.summary)["stages"]} if home.summary.exists() else {}
+    return [
+        {**stage, "did": stage["figures"] if stage["ran"] else earlier.get(stage["name"], {}).get("did")}
+        for stage in stages
+    ]
 
 
 def _collect(

@@ -197,7 +197,11 @@ def _column_materialization(column: Column, statistics: ColumnStatistics, partit
     )
 
 
+def _with_unit(column: Column) -> str:
+    return column.description if column.unit == "1" else f"{column.description} [{column.unit}]"
+
+
 def _schema(group: Group) -> dg.TableSchema:
     columns = [dg.TableColumn("customer_id", "int64", description="Pseudonymous token of the customer")]
-    columns += [dg.TableColumn(c.name, "float32", description=f"{c.description} [{c.unit}]") for c in group.columns]
+    columns += [dg.TableColumn(c.name, "float32", description=_with_unit(c)) for c in group.columns]
     return dg.TableSchema(columns)

@@ -102,22 +102,26 @@ def _written(lake: Lake, settings: Settings) -> dict[str, str]:
     }
 
 
-def _catalogue(settings: Settings) -> dg.AssetsDefinition:
+def _raw_specs(assets: tuple[str, ...], settings: Settings) -> list[dg.AssetSpec]:
     deps = [SOURCE_ASSET.split("/")] if settings.dataset.adapter == "synthetic" else []
+    return [
+        dg.AssetSpec(
+            asset.split("/"),
+            group_name="raw",
+            description=DESCRIPTIONS[asset],
+            deps=deps,
+            kinds={"parquet"},
+            code_version=RAW.code_version,
+        )
+        for asset in assets
+    ]
+
+
+def _catalogue(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="raw_catalogue",
-        specs=[
-            dg.AssetSpec(
-                asset.split("/"),
-                group_name="raw",
-                description=DESCRIPTIONS[asset],
-                deps=deps,
-                kinds={"parquet"},
-                code_version=RAW.code_version,
-            )
-            for asset in CATALOGUE_ASSETS
-        ],
+        specs=_raw_specs(CATALOGUE_ASSETS, settings),
     )
     def catalogue(lake: LakeResource, home: HomeResource) -> Iterator[dg.MaterializeResult]:
         session = lake.session()
@@ -136,22 +140,11 @@ def _catalogue(settings: Settings) -> dg.AssetsDefinition:
 
 def _monthly(platform: Platform) -> dg.AssetsDefinition:
     settings = platform.settings
-    deps = [SOURCE_ASSET.split("/")] if settings.dataset.adapter == "synthetic" else []
 
     @dg.multi_asset(
         name="raw_month",
         partitions_def=raw_partitions(platform),
-        specs=[
-            dg.AssetSpec(
-                asset.split("/"),
-                group_name="raw",
-                description=DESCRIPTIONS[asset],
-                deps=deps,
-                kinds={"parquet"},
-                code_version=RAW.code_version,
-            )
-            for asset in MONTHLY_ASSETS
-        ],
+        specs=_raw_specs(MONTHLY_ASSETS, settings),
     )
     def raw_month(
         context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource

@@ -130,3 +130,20 @@ def test_the_warehouse_has_a_view_for_every_table(home: Path) -> None:
     with duckdb.connect(str(home / "finai.duckdb"), read_only=True) as connection:
         (count,) = connection.execute("SELECT count(DISTINCT lake_month) FROM features.demographics").fetchone()  # type: ignore[misc]
     assert count == 7
+
+
+def test_an_interrupted_run_says_so_without_a_stack_trace(tmp_path: Path) -> None:
+    environment = {**os.environ, "FINAI_HOME": str(tmp_path), "FINAI_PROFILE": "smoke"}
+    process = subprocess.Popen(
+        [*FINAI, "run"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 120
+    while (
+        time.monotonic() < deadline and not (tmp_path / "lake/raw/snapshots/month=2014-03/_manifest.json").exists()
+    ):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; what was finished is kept" in output
+    assert "Traceback" not in output
