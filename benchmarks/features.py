@@ -31,7 +31,8 @@ from finai_assets.features.state import GroupState
 from finai_assets.features.statistics import measure
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings, load_settings
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 REPEATS = 5

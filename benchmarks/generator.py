@@ -17,7 +17,8 @@ from pathlib import Path
 
 from finai_assets.ingest.synthetic import generate
 from finai_assets.settings import load_settings
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.secrets import DEMO_PSEUDONYM_KEY
 
 

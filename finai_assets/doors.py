@@ -12,7 +12,9 @@ from typing import Any
 
 from finai_assets.settings import Settings
 from finai_assets.versions import code_version
-from finai_resources.lake import Lake, Manifest, is_current
+from finai_resources.lake import Lake
+from finai_resources.lake_session import is_current
+from finai_resources.manifest import Manifest
 
 
 @dataclass(frozen=True)

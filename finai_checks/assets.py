@@ -26,8 +26,8 @@ from finai_checks import gates
 from finai_checks.outcome import CheckOutcome
 from finai_checks.record import plain, write_record
 from finai_checks.schema_contract import schema_contract
-from finai_resources.lake import LakeSession, to_numpy
 from finai_resources.lake_resource import LakeResource
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 Evaluate = Callable[[LakeSession, Month | None], CheckOutcome]
@@ -183,15 +183,17 @@ def _varies_in_month(platform: Platform, group: Group) -> Evaluate:
     def evaluate(session: LakeSession, month: Month | None) -> CheckOutcome:
         assert month is not None  # noqa: S101 - the check is partitioned
         table = session.read(group.asset, month.key)
-        low, high = [np.empty(len(group.names)) for _ in range(2)]
-        for index, name in enumerate(group.names):
-            values = to_numpy(table, [name])[:, 0]
-            present = values[~np.isnan(values)]
-            low[index], high[index] = (present.min(), present.max()) if len(present) else (np.nan, np.nan)
+        spread = [_spread(table[name].to_numpy()) for name in group.names]
         allowed = platform.settings.checks.max_constant_columns
-        return gates.columns_vary(group.names, high - low, table.num_rows, allowed=allowed)
+        return gates.columns_vary(group.names, np.array(spread), table.num_rows, allowed=allowed)
 
     return evaluate
+
+
+def _spread(values: np.ndarray) -> float:
+    """Return the range of the values that are not missing, NaN where all are."""
+    present = values[~np.isnan(values)]
+    return float(np.ptp(present)) if len(present) else float("nan")
 
 
 def _fidelity(task: Task) -> Evaluate:

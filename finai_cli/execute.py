@@ -16,7 +16,8 @@ from finai_cli.plan import Unit
 from finai_resources.errors import FinaiError, GateError
 from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE
 from finai_resources.home import Home
-from finai_resources.lake import Lake, address
+from finai_resources.lake import Lake
+from finai_resources.manifest import address
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -100,7 +100,8 @@ def generate(
     from finai_assets.settings import load_settings
     from finai_cli.run import bars
     from finai_resources.home import Home
-    from finai_resources.lake import Lake, LakeSession
+    from finai_resources.lake import Lake
+    from finai_resources.lake_session import LakeSession
     from finai_resources.secrets import SecretStore
 
     overrides = {"generator": {"customers": customers}} if customers else None

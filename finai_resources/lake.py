@@ -4,8 +4,7 @@ A partition is a folder ``<root>/<asset path>/month=<YYYY-MM>/`` (or ``<root>/<a
 content hash in their names, beside ``_manifest.json``, written last, that lists them. A reader takes only what the manifest
 lists, so that a killed writer, or one at work, is invisible; a partition without a manifest does not exist.
 
-What was read is recorded: a :class:`LakeSession` notes the content hash of each partition that it hands out, and stores these
-as the ``upstream`` of what it writes. Provenance is measured, not declared.
+What was read is recorded by :class:`~finai_resources.lake_session.LakeSession`: provenance is measured, not declared.
 """
 
 from __future__ import annotations
@@ -15,73 +14,21 @@ import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from finai_resources.errors import LakeError
+from finai_resources.manifest import MANIFEST, Manifest, StoredFile, address
+from finai_resources.partition_writer import PartitionWriter
 
-MANIFEST = "_manifest.json"
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """One file of a partition: its name in the folder, its size, its hash, and its rows if it is Parquet."""
-
-    name: str
-    role: str
-    bytes: int
-    sha256: str
-    rows: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a partition holds and what it was made from.
-
-    ``content_hash`` covers the files' bytes alone, so equal data have equal hashes whoever wrote them and when.
-    """
-
-    asset: str
-    partition: str | None
-    files: tuple[StoredFile, ...]
-    rows: int
-    schema_hash: str
-    content_hash: str
-    code_version: str
-    config_hash: str
-    upstream: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def file(self, role: str) -> StoredFile:
-        """Return the file that was stored under a name with ``put``."""
-        for stored in self.files:
-            if stored.role == role:
-                return stored
-        raise LakeError(
-            f"the partition holds no file {role!r}, only {sorted(f.role for f in self.files)}",
-            where=address(self.asset, self.partition),
-            fix="materialise the asset again with this version of the code",
-        )
-
-    @property
-    def bytes(self) -> int:
-        """Return the size of all files."""
-        return sum(stored.bytes for stored in self.files)
-
-
-def address(asset: str, partition: str | None) -> str:
-    """Return how a partition is named in manifests and errors: ``features/demographics@2015-01``."""
-    return f"{asset}@{partition}" if partition else asset
 
 
 class Lake:
@@ -339,209 +286,3 @@ class Lake:
 def _span(ids: np.ndarray, low: int, high: int) -> tuple[int, int]:
     begin = int(np.searchsorted(ids, low, "left"))
     return begin, int(np.searchsorted(ids, high, "right")) - begin
-
-
-class PartitionWriter:
-    """Files on their way into a partition. Made by :meth:`Lake.write`."""
-
-    def __init__(self, lake: Lake, asset: str, partition: str | None, extra: dict[str, Any]) -> None:
-        self.lake, self.asset, self.partition, self.extra = lake, asset, partition, extra
-        self.manifest: Manifest | None = None
-        # Files are staged beside their destination (so that a move stays on one disk), or in a local folder for a remote lake.
-        if lake.is_local:
-            self.staging = Path(lake.root) / "_staging" / uuid.uuid4().hex
-            self.staging.mkdir(parents=True)
-        else:
-            self.staging = Path(tempfile.mkdtemp(prefix="finai-"))
-        self._sink: BinaryIO | None = None
-        self._parquet: pq.ParquetWriter | None = None
-        self._rows = 0
-        self._schema: pa.Schema | None = None
-        self._staged: list[tuple[Path, str, int]] = []
-
-    def write(self, table: pa.Table, *, row_group_size: int | None = None) -> None:
-        """Append rows to the partition's Parquet file; each call makes at least one row group."""
-        if self._parquet is None:
-            path = self.staging / "part-0.parquet"
-            self._schema = table.schema
-            self._parquet = pq.ParquetWriter(path, table.schema, **self.lake.parquet_options(table.schema))
-        self._parquet.write_table(table, row_group_size=row_group_size or max(1, table.num_rows))
-        self._rows += table.num_rows
-
-    def put(self, role: str, content: bytes) -> None:
-        """Add a file under a name; read it back with ``read_bytes(asset, partition, role)``."""
-        path = self.staging / role.replace("/", "__")
-        path.write_bytes(content)
-        self._staged.append((path, role, 0))
-
-    def new_file(self, role: str) -> Path:
-        """Return a path to write a large file to (an array to be memory-mapped, say)."""
-        path = self.staging / role.replace("/", "__")
-        self._staged.append((path, role, 0))
-        return path
-
-    def commit(self, *, code_version: str, config_hash: str, upstream: dict[str, str]) -> None:
-        """Move the staged files to their place and write the manifest."""
-        staged = list(self._staged)
-        if self._parquet is not None:
-            self._parquet.close()
-            self._parquet = None
-            staged.insert(0, (self.staging / "part-0.parquet", "table", self._rows))
-        folder = self.lake.folder(self.asset, self.partition)
-        self.lake.fs.create_dir(folder, recursive=True)
-        files = []
-        for path, role, rows in staged:
-            digest = _hash_file(path)
-            name = f"{path.stem}-{digest[:12]}{path.suffix}"
-            self._place(path, f"{folder}/{name}")
-            files.append(
-                StoredFile(
-                    name, role, Path(path).stat().st_size if path.exists() else self._size(folder, name), digest, rows
-                )
-            )
-        schema_text = str(self._schema.remove_metadata()) if self._schema is not None else ""
-        content = hashlib.sha256(
-            "\n".join(f"{f.role} {f.sha256}" for f in sorted(files, key=lambda f: f.role)).encode()
-        )
-        self.manifest = Manifest(
-            asset=self.asset,
-            partition=self.partition,
-            files=tuple(files),
-            rows=self._rows,
-            schema_hash=hashlib.sha256(schema_text.encode()).hexdigest()[:16],
-            content_hash=content.hexdigest(),
-            code_version=code_version,
-            config_hash=config_hash,
-            upstream=dict(sorted(upstream.items())),
-            extra=self.extra,
-        )
-        text = json.dumps(asdict(self.manifest), ensure_ascii=False, indent=1, sort_keys=True).encode()
-        target = f"{folder}/{MANIFEST}"
-        if self.lake.is_local:
-            partial = self.staging / MANIFEST
-            partial.write_bytes(text)
-            partial.replace(target)
-        else:
-            with self.lake.fs.open_output_stream(target) as stream:
-                stream.write(text)
-        self._drop_old(folder, {f.name for f in files})
-
-    def clean(self) -> None:
-        """Remove what is still staged."""
-        if self._parquet is not None:
-            self._parquet.close()
-            self._parquet = None
-        shutil.rmtree(self.staging, ignore_errors=True)
-
-    def _place(self, path: Path, target: str) -> None:
-        if self.lake.is_local:
-            path.replace(target)
-            return
-        with path.open("rb") as source, self.lake.fs.open_output_stream(target) as sink:
-            shutil.copyfileobj(source, sink, _CHUNK)
-
-    def _size(self, folder: str, name: str) -> int:
-        return int(self.lake.fs.get_file_info(f"{folder}/{name}").size)
-
-    def _drop_old(self, folder: str, keep: set[str]) -> None:
-        for info in self.lake.fs.get_file_info(pafs.FileSelector(folder)):
-            if info.base_name != MANIFEST and info.base_name not in keep and info.type == pafs.FileType.File:
-                self.lake.fs.delete_file(info.path)
-
-
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-class LakeSession:
-    """A lake that remembers what was read through it, so that what is written knows its upstream.
-
-    >>> session = LakeSession(lake)
-    >>> table = session.read("raw/snapshots", "2015-01")
-    >>> with session.write("features/demographics", "2015-01", code_version="1") as out:
-    ...     out.write(table)
-    """
-
-    def __init__(self, lake: Lake) -> None:
-        self.lake = lake
-        self.seen: dict[str, str] = {}
-
-    def manifest(self, asset: str, partition: str | None = None) -> Manifest:
-        """Return a manifest and note that it was read."""
-        manifest = self.lake.manifest(asset, partition)
-        self.seen[address(asset, partition)] = manifest.content_hash
-        return manifest
-
-    def find(self, asset: str, partition: str | None = None) -> Manifest | None:
-        """Return a manifest, noted as read, or None."""
-        return self.manifest(asset, partition) if self.lake.find(asset, partition) else None
-
-    def read(self, asset: str, partition: str | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read a partition whole."""
-        self.manifest(asset, partition)
-        return self.lake.read(asset, partition, columns=columns)
-
-    def read_customers(
-        self, asset: str, partition: str | None, low: int, high: int, *, columns: Sequence[str] | None = None
-    ) -> pa.Table:
-        """Read the rows of a range of customers."""
-        self.manifest(asset, partition)
-        return self.lake.read_customers(asset, partition, low, high, columns=columns)
-
-    def read_bytes(self, asset: str, partition: str | None, role: str) -> bytes:
-        """Read one stored file."""
-        self.manifest(asset, partition)
-        return self.lake.read_bytes(asset, partition, role)
-
-    def read_json(self, asset: str, partition: str | None, role: str) -> Any:
-        """Read one stored JSON file."""
-        return json.loads(self.read_bytes(asset, partition, role))
-
-    def local_path(self, asset: str, partition: str | None, role: str) -> Path:
-        """Return a path on this machine for a stored file."""
-        self.manifest(asset, partition)
-        return self.lake.local_path(asset, partition, role)
-
-    @contextmanager
-    def write(
-        self,
-        asset: str,
-        partition: str | None = None,
-        *,
-        code_version: str,
-        config_hash: str = "",
-        extra: Mapping[str, Any] | None = None,
-    ) -> Iterator[PartitionWriter]:
-        """Open a partition for writing; everything read through this session becomes its upstream."""
-        with self.lake.write(
-            asset,
-            partition,
-            code_version=code_version,
-            config_hash=config_hash,
-            upstream=lambda: self.seen,
-            extra=extra,
-        ) as writer:
-            yield writer
-
-
-def is_current(lake: Lake, asset: str, partition: str | None, *, code_version: str, config_hash: str) -> bool:
-    """Tell whether a partition was written by this code and config from what its upstream holds now."""
-    manifest = lake.find(asset, partition)
-    if manifest is None or manifest.code_version != code_version or manifest.config_hash != config_hash:
-        return False
-    for source, content_hash in manifest.upstream.items():
-        name, _, month = source.partition("@")
-        found = lake.find(name, month or None)
-        if found is None or found.content_hash != content_hash:
-            return False
-    return True
-
-
-def to_numpy(table: pa.Table, columns: Iterable[str], *, dtype: Any = np.float32) -> np.ndarray:
-    """Return columns of a table as one array [rows, columns], nulls as NaN."""
-    arrays = [pc.cast(table[name], pa.float64()).to_numpy(zero_copy_only=False) for name in columns]
-    return np.column_stack(arrays).astype(dtype, copy=False)

@@ -5,7 +5,8 @@ import pyarrow.fs as pafs
 from dagster_aws.s3 import S3Resource
 
 from finai_resources.errors import LakeError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 
 
 class LakeResource(dg.ConfigurableResource[None]):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from finai_assets.labels.windows import multi_hot
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 SNAPSHOTS = "raw/snapshots"

@@ -20,7 +20,7 @@ from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.reading import read_range
 from finai_assets.partitions import look_back
 from finai_resources.errors import LakeError
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 if TYPE_CHECKING:

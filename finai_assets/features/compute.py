@@ -32,7 +32,8 @@ from finai_assets.features.statistics import (
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
-from finai_resources.lake import LakeSession, Manifest
+from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import Manifest
 from finai_resources.months import Month
 
 Progress = Callable[[str, int, int], None]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from finai_assets.features.inputs import TRANSACTIONS
 from finai_assets.features.reading import read_row_groups
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 _COLUMNS = ("customer_id", "ts", "amount", "mcc", "merchant_id")

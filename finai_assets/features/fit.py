@@ -16,7 +16,7 @@ from finai_assets.features.state import GroupState, load_states, store_states
 from finai_assets.features.statistics import build_reference, enforce_missing_policy, measure
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 __all__ = ["fit_states", "load_states", "sample_rows", "store_states", "train_sample_digest", "transform_group"]

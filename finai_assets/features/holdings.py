@@ -13,7 +13,7 @@ from finai_assets.features.events import locate
 from finai_assets.features.inputs import SNAPSHOTS
 from finai_assets.features.reading import read_row_groups
 from finai_resources.errors import LakeError
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 

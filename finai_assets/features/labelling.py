@@ -16,7 +16,7 @@ from finai_assets.labels.tasks import NEXT_MCC_TOP, Task, TaskKind, available
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 OTHER = "other"

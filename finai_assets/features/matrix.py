@@ -21,8 +21,10 @@ from finai_assets.features.sampling import customer_hash, lowest
 from finai_assets.labels.tasks import Task
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
-from finai_resources.lake import Lake, LakeSession, PartitionWriter
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.partition_writer import PartitionWriter
 
 __all__ = ["MatrixTask", "TrainingMatrix", "build_matrix", "load_matrix", "month_features"]
 

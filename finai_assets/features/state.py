@@ -13,7 +13,8 @@ import numpy as np
 
 from finai_assets.features.statistics import Reference
 from finai_resources.errors import LakeError
-from finai_resources.lake import LakeSession, Manifest
+from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import Manifest
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Group

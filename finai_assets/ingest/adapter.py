@@ -14,7 +14,8 @@ import pyarrow as pa
 from finai_assets.ingest.contract import PRODUCTS
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
-from finai_resources.lake import LakeSession, address
+from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import address
 from finai_resources.months import Month
 
 

@@ -12,8 +12,9 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_resources.errors import SecretError
 from finai_resources.home_resource import HomeResource
-from finai_resources.lake import Lake, address
+from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
+from finai_resources.manifest import address
 from finai_resources.months import Month
 from finai_resources.progress import progress
 from finai_resources.secrets import DEMO_PSEUDONYM_KEY, SecretStore

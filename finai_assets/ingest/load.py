@@ -19,8 +19,9 @@ from finai_assets.ingest.contract import (
 )
 from finai_assets.ingest.files import schema_hash
 from finai_assets.settings import Settings
-from finai_resources.lake import LakeSession, PartitionWriter
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.partition_writer import PartitionWriter
 
 ROW_GROUP = 16_384  # a block of customers decodes the row groups that it reaches into
 Figures = dict[str, dict[str, Any]]

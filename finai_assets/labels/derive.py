@@ -20,8 +20,10 @@ from finai_assets.labels.tasks import Task, available
 from finai_assets.labels.windows import SNAPSHOTS, LabelBlock, WindowEvents, read_block, sources
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
-from finai_resources.lake import LakeSession, Manifest, PartitionWriter, address
+from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import Manifest, address
 from finai_resources.months import Month, month_range
+from finai_resources.partition_writer import PartitionWriter
 
 # A customer who will hold less than 7/10 of the mean number of the last months counts as leaving; compared in whole numbers,
 # so that exactly 7/10 is not a churn on any machine.

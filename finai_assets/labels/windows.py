@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from finai_assets.labels.tasks import MCC, SNAPSHOT_HELD, SNAPSHOT_SEGMENT, Task
 from finai_assets.settings import Settings
 from finai_resources.errors import ContractError
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month, month_range
 
 # Months of holdings that a churn is measured against.

@@ -20,7 +20,7 @@ from finai_assets.features.registry import Registry
 from finai_assets.labels.windows import multi_hot
 from finai_assets.settings import Settings
 from finai_resources.errors import BundleError, ContractError
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from serving_lambda.answer import RULES_LAYER, Choice, choose, evidence_of, reason_of, strongest
 from serving_lambda.bundle import Bundle

@@ -16,8 +16,8 @@ from finai_assets.teacher.baselines import align_truth, evaluate_all
 from finai_assets.teacher.predictions import load_predictions, predictions_table
 from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
 from finai_resources.home_resource import HomeResource
-from finai_resources.lake import LakeSession
 from finai_resources.lake_resource import LakeResource
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.progress import progress, stages
 

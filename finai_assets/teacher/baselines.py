@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from finai_assets.features.matrix import MatrixTask, TrainingMatrix
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
-    from finai_resources.lake import LakeSession
+    from finai_resources.lake_session import LakeSession
 
 TEACHER, PRIOR, PERSISTENCE, CEILING = "teacher", "prior", "persistence", "ceiling"
 LIGHTGBM_RAW, LIGHTGBM_ALL = "lightgbm_raw", "lightgbm_all"

@@ -15,7 +15,8 @@ from finai_assets.settings import Settings, load_settings
 from finai_checks.assets import declared_checks, run_check
 from finai_checks.record import has_passed, read_record
 from finai_resources.home import Home
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

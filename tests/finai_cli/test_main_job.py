@@ -138,9 +138,7 @@ def test_an_interrupted_run_says_so_without_a_stack_trace(tmp_path: Path) -> Non
         [*FINAI, "run"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     deadline = time.monotonic() + 120
-    while (
-        time.monotonic() < deadline and not (tmp_path / "lake/raw/snapshots/month=2014-03/_manifest.json").exists()
-    ):
+    while time.monotonic() < deadline and not (tmp_path / "lake/raw/snapshots/month=2014-03/_manifest.json").exists():
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finai_resources.errors import LakeError
-from finai_resources.lake import Lake, LakeSession, is_current
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession, is_current
 
 
 def table(rows: int, *, first: int = 0) -> pa.Table:

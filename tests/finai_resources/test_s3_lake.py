@@ -12,8 +12,9 @@ from dagster_aws.s3 import S3Resource
 from moto.server import ThreadedMotoServer
 
 from finai_resources.errors import LakeError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
+from finai_resources.lake_session import LakeSession
 
 BUCKET = "finai-test"
 

@@ -27,7 +27,8 @@ from finai_assets.ingest.synthetic.tables import protected_table, snapshot_table
 from finai_assets.ingest.synthetic.truth import month_truth
 from finai_assets.labels.tasks import available, build_tasks
 from finai_assets.settings import Settings
-from finai_resources.lake import LakeSession, PartitionWriter
+from finai_resources.lake_session import LakeSession
+from finai_resources.partition_writer import PartitionWriter
 
 ROW_GROUP = 65_536
 SNAPSHOTS, TRANSACTIONS, PROTECTED = "source/snapshots", "source/transactions", "source/protected_attributes"

@@ -9,7 +9,8 @@ import pytest
 from finai_assets.bundle.shares import acquisition_shares
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 

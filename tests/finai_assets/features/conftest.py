@@ -15,7 +15,8 @@ from finai_assets.features.fit import fit_states
 from finai_assets.features.registry import Registry, build_registry
 from finai_assets.features.state import GroupState
 from finai_assets.settings import Settings, load_settings
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month, month_range
 
 CUSTOMERS = 300

@@ -15,7 +15,8 @@ from finai_assets.features.block import block_ranges, read_block
 from finai_assets.features.events import locate
 from finai_assets.features.mcc_vocabulary import hash_table, rank_of
 from finai_resources.errors import LakeError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 

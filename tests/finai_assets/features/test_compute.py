@@ -15,7 +15,8 @@ from finai_assets.features.compute import compute_month, month_statistics
 from finai_assets.features.fit import fit_states, sample_rows, store_states, train_sample_digest
 from finai_assets.features.state import GroupState
 from finai_resources.errors import GateError, LakeError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 

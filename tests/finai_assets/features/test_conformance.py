@@ -14,7 +14,8 @@ import pytest
 
 from finai_assets.features.fit import fit_states
 from finai_assets.features.state import GroupState, load_states, store_states
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 GROUPS = (
@@ -178,7 +179,8 @@ from finai_assets.features.compute import compute_month
 from finai_assets.features.fit import fit_states
 from finai_assets.features.registry import build_registry
 from finai_assets.settings import load_settings
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 settings = load_settings("synthetic", "smoke", overrides={"fit": {"rows": 500}, "lake": {"block_customers": 64}})
 registry = build_registry(settings)

@@ -14,7 +14,8 @@ import pytest
 from finai_assets.features.matrix import ASSET, TrainingMatrix, build_matrix, load_matrix, month_features
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_resources.errors import GateError, LakeError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 MONTHS = {

@@ -19,7 +19,8 @@ from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError, ContractError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 KEY = b"a key of a test, not of a bank...."

@@ -15,7 +15,8 @@ from finai_assets.ingest.files import schema_hash
 from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError, ContractError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 RAW = ("raw/snapshots", "raw/transactions", "raw/protected_attributes")

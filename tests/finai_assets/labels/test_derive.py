@@ -13,7 +13,8 @@ from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.labels.windows import LabelBlock, WindowEvents
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ContractError, GateError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 SETTINGS = load_settings("synthetic", "smoke")

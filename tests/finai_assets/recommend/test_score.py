@@ -15,7 +15,8 @@ from finai_assets.recommend import score as module
 from finai_assets.recommend.score import SCHEMA, score_block, score_month
 from finai_assets.settings import load_settings
 from finai_resources.errors import BundleError, ContractError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from serving_lambda.bundle import Bundle
 

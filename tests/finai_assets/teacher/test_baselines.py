@@ -14,7 +14,7 @@ from finai_assets.features.matrix import MatrixTask
 from finai_assets.teacher.baselines import align_truth, evaluate_all, render
 from finai_assets.teacher.rivals import lightgbm, persistence, prior
 from finai_resources.errors import GateError
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 
 BINARY = MatrixTask("churn_signal", "binary", 1, (), 1.0, None, "lifecycle")
 REAL = MatrixTask("product_stability", "regression", 1, (), 1.0, None, "lifecycle")

@@ -8,7 +8,8 @@ import pytest
 
 from finai_assets.ingest.synthetic import GeneratorReport, generate
 from finai_assets.settings import Settings, load_settings
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 
 KEY = b"a key of the tests, 32 bytes long"
 

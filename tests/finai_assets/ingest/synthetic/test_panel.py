@@ -15,7 +15,8 @@ from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.ingest.synthetic import catalogue, customer_tokens, generate, panel, panel_digest
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError
-from finai_resources.lake import Lake, LakeSession
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 KEY = b"a key of the tests, 32 bytes long"

@@ -16,7 +16,7 @@ from finai_assets.ingest.synthetic.truth import poisson_binomial
 from finai_assets.labels.derive import compute_labels
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.settings import Settings, load_settings
-from finai_resources.lake import LakeSession
+from finai_resources.lake_session import LakeSession
 
 # Standard errors that a right law may be off by: one in 30,000 by chance, per figure; the panel's seed is fixed.
 LIMIT = 4.2

@@ -1,0 +1,99 @@
+"""Reading with memory: what is read through a session becomes the upstream of what is written through it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from finai_resources.lake import Lake
+from finai_resources.manifest import Manifest, address
+from finai_resources.partition_writer import PartitionWriter
+
+
+class LakeSession:
+    """A lake that remembers what was read through it, so that what is written knows its upstream.
+
+    >>> session = LakeSession(lake)
+    >>> table = session.read("raw/snapshots", "2015-01")
+    >>> with session.write("features/demographics", "2015-01", code_version="1") as out:
+    ...     out.write(table)
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.seen: dict[str, str] = {}
+
+    def manifest(self, asset: str, partition: str | None = None) -> Manifest:
+        """Return a manifest and note that it was read."""
+        manifest = self.lake.manifest(asset, partition)
+        self.seen[address(asset, partition)] = manifest.content_hash
+        return manifest
+
+    def find(self, asset: str, partition: str | None = None) -> Manifest | None:
+        """Return a manifest, noted as read, or None."""
+        return self.manifest(asset, partition) if self.lake.find(asset, partition) else None
+
+    def read(self, asset: str, partition: str | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a partition whole."""
+        self.manifest(asset, partition)
+        return self.lake.read(asset, partition, columns=columns)
+
+    def read_customers(
+        self, asset: str, partition: str | None, low: int, high: int, *, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Read the rows of a range of customers."""
+        self.manifest(asset, partition)
+        return self.lake.read_customers(asset, partition, low, high, columns=columns)
+
+    def read_bytes(self, asset: str, partition: str | None, role: str) -> bytes:
+        """Read one stored file."""
+        self.manifest(asset, partition)
+        return self.lake.read_bytes(asset, partition, role)
+
+    def read_json(self, asset: str, partition: str | None, role: str) -> Any:
+        """Read one stored JSON file."""
+        return json.loads(self.read_bytes(asset, partition, role))
+
+    def local_path(self, asset: str, partition: str | None, role: str) -> Path:
+        """Return a path on this machine for a stored file."""
+        self.manifest(asset, partition)
+        return self.lake.local_path(asset, partition, role)
+
+    @contextmanager
+    def write(
+        self,
+        asset: str,
+        partition: str | None = None,
+        *,
+        code_version: str,
+        config_hash: str = "",
+        extra: Mapping[str, Any] | None = None,
+    ) -> Iterator[PartitionWriter]:
+        """Open a partition for writing; everything read through this session becomes its upstream."""
+        with self.lake.write(
+            asset,
+            partition,
+            code_version=code_version,
+            config_hash=config_hash,
+            upstream=lambda: self.seen,
+            extra=extra,
+        ) as writer:
+            yield writer
+
+
+def is_current(lake: Lake, asset: str, partition: str | None, *, code_version: str, config_hash: str) -> bool:
+    """Tell whether a partition was written by this code and config from what its upstream holds now."""
+    manifest = lake.find(asset, partition)
+    if manifest is None or manifest.code_version != code_version or manifest.config_hash != config_hash:
+        return False
+    for source, content_hash in manifest.upstream.items():
+        name, _, month = source.partition("@")
+        found = lake.find(name, month or None)
+        if found is None or found.content_hash != content_hash:
+            return False
+    return True

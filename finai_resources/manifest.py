@@ -1,0 +1,62 @@
+"""What a partition holds and what it was made from: the list of files that makes it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from finai_resources.errors import LakeError
+
+MANIFEST = "_manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a partition: its name in the folder, its size, its hash, and its rows if it is Parquet."""
+
+    name: str
+    role: str
+    bytes: int
+    sha256: str
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a partition holds and what it was made from.
+
+    ``content_hash`` covers the files' bytes alone, so equal data have equal hashes whoever wrote them and when.
+    """
+
+    asset: str
+    partition: str | None
+    files: tuple[StoredFile, ...]
+    rows: int
+    schema_hash: str
+    content_hash: str
+    code_version: str
+    config_hash: str
+    upstream: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def file(self, role: str) -> StoredFile:
+        """Return the file that was stored under a name with ``put``."""
+        for stored in self.files:
+            if stored.role == role:
+                return stored
+        raise LakeError(
+            f"the partition holds no file {role!r}, only {sorted(f.role for f in self.files)}",
+            where=address(self.asset, self.partition),
+            fix="materialise the asset again with this version of the code",
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Return the size of all files."""
+        return sum(stored.bytes for stored in self.files)
+
+
+def address(asset: str, partition: str | None) -> str:
+    """Return how a partition is named in manifests and errors: ``features/demographics@2015-01``."""
+    return f"{asset}@{partition}" if partition else asset
