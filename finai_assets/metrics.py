@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+from finai_assets.method_settings import MetricSettings
 from finai_assets.rank_kernels import auc, average_precision, midranks_correlation
-from finai_assets.settings import MetricSettings
 from finai_resources.errors import GateError
 
 Kind = Literal["binary", "multiclass", "regression"]

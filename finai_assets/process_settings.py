@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0, le=1)]
-PositiveNumber = Annotated[float, Field(gt=0)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from finai_assets.section import PositiveNumber, Section, Share
 
 
-class _Tilt(_Section):
+class _Tilt(Section):
     prefers: dict[str, PositiveNumber]
 
 
@@ -52,10 +47,10 @@ class EpisodeProcess(_Tilt):
     monthly: Share
     months: Annotated[float, Field(ge=1)]
     activity: PositiveNumber
-    stages: dict[str, PositiveNumber] = {}
+    stages: dict[str, PositiveNumber] = Field(default_factory=dict)
 
 
-class SpendingProcess(_Section):
+class SpendingProcess(Section):
     """Payments in an L2 category: how often relative to others, the median amount, the log-normal spread."""
 
     weight: PositiveNumber
@@ -63,7 +58,7 @@ class SpendingProcess(_Section):
     spread: PositiveNumber
 
 
-class BillProcess(_Section):
+class BillProcess(Section):
     """A bill paid once a month on the customer's own day: who has it, the median amount, the spread between customers."""
 
     mcc: int
@@ -72,7 +67,7 @@ class BillProcess(_Section):
     spread: PositiveNumber
 
 
-class ProductProcess(_Section):
+class ProductProcess(Section):
     """What opens and closes a product. Effects are log-hazard ratios unless said otherwise.
 
     ``starts`` is the probability to hold it on joining, ``opens`` and ``closes`` are monthly hazards of the reference
@@ -84,9 +79,9 @@ class ProductProcess(_Section):
     starts: Share = 0.0
     opens: Share
     closes: Share
-    personas: dict[str, float] = {}
-    stages: dict[str, float] = {}
-    episodes: dict[str, float] = {}
+    personas: dict[str, float] = Field(default_factory=dict)
+    stages: dict[str, float] = Field(default_factory=dict)
+    episodes: dict[str, float] = Field(default_factory=dict)
     wealth: float = 0.0
     risk: float = 0.0
     wealth_risk: float = 0.0
@@ -95,12 +90,12 @@ class ProductProcess(_Section):
     attention: float = 0.0
     motif: tuple[str, str] | None = None
     impulse: float = 0.0
-    partners: dict[str, float] = {}
+    partners: dict[str, float] = Field(default_factory=dict)
     season: tuple[Annotated[int, Field(ge=1, le=12)], ...] = ()
     term: Annotated[int, Field(ge=2)] | None = None
 
 
-class PopulationProcess(_Section):
+class PopulationProcess(Section):
     """Who the customers are: shares of categories, and of values that the bank does not know."""
 
     median_income: PositiveNumber
@@ -113,7 +108,7 @@ class PopulationProcess(_Section):
     missing: dict[str, Share]
 
 
-class ProcessSettings(_Section):
+class ProcessSettings(Section):
     """The process that the synthetic panel is drawn from."""
 
     population: PopulationProcess

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from finai_assets.method_settings import StudentSettings
 from finai_assets.metrics import PRIMARY, Estimate
-from finai_assets.settings import StudentSettings
 from finai_assets.students.calibrate import NONE, Transform, finish
 from finai_assets.students.distill import count_leaves, raw_scores
 from finai_assets.students.fidelity import Fidelity

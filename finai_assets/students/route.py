@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from finai_assets.method_settings import StudentSettings, TeacherThreshold
 from finai_assets.metrics import PRIMARY, Estimate, verdict
-from finai_assets.settings import StudentSettings, TeacherThreshold
 
 RouteName = Literal["DISTILL", "DIRECT", "SKIP"]
 Metrics = Mapping[str, Estimate]

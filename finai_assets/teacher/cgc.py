@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from finai_assets.settings import TeacherSettings
+from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.experts.task_mlp import FannedLinear, RowNorm, StackedLinear, StackedMLP, mlp
 
 OWN_SLOT = "task_mlp"  # the name of the slot that holds a task's own expert

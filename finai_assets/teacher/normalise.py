@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from finai_assets.settings import NormaliseSettings
+from finai_assets.method_settings import NormaliseSettings
 from finai_assets.teacher.layout import Layout
 from finai_resources.errors import GateError
 

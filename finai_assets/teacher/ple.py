@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from finai_assets.settings import TeacherSettings, Transfer
+from finai_assets.method_settings import TeacherSettings, Transfer
 from finai_assets.teacher.cgc import CGC, OWN_SLOT, SharedGate, TaskGates
 from finai_assets.teacher.experts import build_expert, known
 from finai_assets.teacher.experts.task_mlp import RowNorm, TaskMLP

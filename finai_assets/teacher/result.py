@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from finai_assets.settings import TeacherSettings
+from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.calibrate import Calibration
 from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.ple import PLE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load, save
 
-from finai_assets.settings import TeacherSettings
+from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.calibrate import Calibration
 from finai_assets.teacher.losses import TeacherTask
 from finai_assets.teacher.normalise import Normaliser

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from finai_assets.settings import TeacherSettings
+from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.calibrate import fit_calibration
 from finai_assets.teacher.checkpoint import Checkpoint, fingerprint
 from finai_assets.teacher.data import Named, TeacherData

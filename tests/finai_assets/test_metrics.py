@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn import metrics as reference
 
+from finai_assets.method_settings import MetricSettings
 from finai_assets.metrics import (
     NAMES,
     PRIMARY,
@@ -21,7 +22,6 @@ from finai_assets.metrics import (
     paired_difference,
     verdict,
 )
-from finai_assets.settings import MetricSettings
 from finai_resources.errors import GateError
 
 FEW = MetricSettings(bootstrap_samples=40, confidence=0.95)

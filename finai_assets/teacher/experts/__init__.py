@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from finai_assets.settings import TeacherSettings
+from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.experts.deepfm import DeepFM
 from finai_assets.teacher.router import Route
 from finai_resources.errors import ConfigError
