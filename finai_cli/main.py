@@ -94,6 +94,7 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Generate the synthetic panel alone, and print how real it looks."""
+    from finai_assets.doors import SOURCE
     from finai_assets.ingest.assets import pseudonym_key
     from finai_assets.ingest.synthetic import generate as simulate
     from finai_assets.ingest.synthetic.report import render
@@ -117,7 +118,7 @@ def generate(
             LakeSession(Lake.on_disk(place.lake_root)),
             workers=settings.lake.workers,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
-            code_version="generate",
+            code_version=SOURCE.code_version,
         )
     if as_json:
         sys.stdout.write(json.dumps(report.figures, ensure_ascii=False, indent=1) + "\n")
