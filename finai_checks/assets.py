@@ -18,7 +18,7 @@ from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.features.registry import Group
 from finai_assets.ingest.assets import raw_partitions
 from finai_assets.labels.assets import SPLITS_ASSET
-from finai_assets.labels.splits import gap_report
+from finai_assets.labels.splits import Splits, gap_report
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.students.assets import student_asset
@@ -149,7 +149,9 @@ def _schema(platform: Platform) -> Evaluate:
 def _gaps(platform: Platform) -> Evaluate:
     def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
         stored = session.read_json(SPLITS_ASSET, None, "splits.json")
-        report = gap_report(platform.splits, platform.settings)
+        # The dates come from the splits as stored, which training reads, not from what the settings would say now.
+        used = Splits(**{name: tuple(Month.parse(month) for month in months) for name, months in stored.items()})
+        report = gap_report(used, platform.settings)
         return gates.gap_split(report, platform.settings.gap_days, months=stored)
 
     return evaluate

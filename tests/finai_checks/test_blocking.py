@@ -96,3 +96,17 @@ def test_a_distilled_student_over_its_floor_fails_the_gate_on_the_stored_asset(s
     assert not outcome.passed
     assert outcome.reason == "kl 0.9 (floor 0.2)"
     assert check.blocking
+
+
+@pytest.mark.parametrize(("validation", "passed"), [("2015-05", True), ("2015-04", False)])
+def test_the_gap_is_measured_on_the_splits_as_stored(
+    small: Settings, home: Home, validation: str, *, passed: bool
+) -> None:
+    lake = lake_of(small, home)
+    months = {"train": ["2015-01", "2015-02", "2015-03"], "validation": [validation], "test": ["2015-07"], "purged": []}
+    with lake.write("labels/splits") as out:
+        out.put("splits.json", json.dumps(months).encode())
+    check = next(c for c in declared_checks(Platform.of(small)) if c.id == "C13")
+    outcome = run_check(check, LakeSession(lake), None)
+    assert outcome.passed is passed, outcome.reason
+    assert passed or "the gap before validation has 0 days" in outcome.reason
