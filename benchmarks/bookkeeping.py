@@ -33,7 +33,7 @@ FIGURES = {"rows": 10, "null_rate": 0.1, "mean": 1.0, "std": 1.0, "min": 0.0, "m
 
 def definitions(platform: Platform) -> dg.Definitions:
     """Return the platform's groups and columns with a step that only logs."""
-    partitions, groups = snapshot_partitions(platform), platform.registry.built
+    partitions, groups = snapshot_partitions(platform), platform.registry.available
 
     @dg.multi_asset(
         name="features",
@@ -100,7 +100,7 @@ def main() -> None:
         stock = measure(platform, given.months, batched=False, folder=Path(folder) / "stock")
         batched = measure(platform, given.months, batched=True, folder=Path(folder) / "batched")
     result = {
-        "groups": len(platform.registry.built),
+        "groups": len(platform.registry.available),
         "columns": len(platform.registry.columns),
         "months": given.months,
         "stock_cpu_s": statistics.median(stock),

@@ -1,134 +1,115 @@
-"""How fast a month of the eight direct feature groups is: read raw, compute, measure, write, against the Parquet write floor.
+"""How fast a month of feature groups is: read raw, compute, measure, write, against the Parquet write floor.
 
-    python -m benchmarks.features --customers 10000 --months 1 --json features.json
+    python -m benchmarks.features --customers 10000 --json benchmarks/out/features.json
+    python -m benchmarks.features --customers 10000 --months 5 --fit-rows 50000 --repeats 1
+    python -m benchmarks.features --customers 10000 30000 100000 300000 --repeats 1
 
-The floor is the time that pyarrow alone takes to write the same columns with the same settings, in the same process. Peak
-memory is that of a child process that does nothing but compute the months.
+The floor is the time that pyarrow alone takes to write the same columns with the same settings, in the same process.
+Computation and floor alternate, so that whatever else the machine does falls on both. Peak memory is that of a child process
+that does nothing but compute the months. Kernels are compiled off the clock. With several sizes, states are fitted on the first
+one, and the exponent of growth is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import platform as machine
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from benchmarks.raw_panel import write_raw
-from finai_assets.features.block import block_ranges, read_block
-from finai_assets.features.compute import compute_month
-from finai_assets.features.fit import fit_states, load_states, store_states, transform_group
-from finai_assets.features.registry import Registry, build_registry
-from finai_assets.features.state import GroupState
-from finai_assets.features.statistics import measure
+from benchmarks.feature_stages import (
+    Bench,
+    Notes,
+    compute,
+    fit_all,
+    stage_costs,
+    stored_bytes,
+    timed,
+    write_floor,
+)
+from benchmarks.raw_panel import EVENTS_A_MONTH, write_raw
+from finai_assets.features.registry import Group
+from finai_assets.features.state import GroupState, store_states
 from finai_assets.partitions import look_back
-from finai_assets.settings import Settings, load_settings
+from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
-from finai_resources.months import Month
 
-REPEATS = 5
-
-
-def bench_settings(months: int) -> Settings:
-    settings = load_settings("synthetic", "bench")
-    first = settings.dataset.snapshot_months.first
-    return load_settings(
-        "synthetic",
-        "bench",
-        overrides={
-            "dataset": {"splits": {"train": [first.key, (first + (months - 1)).key]}},
-            "fit": {"rows": 5000},
-        },
-    )
+# A size is not repeated beyond this, so that the largest ones end.
+LONGEST_S = 300.0
+# Fitted on first, so that compiling kernels falls on nothing that is timed.
+WARM_ROWS = 500
+# What a run leaves on the disk at most, until the first size has been measured.
+BYTES_PER_EVENT, BYTES_PER_CUSTOMER_MONTH = 40.0, 20_000.0
 
 
-def snapshot_months(settings: Settings, months: int) -> list[Month]:
-    first = settings.dataset.snapshot_months.first
-    return [first + k for k in range(months)]
+def side_by_side(lake: Lake, bench: Bench, groups: Sequence[Group], repeats: int, notes: Notes) -> dict[str, Any]:
+    """Compute some groups and write their floor in turn; return medians and their ratio."""
+    runs, floors = [], []
+    begin = time.perf_counter()
+    while not runs or (len(runs) < repeats and time.perf_counter() - begin < LONGEST_S):
+        runs.append(timed(lambda: compute(lake, bench, groups, notes))[:2])
+        floors.append(write_floor(lake, groups, bench.months))
+    (wall, cpu), (floor_wall, floor_cpu) = (np.median(found, axis=0).tolist() for found in (runs, floors))
+    return {
+        "groups": len(groups),
+        "columns": sum(len(group.columns) for group in groups),
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "write_floor_wall_s": floor_wall,
+        "write_floor_cpu_s": floor_cpu,
+        "ratio_wall": wall / floor_wall,
+        "ratio_cpu": cpu / floor_cpu,
+        "repeats": len(runs),
+    }
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Return wall seconds, CPU seconds, and the result."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return time.perf_counter() - wall, time.process_time() - cpu, result
+def measure_size(
+    lake: Lake, bench: Bench, customers: int, given: argparse.Namespace, states: dict[str, GroupState], notes: Notes
+) -> dict[str, Any]:
+    """Time one size whose raw months and states are in the lake."""
+    store_states(LakeSession(lake), states, code_version="bench")
+    rows = customers * len(bench.months)
+    whole = side_by_side(lake, bench, bench.groups, given.repeats, notes)
+    stored = stored_bytes(lake, bench.groups, bench.months)
+    found = {
+        "customers": customers,
+        "months": len(bench.months),
+        **whole,
+        "customer_months_per_s": rows / whole["wall_s"],
+        "customer_months_per_cpu_s": rows / whole["cpu_s"],
+        "stored_bytes": sum(stored.values()),
+        "stored_bytes_per_customer_month": {name: count / rows for name, count in stored.items()},
+        "peak_mib": peak_mib(lake, given),
+    }
+    if bench.direct and len(bench.direct) < len(bench.groups):
+        found["direct"] = side_by_side(lake, bench, bench.direct, given.repeats, notes)
+    return found
 
 
-def compute_all(lake: Lake, settings: Settings, registry: Registry, months: list[Month]) -> int:
-    session = LakeSession(lake)
-    states = load_states(session, registry.built)
-    rows = 0
-    for month in months:
-        results = compute_month(session, month, registry, states, settings, registry.built, code_version="bench")
-        rows += next(iter(results.values())).rows
-    return rows
-
-
-def stage_shares(lake: Lake, settings: Settings, registry: Registry, month: Month) -> dict[str, float]:
-    """Return CPU seconds per 10,000 customers of reading, of each group's kernel, and of statistics, on one block."""
-    session = LakeSession(lake)
-    states: dict[str, GroupState] = load_states(session, registry.built)
-    low, high = block_ranges(session, month, settings)[0]
-    found: dict[str, list[float]] = {}
-    for _ in range(REPEATS):
-        _, cpu, block = timed(lambda: read_block(session, month, low, high, settings))
-        found.setdefault("read raw", []).append(cpu)
-        measured = 0.0
-        for group in registry.built:
-            state, view = states[group.name], block.view(group.columns)
-            _, cpu, values = timed(lambda g=group, v=view, s=state: transform_group(g, v, s.params, settings))
-            found.setdefault(f"kernel {group.name}", []).append(cpu)
-            measured += timed(lambda v=values, s=state: measure(v, s.reference))[1]
-        found.setdefault("statistics", []).append(measured)
-    return {name: statistics.median(values) * 10_000 / len(block) for name, values in found.items()}
-
-
-def write_floor(lake: Lake, settings: Settings, registry: Registry, months: list[Month]) -> tuple[float, float]:
-    """Return wall and CPU seconds that pyarrow takes to write the same columns in the same row groups."""
-    wall = cpu = 0.0
-    with tempfile.TemporaryDirectory(dir=lake.root) as folder:
-        for month in months:
-            for group in registry.built:
-                file = lake.open_parquet(lake.manifest(group.asset, month.key))[0]
-                tables = [file.read_row_group(k).combine_chunks() for k in range(file.metadata.num_row_groups)]
-
-                def write(tables: list[Any] = tables, name: str = group.name) -> None:
-                    schema = tables[0].schema
-                    with pq.ParquetWriter(Path(folder) / name, schema, **lake.parquet_options(schema)) as writer:
-                        for table in tables:
-                            writer.write_table(table, row_group_size=table.num_rows)
-
-                seconds = timed(write)
-                wall, cpu = wall + seconds[0], cpu + seconds[1]
-    return wall, cpu
-
-
-def peak_mib(lake: Lake, months: int) -> float:
+def peak_mib(lake: Lake, given: argparse.Namespace) -> float:
     """Return the peak resident memory of a child process that computes the months."""
+    order = ["--child", lake.root, "--months", str(given.months), "--groups", given.groups]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.features", "--child", lake.root, "--months", str(months)],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-m", "benchmarks.features", *order], stdout=subprocess.PIPE, text=True, check=True
     )
     return float(json.loads(done.stdout)["peak_mib"])
 
 
-def child(root: str, months: int) -> None:
-    settings = bench_settings(months)
-    registry = build_registry(settings)
-    before = high_water_mib()
-    compute_all(Lake.on_disk(root), settings, registry, snapshot_months(settings, months))
-    print(json.dumps({"peak_mib": high_water_mib(), "before_mib": before}))
+def child(given: argparse.Namespace) -> None:
+    bench = Bench.of(given.months, given.groups, given.fit_rows)
+    compute(bench.lake(given.child), bench, bench.groups, Notes())
+    print(json.dumps({"peak_mib": high_water_mib()}))
 
 
 def high_water_mib() -> float:
@@ -137,70 +118,139 @@ def high_water_mib() -> float:
     return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
-def benchmark(customers: int, count: int, folder: Path) -> dict[str, Any]:
-    settings = bench_settings(count)
-    registry = build_registry(settings)
-    months = snapshot_months(settings, count)
-    lake = Lake.on_disk(
-        folder, compression=settings.lake.compression, compression_level=settings.lake.compression_level
+def demand_space(folder: Path, needed: float, customers: int) -> None:
+    """Stop before a size that the disk cannot hold."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ConfigError(
+            f"{customers:,} customers take about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} are free",
+            where=str(folder),
+            fix="pass fewer customers or --events-a-month, or another --folder",
+        )
+
+
+def benchmark(given: argparse.Namespace, folder: Path, notes: Notes) -> dict[str, Any]:
+    bench = Bench.of(given.months, given.groups, given.fit_rows)
+    raw = sorted({past for month in bench.months for past in look_back(month, bench.settings)})
+    states: dict[str, GroupState] = {}
+    result: dict[str, Any] = {"machine": machine.platform(), "python": machine.python_version()}
+    result["versions"] = {name: version(name) for name in ("numpy", "numba", "pyarrow", "torch")}
+    result["sizes"] = []
+    per_customer = given.events_a_month * len(raw) * BYTES_PER_EVENT + given.months * BYTES_PER_CUSTOMER_MONTH
+    for customers in sorted(given.customers):
+        demand_space(folder, per_customer * customers, customers)
+        place = folder / f"lake-{customers}"
+        lake = bench.lake(place)
+        events = write_raw(lake, bench.settings, raw, customers, events_a_month=given.events_a_month, progress=notes)
+        if not states:
+            fit_all(lake, bench.with_fit_rows(min(WARM_ROWS, given.fit_rows)), notes)
+            states, seconds, read = fit_all(lake, bench, notes)
+            rows = int(next(iter(states.values())).meta["rows"])
+            result["fit"] = {"rows": rows, "read_s": read, "groups_s": seconds, "total_s": read + sum(seconds.values())}
+            store_states(LakeSession(lake), states, code_version="bench")
+            compute(lake, bench, bench.groups, notes)  # warms the page cache
+            result["cpu_us_per_customer"] = stage_costs(lake, bench, given.repeats, notes)
+        found = {"raw_events": events, **measure_size(lake, bench, customers, given, states, notes)}
+        result["sizes"].append(found)
+        on_disk = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+        per_customer = (on_disk + found["stored_bytes"]) / customers  # the floor writes all columns once more
+        shutil.rmtree(place)
+    if len(result["sizes"]) > 1:
+        result["exponent"] = {
+            name: growth_exponent(result["sizes"], name) for name in ("wall_s", "cpu_s", "peak_mib", "stored_bytes")
+        }
+    return result
+
+
+def growth_exponent(sizes: Sequence[dict[str, Any]], figure: str) -> float:
+    """Return b of ``figure = a * customers ** b``: the slope of its logarithm on that of the size, by least squares."""
+    x, y = (np.log([size[name] for size in sizes]) for name in ("customers", figure))
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def print_groups(result: dict[str, Any], bench: Bench) -> None:
+    """Print one row for each group, then the other stages and their sum, of the first size."""
+    size, cost, fits = result["sizes"][0], result["cpu_us_per_customer"], result["fit"]["groups_s"]
+    whole = 1e6 / size["customer_months_per_cpu_s"]
+    form = "{:24} {:>8} {:>12} {:>7} {:>12} {:>9} {:>12}"
+    print(form.format("group", "columns", "CPU us/cust", "share", "cust/CPU-s", "fit s", "bytes/cust"))
+    for group in bench.groups:
+        spent, stored = cost[group.name], size["stored_bytes_per_customer_month"][group.name]
+        figures = (
+            f"{spent:,.1f}",
+            f"{spent / whole:.1%}",
+            f"{1e6 / spent:,.0f}",
+            f"{fits[group.name]:.1f}",
+            f"{stored:,.0f}",
+        )
+        print(form.format(group.name, len(group.columns), *figures))
+    rest = whole - sum(cost.values())
+    total = size["stored_bytes"] / (size["customers"] * size["months"])
+    for name, spent in (
+        ("read raw", cost["read raw"]),
+        ("statistics", cost["statistics"]),
+        ("write, and the rest", rest),
+    ):
+        print(form.format(name, "", f"{spent:,.1f}", f"{spent / whole:.1%}", "", "", ""))
+    figures = f"{whole:,.1f}", "100.0%", f"{1e6 / whole:,.0f}", f"{result['fit']['total_s']:.1f}", f"{total:,.0f}"
+    print(form.format("whole", size["columns"], *figures))
+    print(f"fits: {result['fit']['rows']:,} train rows, of which reading took {result['fit']['read_s']:.1f} s\n")
+
+
+def print_sizes(result: dict[str, Any]) -> None:
+    """Print one row for each size, and how time and memory grow."""
+    head = (
+        "customers",
+        "events",
+        "wall s",
+        "CPU s",
+        "cust-mon/s",
+        "peak MiB",
+        "ratio to floor",
+        "of direct groups",
+        "runs",
     )
-    raw = sorted({past for month in months for past in look_back(month, settings)})
-    events = write_raw(lake, settings, raw, customers)
-    fit_wall, _, states = timed(lambda: fit_states(LakeSession(lake), settings, registry))
-    store_states(LakeSession(lake), states, code_version="bench")
-    compute_all(lake, settings, registry, months[:1])  # compiles kernels and warms the page cache
-    # Computation and floor alternate, so that whatever else the machine does falls on both.
-    runs, floors = [], []
-    for _ in range(REPEATS):
-        runs.append(timed(lambda: compute_all(lake, settings, registry, months))[:2])
-        floors.append(write_floor(lake, settings, registry, months))
-    wall, cpu = (float(np.median([run[k] for run in runs])) for k in (0, 1))
-    floor_wall, floor_cpu = (float(np.median([floor[k] for floor in floors])) for k in (0, 1))
-    rows = customers * count
-    stored = sum(lake.manifest(g.asset, month.key).bytes for g in registry.built for month in months)
-    return {
-        "customers": customers,
-        "months": count,
-        "raw_events": events,
-        "columns": len(registry.columns),
-        "wall_s": wall,
-        "cpu_s": cpu,
-        "customer_months_per_s": rows / wall,
-        "customer_months_per_cpu_s": rows / cpu,
-        "stored_bytes": stored,
-        "write_floor_wall_s": floor_wall,
-        "write_floor_cpu_s": floor_cpu,
-        "ratio_wall": wall / floor_wall,
-        "ratio_cpu": cpu / floor_cpu,
-        "peak_mib": peak_mib(lake, count),
-        "fit_rows": min(rows, settings.fit.rows),
-        "fit_wall_s": fit_wall,
-        "cpu_s_per_10k": stage_shares(lake, settings, registry, months[0]),
-        "repeats": REPEATS,
-    }
+    form = " ".join(f"{{:>{width}}}" for width in (10, 12, 8, 8, 12, 9, 20, 20, 5))
+    print(form.format(*head))
+    for size in result["sizes"]:
+        cells = [f"{size[name]:,}" for name in ("customers", "raw_events")]
+        cells += [f"{size[name]:,.2f}" for name in ("wall_s", "cpu_s")]
+        cells += [f"{size[name]:,.0f}" for name in ("customer_months_per_s", "peak_mib")]
+        for part in (size, size.get("direct")):
+            cells.append(f"{part['ratio_wall']:.2f} wall {part['ratio_cpu']:.2f} CPU" if part else "")
+        print(form.format(*cells, size["repeats"]))
+    for name, exponent in result.get("exponent", {}).items():
+        print(f"{name} grows as customers ** {exponent:.3f}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--customers", type=int, nargs="+", default=[10_000], help="one size or several")
+    parser.add_argument("--months", type=int, default=1)
+    parser.add_argument("--groups", default="all", help="all, direct, or names separated by commas")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--fit-rows", type=int, default=5000, help="customer-months that states are fitted on")
+    parser.add_argument("--events-a-month", type=float, default=EVENTS_A_MONTH)
+    parser.add_argument("--folder", type=Path, help="where the lakes go; a temporary folder by default")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--customers", type=int, default=10_000)
-    parser.add_argument("--months", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parse()
     if given.child:
-        child(given.child, given.months)
+        child(given)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        found = benchmark(given.customers, given.months, Path(folder) / "lake")
-    for name, value in found.items():
-        if isinstance(value, dict):
-            print(f"{name}:")
-            for part, seconds in value.items():
-                print(f"    {part:32s} {seconds:8.4f}")
-        else:
-            print(f"{name:28s} {value:,.3f}" if isinstance(value, float) else f"{name:28s} {value:,}")
+    notes = Notes()
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        result = benchmark(given, Path(folder), notes)
+    notes.end()
+    print_groups(result, Bench.of(given.months, given.groups, given.fit_rows))
+    print_sizes(result)
     if given.json:
-        given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Data with known truth comes from the synthetic adapter; here only the number of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -17,27 +17,52 @@ from finai_resources.months import Month
 
 BLOCK = 8192
 EVENTS_A_MONTH = 30.0
+CODES = 4000 + 13 * np.arange(50, dtype=np.int32)
 _DAY_US = 86_400_000_000
 
 
-def write_raw(lake: Lake, settings: Settings, months: Sequence[Month], customers: int, *, seed: int = 7) -> int:
+def write_raw(
+    lake: Lake,
+    settings: Settings,
+    months: Sequence[Month],
+    customers: int,
+    *,
+    seed: int = 7,
+    events_a_month: float = EVENTS_A_MONTH,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> int:
     """Write ``raw/snapshots`` and ``raw/transactions`` of some months and return the number of transactions."""
+    write_catalogue(lake, settings)
     ids = np.sort(np.random.default_rng(seed).choice(2**40, customers, replace=False)).astype(np.int64)
-    rates = np.random.default_rng(seed + 1).gamma(1.5, EVENTS_A_MONTH / 1.5, customers)
-    codes = 4000 + 13 * np.arange(50, dtype=np.int32)
-    weights = 1.0 / np.arange(1, 51)
+    rates = np.random.default_rng(seed + 1).gamma(1.5, events_a_month / 1.5, customers)
+    weights = 1.0 / np.arange(1, len(CODES) + 1)
     weights /= weights.sum()
     events = 0
-    for month in months:
+    for done, month in enumerate(months):
         rng = np.random.default_rng([seed, month.ordinal])
         with lake.write("raw/snapshots", month.key) as snapshots, lake.write("raw/transactions", month.key) as lines:
             for low in range(0, customers, BLOCK):
                 block = slice(low, min(low + BLOCK, customers))
                 snapshots.write(_snapshot(rng, ids[block], month, settings))
-                table = _transactions(rng, ids[block], rates[block], month, codes, weights)
+                table = _transactions(rng, ids[block], rates[block], month, CODES, weights)
                 lines.write(table, row_group_size=ROW_GROUP)
                 events += table.num_rows
+        if progress:
+            progress("write raw months", done + 1, len(months))
     return events
+
+
+def write_catalogue(lake: Lake, settings: Settings) -> None:
+    """Write ``raw/products`` and ``raw/merchant_categories``, the latter with 50 leaves below 20 nodes below 10."""
+    products, leaf = np.arange(len(settings.products), dtype=np.int16), np.arange(len(CODES))
+    family = pa.array([settings.families.index(product.family) for product in settings.products], pa.int16())
+    tables = {
+        "raw/products": pa.table({"product_id": products, "family": family}),
+        "raw/merchant_categories": pa.table({"mcc": CODES, "l2": leaf % 20, "l1": leaf % 20 % 10}),
+    }
+    for asset, table in tables.items():
+        with lake.write(asset) as out:
+            out.write(table)
 
 
 def _snapshot(rng: np.random.Generator, ids: np.ndarray, month: Month, settings: Settings) -> pa.Table:

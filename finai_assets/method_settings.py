@@ -144,6 +144,7 @@ class StudentSettings(Section):
     leaves: PerKind
     early_stopping_rounds: Positive
     probe_rounds: Positive
+    probe_rows: Positive
     cumulative_gain: Share
     min_columns: Positive
     max_columns: Positive
@@ -186,3 +187,4 @@ class CheckSettings(Section):
     """Thresholds of asset checks that are not a room's own."""
 
     max_constant_columns: Annotated[int, Field(ge=0)]
+    replay_customers: Positive  # of a month, whose features are computed anew

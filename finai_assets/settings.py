@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from finai_assets.group_settings import FeatureGroupSettings
 from finai_assets.method_settings import (
     BaselineSettings,
     BundleSettings,
@@ -75,28 +76,6 @@ class MonthSpan(Section):
 
     def __len__(self) -> int:
         return self.last.ordinal - self.first.ordinal + 1
-
-
-class GroupSettings(Section):
-    """One feature group: whether it exists, and the parameters its module reads."""
-
-    status: Literal["built", "planned"]
-    reason: str | None = None
-    columns: Positive | None = None
-    age_bins: tuple[int, ...] | None = None
-    income_quantiles: Annotated[int, Field(ge=2, le=20)] | None = None
-    recent_days: Positive | None = None
-    transactions: Positive | None = None
-    windows_days: tuple[Positive, ...] | None = None
-    months: Positive | None = None
-    top: Positive | None = None
-    window_days: Positive | None = None
-
-    @model_validator(mode="after")
-    def _planned_says_why(self) -> GroupSettings:
-        if self.status == "planned" and not (self.reason and self.columns):
-            raise ValueError("a planned group needs a reason and its number of columns")
-        return self
 
 
 class SplitSettings(Section):
@@ -196,7 +175,7 @@ class Settings(Section):
     bundle: BundleSettings
     recommend: RecommendSettings
     checks: CheckSettings
-    feature_groups: dict[str, GroupSettings]
+    feature_groups: FeatureGroupSettings
     dataset: DatasetSettings
     families: tuple[str, ...]
     products: tuple[Product, ...]

@@ -20,15 +20,13 @@ def group_table(registry: Registry) -> Table:
     table.add_column("#", justify="right")
     table.add_column("group")
     table.add_column("columns", justify="right")
-    table.add_column("status")
     table.add_column("what")
     for group in registry:
         gone = f" (-{len(group.unavailable)})" if group.unavailable else ""
-        status = "built" if group.status == "built" else f"planned: {group.reason}"
-        table.add_row(str(group.number), group.name, f"{len(group.columns)}{gone}", status, group.title)
+        table.add_row(str(group.number), group.name, f"{len(group.columns)}{gone}", group.title)
     declared = sum(len(group.declared) for group in registry)
     table.add_section()
-    table.add_row("", "sum", str(len(registry.columns)), f"of {declared} declared", "")
+    table.add_row("", "sum", str(len(registry.columns)), f"of {declared} declared")
     return table
 
 
@@ -50,9 +48,9 @@ def window(column: Column) -> str:
 
 
 def as_rows(registry: Registry, group: str | None) -> list[dict[str, Any]]:
-    """Return columns with their group's status, for JSON."""
+    """Return columns with why they are left out, where they are, for JSON."""
     return [
-        {**asdict(column), "status": entry.status, "unavailable": entry.unavailable.get(column.name)}
+        {**asdict(column), "unavailable": entry.unavailable.get(column.name)}
         for entry in registry
         for column in entry.declared
         if group in (None, entry.name)
@@ -75,11 +73,11 @@ def describe(registry: Registry, name: str, dataset: str, profile: str, home: Pa
         )
     group, column = columns[name]
     place = Home.choose(dataset, profile, home)
-    described: dict[str, Any] = {**asdict(column), "status": group.status}
+    described: dict[str, Any] = {**asdict(column)}
     described["inputs"] = ", ".join(column.inputs)
     described["window_days"] = window(column)
-    if reason := group.unavailable.get(name) or group.reason:
-        described["reason"] = reason
+    if reason := group.unavailable.get(name):
+        described["unavailable"] = reason
     if not place.lake_root.startswith("s3://") and Path(place.lake_root).exists():
         lake = Lake.on_disk(place.lake_root)
         for month in lake.partitions(group.asset):

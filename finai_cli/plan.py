@@ -15,7 +15,7 @@ from finai_assets.platform import Platform
 from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
 from finai_assets.teacher.assets import EVALUATION_ASSET, MATRIX_ASSET, PREDICTIONS_ASSET, TEACHER_ASSET
-from finai_checks.assets import Declared, declared_checks
+from finai_checks.declared import Declared, declared_checks
 from finai_checks.record import has_passed
 from finai_resources.lake import Lake
 from finai_resources.months import Month
@@ -46,7 +46,7 @@ class Stage:
 
 def main_job(platform: Platform) -> list[Stage]:
     """Return the stages of the main job in order, whatever of them is done already."""
-    settings, groups, tasks = platform.settings, platform.registry.built, platform.available_tasks
+    settings, groups, tasks = platform.settings, platform.registry.available, platform.available_tasks
     synthetic = settings.dataset.adapter == "synthetic"
     source = [(SOURCE_ASSET, doors.SOURCE)] if synthetic else []
     catalogue = [(asset, doors.RAW) for asset in CATALOGUE_ASSETS]

@@ -19,11 +19,10 @@ from finai_assets.platform import Platform
 from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
 from finai_assets.teacher.assets import EVALUATION_ASSET
-from finai_checks.assets import Declared
+from finai_checks.declared import Declared
 from finai_checks.record import plain, read_record
 from finai_resources.home import Home
 from finai_resources.lake import Lake
-from finai_resources.months import Month
 
 # Parts of the platform that do not exist yet; named so that nobody looks for them in vain.
 ABSENT = (
@@ -31,7 +30,6 @@ ABSENT = (
     "promotion to champion",
     "consent, kill switch, safety gate and audit chain in the handler",
     "direct students beside distilled ones as a fallback for damaged files",
-    "feature groups marked planned",
 )
 SHOWN_RECOMMENDATIONS = 3
 TABLE_WIDTH = 172
@@ -78,14 +76,11 @@ def _collect(
             **{name: [month.key for month in months] for name, months in platform.splits},
         },
         "customers": lake.manifest("raw/snapshots", last).rows,
-        "groups": {
-            "built": [group.name for group in registry.built],
-            "planned": {group.name: group.reason for group in registry if group.status == "planned"},
-        },
+        "groups": [group.name for group in registry.available],
         "columns": {
-            "built": len(registry.columns),
+            "available": len(registry.columns),
             "declared": sum(len(group.declared) for group in registry),
-            "unavailable": {name: reason for group in registry.built for name, reason in group.unavailable.items()},
+            "unavailable": {name: reason for group in registry for name, reason in group.unavailable.items()},
             "constant": verdicts["constant_columns"],
         },
         "tasks": {task.name: _task(lake, platform, evaluation, task.name) for task in platform.available_tasks},
@@ -135,17 +130,16 @@ def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> di
                 counts["passed"] += 1
             else:
                 counts["failed" if check.blocking else "warned"] += 1
-            if check.name == "columns_vary" and check.blocking and record:
+            if check.name == "columns_vary_on_train" and record:
                 counts["constant_columns"] += int(record["observed"].get("constant_columns", 0))
     return counts
 
 
 def _partitions(check: Declared, platform: Platform) -> list[str | None]:
-    if check.partitions is None:
+    if check.months is None:
         return [None]
-    keys = [Month.parse(key) for key in check.partitions.get_partition_keys()]
     labels = check.asset.startswith("labels/")
-    return [month.key for month in keys if not labels or is_mature(month, platform.settings)]
+    return [month.key for month in check.months if not labels or is_mature(month, platform.settings)]
 
 
 def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None:
@@ -164,8 +158,8 @@ def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None
     months = summary["months"]
     console.print(
         f"{summary['dataset']}: {summary['customers']:,} customers, {months['snapshots'][0]}..{months['snapshots'][1]}, "
-        f"{summary['columns']['built']} columns in {len(summary['groups']['built'])} groups "
-        f"({len(summary['groups']['planned'])} groups planned), {summary['columns']['constant']} constant",
+        f"{summary['columns']['available']:,} columns in {len(summary['groups'])} groups, "
+        f"{summary['columns']['constant']} constant",
         soft_wrap=True,
     )
     bundle = summary["bundle"]

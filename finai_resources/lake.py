@@ -42,12 +42,20 @@ class Lake:
         Folder, or ``bucket/prefix``.
     compression, compression_level
         Of the Parquet files.
+    s3_client
+        boto3's client for a lake in S3: what pyarrow's file system cannot do (a conditional put) goes through it.
     """
 
     def __init__(
-        self, filesystem: pafs.FileSystem, root: str, *, compression: str = "zstd", compression_level: int = 1
+        self,
+        filesystem: pafs.FileSystem,
+        root: str,
+        *,
+        compression: str = "zstd",
+        compression_level: int = 1,
+        s3_client: Any = None,
     ) -> None:
-        self.fs, self.root = filesystem, root.rstrip("/")
+        self.fs, self.root, self.s3_client = filesystem, root.rstrip("/"), s3_client
         self.compression, self.compression_level = compression, compression_level
 
     @classmethod

@@ -33,7 +33,13 @@ class LakeResource(dg.ConfigurableResource[None]):
         if not location:
             raise LakeError("the root names no bucket", where=self.root, fix="write s3://bucket/prefix")
         filesystem = s3_filesystem(self.s3)
-        return Lake(filesystem, location, compression=self.compression, compression_level=self.compression_level)
+        return Lake(
+            filesystem,
+            location,
+            compression=self.compression,
+            compression_level=self.compression_level,
+            s3_client=self.s3.get_client(),
+        )
 
     def session(self) -> LakeSession:
         """Return a new session on the lake, which records what is read through it."""

@@ -31,8 +31,8 @@ def _job(
 
 def build_jobs(platform: Platform) -> list[dg.UnresolvedAssetJobDefinition]:
     """Return the jobs of a data set."""
-    groups = [group.asset for group in platform.registry.built]
-    states = [state_asset(group) for group in platform.registry.built]
+    groups = [group.asset for group in platform.registry.available]
+    states = [state_asset(group) for group in platform.registry.available]
     labels = [task.asset for task in platform.available_tasks]
     students = [student_asset(task) for task in platform.available_tasks]
     source = [SOURCE_ASSET] if platform.settings.dataset.adapter == "synthetic" else []

@@ -21,6 +21,7 @@ from finai_resources.months import Month
 from finai_resources.progress import stages
 
 RAW_INPUTS = ("raw/snapshots", "raw/transactions")
+CATALOGUE_INPUTS = ("raw/products", "raw/merchant_categories")
 
 
 def snapshot_partitions(platform: Platform) -> dg.MonthlyPartitionsDefinition:
@@ -55,8 +56,9 @@ def _train_reads(platform: Platform) -> dg.PartitionMapping:
 
 
 def _states(platform: Platform) -> dg.AssetsDefinition:
-    settings, groups = platform.settings, platform.registry.built
-    deps = [_raw_dep(asset, _train_reads(platform)) for asset in RAW_INPUTS]
+    settings, groups = platform.settings, platform.registry.available
+    deps: list[dg.AssetDep | list[str]] = [_raw_dep(asset, _train_reads(platform)) for asset in RAW_INPUTS]
+    deps += [asset.split("/") for asset in CATALOGUE_INPUTS]
 
     @dg.multi_asset(
         name="feature_state",
@@ -103,7 +105,8 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
     window = dg.TimeWindowPartitionMapping(
         start_offset=-(settings.look_back_months - 1), allow_nonexistent_upstream_partitions=True
     )
-    raw = [_raw_dep(asset, window) for asset in RAW_INPUTS]
+    raw: list[dg.AssetDep | list[str]] = [_raw_dep(asset, window) for asset in RAW_INPUTS]
+    raw += [asset.split("/") for asset in CATALOGUE_INPUTS]
 
     @dg.multi_asset(
         name="features",
@@ -120,12 +123,12 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
                 description=f"{group.title}. {len(group.columns)} columns, one row for each customer of the month.",
                 metadata={"dagster/column_schema": _schema(group), "columns": len(group.columns)},
             )
-            for group in registry.built
+            for group in registry.available
         ],
     )
     def features(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         month = Month.parse(context.partition_key)
-        chosen = [g for g in registry.built if dg.AssetKey(g.asset.split("/")) in context.selected_asset_keys]
+        chosen = [g for g in registry.available if dg.AssetKey(g.asset.split("/")) in context.selected_asset_keys]
         session = lake.session()
         states = load_states(session, chosen)
         results = compute_month(
@@ -176,7 +179,7 @@ def _columns(platform: Platform) -> list[dg.AssetSpec]:
                 "missing": column.missing,
             },
         )
-        for group in platform.registry.built
+        for group in platform.registry.available
         for column in group.columns
     ]
 

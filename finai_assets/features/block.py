@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.features.catalogue import Catalogue, read_catalogue
 from finai_assets.features.events import Events, read_events
 from finai_assets.features.holdings import read_held
-from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
+from finai_assets.features.inputs import CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.reading import read_range
 from finai_assets.partitions import look_back
 from finai_resources.errors import LakeError
@@ -47,6 +48,8 @@ class Block:
         Whether the customer has a snapshot in that month (``held`` is zero where not).
     events : Events
         Transactions within the look-back.
+    catalogue : Catalogue
+        Product families and the tree of merchant categories.
     """
 
     month: Month
@@ -55,6 +58,7 @@ class Block:
     held: np.ndarray
     observed: np.ndarray
     events: Events
+    catalogue: Catalogue
 
     def __len__(self) -> int:
         return len(self.customer_id)
@@ -77,6 +81,17 @@ class Block:
         """Return bool [n, steps, products]: held at the end of the month before and no more; who is gone holds nothing."""
         return np.asarray(self.held[:, 1:] < self.held[:, :-1])
 
+    def take(self, customers: np.ndarray) -> Block:
+        """Return the block of some of its customers, given by ascending position."""
+        return replace(
+            self,
+            customer_id=self.customer_id[customers],
+            snapshot=self.snapshot.take(customers),
+            held=self.held[customers],
+            observed=self.observed[customers],
+            events=self.events.take(customers),
+        )
+
     def _recent(self, last: int | None) -> tuple[np.ndarray, np.ndarray]:
         begin = 0 if last is None else max(0, self.held.shape[1] - 1 - last)
         return self.held[:, begin:], self.observed[:, begin:]
@@ -85,16 +100,18 @@ class Block:
         """Return the block cut down to what the columns declare as inputs, so that what a group reads is what it says.
 
         Transactions go where no column names ``raw/transactions``; earlier snapshots, where no column with a window names
-        ``raw/snapshots``.
+        ``raw/snapshots``; the catalogue, where no column names one of its tables.
         """
         names = {(name, column.window_days) for column in columns for name in column.inputs}
         with_events = any(name.startswith(TRANSACTIONS) for name, _ in names)
+        with_catalogue = any(name.startswith((PRODUCTS, CATEGORIES)) for name, _ in names)
         with_history = any(name.startswith(SNAPSHOTS) and window is not None for name, window in names)
         return replace(
             self,
             events=self.events if with_events else Events.none(len(self)),
             held=self.held if with_history else self.held[:, -1:],
             observed=self.observed if with_history else self.observed[:, -1:],
+            catalogue=self.catalogue if with_catalogue else Catalogue.none(),
         )
 
 
@@ -147,4 +164,4 @@ def read_block(
     months = look_back(month, settings)
     held, observed = read_held(session, months, ids, len(settings.products))
     events = read_events(session, months, ids, since=months[0].start_us, cutoff=month.cutoff_us)
-    return Block(month, ids, snapshot, held, observed, events)
+    return Block(month, ids, snapshot, held, observed, events, read_catalogue(session))

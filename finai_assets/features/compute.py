@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from finai_assets.features.block import block_ranges, read_block
 from finai_assets.features.fit import transform_group
-from finai_assets.features.inputs import DAY_US, SNAPSHOTS, TRANSACTIONS
+from finai_assets.features.inputs import CATEGORIES, DAY_US, PRODUCTS, SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.registry import Group, Registry
 from finai_assets.features.state import GroupState, state_asset
 from finai_assets.features.statistics import (
@@ -29,6 +29,7 @@ from finai_assets.features.statistics import (
     enforce_missing_policy,
     measure,
 )
+from finai_assets.features.tensors import tensor_batch, tensor_writer
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
@@ -54,6 +55,7 @@ class _Part:
     """One group of one block, ready to be written."""
 
     table: pa.Table
+    tensors: dict[str, pa.RecordBatch]
     measured: Measured
 
 
@@ -93,6 +95,7 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
     ranges = block_ranges(raw, month, settings)
     measured: dict[str, Measured] = {}
     writers = {}
+    sinks = {}
     with ExitStack() as stack:
         for group in chosen:
             writers[group.name] = stack.enter_context(
@@ -104,11 +107,15 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
                     upstream=partial(_upstream, session, raw, group, month, settings),
                 )
             )
+            for tensor in group.tensors:
+                sinks[group.name, tensor.name] = stack.enter_context(tensor_writer(writers[group.name], tensor))
         work = partial(_compute_block, raw, month, chosen, states, settings)
         for done, parts in enumerate(_in_order(work, ranges, settings.lake.workers)):
             for group in chosen:
                 part = parts[group.name]
                 writers[group.name].write(part.table)
+                for name, batch in part.tensors.items():
+                    sinks[group.name, name].write_batch(batch)
                 before = measured.get(group.name)
                 measured[group.name] = before + part.measured if before else part.measured
             if progress:
@@ -143,11 +150,9 @@ def month_statistics(
 
 def _demand_state(group: Group, states: Mapping[str, GroupState]) -> None:
     state = states.get(group.name)
-    if group.status != "built" or state is None:
+    if state is None:
         raise GateError(
-            "the group has no fitted state" if group.status == "built" else f"the group is planned: {group.reason}",
-            where=state_asset(group.name),
-            fix="materialise its feature state first" if group.status == "built" else "leave it out",
+            "the group has no fitted state", where=state_asset(group.name), fix="materialise its feature state first"
         )
     if list(state.meta.get("columns", [])) != list(group.names):
         raise GateError(
@@ -169,8 +174,12 @@ def _compute_block(
     parts = {}
     for group in groups:
         state = states[group.name]
-        values = transform_group(group, block.view(group.columns), state.params, settings)
-        parts[group.name] = _Part(_to_arrow(block.customer_id, group, values), measure(values, state.reference))
+        values, tensors = transform_group(group, block.view(group.columns), state.params, settings)
+        parts[group.name] = _Part(
+            _to_arrow(block.customer_id, group, values),
+            {t.name: tensor_batch(t, block.customer_id, tensors[t.name]) for t in group.tensors},
+            measure(values, state.reference),
+        )
     return parts
 
 
@@ -221,6 +230,8 @@ def raw_partitions(group: Group, month: Month, settings: Settings) -> set[str]:
         reach = None if column.window_days is None else month.cutoff_us - column.window_days * DAY_US
         for name in column.inputs:
             table = name.rpartition(".")[0]
+            if table in (PRODUCTS, CATEGORIES):
+                found.add(table)
             if table == TRANSACTIONS or (table == SNAPSHOTS and reach is not None):
                 found |= {
                     f"{table}@{past.key}"

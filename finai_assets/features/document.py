@@ -1,16 +1,20 @@
-"""The reference of all feature columns, written from the registry into ``docs/features.md``."""
+"""The reference of all feature columns, from the registry and what was measured of the groups, as ``docs/features.md``."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from finai_assets.features.reading_notes import value_section
 from finai_assets.features.registry import Column, Group, Registry, build_registry
 from finai_assets.settings import CONFIG_FOLDER, load_settings
 
 TARGET = CONFIG_FOLDER.parent / "docs" / "features.md"
+ABLATION = TARGET.parent / "data" / "ablation.json"
 _INTRODUCTION = """# Feature columns
 
 Written by `python -m finai_assets.features.document` from the registry (data set `synthetic`); a test asserts that it is up to
@@ -22,17 +26,23 @@ fitted on train takes part. Columns marked `personal` describe the person rather
 """
 
 
-def render(registry: Registry, *, look_back_months: int) -> str:
-    """Return the reference as Markdown; runs of numbered columns share a line."""
+def render(registry: Registry, *, look_back_months: int, ablation: Mapping[str, Any] | None = None) -> str:
+    """Return the reference as Markdown; runs of numbered columns share a line.
+
+    Parameters
+    ----------
+    ablation
+        What ``benchmarks.ablation`` has measured of the groups; None where it has not.
+    """
     total = sum(len(group.declared) for group in registry)
     lines = [_INTRODUCTION.format(months=look_back_months)]
-    lines.append(f"{total:,} columns in {len(registry.groups)} groups, {len(registry.columns):,} of them built.\n")
-    lines += ["| # | group | columns | status | what it is |", "|---|---|---|---|---|"]
+    lines.append(
+        f"{total:,} columns in {len(registry.groups)} groups, {len(registry.columns):,} of which the default data set carries.\n"
+    )
+    lines += ["| # | group | columns | what it is |", "|---|---|---|---|"]
     for group in registry:
-        status = "built" if group.status == "built" else f"planned: {group.reason}"
-        lines.append(
-            f"| {group.number} | [{group.name}](#{group.name}) | {len(group.declared)} | {status} | {group.title} |"
-        )
+        lines.append(f"| {group.number} | [{group.name}](#{group.name}) | {len(group.declared)} | {group.title} |")
+    lines += ["", *value_section(ablation, [group.name for group in registry])]
     for group in registry:
         lines += ["", *_section(group)]
     return "\n".join(lines) + "\n"
@@ -47,6 +57,15 @@ def _section(group: Group) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|"
     for _, run in groupby(group.declared, key=_family):
         yield _row(list(run), group)
+    if group.tensors:
+        yield ""
+        yield "Beside the columns a customer has side tensors, under the same manifest:"
+        yield ""
+        yield "| tensor | shape | what it is |"
+        yield "|---|---|---|"
+        for tensor in group.tensors:
+            shape = " x ".join(map(str, tensor.shape))
+            yield f"| `{tensor.name}` | {shape} | {_cell(tensor.description)} |"
 
 
 def _family(column: Column) -> tuple[object, ...]:
@@ -83,9 +102,10 @@ def _cell(text: str) -> str:
 
 
 def reference_text() -> str:
-    """Return the reference of the default data set."""
+    """Return the reference of the default data set, with what has been measured of its groups."""
     settings = load_settings("synthetic", "demo")
-    return render(build_registry(settings), look_back_months=settings.look_back_months)
+    ablation = json.loads(ABLATION.read_text(encoding="utf-8")) if ABLATION.exists() else None
+    return render(build_registry(settings), look_back_months=settings.look_back_months, ablation=ablation)
 
 
 def write_reference(target: Path = TARGET) -> None:

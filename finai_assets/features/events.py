@@ -46,6 +46,13 @@ class Events:
             np.empty(0, np.int64),
         )
 
+    def take(self, customers: np.ndarray) -> Events:
+        """Return the events of some customers, given by ascending position."""
+        counts = np.diff(self.start)[customers]
+        start = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        at = np.repeat(self.start[:-1][customers] - start[:-1], counts) + np.arange(start[-1])
+        return Events(start, self.ts[at], self.amount[at], self.mcc[at], self.merchant[at])
+
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return the five arrays, as kernels take them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -10,18 +10,16 @@ import numpy as np
 
 from finai_assets.features.block import Block, block_ranges, read_block
 from finai_assets.features.inputs import SNAPSHOTS
-from finai_assets.features.registry import Group, Params, Registry
+from finai_assets.features.registry import Group, Params, Progress, Registry
 from finai_assets.features.sampling import customer_hash, lowest, rows_digest
 from finai_assets.features.state import GroupState, load_states, store_states
-from finai_assets.features.statistics import build_reference, enforce_missing_policy, measure
+from finai_assets.features.statistics import build_reference, effective_rank, enforce_missing_policy, measure
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 __all__ = ["fit_states", "load_states", "sample_rows", "store_states", "train_sample_digest", "transform_group"]
-
-Progress = Callable[[str, int, int], None]
 
 
 def sample_rows(
@@ -78,7 +76,7 @@ def fit_states(
     dict
         A state for each group, also for those without parameters: every column has a train reference.
     """
-    chosen = list(registry.built) if groups is None else registry.select(groups)
+    chosen = list(registry.available) if groups is None else registry.select(groups)
     rows = sample_rows(session, settings, months)
     blocks = _sample_blocks(session, settings, rows, progress)
     meta = {
@@ -89,10 +87,14 @@ def fit_states(
     }
     states = {}
     for done, group in enumerate(chosen):
-        states[group.name] = _fit_group(group, blocks, settings, meta)
+        states[group.name] = _fit_group(group, blocks, settings, meta, progress or _silent)
         if progress:
             progress(f"fit {group.name}", done + 1, len(chosen))
     return states
+
+
+def _silent(label: str, done: int, count: int) -> None:
+    """Show nothing."""
 
 
 def _sample_blocks(
@@ -122,27 +124,36 @@ def _read_sampled(
     return read_block(session, month, low, high, settings, customers=ids[(ids >= low) & (ids <= high)])
 
 
-def _fit_group(group: Group, blocks: list[Block], settings: Settings, meta: dict[str, object]) -> GroupState:
+def _fit_group(
+    group: Group, blocks: list[Block], settings: Settings, meta: dict[str, object], progress: Progress
+) -> GroupState:
     views = [block.view(group.columns) for block in blocks]
-    params: Params = group.module.fit(views, settings) if group.fits else {}
+    params: Params = group.module.fit(views, settings, progress) if group.fits else {}
     values = np.empty((sum(len(block) for block in views), len(group.columns)), np.float32, order="F")
     at = 0
-    for part in _transformed(group, views, params, settings):
-        values[at : at + len(part)] = part
-        at += len(part)
+    work = partial(_values, group, params, settings)
+    with ThreadPoolExecutor(settings.lake.workers) as pool:
+        for part in pool.map(work, views):
+            values[at : at + len(part)] = part
+            at += len(part)
     reference = build_reference(values, settings.statistics.psi_bins)
     enforce_missing_policy(group.columns, measure(values, reference), where=f"feature_state/{group.name}")
-    return GroupState(group.name, params, reference, {**meta, "columns": list(group.names)})
+    spanned = effective_rank(values, reference)
+    return GroupState(group.name, params, reference, {**meta, "columns": list(group.names), "effective_rank": spanned})
 
 
-def _transformed(group: Group, views: list[Block], params: Params, settings: Settings) -> Iterator[np.ndarray]:
-    for view in views:
-        yield transform_group(group, view, params, settings)
+def _values(group: Group, params: Params, settings: Settings, view: Block) -> np.ndarray:
+    return transform_group(group, view, params, settings)[0]
 
 
-def transform_group(group: Group, view: Block, params: Params, settings: Settings) -> np.ndarray:
-    """Return float32 [n, columns that the data set carries], column-major."""
-    values = group.module.transform(view, params, settings)
+def transform_group(
+    group: Group, view: Block, params: Params, settings: Settings
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return float32 [n, columns that the data set carries], column-major, and the side tensors by name."""
+    if group.tensors:
+        values, tensors = group.module.transform_with_tensors(view, params, settings)
+    else:
+        values, tensors = group.module.transform(view, params, settings), {}
     if len(group.kept) != len(group.declared):
         values = values[:, list(group.kept)]
-    return np.asfortranarray(values, dtype=np.float32)
+    return np.asfortranarray(values, dtype=np.float32), tensors

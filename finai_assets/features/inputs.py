@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 SNAPSHOTS = "raw/snapshots"
 TRANSACTIONS = "raw/transactions"
+PRODUCTS = "raw/products"
 CATEGORIES = "raw/merchant_categories"
+
+FAMILY = f"{PRODUCTS}.family"
+LEAF = f"{CATEGORIES}.mcc"
+L1 = f"{CATEGORIES}.l1"
+L2 = f"{CATEGORIES}.l2"
 
 AGE = f"{SNAPSHOTS}.age"
 INCOME = f"{SNAPSHOTS}.income"

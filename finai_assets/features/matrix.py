@@ -183,7 +183,7 @@ def month_features(
     """
     ids: np.ndarray | None = None
     columns: list[np.ndarray] = []
-    for group in registry.built:
+    for group in registry.available:
         table = session.read_customers(group.asset, month.key, low, high)
         where = f"{group.asset}@{month.key}"
         if absent := set(group.names) - set(table.column_names):
@@ -195,14 +195,14 @@ def month_features(
             ids = found
         elif not np.array_equal(ids, found):
             raise LakeError(
-                f"the partition holds {len(found)} customers of the range, {registry.built[0].asset} holds {len(ids)}, "
+                f"the partition holds {len(found)} customers of the range, {registry.available[0].asset} holds {len(ids)}, "
                 "and they differ",
                 where=where,
                 fix="materialise all groups of this month from the same raw tables",
             )
         columns += [table[name].to_numpy() for name in group.names]
     if ids is None:
-        raise LakeError("no feature group exists", where="feature_groups", fix="give at least one the status `built`")
+        raise LakeError("the data set carries no column", where="feature_groups", fix="see dataset.unavailable_columns")
     return ids, _rows_of(columns, len(ids))
 
 
@@ -227,7 +227,7 @@ def _plan(
                     f"{month} is in {owners[month]} and in {split}", where="splits", fix="give each month one split"
                 )
             owners[month] = split
-            table = session.read(registry.built[0].asset, month.key, columns=["customer_id"])
+            table = session.read(registry.available[0].asset, month.key, columns=["customer_id"])
             chunks.append(_Chunk(split, month, table["customer_id"].to_numpy()))
         if not any(chunk.split == split and len(chunk.customer) for chunk in chunks):
             raise GateError(f"the split {split} has no rows", where="splits", fix="give it a month that has features")

@@ -7,22 +7,25 @@ the order of the reference, leaves out what a data set cannot carry, and answers
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
+from finai_assets.group_settings import FeatureGroupSettings
 from finai_resources.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from finai_assets.features.block import Block
+    from finai_assets.features.tensors import Tensor
     from finai_assets.settings import Settings
 
 Kind = Literal["continuous", "binary", "code", "share", "count"]
 Params = Mapping[str, "np.ndarray"]
+Progress = Callable[[str, int, int], None]  # a label, how many steps are done, and how many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +68,29 @@ class Column:
 
 
 class GroupModule(Protocol):
-    """What a module in ``groups/`` offers. A planned group has ``columns`` alone."""
+    """What a module in ``groups/`` offers: pure functions.
+
+    ``fit`` is there where a column has the fit scope ``train``; ``tensors`` and ``transform_with_tensors``, where the group
+    stores side tensors.
+    """
 
     columns: Callable[[Settings], tuple[Column, ...]]
-    fit: Callable[..., Params]
+    fit: Callable[[Sequence[Block], Settings, Progress], Params]
     transform: Callable[[Block, Params, Settings], np.ndarray]
+    tensors: Callable[[Settings], tuple[Tensor, ...]]
+    transform_with_tensors: Callable[[Block, Params, Settings], tuple[np.ndarray, dict[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
 class Group:
-    """One feature group: its columns and, where it exists, its functions."""
+    """One feature group: its columns, its side tensors and, through its module, its functions."""
 
     name: str
     number: int
     title: str
-    status: Literal["built", "planned"]
-    reason: str | None
     declared: tuple[Column, ...]
     unavailable: Mapping[str, str]
+    tensors: tuple[Tensor, ...] = ()
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -122,14 +130,14 @@ class Registry:
     groups: tuple[Group, ...]
 
     @cached_property
-    def built(self) -> tuple[Group, ...]:
-        """Return the groups that exist."""
-        return tuple(group for group in self.groups if group.status == "built")
+    def available(self) -> tuple[Group, ...]:
+        """Return the groups of which the data set can carry a column."""
+        return tuple(group for group in self.groups if group.columns)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Return the columns of the groups that exist, in matrix order."""
-        return tuple(column for group in self.built for column in group.columns)
+        """Return the columns that the data set can carry, in matrix order."""
+        return tuple(column for group in self.available for column in group.columns)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -163,18 +171,13 @@ def build_registry(settings: Settings) -> Registry:
     Raises
     ------
     ConfigError
-        A group has no module, a column's name occurs twice, or ``unavailable_columns`` names a column that is not there.
+        A column's name occurs twice, or ``unavailable_columns`` names a column that is not there.
     """
     groups = []
     patterns = settings.dataset.unavailable_columns
     used: set[str] = set()
-    for number, (name, chosen) in enumerate(settings.feature_groups.items(), start=1):
-        try:
-            module = importlib.import_module(f"finai_assets.features.groups.{name}")
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"there is no feature group {name!r}", where="feature_groups", fix="remove it, or write its module"
-            ) from error
+    for number, name in enumerate(FeatureGroupSettings.names(), start=1):
+        module = importlib.import_module(f"finai_assets.features.groups.{name}")
         declared: tuple[Column, ...] = module.columns(settings)
         unavailable = {}
         for column in declared:
@@ -187,10 +190,9 @@ def build_registry(settings: Settings) -> Registry:
                 name,
                 number,
                 (module.__doc__ or name).splitlines()[0].rstrip("."),
-                chosen.status,
-                chosen.reason,
                 declared,
                 unavailable,
+                module.tensors(settings) if hasattr(module, "tensors") else (),
             )
         )
     if idle := set(patterns) - used:

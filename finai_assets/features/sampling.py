@@ -32,6 +32,23 @@ def lowest(hashes: np.ndarray, count: int) -> int:
     return int(np.partition(hashes, count - 1)[count - 1])
 
 
+def sample_customers(customer: np.ndarray, rows: slice, limit: int, seed: int) -> np.ndarray:
+    """Return row numbers of ``rows``: all, or those of whole customers, drawn by a seeded hash, that fit into the limit.
+
+    Parameters
+    ----------
+    customer : int64 [n]
+    """
+    numbers = np.arange(rows.start, rows.stop)
+    if len(numbers) <= limit:
+        return numbers
+    ids, inverse, counts = np.unique(customer[rows], return_inverse=True, return_counts=True)
+    order = np.argsort(customer_hash(ids, seed=seed, salt="whole customers"), kind="stable")
+    kept = np.zeros(len(ids), dtype=bool)
+    kept[order[np.cumsum(counts[order]) <= limit]] = True
+    return numbers[kept[inverse]]
+
+
 def rows_digest(rows: Mapping[Month, np.ndarray]) -> str:
     """Return a hash of (month, customer) rows, whatever the order of customers."""
     digest = hashlib.sha256()

@@ -40,7 +40,7 @@ class GroupState:
     reference
         Train distribution of each column that the data set carries.
     meta
-        ``rows``, ``row_digest``, ``months``, ``columns``: what was fitted on what.
+        ``rows``, ``row_digest``, ``months``, ``columns``, ``effective_rank``: what was fitted on what, and what it spans.
     """
 
     group: str
@@ -68,6 +68,7 @@ class GroupState:
             "train_rows": self.meta["rows"],
             "train_months": ", ".join(self.meta["months"]),
             "row_digest": self.meta["row_digest"],
+            "effective_rank": self.meta["effective_rank"],
             "parameters": {name: list(array.shape) for name, array in sorted(self.params.items())},
         }
 

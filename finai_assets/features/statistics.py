@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A share below this counts as this in the population stability index, so that an empty bin gives a finite distance.
 SMALLEST_SHARE = 1e-4
+_RANK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,24 @@ def conclude(measured: Measured, reference: Reference, names: Sequence[str]) -> 
         )
         for c, name in enumerate(names)
     ]  # fmt: skip
+
+
+def effective_rank(values: np.ndarray, reference: Reference) -> float:
+    """Return how many directions the columns really span: the exponential of the entropy of their correlation's spectrum.
+
+    1 where all columns say the same, the number of columns where they are uncorrelated (Roy, Vetterli: The effective rank,
+    2007). Missing values stand at the train mean; a constant column spans nothing. To one decimal.
+    """
+    gram = np.zeros((values.shape[1], values.shape[1]))
+    scale = np.where(reference.std > 0, reference.std, np.inf)
+    for begin in range(0, len(values), _RANK_ROWS):
+        part = np.nan_to_num((values[begin : begin + _RANK_ROWS] - reference.mean) / scale)
+        gram += part.T @ part
+    spectrum = np.clip(np.linalg.eigvalsh(gram), 0.0, None)
+    if not spectrum.sum() > 0:
+        return 0.0
+    share = spectrum[spectrum > 0] / spectrum.sum()
+    return round(float(np.exp(-(share * np.log(share)).sum())), 1)
 
 
 def stability_index(counts: np.ndarray, reference: np.ndarray) -> np.ndarray:

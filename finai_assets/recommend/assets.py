@@ -28,7 +28,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         partitions_def=snapshot_partitions(platform),
         deps=[
             BUNDLE_ASSET.split("/"),
-            *(group.asset.split("/") for group in platform.registry.built),
+            *(group.asset.split("/") for group in platform.registry.available),
             dg.AssetDep(["raw", "snapshots"], partition_mapping=dg.TimeWindowPartitionMapping()),
         ],
         kinds={"parquet"},

@@ -244,7 +244,7 @@ def score_month(  # noqa: PLR0913 -- what is scored, by what, and how it is reco
         The month's snapshots and features hold different customers.
     """
     total = session.manifest(SNAPSHOTS, month.key).rows
-    _require_same(total, session.manifest(registry.built[0].asset, month.key).rows, month)
+    _require_same(total, session.manifest(registry.available[0].asset, month.key).rows, month)
     figures = {"customers": 0, "recommendations": 0, "served_by_rules": 0, "empty": 0}
     started = time.perf_counter()
     with session.write(

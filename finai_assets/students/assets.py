@@ -46,11 +46,11 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         matrix = load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
         chosen = [t for t in tasks if dg.AssetKey(student_asset(t).split("/")) in context.selected_asset_keys]
-        binned, report = bin_train(matrix, settings), progress("student")
+        probe, report = bin_train(matrix, settings), progress("student")
         for number, task in enumerate(chosen):
             report(number, len(chosen))
             result = train_student(
-                matrix.task(task.name), matrix, teacher[task.name], platform.registry, settings, binned=binned
+                matrix.task(task.name), matrix, teacher[task.name], platform.registry, settings, probe=probe
             )
             with session.write(
                 student_asset(task), code_version=STUDENTS.code_version, config_hash=STUDENTS.config_hash(settings)

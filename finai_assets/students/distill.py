@@ -67,7 +67,7 @@ def probe_gain(kind: str, binned: lgb.Dataset, rows: np.ndarray, target: np.ndar
     Parameters
     ----------
     binned : lgb.Dataset
-        All train rows, from :func:`bin_rows`; shared by the tasks.
+        The probe's rows, from :func:`bin_rows`; shared by the tasks.
     rows : int64 [n]
         Which of them have a label.
     target : float64 [n] or [n, K]

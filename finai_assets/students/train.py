@@ -15,6 +15,7 @@ import numpy as np
 
 from finai_assets.features.matrix import MatrixTask, TrainingMatrix
 from finai_assets.features.registry import Registry
+from finai_assets.features.sampling import sample_customers
 from finai_assets.metrics import Estimate
 from finai_assets.settings import Settings
 from finai_assets.students.calibrate import fit_calibrator
@@ -48,9 +49,18 @@ class Candidate:
     threshold: float | None
 
 
-def bin_train(matrix: TrainingMatrix, settings: Settings) -> lgb.Dataset:
-    """Bin the train rows once; hand the result to :func:`train_student` of every task to save seconds for each."""
-    return bin_rows(np.asarray(matrix.X[matrix.rows("train")]), settings)
+@dataclass(frozen=True)
+class Probe:
+    """Train rows on which columns are chosen: positions in the matrix, ascending, and the same rows binned."""
+
+    rows: np.ndarray
+    binned: lgb.Dataset
+
+
+def bin_train(matrix: TrainingMatrix, settings: Settings) -> Probe:
+    """Bin the train rows of at most ``probe_rows`` once; hand the result to :func:`train_student` of every task."""
+    rows = sample_customers(matrix.customer, matrix.rows("train"), settings.students.probe_rows, settings.seed)
+    return Probe(rows, bin_rows(np.asarray(matrix.X[rows]), settings))
 
 
 def train_student(
@@ -60,7 +70,7 @@ def train_student(
     registry: Registry,
     settings: Settings,
     *,
-    binned: lgb.Dataset | None = None,
+    probe: Probe | None = None,
     progress: Progress | None = None,
 ) -> StudentResult:
     """Train one task's student.
@@ -69,7 +79,7 @@ def train_student(
     ----------
     teacher_predictions : float32 [n] or [n, classes]
         Row-aligned with the matrix.
-    binned
+    probe
         From :func:`bin_train`; made here where it is not given.
     progress
         Told each stage by name.
@@ -88,7 +98,7 @@ def train_student(
         route = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
     else:
         say("select columns")
-        kept = _select(rows, train, binned or bin_train(matrix, settings))
+        kept = _select(rows, train, probe or bin_train(matrix, settings))
         say("train the direct student")
         candidates[DIRECT] = _fit(rows, train, validation, kept, distil=False)
         if _worth_copying(rows, train, validation):
@@ -99,10 +109,11 @@ def train_student(
     return _measured(rows, train, validation, candidates, route)
 
 
-def _select(rows: TaskRows, train: Part, binned: lgb.Dataset) -> np.ndarray:
+def _select(rows: TaskRows, train: Part, probe: Probe) -> np.ndarray:
     """Choose columns on the labels, the same for both students, so that these differ in their targets alone."""
-    at = train.index - rows.matrix.rows("train").start
-    gain = probe_gain(rows.task.kind, binned, at, hard_target(train.label, rows.task.classes), rows.settings)
+    _, at, labelled = np.intersect1d(probe.rows, train.index, assume_unique=True, return_indices=True)
+    target = hard_target(train.label[labelled], rows.task.classes)
+    gain = probe_gain(rows.task.kind, probe.binned, at, target, rows.settings)
     return select_columns(gain, rows.matrix.columns, rows.settings.students)
 
 

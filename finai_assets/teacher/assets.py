@@ -42,7 +42,7 @@ def split_months(splits: Splits) -> dg.SpecificPartitionsPartitionMapping:
 def _matrix(platform: Platform) -> dg.AssetsDefinition:
     settings, registry = platform.settings, platform.registry
     mapping = split_months(platform.splits)
-    groups = [dg.AssetDep(group.asset.split("/"), partition_mapping=mapping) for group in registry.built]
+    groups = [dg.AssetDep(group.asset.split("/"), partition_mapping=mapping) for group in registry.available]
     columns = [dg.AssetDep(column_key(column), partition_mapping=mapping) for column in registry.columns]
     labels = [dg.AssetDep(task.asset.split("/"), partition_mapping=mapping) for task in platform.available_tasks]
 

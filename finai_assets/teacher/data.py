@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from finai_assets.features.sampling import customer_hash
+from finai_assets.features.sampling import sample_customers
 from finai_assets.teacher.losses import TeacherTask
 from finai_resources.errors import GateError
 
@@ -82,20 +82,3 @@ class TeacherData:
     def validation_labels(self, task: str) -> np.ndarray:
         """Return the labels of the validation rows, float32 [rows]."""
         return self.labels[task][self.validation].copy()  # a stored label may be read-only, which torch warns about
-
-
-def sample_customers(customer: np.ndarray, rows: slice, limit: int, seed: int) -> np.ndarray:
-    """Return row numbers of ``rows``: all, or those of whole customers, drawn by a seeded hash, that fit into the limit.
-
-    Parameters
-    ----------
-    customer : int64 [n]
-    """
-    numbers = np.arange(rows.start, rows.stop)
-    if len(numbers) <= limit:
-        return numbers
-    ids, inverse, counts = np.unique(customer[rows], return_inverse=True, return_counts=True)
-    order = np.argsort(customer_hash(ids, seed=seed, salt="teacher rows"), kind="stable")
-    kept = np.zeros(len(ids), dtype=bool)
-    kept[order[np.cumsum(counts[order]) <= limit]] = True
-    return numbers[kept[inverse]]

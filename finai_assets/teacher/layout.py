@@ -113,9 +113,9 @@ def layout_of(registry: Registry, settings: Settings, columns: tuple[str, ...]) 
             fix="materialise the training matrix again with this configuration",
         )
     sequences = []
-    for group in registry.built:
-        steps = settings.feature_groups[group.name].transactions
-        if steps is not None and group.columns:
+    for group in registry.available:
+        if group.name == "txn_lag_tensor":
+            steps = settings.feature_groups.txn_lag_tensor.transactions
             sequences.append(_sequence(group.name, steps, registry))
     return Layout(
         columns=columns,

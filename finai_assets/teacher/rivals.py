@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import lightgbm as lgb
 import numpy as np
 
-from finai_assets.teacher.data import sample_customers
+from finai_assets.features.sampling import sample_customers
 
 if TYPE_CHECKING:
     from finai_assets.features.matrix import MatrixTask, TrainingMatrix

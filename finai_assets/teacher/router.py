@@ -58,7 +58,7 @@ class Routed:
 def make_route(groups: tuple[str, ...], normaliser: Normaliser, *, known: tuple[str, ...] | None = None) -> Route:
     """Find the columns of some groups in the normaliser's output.
 
-    Groups that are in ``known`` without having columns here (planned, or unavailable in this data set) are left out.
+    Groups that are in ``known`` without having columns here (a data set may be unable to carry any) are left out.
 
     Raises
     ------

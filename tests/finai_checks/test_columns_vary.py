@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_checks.assets import declared_checks, run_check
+from finai_checks.declared import declared_checks
+from finai_checks.run import run_check
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month

@@ -14,7 +14,10 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
+from finai_assets.features.state import load_states
+from finai_assets.group_settings import FeatureGroupSettings
 from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FINAI = [sys.executable, "-m", "finai_cli.main"]
@@ -45,9 +48,9 @@ pytestmark = pytest.mark.slow
 
 def test_it_ends_with_thirteen_tasks_a_bundle_and_recommendations(summary: dict[str, Any], home: Path) -> None:
     assert len(summary["tasks"]) == 13
-    assert summary["columns"]["built"] == 928
+    assert summary["columns"]["available"] == 1211
     assert summary["columns"]["declared"] == 1211
-    assert len(summary["groups"]["planned"]) == 9
+    assert len(summary["groups"]) == 17
     assert summary["checks"]["failed"] == 0
     assert summary["checks"]["missing"] == 0
     assert Path(summary["bundle"]["folder"], "manifest.json").exists()
@@ -75,12 +78,12 @@ def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason(
     assert set(table["layer"].to_pylist()) <= {1, 2, 3}
 
 
-def test_planned_groups_are_absent_from_the_lake_and_the_matrix(summary: dict[str, Any], home: Path) -> None:
+def test_the_lake_and_the_matrix_hold_every_group(summary: dict[str, Any], home: Path) -> None:
     lake = Lake.on_disk(home / "lake")
     stored = {path.name for path in Path(lake.root, "features").iterdir()}
-    assert stored == set(summary["groups"]["built"])
+    assert stored == set(summary["groups"])
     matrix = json.loads(lake.read_bytes("teacher/training_matrix", None, "matrix.json"))
-    assert len(matrix["columns"]) == 928
+    assert len(matrix["columns"]) == 1211
 
 
 def test_a_second_run_does_nothing(home: Path) -> None:
@@ -114,6 +117,56 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path) -> None
     assert "Source and catalogue: 0 of 1 runs" in ended.stdout
     left = next(line for line in ended.stdout.splitlines() if line.startswith("Raw tables"))
     assert 0 < int(left.split()[2]) < 20
+
+
+def test_every_group_spans_more_than_one_direction_on_generated_customers(home: Path) -> None:
+    """A floor for each group: far below what it has, far above what a degenerate one would have."""
+    states = load_states(LakeSession(Lake.on_disk(home / "lake")), FeatureGroupSettings.names())
+    floors = dict.fromkeys(FeatureGroupSettings.names(), 3.0) | {
+        "derived_temporal": 2.0, "mamba_temporal": 8.0, "merchant_hierarchy": 8.0, "graph_collaborative": 5.0,
+        "txn_lag_tensor": 100.0,
+    }  # fmt: skip
+    spans = {name: state.meta["effective_rank"] for name, state in states.items()}
+    assert {name: rank for name, rank in spans.items() if rank < floors[name]} == {}
+
+
+def test_every_check_has_left_evidence_and_the_chain_holds(home: Path, summary: dict[str, Any]) -> None:
+    ended = finai("evidence", "verify", home=home)
+    assert ended.returncode == 0, ended.stdout
+    count = int(ended.stdout.split()[0].replace(",", ""))
+    assert count >= sum(summary["checks"][verdict] for verdict in ("passed", "warned", "failed"))
+
+
+def test_a_recheck_computes_nothing_and_a_damaged_month_fails_by_name(home: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (home / "lake/features").rglob("_manifest.json")}
+    ended = finai("recheck", "--month", "2015-01", "--json", home=home)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = json.loads(ended.stdout)
+    assert {row["check"] for row in results} == {"C05", "C06", "C09"}
+    assert all(row["asset"].endswith("@2015-01") for row in results)
+    assert {path: path.stat().st_mtime_ns for path in (home / "lake/features").rglob("_manifest.json")} == before
+    lake = Lake.on_disk(home / "lake")
+    table = lake.read("features/txn_behavior", "2015-01")
+    spoiled = table.set_column(1, table.schema.field(1), pc.add(table.column(1), 1.0).cast(table.schema.field(1).type))
+    try:
+        with lake.write("features/txn_behavior", "2015-01") as out:
+            out.write(spoiled)
+        ended = finai("recheck", "--month", "2015-01", "--check", "C09", home=home)
+        assert ended.returncode == 1
+        assert "features/txn_behavior@2015-01" in ended.stdout
+        assert "txn_count_monthly_mean" in ended.stdout
+    finally:
+        finai("run", home=home)
+    assert finai("recheck", "--month", "2015-01", "--check", "C09", home=home).returncode == 0
+
+
+def test_a_check_or_an_anchor_that_does_not_exist_is_refused_in_one_text(home: Path) -> None:
+    ended = finai("recheck", "--check", "C99", home=home)
+    assert ended.returncode == 1
+    assert "there is no check 'C99'" in ended.stderr
+    ended = finai("evidence", "verify", "--anchor", "12", home=home)
+    assert ended.returncode == 1
+    assert "COUNT:HASH" in ended.stderr
 
 
 def test_a_column_shows_its_statistics_by_month(home: Path) -> None:

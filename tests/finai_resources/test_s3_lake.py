@@ -11,6 +11,8 @@ import pytest
 from dagster_aws.s3 import S3Resource
 from moto.server import ThreadedMotoServer
 
+from finai_resources import objects
+from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
@@ -72,3 +74,13 @@ def test_a_root_without_a_bucket_is_refused() -> None:
     resource = LakeResource(root="s3://", s3=S3Resource(endpoint_url="http://127.0.0.1:1"))
     with pytest.raises(LakeError, match="names no bucket"):
         resource.open()
+
+
+def test_the_chained_log_claims_its_numbers_by_conditional_puts(s3_lake: Lake) -> None:
+    first, second = ChainedLog(s3_lake, "evidence"), ChainedLog(s3_lake, "evidence")
+    for k in range(3):
+        first.append({"k": k})
+        second.append({"k": k})
+    assert [entry.record["k"] for entry in first.entries()] == [0, 0, 1, 1, 2, 2]
+    assert not objects.put_if_absent(s3_lake, f"{s3_lake.root}/evidence/000000000.json", b"forged")
+    assert second.verify() == []

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finai_assets.features.inputs import AGE, CHANNEL, COUNTRY, GENDER, HELD, INCOME, IS_ACTIVE, SEGMENT, TENURE
-from finai_assets.features.registry import Column, Params
+from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -51,7 +51,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:  # the signature is that 
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
     """Fit medians, income edges and the rank of each category on train rows.
 
     Returns
@@ -101,11 +101,11 @@ def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
 
 
 def _bins(settings: Settings) -> tuple[int, ...]:
-    return settings.feature_groups["demographics"].age_bins or (0, 20, 30, 40, 50, 60, 70)
+    return settings.feature_groups.demographics.age_bins
 
 
 def _quantiles(settings: Settings) -> int:
-    return settings.feature_groups["demographics"].income_quantiles or 5
+    return settings.feature_groups.demographics.income_quantiles
 
 
 def _floats(block: Block, name: str) -> np.ndarray:

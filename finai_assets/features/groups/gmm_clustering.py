@@ -1,31 +1,127 @@
-"""Gaussian mixture over the continuous columns of demographics, behaviour and holdings history."""
+"""Gaussian mixture over the continuous columns of demographics, behaviour and holdings history.
+
+The components are numbered by descending weight on train; a customer of which nothing is known stands at the train medians.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from finai_assets.features.inputs import AGE, AMOUNT, HELD, INCOME, MCC, MERCHANT, TENURE, TS, look_back_days
-from finai_assets.features.registry import Column
+import numba
+import numpy as np
+
+from finai_assets.features import scalars
+from finai_assets.features.inputs import look_back_days
+from finai_assets.features.kmeans import k_means
+from finai_assets.features.mixture import (
+    Mixture,
+    Rules,
+    fit_mixture,
+    kernel_parameters,
+    responsibilities,
+    start_at,
+)
+from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:
+    from finai_assets.features.block import Block
     from finai_assets.settings import Settings
 
-COMPONENTS = 20
+_SALT = 12
+_LLOYD = (
+    30  # moves of the centres before the mixture takes over: it starts from them, and need not wait until they rest
+)
 
 
 def columns(settings: Settings) -> tuple[Column, ...]:
     """Return the responsibilities, the most likely component, and the entropy."""
-    inputs = (AGE, INCOME, TENURE, HELD, TS, AMOUNT, MCC, MERCHANT)
-    days = look_back_days(settings)
-    responsibilities = tuple(
-        Column(f"gmm_responsibility_{k:02d}", "gmm_clustering", "share", "1", f"Responsibility of component {k}",
+    group, inputs, days = "gmm_clustering", scalars.inputs(settings), look_back_days(settings)
+    count = settings.feature_groups.gmm_clustering.components
+    shares = tuple(
+        Column(f"gmm_responsibility_{k:02d}", group, "share", "1", f"Responsibility of component {k}",
                f"고객 군집 {k} 소속 확률", inputs, days, "train", "never missing", low=0, high=1)
-        for k in range(COMPONENTS)
+        for k in range(count)
     )  # fmt: skip
     return (
-        *responsibilities,
-        Column("gmm_component", "gmm_clustering", "code", "1", "Most likely component", "고객 군집", inputs, days, "train",
-               "never missing", low=0, high=COMPONENTS - 1),
-        Column("gmm_entropy", "gmm_clustering", "continuous", "nat", "Entropy of the responsibilities",
-               "고객 군집 불확실성", inputs, days, "train", "never missing", low=0),
+        *shares,
+        Column("gmm_component", group, "code", "1", "Most likely component", "고객 군집", inputs, days, "train",
+               "never missing", low=0, high=count - 1),
+        Column("gmm_entropy", group, "continuous", "nat", "Entropy of the responsibilities", "고객 군집 불확실성", inputs,
+               days, "train", "never missing", low=0),
     )  # fmt: skip
+
+
+def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+    """Fit the scalars' scale and the mixture on all train rows.
+
+    Returns
+    -------
+    dict
+        The state of the scalars, and ``weights`` [K], ``means`` [K, d], ``covariances`` [K, d, d]; for the transform
+        ``factors`` [K, d, d] and ``offsets`` [K]; ``log_likelihoods`` and ``objectives`` [iterations], means of a row, and
+        ``reseeded`` [iterations], how many components were re-seeded before each.
+    """
+    chosen = settings.feature_groups.gmm_clustering
+    params = scalars.fit(blocks, settings, progress)
+    values = np.concatenate([scalars.transform(block, params, settings) for block in blocks])
+    rules = Rules(
+        chosen.min_weight,
+        chosen.prior_rows,
+        chosen.variance_floor,
+        chosen.iterations,
+        chosen.tolerance,
+        chosen.reseeds,
+    )
+    centres = k_means(values, chosen.components, seed=(settings.seed, _SALT), starts=chosen.starts, iterations=_LLOYD)
+    mixture, steps = fit_mixture(
+        values,
+        start_at(values, centres, rules),
+        rules,
+        lambda done, count: progress("fit gmm_clustering", done, count),
+    )
+    factors, offsets = kernel_parameters(mixture)
+    return {
+        **params,
+        "weights": mixture.weights,
+        "means": mixture.means,
+        "covariances": mixture.covariances,
+        "factors": factors,
+        "offsets": offsets,
+        "log_likelihoods": np.array([step.log_likelihood for step in steps]),
+        "objectives": np.array([step.objective for step in steps]),
+        "reseeded": np.array([step.reseeded for step in steps]),
+    }
+
+
+def fitted_mixture(params: Params) -> Mixture:
+    """Return the mixture of a fitted state."""
+    return Mixture(params["weights"], params["means"], params["covariances"])
+
+
+def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
+    """Return float32 [n, K + 2]."""
+    values = scalars.transform(block, params, settings)
+    count = len(params["weights"])
+    posterior = np.empty((len(block), count))
+    responsibilities(values, params["means"], params["factors"], params["offsets"], posterior)
+    out = np.empty((len(block), count + 2), np.float32, order="F")
+    _describe(posterior, out)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _describe(posterior: Any, out: Any) -> None:
+    """Write the responsibilities, the first of the greatest ones, and the entropy in nats."""
+    n, count = posterior.shape
+    for i in range(n):
+        best, entropy = 0, 0.0
+        for k in range(count):
+            share = posterior[i, k]
+            out[i, k] = share
+            if share > posterior[i, best]:
+                best = k
+            if share > 0:
+                entropy -= share * np.log(share)
+        out[i, count] = best
+        out[i, count + 1] = max(0.0, entropy)

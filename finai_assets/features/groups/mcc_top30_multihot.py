@@ -13,7 +13,7 @@ import numpy as np
 
 from finai_assets.features.inputs import DAY_US, MCC, TS
 from finai_assets.features.mcc_vocabulary import codes_by_frequency, hash_table, rank_of
-from finai_assets.features.registry import Column, Params
+from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -40,7 +40,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
     """Return ``mcc_codes`` int32 [at most top]: the most frequent MCCs of train events, ties by the smaller code."""
     return {"mcc_codes": codes_by_frequency(blocks)[: _top(settings)]}
 
@@ -55,11 +55,11 @@ def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
 
 
 def _top(settings: Settings) -> int:
-    return settings.feature_groups["mcc_top30_multihot"].top or 30
+    return settings.feature_groups.mcc_top30_multihot.top
 
 
 def _window(settings: Settings) -> int:
-    return settings.feature_groups["mcc_top30_multihot"].window_days or 90
+    return settings.feature_groups.mcc_top30_multihot.window_days
 
 
 @numba.njit(cache=True, nogil=True)

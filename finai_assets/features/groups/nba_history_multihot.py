@@ -35,4 +35,4 @@ def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
 
 
 def _months(settings: Settings) -> int:
-    return settings.feature_groups["nba_history_multihot"].months or 3
+    return settings.feature_groups.nba_history_multihot.months

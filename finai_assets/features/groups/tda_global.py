@@ -1,33 +1,141 @@
-"""Persistent homology of the customer's weekly vectors (log spend, count, distinct MCC, night share)."""
+"""Persistent homology of the customer's weekly vectors (log spend, count, distinct MCC, night share).
+
+The weeks before the cutoff are points with four coordinates: log(1 + outflows), log(1 + transactions), log(1 + distinct MCCs)
+and the share of transactions before six o'clock; a week without transactions is the origin. Each coordinate is standardised by
+train weeks; as taking off a mean moves no distance, that is to divide by the standard deviation. A coordinate that is the same
+in all train weeks with transactions (the night share of data without a time of day) is 0.
+
+A customer without transactions has all weeks in one point: no bar, and every statistic is 0.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from finai_assets.features.inputs import AMOUNT, MCC, TS
-from finai_assets.features.registry import Column, Kind
+import numba
+import numpy as np
+
+from finai_assets.features.inputs import AMOUNT, DAY_US, HOUR_US, MCC, TS
+from finai_assets.features.persistence import WIDTH, describe, diagram_tensor, statistic_columns
+from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.rips import rips, workspace
 
 if TYPE_CHECKING:
+    from finai_assets.features.block import Block
+    from finai_assets.features.tensors import Tensor
     from finai_assets.settings import Settings
 
-_STATISTICS: tuple[tuple[str, Kind, str, str, str], ...] = (
-    ("count", "count", "1", "number of classes", "개수"),
-    ("total", "continuous", "sd", "total persistence", "지속성 합"),
-    ("mean", "continuous", "sd", "mean persistence", "평균 지속성"),
-    ("std", "continuous", "sd", "standard deviation of persistence", "지속성 변동"),
-    ("max", "continuous", "sd", "greatest persistence", "최대 지속성"),
-    ("entropy", "continuous", "nat", "entropy of persistence", "지속성 엔트로피"),
-    ("mean_birth", "continuous", "sd", "mean birth", "평균 생성 시점"),
-    ("mean_death", "continuous", "sd", "mean death", "평균 소멸 시점"),
-)
+COORDINATES = 4
+_WEEK_US = 7 * DAY_US
+_NIGHT_US = 6 * HOUR_US
 
 
-def columns(settings: Settings) -> tuple[Column, ...]:  # 52 weeks, whatever the settings
-    """Return eight statistics of the diagrams in dimensions 0 and 1."""
-    return tuple(
-        Column(f"tda_global_h{dimension}_{name}", "tda_global", kind, unit,
-               f"Weekly Rips persistence, H{dimension}: {text}", f"주간 거래 형태 H{dimension} {korean}",
-               (TS, AMOUNT, MCC), 364, "train", "never missing", low=0)
-        for dimension in (0, 1)
-        for name, kind, unit, text, korean in _STATISTICS
-    )  # fmt: skip
+def columns(settings: Settings) -> tuple[Column, ...]:
+    """Return eight statistics of the diagrams in each of the dimensions 0 and 1."""
+    return statistic_columns(
+        "tda_global",
+        "Weekly Rips persistence",
+        "주간 거래 형태",
+        inputs=(TS, AMOUNT, MCC),
+        window_days=7 * _weeks(settings),
+    )
+
+
+def tensors(settings: Settings) -> tuple[Tensor, ...]:
+    """Return the diagrams."""
+    return (diagram_tensor(settings.feature_groups.tda_global.points),)
+
+
+def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+    """Return ``weights`` float64 [4]: one over the standard deviation of each coordinate over train weeks, or 0."""
+    weeks = np.concatenate([weekly_vectors(block, settings).reshape(-1, COORDINATES) for block in blocks])
+    with_transactions = weeks[weeks[:, 1] > 0]
+    weights = np.zeros(COORDINATES)
+    for axis in range(COORDINATES):
+        found = with_transactions[:, axis]
+        if len(found) and found.min() < found.max():
+            weights[axis] = 1 / weeks[:, axis].std(dtype=np.float64)
+    return {"weights": weights}
+
+
+def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
+    """Return float32 [n, 16]."""
+    return transform_with_tensors(block, params, settings)[0]
+
+
+def transform_with_tensors(
+    block: Block, params: Params, settings: Settings
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return float32 [n, 16] and the diagrams, float32 [n, 2, points, 2]."""
+    out = np.empty((len(block), WIDTH), np.float32, order="F")
+    diagrams = np.zeros((len(block), *tensors(settings)[0].shape), np.float32)
+    _diagrams(block.events.arrays, _since(block, settings), _weeks(settings), params["weights"], out, diagrams)
+    return out, {"diagrams": diagrams}
+
+
+def weekly_vectors(block: Block, settings: Settings) -> np.ndarray:
+    """Return the coordinates of each week before they are scaled, float32 [n, weeks, 4], oldest first."""
+    vectors = np.empty((len(block), _weeks(settings), COORDINATES), np.float32)
+    _vectors(block.events.arrays, _since(block, settings), vectors)
+    return vectors
+
+
+def _weeks(settings: Settings) -> int:
+    return settings.feature_groups.tda_global.weeks
+
+
+def _since(block: Block, settings: Settings) -> int:
+    return block.month.cutoff_us - _weeks(settings) * _WEEK_US
+
+
+@numba.njit(cache=True, nogil=True)
+def _vectors(events: Any, since: int, vectors: Any) -> None:
+    points = np.empty((COORDINATES, vectors.shape[1]))
+    for i in range(len(vectors)):
+        _weekly(events, i, since, points)
+        vectors[i] = points.T
+
+
+@numba.njit(cache=True, nogil=True)
+def _diagrams(events: Any, since: int, weeks: int, weights: Any, out: Any, diagrams: Any) -> None:
+    work = workspace()
+    points = np.empty((COORDINATES, weeks))
+    for i in range(len(out)):
+        _weekly(events, i, since, points)
+        for axis in range(COORDINATES):
+            points[axis] *= weights[axis]
+        describe(work, rips(points, weeks, work), out[i], diagrams[i])
+
+
+@numba.njit(cache=True, nogil=True)
+def _weekly(events: Any, i: int, since: int, points: Any) -> None:
+    """Write the coordinates of one customer's weeks, float64 [4, weeks]."""
+    start, ts, amount, mcc, _ = events
+    points[:] = 0
+    end = start[i + 1]
+    e = start[i]
+    while e < end and ts[e] < since:
+        e += 1
+    while e < end:
+        week = (ts[e] - since) // _WEEK_US
+        closes = since + (week + 1) * _WEEK_US
+        first, spend, night = e, 0.0, 0
+        while e < end and ts[e] < closes:
+            if amount[e] < 0:
+                spend -= amount[e]
+            night += ts[e] % DAY_US < _NIGHT_US
+            e += 1
+        points[0, week] = np.log1p(spend)
+        points[1, week] = np.log1p(e - first)
+        points[2, week] = np.log1p(_distinct(mcc[first:e]))
+        points[3, week] = night / (e - first)
+
+
+@numba.njit(cache=True, nogil=True)
+def _distinct(codes: Any) -> int:
+    ordered = np.sort(codes)
+    found = 1
+    for k in range(1, len(ordered)):
+        found += ordered[k] != ordered[k - 1]
+    return found

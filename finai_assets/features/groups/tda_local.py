@@ -1,33 +1,149 @@
-"""Persistent homology of the delay embedding of daily spend."""
+"""Persistent homology of the delay embedding of daily spend.
+
+With s(t) = log(1 + outflows of day t), over its standard deviation in train, the points are (s(t), s(t + lag), s(t + 2 lag), ..)
+for every t within the window (Takens: Detecting strange attractors in turbulence, 1981); a spending rhythm is a loop. The
+complex is built on landmarks chosen farthest first, which cover the cloud (Gonzalez: Clustering to minimize the maximum
+intercluster distance, 1985).
+
+A customer without outflows in the window has all points in one place: no bar, and every statistic is 0.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from finai_assets.features.inputs import AMOUNT, TS
-from finai_assets.features.registry import Column, Kind
+import numba
+import numpy as np
+
+from finai_assets.features.inputs import AMOUNT, DAY_US, TS
+from finai_assets.features.persistence import WIDTH, describe, diagram_tensor, statistic_columns
+from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.rips import rips, workspace
 
 if TYPE_CHECKING:
+    from finai_assets.features.block import Block
+    from finai_assets.features.tensors import Tensor
+    from finai_assets.group_settings import TdaLocalSettings
     from finai_assets.settings import Settings
 
-_STATISTICS: tuple[tuple[str, Kind, str, str, str], ...] = (
-    ("count", "count", "1", "number of classes", "개수"),
-    ("total", "continuous", "sd", "total persistence", "지속성 합"),
-    ("mean", "continuous", "sd", "mean persistence", "평균 지속성"),
-    ("std", "continuous", "sd", "standard deviation of persistence", "지속성 변동"),
-    ("max", "continuous", "sd", "greatest persistence", "최대 지속성"),
-    ("entropy", "continuous", "nat", "entropy of persistence", "지속성 엔트로피"),
-    ("mean_birth", "continuous", "sd", "mean birth", "평균 생성 시점"),
-    ("mean_death", "continuous", "sd", "mean death", "평균 소멸 시점"),
-)
 
-
-def columns(settings: Settings) -> tuple[Column, ...]:  # 90 days, whatever the settings
-    """Return eight statistics of the diagrams in dimensions 0 and 1."""
-    return tuple(
-        Column(f"tda_local_h{dimension}_{name}", "tda_local", kind, unit,
-               f"Persistence of the delay embedding of daily spend, H{dimension}: {text}",
-               f"일별 지출 형태 H{dimension} {korean}", (TS, AMOUNT), 90, "train", "never missing", low=0)
-        for dimension in (0, 1)
-        for name, kind, unit, text, korean in _STATISTICS
+def columns(settings: Settings) -> tuple[Column, ...]:
+    """Return eight statistics of the diagrams in each of the dimensions 0 and 1."""
+    return statistic_columns(
+        "tda_local", "Persistence of the delay embedding of daily spend", "일별 지출 형태", inputs=(TS, AMOUNT),
+        window_days=_own(settings).days,
     )  # fmt: skip
+
+
+def tensors(settings: Settings) -> tuple[Tensor, ...]:
+    """Return the diagrams."""
+    return (diagram_tensor(_own(settings).points),)
+
+
+def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+    """Return ``weight`` float64 [1]: one over the standard deviation of log daily spend over train days, or 0."""
+    spend = np.concatenate([daily_spend(block, settings) for block in blocks])
+    varies = spend.size and spend.min() < spend.max()
+    return {"weight": np.array([1 / spend.std(dtype=np.float64) if varies else 0.0])}
+
+
+def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
+    """Return float32 [n, 16]."""
+    return transform_with_tensors(block, params, settings)[0]
+
+
+def transform_with_tensors(
+    block: Block, params: Params, settings: Settings
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return float32 [n, 16] and the diagrams, float32 [n, 2, points, 2]."""
+    own = _own(settings)
+    out = np.empty((len(block), WIDTH), np.float32, order="F")
+    diagrams = np.zeros((len(block), *tensors(settings)[0].shape), np.float32)
+    shape = own.days, own.dimension, own.lag_days, own.landmarks
+    _diagrams(block.events.arrays, _since(block, settings), shape, params["weight"][0], out, diagrams)
+    return out, {"diagrams": diagrams}
+
+
+def daily_spend(block: Block, settings: Settings) -> np.ndarray:
+    """Return log(1 + outflows) of each day before it is scaled, float32 [n, days], oldest first."""
+    spend = np.empty((len(block), _own(settings).days), np.float32)
+    _all_daily(block.events.arrays, _since(block, settings), spend)
+    return spend
+
+
+def _own(settings: Settings) -> TdaLocalSettings:
+    return settings.feature_groups.tda_local
+
+
+def _since(block: Block, settings: Settings) -> int:
+    return block.month.cutoff_us - _own(settings).days * DAY_US
+
+
+@numba.njit(cache=True, nogil=True)
+def _all_daily(events: Any, since: int, spend: Any) -> None:
+    row = np.empty(spend.shape[1])
+    for i in range(len(spend)):
+        _daily(events, i, since, row)
+        spend[i] = row
+
+
+@numba.njit(cache=True, nogil=True)
+def _diagrams(events: Any, since: int, shape: Any, weight: float, out: Any, diagrams: Any) -> None:
+    days, dimension, lag, limit = shape
+    work = workspace()
+    spend = np.empty(days)
+    points = np.empty((dimension, days - (dimension - 1) * lag))
+    landmarks = np.empty((dimension, limit))
+    for i in range(len(out)):
+        _daily(events, i, since, spend)
+        for axis in range(dimension):
+            for t in range(points.shape[1]):
+                points[axis, t] = weight * spend[t + axis * lag]
+        count = farthest_points(points, landmarks)
+        describe(work, rips(landmarks, count, work), out[i], diagrams[i])
+
+
+@numba.njit(cache=True, nogil=True)
+def _daily(events: Any, i: int, since: int, spend: Any) -> None:
+    """Write log(1 + outflows) of one customer's days, float64 [days]."""
+    start, ts, amount, _, _ = events
+    spend[:] = 0
+    e = start[i + 1] - 1
+    while e >= start[i] and ts[e] >= since:
+        if amount[e] < 0:
+            spend[(ts[e] - since) // DAY_US] -= amount[e]
+        e -= 1
+    for day in range(len(spend)):
+        spend[day] = np.log1p(spend[day])
+
+
+@numba.njit(cache=True, nogil=True)
+def farthest_points(points: Any, landmarks: Any) -> int:
+    """Choose landmarks: the first point, then always the one farthest from those chosen, ties by the lower index.
+
+    Parameters
+    ----------
+    points : float64 [dimension, count]
+    landmarks : float64 [dimension, limit]
+        Receives the chosen points.
+
+    Returns
+    -------
+    int
+        Number of landmarks: at most the limit, and at most the number of distinct points.
+    """
+    dimension, count = points.shape
+    distance = np.full(count, np.inf)
+    chosen = 0
+    at = 0
+    while chosen < landmarks.shape[1] and distance[at] > 0:
+        landmarks[:, chosen] = points[:, at]
+        for t in range(count):
+            squared = 0.0
+            for axis in range(dimension):
+                squared += (points[axis, t] - landmarks[axis, chosen]) ** 2
+            distance[t] = min(distance[t], squared)
+        chosen += 1
+        at = int(np.argmax(distance))
+    return chosen

@@ -90,7 +90,7 @@ def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
 
 
 def _recent_days(settings: Settings) -> int:
-    return settings.feature_groups["txn_behavior"].recent_days or 90
+    return settings.feature_groups.txn_behavior.recent_days
 
 
 @numba.njit(cache=True, nogil=True)

@@ -67,7 +67,7 @@ def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
 
 
 def _windows(settings: Settings) -> tuple[int, ...]:
-    return tuple(sorted(settings.feature_groups["txn_rolling_stats"].windows_days or (7, 30, 90, 180)))
+    return tuple(sorted(settings.feature_groups.txn_rolling_stats.windows_days))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -20,8 +20,34 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month, month_range
 
 CUSTOMERS = 300
+MCCS = 45
 MONTH = Month.parse("2015-03")
 DAY_US = 86_400_000_000
+
+
+def write_catalogue(lake: Lake, *, shuffle: int | None = None) -> None:
+    """Write 24 products in families, and a tree of 45 merchant categories over three levels."""
+    settings = load_settings("synthetic", "smoke")
+    leaf = np.arange(MCCS)
+    tables = {
+        "raw/products": pa.table(
+            {
+                "product_id": pa.array(np.arange(len(settings.products)), pa.int16()),
+                "family": pa.array([settings.families.index(p.family) for p in settings.products], pa.int16()),
+            }
+        ),
+        "raw/merchant_categories": pa.table(
+            {
+                "mcc": pa.array(4000 + 17 * leaf, pa.int32()),
+                "l2": pa.array(leaf % 20, pa.int16()),
+                "l1": pa.array(leaf % 20 % 10, pa.int16()),
+            }
+        ),
+    }
+    for asset, table in tables.items():
+        order = np.arange(len(table)) if shuffle is None else np.random.default_rng(shuffle).permutation(len(table))
+        with lake.write(asset) as out:
+            out.write(table.take(order))
 
 
 @dataclass(frozen=True)
@@ -32,6 +58,7 @@ class Panel:
     transactions: dict[Month, pa.Table]
 
     def write(self, lake: Lake, *, shuffle: int | None = None, row_group: int = 4000) -> Lake:
+        write_catalogue(lake, shuffle=shuffle)
         for asset, tables in (("raw/snapshots", self.snapshots), ("raw/transactions", self.transactions)):
             for month, stored in tables.items():
                 table = stored
@@ -131,7 +158,7 @@ def _transactions(rng: np.random.Generator, ids: np.ndarray, rates: np.ndarray, 
     # Whole hours, so that instants coincide and their order has to be settled.
     ts = month.start_us + rng.integers(0, days * 24, n) * 3_600_000_000
     order = np.lexsort((ts, owner))
-    weights = 1 / np.arange(1, 46)
+    weights = 1 / np.arange(1, MCCS + 1)
     amount = -np.exp(rng.normal(9, 1, n)).round(-1) - 10
     refund = rng.random(n) < 0.05
     return pa.table(
@@ -139,7 +166,7 @@ def _transactions(rng: np.random.Generator, ids: np.ndarray, rates: np.ndarray, 
             "customer_id": pa.array(ids[owner], pa.int64()),
             "ts": pa.array(ts[order], pa.int64()).cast(pa.timestamp("us")),
             "amount": pa.array(np.where(refund, -amount, amount), pa.float64()),
-            "mcc": pa.array(4000 + 17 * rng.choice(45, n, p=weights / weights.sum()), pa.int32()),
+            "mcc": pa.array(4000 + 17 * rng.choice(MCCS, n, p=weights / weights.sum()), pa.int32()),
             "merchant_id": pa.array(rng.integers(0, 60, n), pa.int64(), mask=rng.random(n) < 0.1),
         }
     )
@@ -160,14 +187,19 @@ class World:
         """Compute all groups of a month in another lake, with this world's states."""
         settings = self.settings.model_copy(update={"lake": self.settings.lake.model_copy(update=lake_settings)})
         return compute_month(
-            LakeSession(lake), month, self.registry, self.states, settings, self.registry.built, code_version="test"
+            LakeSession(lake), month, self.registry, self.states, settings, self.registry.available, code_version="test"
         )
 
 
 @pytest.fixture(scope="session")
 def small() -> Settings:
     """Return smoke settings with blocks small enough that the panel has several of them."""
-    return load_settings("synthetic", "smoke", overrides={"lake": {"block_customers": 64}, "fit": {"rows": 500}})
+    overrides = {
+        "lake": {"block_customers": 64},
+        "fit": {"rows": 500},
+        "feature_groups": {"merchant_hierarchy": {"leaves": MCCS}},
+    }
+    return load_settings("synthetic", "smoke", overrides=overrides)
 
 
 @pytest.fixture(scope="session")

@@ -98,7 +98,7 @@ def test_a_product_outside_the_catalogue_is_refused(world: Any, new_lake: Callab
 def test_a_group_sees_no_table_that_its_columns_do_not_name(world: Any, month: Month) -> None:
     low, high = block_ranges(LakeSession(world.lake), month, world.settings)[0]
     block = read_block(LakeSession(world.lake), month, low, high, world.settings)
-    seen = {g.name: block.view(g.columns) for g in world.registry.built}
+    seen = {g.name: block.view(g.columns) for g in world.registry.available}
     assert len(seen["demographics"].events) == 0
     assert seen["demographics"].held.shape[1] == 1
     assert len(seen["derived_temporal"].events) == 0

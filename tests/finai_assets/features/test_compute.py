@@ -31,11 +31,13 @@ def test_a_group_names_as_upstream_what_its_columns_read_and_its_own_state_only(
 ) -> None:
     lake = world.panel.write(new_lake())
     store_states(LakeSession(lake), world.states, code_version="test")
-    results = run(world, lake, month, [group.name for group in world.registry.built])
+    results = run(world, lake, month, [group.name for group in world.registry.available])
     upstream = {name: set(result.manifest.upstream) for name, result in results.items()}
     assert upstream["product_holdings"] == {"raw/snapshots@2015-03"}
     assert upstream["demographics"] == {"raw/snapshots@2015-03", "feature_state/demographics"}
     assert upstream["derived_temporal"] == {f"raw/snapshots@{(month - k).key}" for k in range(12)}
+    assert upstream["product_hierarchy"] == {"raw/snapshots@2015-03", "raw/products", "feature_state/product_hierarchy"}
+    assert "raw/merchant_categories" in upstream["merchant_hierarchy"]
     assert upstream["nba_history_multihot"] == {f"raw/snapshots@{(month - k).key}" for k in range(4)}
     lines = {f"raw/transactions@{(month - k).key}" for k in range(12)}
     assert upstream["txn_lag_tensor"] == lines | {"raw/snapshots@2015-03", "feature_state/txn_lag_tensor"}
@@ -74,11 +76,6 @@ def test_a_state_of_other_columns_is_refused(world: Any, month: Month) -> None:
             LakeSession(world.lake), month, world.registry, {"demographics": other}, world.settings, ["demographics"],
             code_version="test",
         )  # fmt: skip
-
-
-def test_a_planned_group_is_refused_with_its_reason(world: Any, month: Month) -> None:
-    with pytest.raises(GateError, match="not built yet"):
-        run(world, world.lake, month, ["tda_global"])
 
 
 def test_missing_values_against_the_declaration_stop_the_month_and_write_nothing(

@@ -34,7 +34,7 @@ def events(world: Any, month: Month) -> pd.DataFrame:
 def features(world: Any, month: Month) -> dict[str, pd.DataFrame]:
     return {
         group.name: world.lake.read(group.asset, month.key).to_pandas().set_index("customer_id")
-        for group in world.registry.built
+        for group in world.registry.available
     }
 
 

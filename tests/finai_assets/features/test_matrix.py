@@ -79,13 +79,13 @@ def test_rows_are_sorted_by_split_month_and_customer(matrix: TrainingMatrix, wor
         assert set(matrix.month[matrix.rows(split)]) == {month.key for month in months}
         assert len(matrix.customer[matrix.rows(split)]) == sum(world.panel.snapshots[m].num_rows for m in months)
     assert matrix.columns == world.registry.names
-    assert matrix.X.shape == (len(matrix), 928)
+    assert matrix.X.shape == (len(matrix), 1211)
 
 
 def test_features_are_those_of_the_customer_and_month(matrix: TrainingMatrix, world: Any, lake: Lake) -> None:
     for month in ("2015-02", "2015-04"):
         rows = matrix.month == month
-        for group in world.registry.built:
+        for group in world.registry.available:
             table = lake.read(group.asset, month)
             for name in group.names[:: max(1, len(group.names) // 5)]:
                 found = np.asarray(matrix.X[rows, matrix.columns.index(name)])

@@ -1,4 +1,4 @@
-"""The registry lists the reference's 1,211 columns, 928 of which exist."""
+"""The registry lists the reference's 1,211 columns."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def test_the_17_groups_declare_the_columns_of_the_reference(registry: Registry) 
     assert sum(len(group.declared) for group in registry) == 1211
 
 
-def test_the_eight_direct_groups_are_built_and_hold_928_columns(registry: Registry) -> None:
-    assert len(registry.built) == 8
-    assert len(registry.columns) == 928
+def test_the_default_data_set_carries_every_column(registry: Registry) -> None:
+    assert len(registry.available) == 17
+    assert len(registry.columns) == 1211
 
 
-def test_a_planned_group_has_columns_alone_and_as_many_as_the_config_says(registry: Registry) -> None:
-    planned = [group for group in registry if group.status == "planned"]
-    assert len(planned) == 9
-    settings = load_settings("synthetic", "smoke")
-    for group in planned:
-        assert not hasattr(group.module, "transform")
-        assert not hasattr(group.module, "fit")
-        assert len(group.declared) == settings.feature_groups[group.name].columns
+def test_a_group_of_which_no_column_is_left_is_not_available() -> None:
+    settings = load_settings(
+        "synthetic", "smoke", overrides={"dataset": {"unavailable_columns": {"hmm_*": "no history"}}}
+    )
+    registry = build_registry(settings)
+    assert "hmm_states" not in {group.name for group in registry.available}
+    assert len(registry.columns) == 1211 - 25
+    assert set(registry.group("hmm_states").unavailable.values()) == {"no history"}
 
 
 def test_a_group_fits_exactly_where_a_column_says_so(registry: Registry) -> None:
-    for group in registry.built:
+    for group in registry.available:
         assert hasattr(group.module, "fit") == group.fits, group.name
 
 
@@ -64,7 +64,7 @@ def test_a_column_that_the_data_set_cannot_carry_is_left_out() -> None:
         "synthetic", "smoke", overrides={"dataset": {"unavailable_columns": {"lag_hour_*": "no time of day"}}}
     )
     registry = build_registry(settings)
-    assert len(registry.columns) == 728
+    assert len(registry.columns) == 1011
     assert len(registry.group("txn_lag_tensor").kept) == 600
 
 

@@ -12,6 +12,7 @@ from finai_assets.features.registry import Column
 from finai_assets.features.statistics import (
     build_reference,
     conclude,
+    effective_rank,
     enforce_missing_policy,
     measure,
     stability_index,
@@ -92,3 +93,20 @@ def test_a_missing_value_against_the_declaration_is_refused_with_its_column() ->
     enforce_missing_policy([column("a", "nan"), column("b", "nan")], measured, where="features/g")
     with pytest.raises(GateError, match=r"a \(1 of 2 rows\)"):
         enforce_missing_policy([column("a", "never missing"), column("b", "nan")], measured, where="features/g")
+
+
+def test_the_effective_rank_counts_directions_and_not_columns() -> None:
+    rng = np.random.default_rng(0)
+    free = rng.normal(size=(9000, 3)).astype(np.float32)
+    same = np.repeat(free[:, :1], 3, axis=1) * np.array([1, -5, 100], np.float32)
+    constant = np.zeros((9000, 3), np.float32)
+    ranks = {
+        name: effective_rank(values, build_reference(values, 10))
+        for name, values in {
+            "free": free, "same": same, "constant": constant, "half": np.hstack([free, same]),
+        }.items()
+    }  # fmt: skip
+    assert ranks["free"] == pytest.approx(3.0, abs=0.1)
+    assert ranks["same"] == 1.0
+    assert ranks["constant"] == 0.0
+    assert 2.0 < ranks["half"] < 3.0

@@ -129,7 +129,7 @@ def month(lake: Lake, made: Made) -> Month:
     )
     with lake.write("raw/snapshots", chosen.key) as out:
         out.write(snapshot, row_group_size=32)
-    for group in made.registry.built:
+    for group in made.registry.available:
         places = made.registry.positions((group.name,))
         table = pa.table({"customer_id": ids, **{made.registry.names[p]: X[:, p] for p in places}})
         with lake.write(group.asset, chosen.key) as out:
@@ -160,7 +160,7 @@ def test_a_month_is_written_with_its_upstream_and_does_not_depend_on_the_block(
     assert figures["served_by_rules"] == 0
     assert manifest.extra == {"bundle_id": bundle.bundle_id}
     assert f"raw/snapshots@{month.key}" in manifest.upstream
-    assert {f"{group.asset}@{month.key}" for group in made.registry.built} <= set(manifest.upstream)
+    assert {f"{group.asset}@{month.key}" for group in made.registry.available} <= set(manifest.upstream)
     run(lake, made, bundle, month, 1000)
     assert lake.read("recommendations/customers", month.key).equals(table)
 

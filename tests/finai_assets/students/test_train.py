@@ -28,9 +28,9 @@ KINDS = list(TASKS)
 
 @pytest.fixture(scope="module")
 def results(toy: Toy, chosen: Settings) -> dict[str, StudentResult]:
-    binned = bin_train(toy.matrix, chosen)
+    probe = bin_train(toy.matrix, chosen)
     return {
-        name: train_student(TASKS[name], toy.matrix, toy.teacher[name], toy.registry, chosen, binned=binned)
+        name: train_student(TASKS[name], toy.matrix, toy.teacher[name], toy.registry, chosen, probe=probe)
         for name in TASKS
     }
 

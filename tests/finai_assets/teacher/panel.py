@@ -41,7 +41,7 @@ def features(registry: Registry, settings: Settings, n: int, random: np.random.G
             X[:, j] = np.exp(random.normal(3, 1, n))
         else:
             X[:, j] = random.normal(2, 3, n)
-    steps = settings.feature_groups["txn_lag_tensor"].transactions or 0
+    steps = settings.feature_groups.txn_lag_tensor.transactions
     lag = registry.positions(("txn_lag_tensor",))
     length = random.integers(0, steps + 1, n)
     for position in lag:

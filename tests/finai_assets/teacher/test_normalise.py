@@ -116,7 +116,7 @@ def test_columns_other_than_the_registrys_are_refused(panel, registry, small):
 
 
 def test_rows_of_another_width_are_refused(normaliser, panel):
-    with pytest.raises(GateError, match="fitted on 928 columns"):
+    with pytest.raises(GateError, match="fitted on 1211 columns"):
         normaliser.transform(panel.X[:, :-1])
 
 

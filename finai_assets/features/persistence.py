@@ -1,0 +1,137 @@
+"""What a group keeps of persistence diagrams: eight statistics in each of the dimensions 0 and 1, and the longest bars.
+
+A bar (birth, death) of :mod:`finai_assets.features.rips` has the persistence death - birth > 0. Where a dimension has no bar, its
+statistics are 0. In dimension 0 every class is born at scale 0: a mean birth would not vary and a mean death would repeat the
+mean, so the median persistence and the gap between the two greatest (how far the most separate cluster stands apart) take
+their places.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from finai_assets.features.registry import Column, Kind
+from finai_assets.features.tensors import Tensor
+
+STATISTICS = 8
+WIDTH = 2 * STATISTICS
+
+_SHARED: tuple[tuple[str, Kind, str, str, str], ...] = (
+    ("count", "count", "1", "number of classes", "개수"),
+    ("total", "continuous", "sd", "total persistence", "지속성 합"),
+    ("mean", "continuous", "sd", "mean persistence", "평균 지속성"),
+    ("std", "continuous", "sd", "standard deviation of persistence", "지속성 변동"),
+    ("max", "continuous", "sd", "greatest persistence", "최대 지속성"),
+    ("entropy", "continuous", "nat", "entropy of persistence", "지속성 엔트로피"),
+)
+_OWN: tuple[tuple[tuple[str, Kind, str, str, str], ...], ...] = (
+    (
+        ("median", "continuous", "sd", "median persistence", "지속성 중앙값"),
+        ("gap", "continuous", "sd", "greatest persistence less the second greatest", "최대 지속성 격차"),
+    ),
+    (
+        ("mean_birth", "continuous", "sd", "mean birth", "평균 생성 시점"),
+        ("mean_death", "continuous", "sd", "mean death", "평균 소멸 시점"),
+    ),
+)
+
+
+def statistic_columns(
+    group: str, text: str, korean: str, *, inputs: tuple[str, ...], window_days: int
+) -> tuple[Column, ...]:
+    """Return the columns of a group: eight statistics in dimension 0, then eight in dimension 1."""
+    return tuple(
+        Column(f"{group}_h{dimension}_{name}", group, kind, unit, f"{text}, H{dimension}: {meaning}",
+               f"{korean} H{dimension} {meaning_ko}", inputs, window_days, "train", "never missing", low=0)
+        for dimension in (0, 1)
+        for name, kind, unit, meaning, meaning_ko in _SHARED + _OWN[dimension]
+    )  # fmt: skip
+
+
+def diagram_tensor(points: int) -> Tensor:
+    """Return the side tensor that holds so many bars a dimension."""
+    return Tensor(
+        "diagrams",
+        (2, points, 2),
+        f"dimension 0 and 1 x the {points} bars of greatest persistence, descending, ties by birth x (birth, death) in"
+        " standard deviations; zeros where there is no bar",
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def describe(work: Any, counts: Any, statistics: Any, diagram: Any) -> None:
+    """Write what a group keeps of one cloud.
+
+    Parameters
+    ----------
+    work, counts
+        The workspace and what :func:`finai_assets.features.rips.rips` returned; the bars are put in the order of the diagram.
+    statistics : float32 [16]
+    diagram : float32 [2, points, 2]
+        Zeros.
+    """
+    _, _, _, _, bars0, bars1 = work
+    for dimension in range(2):
+        bars = bars0 if dimension == 0 else bars1
+        count = counts[dimension]
+        _order(bars, count)
+        _summarise(bars, count, dimension, statistics[STATISTICS * dimension : STATISTICS * (dimension + 1)])
+        kept = min(count, diagram.shape[1])
+        diagram[dimension, :kept] = bars[:kept]
+
+
+@numba.njit(cache=True, nogil=True)
+def _persistence(bars: Any, k: int) -> float:
+    return np.float64(bars[k, 1]) - np.float64(bars[k, 0])
+
+
+@numba.njit(cache=True, nogil=True)
+def _order(bars: Any, count: int) -> None:
+    """Sort bars by descending persistence, ties by birth: by insertion, as those of dimension 0 come ascending."""
+    for k in range(count // 2):
+        for side in range(2):
+            bars[k, side], bars[count - 1 - k, side] = bars[count - 1 - k, side], bars[k, side]
+    for k in range(1, count):
+        birth, death, length = bars[k, 0], bars[k, 1], _persistence(bars, k)
+        at = k
+        while at > 0:
+            before = _persistence(bars, at - 1)
+            if before > length or (before == length and bars[at - 1, 0] <= birth):
+                break
+            bars[at, 0], bars[at, 1] = bars[at - 1, 0], bars[at - 1, 1]
+            at -= 1
+        bars[at, 0], bars[at, 1] = birth, death
+
+
+@numba.njit(cache=True, nogil=True)
+def _summarise(bars: Any, count: int, dimension: int, statistics: Any) -> None:
+    """Write the eight statistics of ordered bars; sums follow that order, so the order of points plays no part."""
+    statistics[:] = 0
+    if not count:
+        return
+    total, births = 0.0, 0.0
+    for k in range(count):
+        total += _persistence(bars, k)
+        births += bars[k, 0]
+    mean = total / count
+    squares, entropy = 0.0, 0.0
+    for k in range(count):
+        length = _persistence(bars, k)
+        squares += (length - mean) ** 2
+        entropy -= length / total * np.log(length / total)
+    longest = _persistence(bars, 0)
+    statistics[0] = count
+    statistics[1] = total
+    statistics[2] = mean
+    statistics[3] = np.sqrt(squares / count)
+    statistics[4] = longest
+    statistics[5] = max(entropy, 0.0)
+    if dimension == 0:
+        statistics[6] = (_persistence(bars, (count - 1) // 2) + _persistence(bars, count // 2)) / 2
+        statistics[7] = longest - (_persistence(bars, 1) if count > 1 else 0.0)
+    else:
+        statistics[6] = births / count
+        statistics[7] = births / count + mean

@@ -1,0 +1,86 @@
+"""Side tensors: what a group knows of a customer that is no column, stored beside its columns under the same manifest.
+
+A tensor is an Arrow file of its own role (``<name>.arrow``) in the group's partition: one record batch for each block, with
+``customer_id`` and the values flattened to a list of fixed length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc as pa_ipc
+
+from finai_resources.lake_session import LakeSession
+from finai_resources.partition_writer import PartitionWriter
+
+_OPTIONS = pa_ipc.IpcWriteOptions(compression="zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A side tensor of a group.
+
+    Parameters
+    ----------
+    name : str
+        Unique within its group.
+    shape : tuple of int
+        For one customer.
+    description : str
+        What the axes are, and what stands where there is nothing.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    description: str
+
+    @property
+    def role(self) -> str:
+        """Return the name of the stored file."""
+        return f"{self.name}.arrow"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the columns of the stored file."""
+        metadata = {"shape": ",".join(map(str, self.shape)), "description": self.description}
+        values = pa.list_(pa.field("item", pa.float32(), nullable=False), prod(self.shape))
+        return pa.schema([pa.field("customer_id", pa.int64(), nullable=False), pa.field("values", values)], metadata)
+
+
+@contextmanager
+def tensor_writer(partition: PartitionWriter, tensor: Tensor) -> Iterator[pa_ipc.RecordBatchFileWriter]:
+    """Open a tensor's file in a partition that is being written."""
+    with pa_ipc.new_file(partition.new_file(tensor.role), tensor.schema, options=_OPTIONS) as writer:
+        yield writer
+
+
+def tensor_batch(tensor: Tensor, customer_id: np.ndarray, values: np.ndarray) -> pa.RecordBatch:
+    """Return the values of a block, float32 [n, *shape], as they are stored.
+
+    Raises
+    ------
+    ValueError
+        The values have another shape, or are not all finite.
+    """
+    if values.shape != (len(customer_id), *tensor.shape):
+        raise ValueError(f"tensor {tensor.name}: {values.shape} is not {(len(customer_id), *tensor.shape)}")
+    flat = np.ascontiguousarray(values, np.float32).reshape(-1)
+    if not np.isfinite(flat).all():
+        raise ValueError(f"tensor {tensor.name}: {int((~np.isfinite(flat)).sum())} values are not finite")
+    kind = tensor.schema.field("values").type
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
+    return pa.record_batch([pa.array(customer_id, pa.int64()), lists], schema=tensor.schema)
+
+
+def read_tensor(session: LakeSession, asset: str, partition: str, tensor: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``customer_id`` int64 [n] and the values float32 [n, *shape] of a stored partition."""
+    table = pa_ipc.open_file(pa.BufferReader(session.read_bytes(asset, partition, tensor.role))).read_all()
+    ids = table["customer_id"].to_numpy()
+    parts = [chunk.flatten().to_numpy() for chunk in table["values"].chunks]
+    flat = np.concatenate(parts) if parts else np.empty(0, np.float32)
+    return ids, flat.reshape(len(ids), *tensor.shape)

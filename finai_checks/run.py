@@ -1,0 +1,85 @@
+"""Running a check: whatever happens, there is a verdict, a record of it for the gates, and an entry in the evidence log."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from finai_checks.declared import Declared
+from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.record import plain, write_record
+from finai_checks.regulations import regulation_map
+from finai_resources.chained_log import ChainedLog
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import address
+from finai_resources.months import Month
+
+EVIDENCE = "evidence"
+EVIDENCE_ROWS = 20
+
+
+def run_check(check: Declared, session: LakeSession, month: Month | None) -> CheckOutcome:
+    """Evaluate a check and store what it found; an exception is a failure that carries its traceback."""
+    try:
+        outcome = check.evaluate(session, month)
+    except Exception as error:  # whatever went wrong, a check without a result must not pass
+        outcome = _raised(error)
+    return _stored(session.lake, check, month, outcome)
+
+
+def run_together(checks: Sequence[Declared], session: LakeSession, month: Month) -> dict[str, CheckOutcome]:
+    """Evaluate checks that share their work, and return the outcomes by asset. One that got no result has failed."""
+    together = checks[0].together
+    assert together is not None  # noqa: S101 - the caller chose them by it
+    found: Mapping[str, CheckOutcome]
+    try:
+        found = together(session, month, [check.asset for check in checks])
+    except Exception as error:
+        found = {check.asset: _raised(error) for check in checks}
+    return {
+        check.asset: _stored(session.lake, check, month, found.get(check.asset, CheckOutcome.no_evidence()))
+        for check in checks
+    }
+
+
+def evidence_record(lake: Lake, check: Declared, month: Month | None, outcome: CheckOutcome) -> dict[str, Any]:
+    """Return what the evidence log keeps of a result."""
+    partition = month.key if month else None
+    manifest = lake.find(check.asset, partition)
+    record = {
+        "check": check.id,
+        "name": check.name,
+        "asserts": check.kind.asserts,
+        "asset": address(check.asset, partition),
+        "passed": outcome.passed,
+        "severity": "error" if check.blocking else "warning",
+        "reason": outcome.reason,
+        "n": outcome.n,
+        "units": check.kind.units,
+        "minimum": check.kind.minimum,
+        "as_of": month.cutoff.isoformat() if month else None,
+        "data_version": manifest.content_hash if manifest else None,
+        "code_version": manifest.code_version if manifest else None,
+        "config_hash": manifest.config_hash if manifest else None,
+        "thresholds": dict(check.thresholds),
+        "observed": outcome.observed,
+        "interval": outcome.observed.get("interval"),
+        "articles": regulation_map().articles(check.id),
+        "table": outcome.table[:EVIDENCE_ROWS],
+        "table_rows": len(outcome.table),
+    }
+    return dict(plain(record))
+
+
+def _raised(error: Exception) -> CheckOutcome:
+    return CheckOutcome(False, f"the check itself failed: {error}", 0, {"traceback": traceback.format_exc()}, [])
+
+
+def _stored(lake: Lake, check: Declared, month: Month | None, outcome: CheckOutcome) -> CheckOutcome:
+    if outcome.passed and outcome.n < check.kind.minimum:
+        outcome = CheckOutcome(False, NO_EVIDENCE, outcome.n, {**outcome.observed, "minimum": check.kind.minimum})
+    write_record(lake, check.name, check.asset, month.key if month else None, outcome)
+    ChainedLog(lake, EVIDENCE).append(evidence_record(lake, check, month, outcome))
+    return outcome

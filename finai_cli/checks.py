@@ -1,0 +1,221 @@
+"""``finai checks``, ``finai recheck`` and ``finai evidence``: what is promised, whether it holds now, and the log of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from finai_assets.platform import Platform
+from finai_checks.assets import as_evaluation
+from finai_checks.catalogue import KINDS
+from finai_checks.declared import Declared, declared_checks
+from finai_checks.outcome import CheckOutcome
+from finai_checks.regulations import regulation_map
+from finai_checks.run import EVIDENCE, run_check, run_together
+from finai_cli.execute import dagster_instance
+from finai_cli.run import bars, lake_of
+from finai_resources.chained_log import ChainedLog, Head
+from finai_resources.errors import ConfigError
+from finai_resources.home import Home
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import address
+from finai_resources.months import Month
+
+
+@dataclass(frozen=True, slots=True)
+class Rechecked:
+    """One check evaluated again."""
+
+    check: Declared
+    month: Month | None
+    outcome: CheckOutcome
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "check": self.check.id,
+            "name": self.check.name,
+            "asset": address(self.check.asset, self.month.key if self.month else None),
+            "passed": self.outcome.passed,
+            "blocking": self.check.blocking,
+            "reason": self.outcome.reason,
+            "n": self.outcome.n,
+            "units": self.check.kind.units,
+        }
+
+
+def kind_rows(platform: Platform) -> list[dict[str, Any]]:
+    """Return one row for each kind of check: what it asserts, on how many assets, and for which articles."""
+    checks = declared_checks(platform)
+    return [
+        {
+            "id": kind.id,
+            "name": kind.name,
+            "severity": "error" if kind.blocking else "warning",
+            "assets": sum(check.kind == kind for check in checks),
+            "asserts": kind.asserts,
+            "thresholds": {k: v for check in checks if check.kind == kind for k, v in check.thresholds.items()},
+            "articles": regulation_map().articles(kind.id),
+        }
+        for kind in KINDS
+    ]
+
+
+def kind_table(platform: Platform) -> Table:
+    """Return the rows as a table."""
+    table = Table(title="Checks", title_justify="left")
+    for name in ("id", "name", "severity", "assets", "asserts", "produces evidence for"):
+        table.add_column(name, no_wrap=name in {"id", "severity"}, overflow="fold")
+    for row in kind_rows(platform):
+        table.add_row(
+            row["id"], row["name"], row["severity"], str(row["assets"]), row["asserts"], "; ".join(row["articles"])
+        )
+    return table
+
+
+def recheck(
+    platform: Platform, home: Home, console: Console, *, months: Iterable[Month] | None, only: str | None
+) -> list[Rechecked]:
+    """Evaluate checks on what the lake holds now; nothing is materialised.
+
+    Each result goes to the gates' records, to the evidence log, and to Dagster's event log under its month.
+
+    Parameters
+    ----------
+    months
+        Partitions to look at; None means every stored one, and the assets without partitions too.
+    only
+        Number or name of a check.
+
+    Raises
+    ------
+    ConfigError
+        No check, or no stored partition, fits.
+    """
+    checks = [check for check in declared_checks(platform) if only is None or only in (check.id, check.name)]
+    if not checks:
+        known = ", ".join(f"{kind.id} ({kind.name})" for kind in KINDS)
+        raise ConfigError(f"there is no check {only!r}", where="--check", fix=f"choose one of {known}")
+    lake = lake_of(platform, home)
+    chosen = set(months) if months is not None else None
+    units = [unit for unit in _units(checks, lake, chosen) if unit[0]]
+    if not units:
+        raise ConfigError("nothing is stored that these checks look at", where=str(home.root), fix="`finai run` first")
+    results = []
+    with dagster_instance(home) as instance, bars(console) as shown:
+        bar = shown.add_task("Checks", total=sum(len(members) for members, _ in units), note="")
+        for members, month in units:
+            note = f"{members[0].id} {members[0].asset if len(members) == 1 else month}"
+            shown.update(bar, note=note)
+            for result in _evaluate(members, LakeSession(lake), month):
+                results.append(result)
+                _report(instance, result)
+            shown.advance(bar, len(members))
+    return results
+
+
+def recheck_table(results: list[Rechecked]) -> Table:
+    """Return failures in full, and how many passed of each check."""
+    table = Table(title="Rechecked", title_justify="left")
+    for name in ("check", "asset", "verdict", "n", "why"):
+        table.add_column(name, overflow="fold", justify="right" if name == "n" else "left")
+    for kind in KINDS:
+        of_kind = [result for result in results if result.check.kind == kind]
+        passed = [result for result in of_kind if result.outcome.passed]
+        if passed:
+            where = passed[0].as_dict()["asset"] if len(passed) == 1 else f"{len(passed)} assets and months"
+            total = sum(result.outcome.n for result in passed)
+            table.add_row(f"{kind.id} {kind.name}", where, "[green]passed[/]", f"{total:,} {kind.units}", "")
+        for result in of_kind:
+            if not result.outcome.passed:
+                row = result.as_dict()
+                verdict = "[red]failed[/]" if kind.blocking else "[yellow]warned[/]"
+                table.add_row(
+                    f"{kind.id} {kind.name}", row["asset"], verdict, f"{row['n']:,} {kind.units}", row["reason"]
+                )
+    return table
+
+
+def verify_evidence(lake: Lake, anchor: str | None) -> tuple[Head, list[str]]:
+    """Walk the evidence log and return its head and what is wrong with it.
+
+    Parameters
+    ----------
+    anchor
+        ``COUNT:HASH``, a head that was noted earlier outside the lake.
+    """
+    log = ChainedLog(lake, EVIDENCE)
+    faults = log.verify(anchor=_parse_anchor(anchor) if anchor else None)
+    return log.head(), [f"entry {fault.sequence}: {fault.what}" for fault in faults]
+
+
+def last_evidence(lake: Lake, count: int, only: str | None) -> list[dict[str, Any]]:
+    """Return the latest entries, newest first."""
+    found = [
+        {"sequence": entry.sequence, "recorded_at": entry.recorded_at, **entry.record}
+        for entry in ChainedLog(lake, EVIDENCE).entries()
+        if only is None or only in (entry.record.get("check"), entry.record.get("name"))
+    ]
+    return found[::-1][:count]
+
+
+def _units(
+    checks: list[Declared], lake: Lake, chosen: set[Month] | None
+) -> Iterator[tuple[list[Declared], Month | None]]:
+    """Yield checks that are evaluated at once, with their month: stored partitions only."""
+    if chosen is None:
+        yield from (([check], None) for check in checks if check.months is None and lake.find(check.asset))
+    every = sorted({month for check in checks for month in check.months or ()})
+    for month in every if chosen is None else sorted(chosen):
+        here = [
+            check for check in checks if check.months and month in check.months and lake.find(check.asset, month.key)
+        ]
+        yield from (([check], month) for check in here if check.together is None)
+        yield [check for check in here if check.together is not None], month
+
+
+def _evaluate(members: list[Declared], session: LakeSession, month: Month | None) -> Iterator[Rechecked]:
+    if members[0].together is None or month is None:
+        yield from (Rechecked(check, month, run_check(check, session, month)) for check in members)
+        return
+    outcomes = run_together(members, session, month)
+    yield from (Rechecked(check, month, outcomes[check.asset]) for check in members)
+
+
+def _report(instance: dg.DagsterInstance, result: Rechecked) -> None:
+    instance.report_runless_asset_event(as_evaluation(result.check, result.month, result.outcome))
+
+
+def _parse_anchor(text: str) -> Head:
+    count, _, digest = text.partition(":")
+    if not count.isdigit() or len(digest) != 64:
+        raise ConfigError(
+            f"{text!r} is no head", where="--anchor", fix="write COUNT:HASH as `finai evidence verify` prints"
+        )
+    return Head(int(count), digest)
+
+
+def evidence_table(rows: list[dict[str, Any]]) -> Table:
+    """Return entries as a table."""
+    table = Table(title="Evidence", title_justify="left")
+    for name in ("#", "recorded", "check", "asset", "verdict", "n", "why"):
+        table.add_column(name, overflow="fold", justify="right" if name in {"#", "n"} else "left")
+    for row in rows:
+        verdict = "[green]passed[/]" if row["passed"] else "[red]failed[/]"
+        check = f"{row['check']} {row['name']}"
+        table.add_row(
+            str(row["sequence"]), row["recorded_at"], check, row["asset"], verdict, f"{row['n']:,}", row["reason"]
+        )
+    return table
+
+
+def as_json(results: list[Rechecked]) -> str:
+    """Return results as JSON."""
+    return json.dumps([result.as_dict() for result in results], ensure_ascii=False, indent=1) + "\n"

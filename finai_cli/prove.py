@@ -1,0 +1,68 @@
+"""``finai checks prove``: a sceptic sees each check pass on good inputs and fail on bad ones."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from finai_assets.platform import Platform
+from finai_checks.poisoned import lake_canaries, small_settings
+from finai_checks.proof import Proof, plain_canaries, sing
+from finai_checks.run import EVIDENCE
+from finai_cli.run import bars, lake_of
+from finai_resources.chained_log import ChainedLog
+from finai_resources.home import Home
+
+
+def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
+    """Run all canaries, and append a record of each proof to the evidence log of the home's lake."""
+    with tempfile.TemporaryDirectory(prefix="finai-proof-") as folder, bars(console) as shown:
+        bar = shown.add_task("Make a small lake", total=1, note="")
+        canaries = [*plain_canaries(small_settings()), *lake_canaries(Path(folder))]
+        shown.update(bar, completed=1)
+        bar = shown.add_task("Canaries", total=len(canaries), note="")
+        proofs = sing(canaries, each=lambda label: shown.update(bar, advance=1, note=label))
+    home.prepare()
+    log = ChainedLog(lake_of(platform, home), EVIDENCE)
+    for proof in proofs:
+        log.append(
+            {
+                "check": proof.kind.id,
+                "name": proof.kind.name,
+                "asset": "proof",
+                "passed": proof.proved,
+                "n": len(proof.sung),
+                "reason": "" if proof.proved else "not proved",
+                "canaries": [sung.as_dict() for sung in proof.sung],
+            }
+        )
+    return proofs
+
+
+def proof_table(proofs: list[Proof]) -> Table:
+    """Return one row for each kind of check, and one for each canary that went wrong."""
+    now = datetime.now(UTC).isoformat(timespec="minutes")
+    table = Table(title=f"Proof that the checks can fail ({now})", title_justify="left")
+    for name in ("check", "good passes", "bad fails", "proved", "for example"):
+        table.add_column(name, overflow="fold", justify="right" if name in {"good passes", "bad fails"} else "left")
+    for proof in proofs:
+        good, bad = (sum(sung.right for sung in part) for part in (proof.good, proof.bad))
+        example = next((sung for sung in proof.bad[::-1] if sung.right), None)
+        table.add_row(
+            f"{proof.kind.id} {proof.kind.name}",
+            f"{good}/{len(proof.good)}",
+            f"{bad}/{len(proof.bad)}",
+            "[green]yes[/]" if proof.proved else "[red]no[/]",
+            f"{example.canary.label}: {example.outcome.reason}" if example else "",
+        )
+        for sung in proof.sung:
+            if not sung.right:
+                row = sung.as_dict()
+                table.add_row(
+                    "", "", "", "[red]wrong[/]", f"{row['input']} must {row['must']}: {row['reason'] or 'passed'}"
+                )
+    return table

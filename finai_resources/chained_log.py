@@ -1,0 +1,177 @@
+"""An append-only log in the lake whose entries are chained by hash: what was changed, dropped or moved afterwards shows.
+
+Each entry is a file of its own, ``<folder>/<sequence>.json``, that holds the hash of the file before it. A writer claims the
+next number by creating its file, whole, if nobody has: a link on a disk, a conditional put in S3. So writers may run side by
+side, and a killed one leaves either a whole entry or none. ``head.json`` says how far the log has come at least, so that a cut
+tail shows too; who keeps a head elsewhere can compare with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from finai_resources import objects
+from finai_resources.errors import LakeError
+from finai_resources.lake import Lake
+
+GENESIS = "0" * 64
+HEAD = "head.json"
+DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry as stored: its number from 0 on, the hash before it, when it was written, and what it says."""
+
+    sequence: int
+    previous: str
+    recorded_at: str
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How many entries there are, and the hash of the last one."""
+
+    count: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not fit: at which number, and what, in words."""
+
+    sequence: int
+    what: str
+
+
+class ChainedLog:
+    """A log below a folder of the lake.
+
+    Parameters
+    ----------
+    lake
+        Where it lies.
+    name
+        Its folder, e.g. ``evidence``.
+    """
+
+    def __init__(self, lake: Lake, name: str) -> None:
+        self.lake, self.folder = lake, f"{lake.root}/{name}"
+        self._last = Head(0, GENESIS)
+
+    def append(self, record: Mapping[str, Any]) -> Entry:
+        """Write a record as the next entry, and return it once it is stored."""
+        while True:
+            head = self._advance()
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            entry = Entry(head.count, head.digest, now, dict(record))
+            content = _encode(asdict(entry))
+            if objects.put_if_absent(self.lake, self._path(head.count), content):
+                self._last = Head(head.count + 1, hashlib.sha256(content).hexdigest())
+                objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
+                return entry
+
+    def head(self) -> Head:
+        """Return the number of entries and the hash of the last one."""
+        return self._advance()
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entries in order.
+
+        Raises
+        ------
+        LakeError
+            An entry cannot be read; :meth:`verify` says what is wrong.
+        """
+        for sequence in range(self._advance().count):
+            content = objects.get(self.lake, self._path(sequence))
+            entry = _decode(content) if content is not None else None
+            if entry is None:
+                raise LakeError(
+                    "the entry is gone or damaged", where=self._path(sequence), fix="see `finai evidence verify`"
+                )
+            yield entry
+
+    def verify(self, *, anchor: Head | None = None) -> list[Fault]:
+        """Walk the whole log and return what does not fit; empty where all is as it was written.
+
+        Parameters
+        ----------
+        anchor
+            A head that was noted outside the lake: the log must still pass through it.
+        """
+        numbers = self._numbers()
+        faults, previous, digests = [], GENESIS, []
+        for sequence in range(numbers[-1] + 1 if numbers else 0):
+            content = objects.get(self.lake, self._path(sequence))
+            if content is None:
+                faults.append(Fault(sequence, "the entry is gone"))
+                previous = ""
+                digests.append("")
+                continue
+            entry = _decode(content)
+            if entry is None:
+                faults.append(Fault(sequence, "the entry is no JSON of an entry"))
+            elif entry.sequence != sequence:
+                faults.append(Fault(sequence, f"the entry calls itself number {entry.sequence}"))
+            elif previous and entry.previous != previous:
+                faults.append(Fault(sequence, "the entry before it is not the one it was chained to"))
+            previous = hashlib.sha256(content).hexdigest()
+            digests.append(previous)
+        for head, source in ((self._stored_head(), HEAD), (anchor, "the anchor")):
+            if head is not None and head.count:
+                faults += _compare(head, source, digests)
+        return faults
+
+    def _advance(self) -> Head:
+        """Return the head, from where this writer last saw it, or the stored head, onwards."""
+        last = self._last
+        if (stored := self._stored_head()) is not None and stored.count > last.count:
+            last = stored
+        while (content := objects.get(self.lake, self._path(last.count))) is not None:
+            last = Head(last.count + 1, hashlib.sha256(content).hexdigest())
+        self._last = last
+        return last
+
+    def _stored_head(self) -> Head | None:
+        content = objects.get(self.lake, f"{self.folder}/{HEAD}")
+        if content is None:
+            return None
+        try:
+            return Head(**json.loads(content))
+        except (ValueError, TypeError) as error:
+            raise LakeError(
+                f"the head is damaged ({error})", where=f"{self.folder}/{HEAD}", fix="restore it from a backup"
+            ) from error
+
+    def _numbers(self) -> list[int]:
+        names = (name.removesuffix(".json") for name in objects.names(self.lake, self.folder))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def _path(self, sequence: int) -> str:
+        return f"{self.folder}/{sequence:0{DIGITS}d}.json"
+
+
+def _compare(head: Head, source: str, digests: list[str]) -> list[Fault]:
+    if head.count > len(digests):
+        return [Fault(len(digests), f"{head.count - len(digests)} entries are cut off: {source} counts {head.count}")]
+    if digests[head.count - 1] and digests[head.count - 1] != head.digest:
+        return [Fault(head.count - 1, f"the entry is not the one that {source} names")]
+    return []
+
+
+def _encode(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, sort_keys=True, allow_nan=False).encode()
+
+
+def _decode(content: bytes) -> Entry | None:
+    try:
+        return Entry(**json.loads(content))
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,91 @@
+"""Single small objects in the lake, beside its partitions: read, replaced whole, or created only where nothing is."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow.fs as pafs
+from botocore.exceptions import ClientError
+
+from finai_resources.errors import LakeError
+from finai_resources.lake import Lake
+
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
+
+
+def get(lake: Lake, path: str) -> bytes | None:
+    """Return an object's bytes, or None where there is none."""
+    try:
+        with lake.fs.open_input_stream(path) as stream:
+            content: bytes = stream.read()
+    except FileNotFoundError:
+        return None
+    return content
+
+
+def put(lake: Lake, path: str, content: bytes) -> None:
+    """Write or replace an object; a reader sees the old or the new one, whole."""
+    if lake.is_local:
+        partial = _stage(lake, content)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(path)
+        return
+    with lake.fs.open_output_stream(path) as stream:
+        stream.write(content)
+
+
+def put_if_absent(lake: Lake, path: str, content: bytes) -> bool:
+    """Write an object, whole, unless one is there; tell whether this call wrote it. Of several callers one wins.
+
+    Raises
+    ------
+    LakeError
+        The lake is remote and was opened without a client that can put conditionally.
+    """
+    if lake.is_local:
+        partial = _stage(lake, content)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(partial, path)  # fails where the name is taken, and shows the content at once where it is not
+        except FileExistsError:
+            return False
+        finally:
+            partial.unlink()
+        return True
+    if lake.s3_client is None:
+        raise LakeError("the lake cannot put conditionally", where=path, fix="open it through LakeResource")
+    bucket, _, key = path.partition("/")
+    try:
+        lake.s3_client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _TAKEN:
+            return False
+        raise LakeError(f"S3 refused the object: {error}", where=path, fix="check the bucket's policy") from error
+    return True
+
+
+def names(lake: Lake, folder: str) -> list[str]:
+    """Return the names of the objects of a folder, ascending."""
+    infos = lake.fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
+
+
+def _stage(lake: Lake, content: bytes) -> Path:
+    folder = Path(lake.root) / "_staging"
+    folder.mkdir(exist_ok=True)
+    partial = folder / uuid.uuid4().hex
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise LakeError(
+            f"the object cannot be written: {error}", where=lake.root, fix="free space on the disk"
+        ) from error
+    return partial
