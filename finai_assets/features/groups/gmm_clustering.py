@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from finai_assets.features import scalars
 from finai_assets.features.inputs import look_back_days
-from finai_assets.features.kmeans import k_means
-from finai_assets.features.mixture import (
+from finai_assets.features.methods import scalars
+from finai_assets.features.methods.kmeans import k_means
+from finai_assets.features.methods.mixture import (
     Mixture,
     Rules,
     fit_mixture,

@@ -19,7 +19,7 @@ import numba
 import numpy as np
 
 from finai_assets.features.inputs import HELD
-from finai_assets.features.lightgcn import train
+from finai_assets.features.methods.lightgcn import train
 from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:

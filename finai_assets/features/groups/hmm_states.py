@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from finai_assets.features.hmm import Hmm, filter_last, fit_model, initial_model
 from finai_assets.features.inputs import AMOUNT, MCC, MERCHANT, SNAPSHOT_MONTH, TS, look_back_days
-from finai_assets.features.monthly import (
+from finai_assets.features.methods.hmm import Hmm, filter_last, fit_model, initial_model
+from finai_assets.features.methods.monthly import (
     CATEGORIES,
     COUNT,
     PARTS,

@@ -16,9 +16,9 @@ import numpy as np
 from finai_assets.features.events import Events
 from finai_assets.features.inputs import AMOUNT, MCC, TS, look_back_days
 from finai_assets.features.mcc_vocabulary import codes_by_frequency, hash_table
+from finai_assets.features.methods.selective_scan import encode, fold
 from finai_assets.features.registry import Column, Params, Progress
 from finai_assets.features.sampling import customer_hash, lowest
-from finai_assets.features.selective_scan import encode, fold
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -45,7 +45,7 @@ def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict
         ``mcc_codes`` int32, most frequent first; ``scale`` [2, 2], mean and inverse deviation of log amount and of log gap;
         and the parameters of ``SequenceEncoder`` by name, its heads included.
     """
-    from finai_assets.features.mamba_pretraining import (  # noqa: PLC0415 # torch is for fits only
+    from finai_assets.features.methods.mamba_pretraining import (  # noqa: PLC0415 # torch is for fits only
         Schedule,
         Size,
         pretrain,

@@ -16,10 +16,10 @@ import numpy as np
 
 from finai_assets.features.inputs import AMOUNT, DAY_US, L1, L2, LEAF, MCC, TS, look_back_days
 from finai_assets.features.mcc_vocabulary import hash_table, rank_of
-from finai_assets.features.poincare import gyromidpoint, mean_distance
+from finai_assets.features.methods.poincare import gyromidpoint, mean_distance
+from finai_assets.features.methods.tree_embedding import embed, graph_distances
 from finai_assets.features.registry import Column, Params, Progress
 from finai_assets.features.tensors import Tensor
-from finai_assets.features.tree_embedding import embed, graph_distances
 from finai_resources.errors import ConfigError, GateError
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finai_assets.features import scalars
 from finai_assets.features.inputs import AMOUNT, HELD, TS, look_back_days
-from finai_assets.features.kmeans import distances, k_means
-from finai_assets.features.liquid import amount_sums, draw_reservoir, padded, run_reservoir
+from finai_assets.features.methods import scalars
+from finai_assets.features.methods.kmeans import distances, k_means
+from finai_assets.features.methods.liquid import amount_sums, draw_reservoir, padded, run_reservoir
 from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import numba
 import numpy as np
 
 from finai_assets.features.inputs import FAMILY, HELD
-from finai_assets.features.poincare import gyromidpoint, mean_distance
+from finai_assets.features.methods.poincare import gyromidpoint, mean_distance
+from finai_assets.features.methods.tree_embedding import embed, graph_distances
 from finai_assets.features.registry import Column, Params, Progress
-from finai_assets.features.tree_embedding import embed, graph_distances
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block

@@ -17,9 +17,9 @@ import numba
 import numpy as np
 
 from finai_assets.features.inputs import AMOUNT, DAY_US, HOUR_US, MCC, TS
-from finai_assets.features.persistence import WIDTH, describe, diagram_tensor, statistic_columns
+from finai_assets.features.methods.persistence import WIDTH, describe, diagram_tensor, statistic_columns
+from finai_assets.features.methods.rips import rips, workspace
 from finai_assets.features.registry import Column, Params, Progress
-from finai_assets.features.rips import rips, workspace
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block

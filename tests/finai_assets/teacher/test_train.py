@@ -8,8 +8,8 @@ import pytest
 import torch
 from panel import only, with_labels
 
-from finai_assets.metrics import evaluate
 from finai_assets.features.sampling import sample_customers
+from finai_assets.metrics import evaluate
 from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
 from finai_resources.errors import GateError
 

@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 from sklearn.mixture import GaussianMixture
 
-from finai_assets.features import scalars
 from finai_assets.features.block import Block, block_ranges, read_block
 from finai_assets.features.fit import sample_rows
 from finai_assets.features.groups import gmm_clustering
+from finai_assets.features.methods import scalars
 from finai_assets.settings import load_settings
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month

@@ -12,7 +12,7 @@ import pytest
 from finai_assets.features.block import Block, Events
 from finai_assets.features.catalogue import Catalogue
 from finai_assets.features.groups import graph_collaborative as group
-from finai_assets.features.lightgcn import train
+from finai_assets.features.methods.lightgcn import train
 from finai_assets.ingest.synthetic import generate
 from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake

@@ -16,9 +16,9 @@ from finai_assets.features.block import Block, block_ranges, read_block
 from finai_assets.features.catalogue import Catalogue
 from finai_assets.features.events import Events
 from finai_assets.features.groups import hmm_states
-from finai_assets.features.hmm import Hmm
 from finai_assets.features.inputs import DAY_US, HOUR_US, MCC, MERCHANT
-from finai_assets.features.monthly import (
+from finai_assets.features.methods.hmm import Hmm
+from finai_assets.features.methods.monthly import (
     CATEGORIES,
     COUNT,
     PARTS,

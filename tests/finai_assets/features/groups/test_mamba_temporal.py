@@ -12,7 +12,7 @@ import torch
 from finai_assets.features.block import Block, read_block
 from finai_assets.features.events import Events
 from finai_assets.features.groups import mamba_temporal
-from finai_assets.features.mamba_pretraining import (
+from finai_assets.features.methods.mamba_pretraining import (
     Batch,
     Histories,
     SequenceEncoder,

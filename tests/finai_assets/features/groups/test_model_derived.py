@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 
-from finai_assets.features import scalars
 from finai_assets.features.block import Block, block_ranges, read_block
 from finai_assets.features.fit import sample_rows
 from finai_assets.features.groups import model_derived
+from finai_assets.features.methods import scalars
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 

@@ -14,9 +14,9 @@ import pytest
 from finai_assets.features.block import Block, read_block
 from finai_assets.features.events import Events
 from finai_assets.features.groups import tda_global, tda_local
-from finai_assets.features.persistence import describe
+from finai_assets.features.methods.persistence import describe
+from finai_assets.features.methods.rips import workspace
 from finai_assets.features.registry import build_registry
-from finai_assets.features.rips import workspace
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake

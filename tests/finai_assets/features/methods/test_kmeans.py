@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from finai_assets.features.kmeans import distances, k_means, lloyd, seed_centres
+from finai_assets.features.methods.kmeans import distances, k_means, lloyd, seed_centres
 
 
 @pytest.fixture(scope="module")

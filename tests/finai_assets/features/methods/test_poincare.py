@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import approx_fprime
 from scipy.sparse.csgraph import shortest_path
 
-from finai_assets.features import tree_embedding
-from finai_assets.features.poincare import MAX_NORM, distance, exponential, gyromidpoint, mean_distance
-from finai_assets.features.tree_embedding import ball_distances, embed, graph_distances
+from finai_assets.features.methods import tree_embedding
+from finai_assets.features.methods.poincare import MAX_NORM, distance, exponential, gyromidpoint, mean_distance
+from finai_assets.features.methods.tree_embedding import ball_distances, embed, graph_distances
 
 BALL = geoopt.PoincareBall(c=1.0)
 WIDTH = 5

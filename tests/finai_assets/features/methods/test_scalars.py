@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from finai_assets.features import scalars
 from finai_assets.features.block import Block, block_ranges, read_block
 from finai_assets.features.compute import compute_month
 from finai_assets.features.fit import fit_states, sample_rows
+from finai_assets.features.methods import scalars
 from finai_assets.features.registry import build_registry
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import GateError

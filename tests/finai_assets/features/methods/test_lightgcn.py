@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finai_assets.features.lightgcn import (
+from finai_assets.features.methods.lightgcn import (
     Model,
     _batches,
     _descend,

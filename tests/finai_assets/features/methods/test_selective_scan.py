@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 
 from finai_assets.features.events import Events
 from finai_assets.features.inputs import DAY_US, HOUR_US
-from finai_assets.features.mamba_pretraining import (
+from finai_assets.features.mcc_vocabulary import hash_table
+from finai_assets.features.methods.mamba_pretraining import (
     Batch,
     SequenceEncoder,
     Size,
     make_batch,
     read_histories,
 )
-from finai_assets.features.mcc_vocabulary import hash_table
-from finai_assets.features.selective_scan import encode, exp32, fold, silu32, softplus32
-from finai_assets.features.selective_scan_autograd import selective_scan
+from finai_assets.features.methods.selective_scan import encode, exp32, fold, silu32, softplus32
+from finai_assets.features.methods.selective_scan_autograd import selective_scan
 
 CODES = np.array([5411, 5812, 4111, 5999, 6011], np.int32)
 SIZE = Size(model=12, state=4, encoding=20, vocabulary=len(CODES))

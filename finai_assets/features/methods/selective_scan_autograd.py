@@ -10,7 +10,7 @@ import torch
 from numba.extending import overload
 from torch import Tensor
 
-from finai_assets.features.selective_scan import exp32
+from finai_assets.features.methods.selective_scan import exp32
 
 
 def decay(x: Any) -> Any:

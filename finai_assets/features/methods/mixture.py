@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from finai_assets.features.kmeans import nearest
+from finai_assets.features.methods.kmeans import nearest
 from finai_resources.errors import GateError
 
 _NEGLIGIBLE = 1e-13  # a share below it would change no sum over train rows by more than its rounding

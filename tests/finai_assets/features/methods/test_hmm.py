@@ -10,7 +10,7 @@ from hmmlearn.hmm import GaussianHMM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finai_assets.features.hmm import Hmm, filter_last, fit_model, initial_model
+from finai_assets.features.methods.hmm import Hmm, filter_last, fit_model, initial_model
 
 PLANTED = Hmm(
     np.array([0.5, 0.3, 0.2]),

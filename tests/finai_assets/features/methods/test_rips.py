@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from finai_assets.features import rips
-from finai_assets.features.rips import MAX_POINTS, diagrams
+from finai_assets.features.methods import rips
+from finai_assets.features.methods.rips import MAX_POINTS, diagrams
 
 SIZES = (2, 3, 4, 7, 15, 30, 52, 63, 64)
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from finai_assets.features.mcc_vocabulary import hash_table, rank_of
-from finai_assets.features.selective_scan import (
+from finai_assets.features.methods.selective_scan import (
     CONVOLUTION,
     NUMBERS,
     hour_of,
@@ -29,7 +29,7 @@ from finai_assets.features.selective_scan import (
     log_gap,
     weekday_of,
 )
-from finai_assets.features.selective_scan_autograd import selective_scan
+from finai_assets.features.methods.selective_scan_autograd import selective_scan
 
 EXPAND = 2  # channels a unit of model width, as in the paper
 STEP_RANGE = (1e-3, 1e-1)  # of delta at the start

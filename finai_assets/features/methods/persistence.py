@@ -1,6 +1,6 @@
 """What a group keeps of persistence diagrams: eight statistics in each of the dimensions 0 and 1, and the longest bars.
 
-A bar (birth, death) of :mod:`finai_assets.features.rips` has the persistence death - birth > 0. Where a dimension has no bar, its
+A bar (birth, death) of ``rips`` has the persistence death - birth > 0. Where a dimension has no bar, its
 statistics are 0. In dimension 0 every class is born at scale 0: a mean birth would not vary and a mean death would repeat the
 mean, so the median persistence and the gap between the two greatest (how far the most separate cluster stands apart) take
 their places.
@@ -68,7 +68,7 @@ def describe(work: Any, counts: Any, statistics: Any, diagram: Any) -> None:
     Parameters
     ----------
     work, counts
-        The workspace and what :func:`finai_assets.features.rips.rips` returned; the bars are put in the order of the diagram.
+        The workspace and what ``rips`` returned; the bars are put in the order of the diagram.
     statistics : float32 [16]
     diagram : float32 [2, points, 2]
         Zeros.

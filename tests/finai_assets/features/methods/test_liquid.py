@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finai_assets.features.liquid import _falling, amount_sums, draw_reservoir, padded, run_reservoir
+from finai_assets.features.methods.liquid import _falling, amount_sums, draw_reservoir, padded, run_reservoir
 
 UNITS = 18
 DAY = 86_400_000_000

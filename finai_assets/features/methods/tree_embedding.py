@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from finai_assets.features.poincare import distance, exponential
+from finai_assets.features.methods.poincare import distance, exponential
 
 _FIRST_NORM = 1e-2  # of the first positions, for an edge length of one
 _FIRST_SCALE = 0.2  # share of the final distances at which the descent begins

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from finai_assets.features.kmeans import k_means, seed_centres
-from finai_assets.features.mixture import (
+from finai_assets.features.methods.kmeans import k_means, seed_centres
+from finai_assets.features.methods.mixture import (
     Mixture,
     Rules,
     Step,
