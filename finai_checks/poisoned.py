@@ -135,7 +135,7 @@ def lake_canaries(folder: Path) -> list[Canary]:
         canary("columns_vary", "features/txn_behavior", "a group of zeros", "14 of 14 columns", _zeros),
         canary("point_in_time_replay", lag, "a month as it was computed"),
         canary("point_in_time_replay", lag, "a lag that reads past the cutoff", "lag_amount_000", _reads_ahead),
-        canary("point_in_time_replay", "features/demographics", "an age changed by one bit", "age", _one_bit),
+        canary("point_in_time_replay", "features/demographics", "ages changed by one bit", "age", _one_bit),
     ]
 
 
@@ -209,6 +209,6 @@ def _one_bit(small: SmallLake) -> None:
     group = small.group("demographics")
     table = small.lake.read(group.asset, small.month.key)
     age = table["age"].to_numpy().copy()
-    age.view(np.uint32)[0] ^= 1
+    age.view(np.uint32)[:] ^= 1
     changed = table.set_column(table.schema.get_field_index("age"), table.schema.field("age"), pa.array(age))
     _rewrite(small, group.asset, small.month.key, changed)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from finai_cli.execute import dagster_instance
 from finai_cli.run import bars, lake_of
 from finai_resources.chained_log import ChainedLog, Head
 from finai_resources.errors import ConfigError
+from finai_resources.event_log import log_evaluations
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -108,16 +108,15 @@ def recheck(
     units = [unit for unit in _units(checks, lake, chosen) if unit[0]]
     if not units:
         raise ConfigError("nothing is stored that these checks look at", where=str(home.root), fix="`finai run` first")
-    results = []
+    results: list[Rechecked] = []
     with dagster_instance(home) as instance, bars(console) as shown:
         bar = shown.add_task("Checks", total=sum(len(members) for members, _ in units), note="")
         for members, month in units:
             note = f"{members[0].id} {members[0].asset if len(members) == 1 else month}"
             shown.update(bar, note=note)
-            for result in _evaluate(members, LakeSession(lake), month):
-                results.append(result)
-                _report(instance, result)
+            results += _evaluate(members, LakeSession(lake), month)
             shown.advance(bar, len(members))
+        log_evaluations(instance, "recheck", [as_evaluation(r.check, r.month, r.outcome) for r in results])
     return results
 
 
@@ -187,10 +186,6 @@ def _evaluate(members: list[Declared], session: LakeSession, month: Month | None
         return
     outcomes = run_together(members, session, month)
     yield from (Rechecked(check, month, outcomes[check.asset]) for check in members)
-
-
-def _report(instance: dg.DagsterInstance, result: Rechecked) -> None:
-    instance.report_runless_asset_event(as_evaluation(result.check, result.month, result.outcome))
 
 
 def _parse_anchor(text: str) -> Head:

@@ -44,7 +44,7 @@ def main() -> None:
             f"### {summary['dataset']}, profile {summary['profile']}\n\n"
             f"{summary['customers']:,} customers in {months['snapshots'][1]}; train {months['train'][0]}..{months['train'][-1]}, "
             f"validation {', '.join(months['validation'])}, test {', '.join(months['test'])}; "
-            f"{summary['columns']['built']} columns in {len(summary['groups']['built'])} groups.\n\n{table(summary)}\n\n"
+            f"{summary['columns']['available']:,} columns in {len(summary['groups'])} groups.\n\n{table(summary)}\n\n"
         )
 
 

@@ -15,8 +15,10 @@ from dagster._core.events import (
     DagsterEventBatchMetadata,
     DagsterEventType,
 )
+from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
 from dagster._core.storage.event_log.schema import AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.utils import make_new_run_id
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 if TYPE_CHECKING:
@@ -85,3 +87,17 @@ def log_materializations(
         DagsterEvent.asset_materialization(
             step, materialization, batch_metadata=DagsterEventBatchMetadata(batch, is_end=index == last)
         )
+
+
+def log_evaluations(instance: dg.DagsterInstance, job: str, evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
+    """Log results of checks that were evaluated outside a job, as one finished run, and return its id.
+
+    Dagster 1.13 refuses the second result of a check on a partition that is reported without a run.
+    """
+    run = DagsterRun(job_name=job, run_id=make_new_run_id(), status=DagsterRunStatus.SUCCESS)
+    instance.add_run(run)
+    kind = DagsterEventType.ASSET_CHECK_EVALUATION
+    for evaluation in evaluations:
+        event = DagsterEvent(event_type_value=kind.value, job_name=job, event_specific_data=evaluation)
+        instance.report_dagster_event(event, run.run_id)
+    return run.run_id

@@ -8,7 +8,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from finai_resources.event_log import BATCH_VARIABLE, BatchedSqliteEventLogStorage, log_materializations
+from finai_resources.event_log import (
+    BATCH_VARIABLE,
+    BatchedSqliteEventLogStorage,
+    log_evaluations,
+    log_materializations,
+)
 from finai_resources.home import Home
 
 MONTHS = dg.MonthlyPartitionsDefinition("2015-01-01", end_date="2015-04-01")
@@ -74,3 +79,27 @@ def test_it_holds_the_same_partitions_and_metadata_as_the_stock_log(
     logged = [e for e in batched.all_logs(run_id) if e.dagster_event and e.dagster_event.is_step_materialization]
     assert len(logged) == len(COLUMNS) + 1
     assert seconds < stock_seconds
+
+
+def test_a_check_evaluated_twice_on_a_month_shows_its_latest_result_for_that_month() -> None:
+    """Reported without a run, Dagster refuses the second: pinned here, so that a release that mends it is noticed."""
+
+    def evaluation(partition: str, *, passed: bool) -> dg.AssetCheckEvaluation:
+        return dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey("group"), check_name="holds", passed=passed, metadata={}, partition=partition
+        )
+
+    key = dg.AssetCheckKey(dg.AssetKey("group"), "holds")
+    with dg.DagsterInstance.ephemeral() as instance:
+        log_evaluations(
+            instance, "recheck", [evaluation("2015-01-01", passed=True), evaluation("2015-02-01", passed=True)]
+        )
+        log_evaluations(instance, "recheck", [evaluation("2015-01-01", passed=False)])
+        history = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+        latest = {}
+        for record in history:  # newest first
+            latest.setdefault(record.partition, record.status.value)
+        assert latest == {"2015-01-01": "FAILED", "2015-02-01": "SUCCEEDED"}
+        instance.report_runless_asset_event(evaluation("2015-01-01", passed=True))
+        with pytest.raises(Exception, match="UNIQUE"):
+            instance.report_runless_asset_event(evaluation("2015-01-01", passed=True))
