@@ -124,7 +124,9 @@ def lake_canaries(folder: Path) -> list[Canary]:
     state, lag = "feature_state/demographics", "features/txn_lag_tensor"
     return [
         canary("schema_contract", "raw/snapshots", "a month as it was loaded"),
-        canary("schema_contract", "raw/snapshots", "a stored month with a customer twice", "", _twice),
+        canary(
+            "schema_contract", "raw/snapshots", "a stored month with a customer twice", "snapshots.customer_id", _twice
+        ),
         canary("gap_split", SPLITS_ASSET, "the splits as stored"),
         canary("gap_split", SPLITS_ASSET, "validation moved next to train", "the gap before validation", _no_gap),
         canary("fitted_on_train_only", state, "a state as it was fitted"),

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from finai_assets.ingest.contract import SNAPSHOTS, TRANSACTIONS
 from finai_assets.settings import Settings
-from finai_checks.outcome import CheckOutcome
+from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
 from finai_resources.months import Month
 
 # Rows of a table that a suite reads. Beyond it, every k-th row is read, and the rows that hold a column's extremes, nulls,
@@ -264,8 +264,14 @@ Inputs = tuple[pa.Table, pa.Table, Month, Settings]
 Spoiled = tuple[str, list[Any], pa.DataType | None]
 
 
-def canaries(settings: Settings) -> list[tuple[str, Inputs, bool]]:
-    """Return inputs with the verdict they must get: a month that keeps the contract, and one for each way to break it."""
+def _named(table: str, spoiled: Spoiled) -> str:
+    """Return what a failure must name: the column, or the table's schema where its type was changed."""
+    column, _, changed_type = spoiled
+    return f"{table}.{column}" if changed_type is None else f"{table} schema"
+
+
+def canaries(settings: Settings) -> list[tuple[str, Inputs, str | None]]:
+    """Return inputs with what the reason of their failure must name: a month that keeps the contract (None), and broken ones."""
     month = settings.dataset.raw_months.first
     snapshots, transactions = _healthy(month, settings)
     far = len(settings.products)
@@ -290,19 +296,27 @@ def canaries(settings: Settings) -> list[tuple[str, Inputs, bool]]:
         ("amounts as whole numbers", ("amount", [1, 1, 1], pa.int64())),
     ]
     found = [
-        ("a month that keeps the contract", (snapshots, transactions, month, settings), True),
-        ("no snapshot", (snapshots.slice(0, 0), transactions, month, settings), False),
-        ("no transaction", (snapshots, transactions.slice(0, 0), month, settings), False),
+        ("a month that keeps the contract", (snapshots, transactions, month, settings), None),
+        ("no snapshot", (snapshots.slice(0, 0), transactions, month, settings), NO_EVIDENCE),
+        ("no transaction", (snapshots, transactions.slice(0, 0), month, settings), NO_EVIDENCE),
         (
             "a column that the contract has not",
             (snapshots.append_column("phone", pa.array(["1"] * 3)), transactions, month, settings),
-            False,
+            "snapshots schema",
         ),
-        ("a column that is missing", (snapshots.drop_columns(["age"]), transactions, month, settings), False),
+        (
+            "a column that is missing",
+            (snapshots.drop_columns(["age"]), transactions, month, settings),
+            "snapshots schema",
+        ),
     ]
-    found += [(name, (_with(snapshots, *spoiled), transactions, month, settings), False) for name, spoiled in broken]
     found += [
-        (name, (snapshots, _with(transactions, *spoiled), month, settings), False) for name, spoiled in of_transactions
+        (name, (_with(snapshots, *spoiled), transactions, month, settings), _named("snapshots", spoiled))
+        for name, spoiled in broken
+    ]
+    found += [
+        (name, (snapshots, _with(transactions, *spoiled), month, settings), _named("transactions", spoiled))
+        for name, spoiled in of_transactions
     ]
     return found
 

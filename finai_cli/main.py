@@ -257,10 +257,14 @@ def recheck_command(
     """Evaluate checks on what is stored, without computing any of it anew; exit code 1 where a blocking one fails."""
     platform = _platform(dataset, profile)
     from finai_cli import checks as checks_commands
+    from finai_resources.errors import ConfigError
     from finai_resources.home import Home
     from finai_resources.months import Month
 
-    months = [Month.parse(key) for key in month] if month else None
+    try:
+        months = [Month.parse(key) for key in month] if month else None
+    except ValueError as error:
+        raise ConfigError(str(error), where="--month", fix="for example --month 2016-05") from None
     place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
     results = checks_commands.recheck(platform, place, console, months=months, only=check)
     if as_json:

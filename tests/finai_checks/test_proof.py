@@ -40,6 +40,7 @@ def test_a_check_that_passes_the_good_and_fails_the_bad_is_proved() -> None:
         (GOOD, replace(BAD, evaluate=lambda: outcome(passed=True))),
         (GOOD, replace(BAD, evaluate=lambda: outcome(passed=False, reason="another reason"))),
         (GOOD, replace(BAD, evaluate=lambda: 1 / 0)),
+        (GOOD, replace(BAD, expects="division", evaluate=lambda: 1 / 0)),
         (replace(GOOD, evaluate=lambda: outcome(passed=False)), BAD),
     ],
 )

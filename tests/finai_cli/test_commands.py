@@ -46,6 +46,7 @@ def test_features_list_counts_1211_columns_in_17_groups(tmp_path: Path) -> None:
         (("run", "--profile", "huge"), "there is no profile 'huge'"),
         (("run", "--dataset", "berka"), "FINAI_SOURCE"),
         (("features", "show", "agee"), "did you mean age"),
+        (("recheck", "--month", "May"), "'May' is not a month"),
         (("features", "list", "--group", "nope"), "there is no feature group 'nope'"),
     ],
 )
