@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from finai_assets.expert_settings import ExpertSettings
 from finai_assets.section import Positive, Section, Share
 
 
@@ -60,6 +61,7 @@ class TeacherSettings(Section):
     newest: Positive
     pool_half_lives: tuple[Annotated[float, Field(gt=0)], ...]
     deep_hidden: tuple[Positive, ...]
+    expert: ExpertSettings
     tower_hidden: tuple[Positive, ...]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     batch_rows: Positive

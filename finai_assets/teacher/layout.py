@@ -43,6 +43,15 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
+class SideTensor:
+    """A side tensor of a group: ``shape`` is that of one row."""
+
+    group: str
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """The columns of the training matrix as the teacher sees them.
 
@@ -52,6 +61,8 @@ class Layout:
     lows : tuple of float or None
         Smallest value that each column may have, where it is declared.
     sequences : tuple of Sequence
+    tensors : tuple of SideTensor
+        In the order in which they stand behind the columns.
     """
 
     columns: tuple[str, ...]
@@ -59,6 +70,7 @@ class Layout:
     kinds: tuple[str, ...]
     lows: tuple[float | None, ...]
     sequences: tuple[Sequence, ...]
+    tensors: tuple[SideTensor, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -78,6 +90,7 @@ class Layout:
                 }
                 for sequence in self.sequences
             ],
+            "tensors": [{"group": t.group, "name": t.name, "shape": list(t.shape)} for t in self.tensors],
         }
 
     @classmethod
@@ -92,7 +105,8 @@ class Layout:
             for sequence in values["sequences"]
         )
         plain = {name: tuple(values[name]) for name in ("columns", "groups", "kinds", "lows")}
-        return cls(**plain, sequences=sequences)
+        tensors = tuple(SideTensor(t["group"], t["name"], tuple(t["shape"])) for t in values["tensors"])
+        return cls(**plain, sequences=sequences, tensors=tensors)
 
 
 def layout_of(registry: Registry, settings: Settings, columns: tuple[str, ...]) -> Layout:

@@ -15,6 +15,7 @@ from finai_assets.teacher.experts.task_mlp import RowNorm, TaskMLP
 from finai_assets.teacher.losses import TeacherTask
 from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.router import FeatureRouter, Routed, make_route
+from finai_assets.teacher.structure import Structure
 from finai_resources.errors import ConfigError, GateError
 
 PARAMETER_LIMIT = 2_000_000
@@ -79,6 +80,8 @@ class PLE(nn.Module):
         Says what a row holds.
     tasks : sequence of TeacherTask
     settings : TeacherSettings
+    structure : Structure, optional
+        Needed by experts that read the merchant tree or the customer-product graph.
     known_groups : tuple of str, optional
         All group names of the configuration; a routing entry outside them is refused.
 
@@ -103,6 +106,7 @@ class PLE(nn.Module):
         tasks: Sequence[TeacherTask],
         settings: TeacherSettings,
         *,
+        structure: Structure | None = None,
         known_groups: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
@@ -124,7 +128,10 @@ class PLE(nn.Module):
         names = tuple(task.name for task in self.tasks)
         count, shared = len(names), len(settings.experts)
         self.router = FeatureRouter(routes)
-        self.experts = nn.ModuleDict({name: build_expert(name, routes[name], settings) for name in settings.experts})
+        known_structure = structure or Structure.none()
+        self.experts = nn.ModuleDict(
+            {name: build_expert(name, routes[name], settings, known_structure) for name in settings.experts}
+        )
         self.own = TaskMLP(count, routes[OWN_SLOT], settings)
         width = len(routes[OWN_SLOT].scalars)
         self.gates = TaskGates(count, width, settings.experts, common=True)

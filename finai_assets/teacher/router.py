@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
@@ -24,10 +26,20 @@ class SequenceSlots:
 
 
 @dataclass(frozen=True, slots=True)
+class TensorSlots:
+    """Where a side tensor lies in a normalised row: its values stand side by side from ``first`` on."""
+
+    name: str
+    first: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """Positions in a normalised row of what one expert reads.
 
-    ``scalars`` are values (log copies included), ``codes`` are categories with tables of ``code_sizes`` rows.
+    ``scalars`` are values (log copies included), ``codes`` are categories with tables of ``code_sizes`` rows, ``tensors`` are
+    the side tensors of the groups, ``names`` the columns that the scalars stand for (a log copy bears its column's name).
     """
 
     groups: tuple[str, ...]
@@ -35,6 +47,8 @@ class Route:
     codes: tuple[int, ...]
     code_sizes: tuple[int, ...]
     sequences: tuple[SequenceSlots, ...]
+    tensors: tuple[TensorSlots, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +62,15 @@ class SequenceInput:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What one expert reads of a batch: ``scalars`` float [n, s], ``codes`` int64 [n, c], and the sequences."""
+    """What one expert reads of a batch: ``scalars`` float [n, s], ``codes`` int64 [n, c], sequences, and side tensors.
+
+    ``tensors`` holds float [n, *shape] by ``<group>.<tensor>``.
+    """
 
     scalars: Tensor
     codes: Tensor
     sequences: tuple[SequenceInput, ...]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def make_route(groups: tuple[str, ...], normaliser: Normaliser, *, known: tuple[str, ...] | None = None) -> Route:
@@ -93,12 +111,21 @@ def make_route(groups: tuple[str, ...], normaliser: Normaliser, *, known: tuple[
                 steps=sequence.steps,
             )
         )
+    values = [j for j in plain if layout.kinds[j] != "code"]
+    logged = [j for j in normaliser.log_of if layout.groups[j] in wanted]
+    first, tensors = d + len(normaliser.log_of) + len(layout.sequences), []
+    for tensor in layout.tensors:
+        if tensor.group in wanted:
+            tensors.append(TensorSlots(f"{tensor.group}.{tensor.name}", first, tensor.shape))
+        first += prod(tensor.shape)
     return Route(
         groups=tuple(group for group in groups if group in wanted),
-        scalars=tuple([j for j in plain if layout.kinds[j] != "code"] + logs),
+        scalars=tuple(values + logs),
         codes=codes,
         code_sizes=tuple(int(normaliser.codes[j]) for j in codes),
         sequences=tuple(sequences),
+        tensors=tuple(tensors),
+        names=tuple(layout.columns[j] for j in [*values, *logged]),
     )
 
 
@@ -139,6 +166,10 @@ def _slice(x: Tensor, route: Route) -> Routed:
             )
             for slots in route.sequences
         ),
+        tensors={
+            slots.name: x[:, slots.first : slots.first + prod(slots.shape)].reshape(len(x), *slots.shape)
+            for slots in route.tensors
+        },
     )
 
 

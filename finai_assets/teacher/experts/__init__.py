@@ -9,13 +9,16 @@ from torch import nn
 from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.experts.deepfm import DeepFM
 from finai_assets.teacher.router import Route
+from finai_assets.teacher.structure import Structure
 from finai_resources.errors import ConfigError
 
-# Called with the route and the settings; maps Routed (a batch of n rows) to float [n, expert_dim].
-EXPERTS: dict[str, Callable[[Route, TeacherSettings], nn.Module]] = {"deepfm": DeepFM}
+# Called with the route, the settings and the structure; maps Routed (a batch of n rows) to float [n, expert_dim].
+EXPERTS: dict[str, Callable[[Route, TeacherSettings, Structure], nn.Module]] = {
+    "deepfm": lambda route, settings, _: DeepFM(route, settings),
+}
 
 
-def build_expert(name: str, route: Route, settings: TeacherSettings) -> nn.Module:
+def build_expert(name: str, route: Route, settings: TeacherSettings, structure: Structure) -> nn.Module:
     """Build a shared expert.
 
     Raises
@@ -24,7 +27,7 @@ def build_expert(name: str, route: Route, settings: TeacherSettings) -> nn.Modul
         No expert of this name is built.
     """
     known(name)
-    return EXPERTS[name](route, settings)
+    return EXPERTS[name](route, settings, structure)
 
 
 def known(name: str) -> None:

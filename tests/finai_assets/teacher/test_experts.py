@@ -9,6 +9,7 @@ from finai_assets.teacher.experts import EXPERTS, build_expert
 from finai_assets.teacher.experts.deepfm import DeepFM, SequencePool, second_order
 from finai_assets.teacher.experts.task_mlp import TaskMLP
 from finai_assets.teacher.router import FeatureRouter, Route, Routed, SequenceInput, SequenceSlots, make_route
+from finai_assets.teacher.structure import Structure
 from finai_resources.errors import ConfigError
 
 
@@ -27,11 +28,14 @@ def batch(normaliser, panel, small):
 class TestEveryExpert:
     def test_maps_a_batch_to_its_width(self, name, batch, small):
         route, routed = batch(name)
-        assert build_expert(name, route, small.teacher)(routed).shape == (32, small.teacher.expert_dim)
+        assert build_expert(name, route, small.teacher, Structure.none())(routed).shape == (
+            32,
+            small.teacher.expert_dim,
+        )
 
     def test_the_gradient_reaches_every_parameter(self, name, batch, small):
         route, routed = batch(name, rows=256)
-        expert = build_expert(name, route, small.teacher)
+        expert = build_expert(name, route, small.teacher, Structure.none())
         (expert(routed) * torch.randn(256, small.teacher.expert_dim)).sum().backward()
         idle = [key for key, parameter in expert.named_parameters() if not parameter.grad.abs().sum() > 0]
         assert idle == []
@@ -40,7 +44,7 @@ class TestEveryExpert:
         self, name, batch, small, normaliser, panel, registry
     ):
         route, routed = batch(name)
-        expert = build_expert(name, route, small.teacher).eval()
+        expert = build_expert(name, route, small.teacher, Structure.none()).eval()
         router = FeatureRouter({name: route})
         for group in route.groups:
             changed = panel.X[:32].copy()
@@ -51,7 +55,7 @@ class TestEveryExpert:
 
     def test_a_row_does_not_depend_on_the_others_of_its_batch(self, name, batch, small, panel, normaliser):
         route, routed = batch(name)
-        expert = build_expert(name, route, small.teacher).eval()
+        expert = build_expert(name, route, small.teacher, Structure.none()).eval()
         alone = FeatureRouter({name: route})(torch.from_numpy(normaliser.transform(panel.X[3:4])))[name]
         torch.testing.assert_close(expert(alone)[0], expert(routed)[3], rtol=1e-4, atol=1e-5)
 
@@ -135,4 +139,4 @@ def test_each_task_has_an_expert_of_its_own(batch, small):
 @pytest.mark.parametrize("name", ["temporal", "hgcn", "perslay", "lightgcn", "causal", "optimal_transport", "magic"])
 def test_an_expert_that_is_not_built_is_refused_and_the_built_ones_are_named(name, small):
     with pytest.raises(ConfigError, match="not built yet; built: deepfm"):
-        build_expert(name, Route((), (), (), (), ()), small.teacher)
+        build_expert(name, Route((), (), (), (), ()), small.teacher, Structure.none())
