@@ -22,7 +22,7 @@ from finai_assets.recommend import assets as recommend
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students import assets as students
 from finai_assets.teacher import assets as teacher
-from finai_checks.assets import build_checks
+from finai_checks.assets import audit_keys, build_checks
 from finai_resources.home import Home
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
@@ -64,7 +64,7 @@ def build_definitions(
         return dg.Definitions(
             assets=[asset for room in ROOMS for asset in room.build_assets(platform)],
             asset_checks=build_checks(platform),
-            jobs=build_jobs(platform),
+            jobs=build_jobs(platform, audit_keys(platform)),
             resources={**default_resources(settings, home), **(resources or {})},
         )
 

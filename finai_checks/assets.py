@@ -9,7 +9,8 @@ import dagster as dg
 from finai_assets.features.assets import snapshot_partitions
 from finai_assets.ingest.assets import raw_partitions
 from finai_assets.platform import Platform
-from finai_checks.declared import Declared, declared_checks
+from finai_checks.catalogue import declared_checks
+from finai_checks.declaration import Declared
 from finai_checks.outcome import CheckOutcome
 from finai_checks.record import plain
 from finai_checks.regulations import regulation_map
@@ -29,6 +30,16 @@ def build_checks(platform: Platform) -> list[dg.AssetChecksDefinition]:
         if check.together is not None:
             shared.setdefault(check.together, []).append(check)
     return alone + [_as_one(members, platform) for members in shared.values()]
+
+
+def audit_keys(platform: Platform) -> list[dg.AssetCheckKey]:
+    """Return the checks that are too dear for every run."""
+    return [check_key(check) for check in declared_checks(platform) if check.kind.audit]
+
+
+def check_key(check: Declared) -> dg.AssetCheckKey:
+    """Return how Dagster addresses a check."""
+    return dg.AssetCheckKey(dg.AssetKey(check.asset.split("/")), check_name(check))
 
 
 def check_name(check: Declared) -> str:
@@ -53,7 +64,7 @@ def _as_dagster(check: Declared, platform: Platform) -> dg.AssetChecksDefinition
 
 def _as_one(members: list[Declared], platform: Platform) -> dg.AssetChecksDefinition:
     """Return one definition for checks of a month that share their work; any part of them can be chosen."""
-    by_key = {dg.AssetCheckKey(dg.AssetKey(m.asset.split("/")), check_name(m)): m for m in members}
+    by_key = {check_key(m): m for m in members}
 
     @dg.multi_asset_check(
         name=check_name(members[0]),
@@ -71,7 +82,8 @@ def _as_one(members: list[Declared], platform: Platform) -> dg.AssetChecksDefini
     )
     def evaluate(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
         chosen = [by_key[key] for key in sorted(context.selected_asset_check_keys, key=str)]
-        outcomes = run_together(chosen, lake.session(), Month.parse(context.partition_key))
+        month = Month.parse(context.partition_key) if chosen[0].months else None
+        outcomes = run_together(chosen, lake.session(), month)
         for member in chosen:
             yield _result(member, outcomes[member.asset])
 

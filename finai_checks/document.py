@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from finai_assets.settings import load_settings
-from finai_checks.catalogue import KINDS, Kind
-from finai_checks.declared import threshold_values
+from finai_checks.catalogue import KINDS
+from finai_checks.declaration import threshold_values
+from finai_checks.kind import Kind
 from finai_checks.proof import Proof
 from finai_checks.regulations import regulation_map
 
@@ -66,6 +67,8 @@ def _section(known: Kind, thresholds: Mapping[str, Any], proof: Mapping[str, Any
     yield f"{known.id}. Asserts that {known.asserts}."
     yield ""
     yield f"- Evidence: at least {known.minimum} {known.units}."
+    if known.audit:
+        yield "- When: in the audit (`finai recheck --audit`, job `audit`), since it is too dear for every run."
     for name, value in thresholds.items():
         yield f"- Threshold `{name}`: `{json.dumps(value, ensure_ascii=False)}`."
     yield f"- Produces evidence for: {'; '.join(regulation_map().articles(known.id)) or 'no article yet'}."

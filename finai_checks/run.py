@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finai_checks.declared import Declared
+from finai_checks.declaration import Declared
 from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
 from finai_checks.record import plain, write_record
 from finai_checks.regulations import regulation_map
@@ -29,7 +29,7 @@ def run_check(check: Declared, session: LakeSession, month: Month | None) -> Che
     return _stored(session.lake, check, month, outcome)
 
 
-def run_together(checks: Sequence[Declared], session: LakeSession, month: Month) -> dict[str, CheckOutcome]:
+def run_together(checks: Sequence[Declared], session: LakeSession, month: Month | None) -> dict[str, CheckOutcome]:
     """Evaluate checks that share their work, and return the outcomes by asset. One that got no result has failed."""
     together = checks[0].together
     assert together is not None  # noqa: S101 - the caller chose them by it

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from finai_assets.platform import Platform
 from finai_checks.assets import as_evaluation
-from finai_checks.catalogue import KINDS
-from finai_checks.declared import Declared, declared_checks
+from finai_checks.catalogue import KINDS, declared_checks
+from finai_checks.declaration import Declared
 from finai_checks.outcome import CheckOutcome
 from finai_checks.regulations import regulation_map
 from finai_checks.run import EVIDENCE, run_check, run_together
@@ -59,6 +59,7 @@ def kind_rows(platform: Platform) -> list[dict[str, Any]]:
             "id": kind.id,
             "name": kind.name,
             "severity": "error" if kind.blocking else "warning",
+            "when": "audit" if kind.audit else "every run",
             "assets": sum(check.kind == kind for check in checks),
             "asserts": kind.asserts,
             "thresholds": {k: v for check in checks if check.kind == kind for k, v in check.thresholds.items()},
@@ -71,17 +72,29 @@ def kind_rows(platform: Platform) -> list[dict[str, Any]]:
 def kind_table(platform: Platform) -> Table:
     """Return the rows as a table."""
     table = Table(title="Checks", title_justify="left")
-    for name in ("id", "name", "severity", "assets", "asserts", "produces evidence for"):
+    for name in ("id", "name", "severity", "when", "assets", "asserts", "produces evidence for"):
         table.add_column(name, no_wrap=name in {"id", "severity"}, overflow="fold")
     for row in kind_rows(platform):
         table.add_row(
-            row["id"], row["name"], row["severity"], str(row["assets"]), row["asserts"], "; ".join(row["articles"])
+            row["id"],
+            row["name"],
+            row["severity"],
+            row["when"],
+            str(row["assets"]),
+            row["asserts"],
+            "; ".join(row["articles"]),
         )
     return table
 
 
 def recheck(
-    platform: Platform, home: Home, console: Console, *, months: Iterable[Month] | None, only: str | None
+    platform: Platform,
+    home: Home,
+    console: Console,
+    *,
+    months: Iterable[Month] | None,
+    only: str | None,
+    audit: bool = False,
 ) -> list[Rechecked]:
     """Evaluate checks on what the lake holds now; nothing is materialised.
 
@@ -93,13 +106,19 @@ def recheck(
         Partitions to look at; None means every stored one, and the assets without partitions too.
     only
         Number or name of a check.
+    audit
+        Whether to evaluate also the checks that are too dear for every run. One that is named by ``only`` is evaluated anyhow.
 
     Raises
     ------
     ConfigError
         No check, or no stored partition, fits.
     """
-    checks = [check for check in declared_checks(platform) if only is None or only in (check.id, check.name)]
+    checks = [
+        check
+        for check in declared_checks(platform)
+        if (only in (check.id, check.name) if only is not None else audit or not check.kind.audit)
+    ]
     if not checks:
         known = ", ".join(f"{kind.id} ({kind.name})" for kind in KINDS)
         raise ConfigError(f"there is no check {only!r}", where="--check", fix=f"choose one of {known}")
@@ -170,18 +189,25 @@ def _units(
 ) -> Iterator[tuple[list[Declared], Month | None]]:
     """Yield checks that are evaluated at once, with their month: stored partitions only."""
     if chosen is None:
-        yield from (([check], None) for check in checks if check.months is None and lake.find(check.asset))
+        yield from ((members, None) for members in _sharing([c for c in checks if not c.months and lake.find(c.asset)]))
     every = sorted({month for check in checks for month in check.months or ()})
     for month in every if chosen is None else sorted(chosen):
         here = [
             check for check in checks if check.months and month in check.months and lake.find(check.asset, month.key)
         ]
-        yield from (([check], month) for check in here if check.together is None)
-        yield [check for check in here if check.together is not None], month
+        yield from ((members, month) for members in _sharing(here))
+
+
+def _sharing(checks: list[Declared]) -> Iterable[list[Declared]]:
+    """Group checks by the work that they share; one that shares none is alone."""
+    found: dict[Any, list[Declared]] = {}
+    for check in checks:
+        found.setdefault(check.together or (check.name, check.asset), []).append(check)
+    return found.values()
 
 
 def _evaluate(members: list[Declared], session: LakeSession, month: Month | None) -> Iterator[Rechecked]:
-    if members[0].together is None or month is None:
+    if members[0].together is None:
         yield from (Rechecked(check, month, run_check(check, session, month)) for check in members)
         return
     outcomes = run_together(members, session, month)

@@ -252,6 +252,7 @@ def recheck_command(
         list[str] | None, typer.Option("--month", "-m", help="2016-05; may be given again; all by default")
     ] = None,
     check: Annotated[str | None, typer.Option("--check", "-c", help="number or name, e.g. C09; all by default")] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="also the checks that are too dear for every run")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate checks on what is stored, without computing any of it anew; exit code 1 where a blocking one fails."""
@@ -266,7 +267,7 @@ def recheck_command(
     except ValueError as error:
         raise ConfigError(str(error), where="--month", fix="for example --month 2016-05") from None
     place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
-    results = checks_commands.recheck(platform, place, console, months=months, only=check)
+    results = checks_commands.recheck(platform, place, console, months=months, only=check, audit=audit)
     if as_json:
         sys.stdout.write(checks_commands.as_json(results))
     else:

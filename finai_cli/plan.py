@@ -15,7 +15,8 @@ from finai_assets.platform import Platform
 from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
 from finai_assets.teacher.assets import EVALUATION_ASSET, MATRIX_ASSET, PREDICTIONS_ASSET, TEACHER_ASSET
-from finai_checks.declared import Declared, declared_checks
+from finai_checks.catalogue import declared_checks
+from finai_checks.declaration import Declared
 from finai_checks.record import has_passed
 from finai_resources.lake import Lake
 from finai_resources.months import Month
@@ -82,7 +83,7 @@ def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declar
     """Return the unit's assets that are missing, older than their code, config or upstream, or lack a passed blocking check."""
     stale = []
     for asset, step in unit.assets:
-        gates = [check for check in checks if check.blocking and check.asset == asset]
+        gates = [check for check in checks if check.blocking and not check.kind.audit and check.asset == asset]
         current = step.is_current(lake, platform.settings, asset, unit.partition)
         if not current or not all(has_passed(lake, check.name, asset, unit.partition) for check in gates):
             stale.append(asset)

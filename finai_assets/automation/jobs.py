@@ -5,6 +5,8 @@ Months are filled one a run, so that a check of a month is stored with its parti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from finai_assets.bundle.assets import BUNDLE_ASSET
@@ -20,17 +22,31 @@ from finai_assets.teacher.assets import EVALUATION_ASSET, MATRIX_ASSET, PREDICTI
 EXECUTOR = dg.in_process_executor
 
 
+AUDIT_JOB = "audit"
+
+
 def _job(
-    name: str, paths: list[str], description: str, partitions: dg.PartitionsDefinition | None = None
+    name: str, selection: dg.AssetSelection, description: str, partitions: dg.PartitionsDefinition | None = None
 ) -> dg.UnresolvedAssetJobDefinition:
-    selection = dg.AssetSelection.assets(*(path.split("/") for path in paths))
     return dg.define_asset_job(
         name, selection, description=description, partitions_def=partitions, executor_def=EXECUTOR
     )
 
 
-def build_jobs(platform: Platform) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Return the jobs of a data set."""
+def build_jobs(platform: Platform, audit: Sequence[dg.AssetCheckKey] = ()) -> list[dg.UnresolvedAssetJobDefinition]:
+    """Return the jobs of a data set.
+
+    Parameters
+    ----------
+    audit
+        Checks that are too dear for every run: they have a job of their own.
+    """
+    apart = dg.AssetSelection.checks(*audit)
+
+    def chosen(paths: list[str]) -> dg.AssetSelection:
+        found = dg.AssetSelection.assets(*(path.split("/") for path in paths))
+        return found - apart if audit else found
+
     groups = [group.asset for group in platform.registry.available]
     states = [state_asset(group) for group in platform.registry.available]
     labels = [task.asset for task in platform.available_tasks]
@@ -38,19 +54,33 @@ def build_jobs(platform: Platform) -> list[dg.UnresolvedAssetJobDefinition]:
     source = [SOURCE_ASSET] if platform.settings.dataset.adapter == "synthetic" else []
     months = snapshot_partitions(platform)
     teacher = [MATRIX_ASSET, TEACHER_ASSET, PREDICTIONS_ASSET, EVALUATION_ASSET]
-    return [
+    jobs = [
         _job(
-            "source", [*source, *CATALOGUE_ASSETS], "Generate the source (synthetic data only), and load the catalogue."
+            "source",
+            chosen([*source, *CATALOGUE_ASSETS]),
+            "Generate the source (synthetic data only), and load the catalogue.",
         ),
         _job(
             "ingest_month",
-            list(MONTHLY_ASSETS),
+            chosen(list(MONTHLY_ASSETS)),
             "Load and check the raw tables of one month.",
             raw_partitions(platform),
         ),
-        _job("fit_features", [*states, SPLITS_ASSET], "Fit the state of every feature group on the train months."),
-        _job("monthly_features", groups, "Compute every feature group for one month.", months),
-        _job("monthly_labels", labels, "Derive the labels of one month, once its window has passed.", months),
-        _job("train", [*teacher, *students, BUNDLE_ASSET], "Train the teacher and the students, and build the bundle."),
-        _job("score_month", [RECOMMENDATIONS_ASSET], "Recommend products to every customer of one month.", months),
+        _job(
+            "fit_features", chosen([*states, SPLITS_ASSET]), "Fit the state of every feature group on the train months."
+        ),
+        _job("monthly_features", chosen(groups), "Compute every feature group for one month.", months),
+        _job("monthly_labels", chosen(labels), "Derive the labels of one month, once its window has passed.", months),
+        _job(
+            "train",
+            chosen([*teacher, *students, BUNDLE_ASSET]),
+            "Train the teacher and the students, and build the bundle.",
+        ),
+        _job(
+            "score_month", chosen([RECOMMENDATIONS_ASSET]), "Recommend products to every customer of one month.", months
+        ),
     ]
+    if audit:
+        text = "Checks that are too dear for every run: refits, and what each group really reads."
+        jobs.append(_job(AUDIT_JOB, apart, text))
+    return jobs

@@ -12,7 +12,7 @@ import pytest
 from finai_assets.definitions import build_definitions, default_resources
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
-from finai_checks.declared import declared_checks
+from finai_checks.catalogue import declared_checks
 from finai_checks.record import has_passed, read_record
 from finai_checks.run import run_check
 from finai_resources.home import Home

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_checks.declared import declared_checks
+from finai_checks.catalogue import declared_checks
 from finai_checks.run import run_check
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finai_checks import gates
 from finai_checks.outcome import CheckOutcome
 from finai_checks.record import has_passed, read_record, write_record
+from finai_checks.themes.fidelity import student_fidelity
+from finai_checks.themes.fits import fitted_on_train_only
+from finai_checks.themes.splits import gap_split
+from finai_checks.themes.variation import columns_vary
 from finai_resources.lake import Lake
 
 MONTHS = {"train": ["2015-01"], "validation": ["2015-03"], "test": ["2015-05"], "purged": ["2015-02", "2015-04"]}
@@ -17,31 +20,31 @@ GAPS: list[dict[str, Any]] = [{"before": "validation", "days": 31}, {"before": "
 
 
 def test_a_wide_gap_passes() -> None:
-    outcome = gates.gap_split(GAPS, 30, months=MONTHS)
+    outcome = gap_split(GAPS, 30, months=MONTHS)
     assert outcome.passed
     assert outcome.observed["smallest_gap_days"] == 30
 
 
 def test_a_gap_of_three_days_fails_and_names_its_split() -> None:
-    outcome = gates.gap_split([GAPS[0], {"before": "test", "days": 3}], 30, months=MONTHS)
+    outcome = gap_split([GAPS[0], {"before": "test", "days": 3}], 30, months=MONTHS)
     assert not outcome.passed
     assert "before test has 3 days" in outcome.reason
 
 
 def test_a_used_purged_month_fails() -> None:
-    outcome = gates.gap_split(GAPS, 30, months={**MONTHS, "train": ["2015-01", "2015-02"]})
+    outcome = gap_split(GAPS, 30, months={**MONTHS, "train": ["2015-01", "2015-02"]})
     assert not outcome.passed
     assert "2015-02" in outcome.reason
 
 
 def test_splits_out_of_order_fail() -> None:
-    outcome = gates.gap_split(GAPS, 30, months={**MONTHS, "test": ["2014-12"]})
+    outcome = gap_split(GAPS, 30, months={**MONTHS, "test": ["2014-12"]})
     assert "not in order" in outcome.reason
 
 
 @pytest.mark.parametrize("missing", ["train", "validation", "test"])
 def test_a_split_without_months_is_no_evidence(missing: str) -> None:
-    assert gates.gap_split(GAPS, 30, months={**MONTHS, missing: []}).reason == "no_evidence"
+    assert gap_split(GAPS, 30, months={**MONTHS, missing: []}).reason == "no_evidence"
 
 
 def fitted(**changed: Any) -> CheckOutcome:
@@ -52,7 +55,7 @@ def fitted(**changed: Any) -> CheckOutcome:
         "train_months": ["2015-01"],
         "train_digest": "aa",
     }
-    return gates.fitted_on_train_only(**{**given, **changed})
+    return fitted_on_train_only(**{**given, **changed})
 
 
 def test_a_state_fitted_on_the_train_sample_passes() -> None:
@@ -74,11 +77,11 @@ def test_a_state_without_rows_is_no_evidence() -> None:
 
 
 def test_a_constant_column_and_an_empty_one_are_both_named() -> None:
-    outcome = gates.columns_vary(["a", "b", "c"], np.array([1.0, 0.0, np.nan]), 100, allowed=0)
+    outcome = columns_vary(["a", "b", "c"], np.array([1.0, 0.0, np.nan]), 100, allowed=0)
     assert not outcome.passed
     assert "2 of 3 columns are constant: b, c" in outcome.reason
-    assert gates.columns_vary(["a"], np.array([0.1]), 100, allowed=0).passed
-    assert gates.columns_vary(["a"], np.array([0.1]), 1, allowed=0).reason == "no_evidence"
+    assert columns_vary(["a"], np.array([0.1]), 100, allowed=0).passed
+    assert columns_vary(["a"], np.array([0.1]), 1, allowed=0).reason == "no_evidence"
 
 
 def student(*, route: str = "DISTILL", passed: bool = True, n: int = 50) -> dict[str, Any]:
@@ -92,20 +95,20 @@ def student(*, route: str = "DISTILL", passed: bool = True, n: int = 50) -> dict
 
 
 def test_a_faithful_student_passes_and_an_unfaithful_one_fails() -> None:
-    assert gates.student_fidelity("t", student()).passed
-    outcome = gates.student_fidelity("t", student(passed=False))
+    assert student_fidelity("t", student()).passed
+    outcome = student_fidelity("t", student(passed=False))
     assert not outcome.passed
     assert outcome.reason.startswith("kl")
 
 
 def test_a_student_that_copies_nothing_passes_if_it_was_evaluated() -> None:
-    assert gates.student_fidelity("t", student(route="DIRECT")).passed
-    assert gates.student_fidelity("t", student(route="DIRECT", n=0)).reason == "no_evidence"
+    assert student_fidelity("t", student(route="DIRECT")).passed
+    assert student_fidelity("t", student(route="DIRECT", n=0)).reason == "no_evidence"
 
 
 @pytest.mark.parametrize("missing", [None, {**student(), "fidelity": None}, student(n=0)])
 def test_a_missing_student_or_missing_fidelity_fails(missing: dict[str, Any] | None) -> None:
-    assert gates.student_fidelity("t", missing).reason == "no_evidence"
+    assert student_fidelity("t", missing).reason == "no_evidence"
 
 
 def test_a_record_counts_only_for_the_content_it_was_made_for(lake: Lake) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from finai_checks.catalogue import Kind
-from finai_checks.declared import Declared
+from finai_checks.declaration import Declared
+from finai_checks.kind import Kind
 from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
 from finai_checks.record import has_passed
 from finai_checks.run import EVIDENCE, run_check, run_together

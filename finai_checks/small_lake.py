@@ -1,0 +1,149 @@
+"""A small lake, made by the steps that the main job takes, of which canaries spoil copies."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from finai_assets.features.compute import compute_month, group_schema
+from finai_assets.features.fit import fit_states, load_states, store_states
+from finai_assets.features.matrix import ASSET as MATRIX_ASSET
+from finai_assets.features.matrix import build_matrix, load_matrix
+from finai_assets.features.registry import Group, build_registry
+from finai_assets.ingest.adapter import open_adapter
+from finai_assets.ingest.load import load_catalogue, load_month
+from finai_assets.ingest.synthetic import generate
+from finai_assets.labels.derive import compute_labels
+from finai_assets.labels.splits import make_splits
+from finai_assets.partitions import look_back
+from finai_assets.platform import Platform
+from finai_assets.settings import Settings, load_settings
+from finai_assets.teacher.train import teacher_to_files, train_teacher
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
+from finai_resources.months import Month, month_range
+from finai_resources.secrets import DEMO_PSEUDONYM_KEY
+
+CUSTOMERS = 240
+GROUPS = ("demographics", "product_holdings", "txn_behavior", "txn_lag_tensor", "txn_rolling_stats")
+VERSION = "proof"
+SPLITS_ASSET = "labels/splits"
+TEACHER_ASSET = "teacher/ple"
+
+
+@cache
+def small_settings() -> Settings:
+    """Return settings of a panel that is made in seconds: five groups, two train months and one of each other split."""
+    chosen: dict[str, dict[str, Any]] = {
+        "generator": {"customers": CUSTOMERS},
+        "fit": {"rows": 500},
+        "teacher": {"epochs": 1, "batch_rows": 256, "threads": 1},
+        "dataset": {
+            "splits": {
+                "train": ["2015-01", "2015-02"],
+                "validation": ["2015-04", "2015-04"],
+                "test": ["2015-06", "2015-06"],
+            },
+        },
+    }
+    registry = build_registry(load_settings("synthetic", "smoke", overrides=chosen))
+    left_out = {column.name: "not in the small lake" for column in registry.columns if column.group not in GROUPS}
+    chosen["dataset"]["unavailable_columns"] = left_out
+    return load_settings("synthetic", "smoke", overrides=chosen)
+
+
+class SmallLake:
+    """A lake from raw months to a trained teacher, in a folder that its owner removes."""
+
+    def __init__(self, lake: Lake, platform: Platform) -> None:
+        self.lake, self.platform, self.settings = lake, platform, platform.settings
+        self.month: Month = platform.splits.train[-1]
+
+    @classmethod
+    def build(cls, folder: Path) -> SmallLake:
+        """Make the lake by the steps that the main job takes."""
+        made = cls(Lake.on_disk(folder), Platform.of(small_settings()))
+        session, settings, platform = LakeSession(made.lake), made.settings, made.platform
+        generate(settings, DEMO_PSEUDONYM_KEY, session, workers=1, code_version=VERSION)
+        adapter = open_adapter(settings, DEMO_PSEUDONYM_KEY, session)
+        load_catalogue(adapter, session, settings, code_version=VERSION)
+        first, last = look_back(platform.splits.train[0], settings)[0], platform.splits.test[-1]
+        for month in month_range(first, last + settings.horizon_months + 1):
+            load_month(adapter, session, month, settings, code_version=VERSION)
+        made.refit()
+        with made.lake.write(SPLITS_ASSET) as out:
+            out.put("splits.json", make_splits(settings).to_json())
+        for month in made.months:
+            made.compute(month)
+            compute_labels(session, month, platform.available_tasks, settings, code_version=VERSION)
+        made.rebuild_matrix()
+        made.retrain()
+        return made
+
+    @property
+    def months(self) -> tuple[Month, ...]:
+        """Return the months that have features and labels."""
+        splits = self.platform.splits
+        return (*splits.train, *splits.validation, *splits.test)
+
+    @property
+    def session(self) -> LakeSession:
+        """Return a new session, which has read nothing yet."""
+        return LakeSession(self.lake)
+
+    def month_of(self, split: str) -> Month:
+        """Return the last month of a split."""
+        month: Month = getattr(self.platform.splits, split)[-1]
+        return month
+
+    def copy(self, folder: Path) -> SmallLake:
+        """Return a copy that may be spoiled."""
+        shutil.copytree(self.lake.root, folder)
+        return SmallLake(Lake.on_disk(folder), self.platform)
+
+    def group(self, name: str) -> Group:
+        """Return a group by name."""
+        return self.platform.registry.group(name)
+
+    def refit(self, settings: Settings | None = None, groups: tuple[str, ...] = GROUPS) -> None:
+        """Fit the states of some groups on the lake as it stands."""
+        session = self.session
+        states = fit_states(session, settings or self.settings, self.platform.registry, groups=groups)
+        store_states(session, states, code_version=VERSION)
+
+    def compute(self, month: Month) -> None:
+        """Compute the features of a month from the lake as it stands."""
+        session, registry = self.session, self.platform.registry
+        states = load_states(session, registry.available)
+        compute_month(session, month, registry, states, self.settings, GROUPS, code_version=VERSION)
+
+    def rebuild_matrix(self) -> None:
+        """Write the training matrix from the lake as it stands."""
+        platform, session = self.platform, self.session
+        with session.write(MATRIX_ASSET, code_version=VERSION) as out:
+            months: dict[str, Sequence[Month]] = dict(platform.splits)
+            build_matrix(session, self.settings, platform.registry, platform.available_tasks, months, out)
+
+    def retrain(self) -> None:
+        """Train the teacher on the training matrix as it stands."""
+        platform, session = self.platform, self.session
+        result = train_teacher(load_matrix(session), platform.registry, platform.available_tasks, self.settings)
+        with session.write(TEACHER_ASSET, code_version=VERSION) as out:
+            for name, content in teacher_to_files(result).items():
+                out.put(name, content)
+
+    def rewrite(self, asset: str, partition: str | None, table: pa.Table) -> None:
+        """Replace the table of a partition."""
+        with self.lake.write(asset, partition) as out:
+            out.write(table)
+
+    def put_features(self, group: Group, month: Month, customer_id: np.ndarray, values: np.ndarray) -> None:
+        """Replace a group's features of a month: int64 [n], float32 [n, columns]."""
+        columns = [pa.array(customer_id), *(pa.array(values[:, c]) for c in range(values.shape[1]))]
+        self.rewrite(group.asset, month.key, pa.Table.from_arrays(columns, schema=group_schema(group)))
