@@ -23,9 +23,11 @@ from finai_assets.settings import Settings, load_settings
 from finai_assets.students import assets as students
 from finai_assets.teacher import assets as teacher
 from finai_checks.assets import audit_keys, build_checks
+from finai_checks.gates import CheckGates
 from finai_resources.home import Home
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
+from finai_resources.secrets import SecretStore
 
 ROOMS = (ingest, features, labels, teacher, students, bundle, recommend)
 
@@ -52,11 +54,11 @@ def build_definitions(
     home
         By default ``FINAI_HOME``, or ``.finai/<dataset>-<profile>``.
     resources
-        Replacements by name (``lake``, ``home``), for tests and deployments.
+        Replacements by name (``lake``, ``home``, ``gates``), for tests and deployments.
     """
     settings = settings or settings_from_environment()
     home = home or Home.choose(settings.dataset.name, settings.profile)
-    platform = Platform.of(settings)
+    platform = Platform.of(settings, SecretStore(home.root))
     with warnings.catch_warnings():
         # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins what is relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -65,7 +67,7 @@ def build_definitions(
             assets=[asset for room in ROOMS for asset in room.build_assets(platform)],
             asset_checks=build_checks(platform),
             jobs=build_jobs(platform, audit_keys(platform)),
-            resources={**default_resources(settings, home), **(resources or {})},
+            resources={**default_resources(settings, home), "gates": CheckGates(platform), **(resources or {})},
         )
 
 

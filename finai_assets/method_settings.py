@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from finai_assets.check_settings import DriftSettings, MissingnessSettings, VolumeSettings
 from finai_assets.expert_settings import ExpertSettings
 from finai_assets.section import Positive, Section, Share
 
@@ -190,3 +191,8 @@ class CheckSettings(Section):
 
     max_constant_columns: Annotated[int, Field(ge=0)]
     replay_customers: Positive  # of a month, whose features are computed anew
+    refit_rounding: Annotated[float, Field(ge=0)]  # how far a teacher's calibration that is fitted again may lie from the stored
+    drift: DriftSettings
+    volume: VolumeSettings
+    missingness: MissingnessSettings
+    denied_names: tuple[str, ...]  # shell patterns of column names that no customer's row may carry

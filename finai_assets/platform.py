@@ -8,6 +8,7 @@ from finai_assets.features.registry import Registry, build_registry
 from finai_assets.labels.splits import Splits, make_splits
 from finai_assets.labels.tasks import Task, available, build_tasks
 from finai_assets.settings import Settings
+from finai_resources.secrets import SecretStore
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,18 @@ class Platform:
     registry: Registry
     tasks: tuple[Task, ...]
     splits: Splits
+    secrets: SecretStore | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Platform:
-        """Derive the registries; raises what they raise about wrong settings."""
-        return cls(settings, build_registry(settings), build_tasks(settings), make_splits(settings))
+    def of(cls, settings: Settings, secrets: SecretStore | None = None) -> Platform:
+        """Derive the registries; raises what they raise about wrong settings.
+
+        Parameters
+        ----------
+        secrets
+            Where checks find the keys that signatures and pseudonyms are verified with.
+        """
+        return cls(settings, build_registry(settings), build_tasks(settings), make_splits(settings), secrets)
 
     @property
     def available_tasks(self) -> tuple[Task, ...]:

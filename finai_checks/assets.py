@@ -12,13 +12,17 @@ from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.declaration import Declared
 from finai_checks.outcome import CheckOutcome
+from finai_checks.overrides import Overrides
 from finai_checks.record import plain
 from finai_checks.regulations import regulation_map
 from finai_checks.run import run_check, run_together
+from finai_resources.event_log import log_evaluations_in
 from finai_resources.lake_resource import LakeResource
+from finai_resources.month_runs import months_of
 from finai_resources.months import Month
 
 TABLE_ROWS = 100
+Found = tuple[Declared, Month | None, CheckOutcome]
 
 
 def build_checks(platform: Platform) -> list[dg.AssetChecksDefinition]:
@@ -56,8 +60,12 @@ def _as_dagster(check: Declared, platform: Platform) -> dg.AssetChecksDefinition
         partitions_def=_partitions(check, platform),
     )
     def evaluate(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
-        month = Month.parse(context.partition_key) if check.months else None
-        return _result(check, run_check(check, lake.session(), month))
+        found = []
+        for month in _months(context, check):
+            session = lake.session()
+            overrides = Overrides.read(session.lake, platform.secrets)
+            found.append((check, month, run_check(check, session, month, overrides)))
+        return _results(context, found)[0]
 
     return evaluate
 
@@ -67,7 +75,7 @@ def _as_one(members: list[Declared], platform: Platform) -> dg.AssetChecksDefini
     by_key = {check_key(m): m for m in members}
 
     @dg.multi_asset_check(
-        name=check_name(members[0]),
+        name=f"{check_name(members[0])}_{members[0].asset.partition('/')[0]}",
         specs=[
             dg.AssetCheckSpec(
                 check_name(member),
@@ -82,12 +90,50 @@ def _as_one(members: list[Declared], platform: Platform) -> dg.AssetChecksDefini
     )
     def evaluate(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
         chosen = [by_key[key] for key in sorted(context.selected_asset_check_keys, key=str)]
-        month = Month.parse(context.partition_key) if chosen[0].months else None
-        outcomes = run_together(chosen, lake.session(), month)
-        for member in chosen:
-            yield _result(member, outcomes[member.asset])
+        found = []
+        for month in _months(context, chosen[0]):
+            # A check may be declared on later months than its asset has; Dagster knows one partitioning of both.
+            due = [member for member in chosen if month is None or month in (member.months or ())]
+            if due:
+                session = lake.session()
+                outcomes = run_together(due, session, month, Overrides.read(session.lake, platform.secrets))
+                found += [(member, month, outcomes[member.asset]) for member in due]
+        yield from _results(context, found)
 
     return evaluate
+
+
+def _months(context: dg.AssetCheckExecutionContext, check: Declared) -> list[Month | None]:
+    """Return the months of the run, ascending; for an asset without months, one that is None."""
+    return [*months_of(context.op_execution_context)] if check.months else [None]
+
+
+def _results(context: dg.AssetCheckExecutionContext, found: list[Found]) -> list[dg.AssetCheckResult]:
+    """Return one result for each check of a run.
+
+    Of a range of months Dagster 1.13 stores one result, without a partition: it fails where any month failed, and each month's
+    own result is logged before it under its partition.
+    """
+    by_check: dict[dg.AssetCheckKey, list[Found]] = {}
+    for entry in found:
+        by_check.setdefault(check_key(entry[0]), []).append(entry)
+    if len({month for _, month, _ in found}) > 1:
+        log_evaluations_in(context.instance, context.run, [as_evaluation(*entry) for entry in found])
+    return [_result(entries[0][0], _over_months(entries)) for entries in by_check.values()]
+
+
+def _over_months(found: list[Found]) -> CheckOutcome:
+    """Return what a range says as a whole: the only month's outcome, or how many months failed and why."""
+    if len(found) == 1:
+        return found[0][2]
+    failed = [(month, outcome) for _, month, outcome in found if not outcome.passed]
+    reason = "; ".join(f"{month}: {outcome.reason}" for month, outcome in failed)
+    table = [
+        {"month": str(month), "passed": outcome.passed, "n": outcome.n, "reason": outcome.reason}
+        for _, month, outcome in found
+    ]
+    observed = {"months": len(found), "failed_months": len(failed)}
+    return CheckOutcome(not failed, reason, sum(outcome.n for _, _, outcome in found), observed, table)
 
 
 def _partitions(check: Declared, platform: Platform) -> dg.PartitionsDefinition | None:

@@ -9,12 +9,25 @@ from finai_assets.platform import Platform
 from finai_checks.declaration import Declared
 from finai_checks.kind import Kind
 from finai_checks.theme import Theme
-from finai_checks.themes import contract, fidelity, fits, point_in_time, splits, variation
+from finai_checks.themes import (
+    contract,
+    fidelity,
+    fits,
+    identifiers,
+    point_in_time,
+    pseudonyms,
+    splits,
+    stability,
+    variation,
+)
 from finai_resources.errors import ConfigError
 
 THEMES: tuple[Theme, ...] = (
+    identifiers.THEME,
+    pseudonyms.THEME,
     contract.THEME,
     variation.THEME,
+    stability.THEME,
     point_in_time.THEME,
     fits.THEME,
     splits.THEME,

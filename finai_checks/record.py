@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, date, datetime
 from typing import Any
 
 from finai_checks.outcome import CheckOutcome
@@ -33,6 +34,7 @@ def write_record(lake: Lake, check: str, asset: str, partition: str | None, outc
         "reason": outcome.reason,
         "n": outcome.n,
         "observed": plain(outcome.observed),
+        "overridden_until": outcome.observed.get("overridden_until"),
     }
     with lake.write(record_path(check, asset), partition, extra={"passed": outcome.passed}) as out:
         out.put("record.json", json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1).encode())
@@ -48,10 +50,16 @@ def read_record(lake: Lake, check: str, asset: str, partition: str | None) -> di
     return record if record["content_hash"] == manifest.content_hash else None
 
 
-def has_passed(lake: Lake, check: str, asset: str, partition: str | None) -> bool:
-    """Tell whether the check passed for what the partition holds now. No record is a failure."""
+def has_passed(lake: Lake, check: str, asset: str, partition: str | None, *, today: date | None = None) -> bool:
+    """Tell whether the check passed for what the partition holds now.
+
+    No record is a failure, and so is a pass by an override that has expired since.
+    """
     record = read_record(lake, check, asset, partition)
-    return record is not None and record["passed"] is True
+    if record is None or record["passed"] is not True:
+        return False
+    until = record.get("overridden_until")
+    return until is None or (today or datetime.now(UTC).date()) <= date.fromisoformat(until)
 
 
 def plain(value: Any) -> Any:

@@ -62,7 +62,7 @@ def replay_month(
     LakeError
         A raw or feature partition, or a state, is absent or damaged.
     """
-    runs = _sample(session, groups[0], month, customers, settings.seed)
+    runs = sample_runs(session, groups[0].asset, month, customers, settings.seed)
     if not runs:
         return {group.name: CheckOutcome.no_evidence(month=month.key) for group in groups}
     stored = {group.name: _stored(session, group, month, runs) for group in groups}
@@ -83,9 +83,9 @@ def replay_month(
     }
 
 
-def _sample(session: LakeSession, group: Group, month: Month, customers: int, seed: int) -> list[np.ndarray]:
-    """Return runs of neighbouring ids, ascending, that begin at seeded positions."""
-    ids = np.sort(session.read(group.asset, month.key, columns=["customer_id"])["customer_id"].to_numpy())
+def sample_runs(session: LakeSession, asset: str, month: Month, customers: int, seed: int) -> list[np.ndarray]:
+    """Return about so many customers of a month: runs of neighbouring ids, ascending, that begin at seeded positions."""
+    ids = np.sort(session.read(asset, month.key, columns=["customer_id"])["customer_id"].to_numpy())
     if len(ids) <= customers:
         return [ids] if len(ids) else []
     run = -(-customers // RANGES)
@@ -94,14 +94,14 @@ def _sample(session: LakeSession, group: Group, month: Month, customers: int, se
     return [ids[part] for part in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)]
 
 
-def _rows(session: LakeSession, asset: str, month: Month, runs: Sequence[np.ndarray]) -> pa.Table:
+def sampled_rows(session: LakeSession, asset: str, month: Month, runs: Sequence[np.ndarray]) -> pa.Table:
     """Return the rows of the sampled customers; only row groups that reach into a run are decoded."""
     table = pa.concat_tables([read_range(session, asset, month, int(run[0]), int(run[-1])) for run in runs])
     return table.filter(pc.is_in(table["customer_id"], value_set=pa.array(np.concatenate(runs))))
 
 
 def _stored(session: LakeSession, group: Group, month: Month, runs: Sequence[np.ndarray]) -> pa.Table:
-    return _rows(session, group.asset, month, runs).sort_by("customer_id").combine_chunks()
+    return sampled_rows(session, group.asset, month, runs).sort_by("customer_id").combine_chunks()
 
 
 def _copy_raw(
@@ -120,15 +120,15 @@ def _copy_raw(
     sample = np.concatenate(runs)
     rng = np.random.default_rng([settings.seed, month.ordinal])
     for past in look_back(month, settings):
-        lines = _rows(session, TRANSACTIONS, past, runs)
+        lines = sampled_rows(session, TRANSACTIONS, past, runs)
         lines = lines.filter(pc.less(lines["ts"].cast(pa.int64()), month.cutoff_us))
         if garbage and past == month:
             lines = pa.concat_tables([lines, _garbage_lines(lines.schema, sample, month, rng)])
-        for asset, table in ((SNAPSHOTS, _rows(session, SNAPSHOTS, past, runs)), (TRANSACTIONS, lines)):
+        for asset, table in ((SNAPSHOTS, sampled_rows(session, SNAPSHOTS, past, runs)), (TRANSACTIONS, lines)):
             with copy.lake.write(asset, past.key) as out:
                 out.write(table)
     if garbage:
-        later, last = month + 1, _rows(session, SNAPSHOTS, month, runs)
+        later, last = month + 1, sampled_rows(session, SNAPSHOTS, month, runs)
         order = rng.permutation(len(last))
         ids = last["customer_id"]
         shuffled = last.take(order).set_column(last.schema.get_field_index("customer_id"), "customer_id", ids)

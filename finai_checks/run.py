@@ -8,28 +8,35 @@ from typing import Any
 
 from finai_checks.declaration import Declared
 from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.overrides import Overrides
 from finai_checks.record import plain, write_record
 from finai_checks.regulations import regulation_map
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
-from finai_resources.manifest import address
+from finai_resources.manifest import Manifest, address
 from finai_resources.months import Month
 
 EVIDENCE = "evidence"
+MODELS = ("serving/bundle", "teacher/ple")  # the nearer one first
+STUDENTS = "students/"
 EVIDENCE_ROWS = 20
 
 
-def run_check(check: Declared, session: LakeSession, month: Month | None) -> CheckOutcome:
+def run_check(
+    check: Declared, session: LakeSession, month: Month | None, overrides: Overrides | None = None
+) -> CheckOutcome:
     """Evaluate a check and store what it found; an exception is a failure that carries its traceback."""
     try:
         outcome = check.evaluate(session, month)
     except Exception as error:  # whatever went wrong, a check without a result must not pass
         outcome = _raised(error)
-    return _stored(session.lake, check, month, outcome)
+    return _stored(session.lake, check, month, outcome, overrides)
 
 
-def run_together(checks: Sequence[Declared], session: LakeSession, month: Month | None) -> dict[str, CheckOutcome]:
+def run_together(
+    checks: Sequence[Declared], session: LakeSession, month: Month | None, overrides: Overrides | None = None
+) -> dict[str, CheckOutcome]:
     """Evaluate checks that share their work, and return the outcomes by asset. One that got no result has failed."""
     together = checks[0].together
     assert together is not None  # noqa: S101 - the caller chose them by it
@@ -39,7 +46,7 @@ def run_together(checks: Sequence[Declared], session: LakeSession, month: Month 
     except Exception as error:
         found = {check.asset: _raised(error) for check in checks}
     return {
-        check.asset: _stored(session.lake, check, month, found.get(check.asset, CheckOutcome.no_evidence()))
+        check.asset: _stored(session.lake, check, month, found.get(check.asset, CheckOutcome.no_evidence()), overrides)
         for check in checks
     }
 
@@ -54,6 +61,7 @@ def evidence_record(lake: Lake, check: Declared, month: Month | None, outcome: C
         "asserts": check.kind.asserts,
         "asset": address(check.asset, partition),
         "passed": outcome.passed,
+        "overridden": bool(outcome.observed.get("overridden")),
         "severity": "error" if check.blocking else "warning",
         "reason": outcome.reason,
         "n": outcome.n,
@@ -61,6 +69,7 @@ def evidence_record(lake: Lake, check: Declared, month: Month | None, outcome: C
         "minimum": check.kind.minimum,
         "as_of": month.cutoff.isoformat() if month else None,
         "data_version": manifest.content_hash if manifest else None,
+        "model_version": model_version(lake, manifest),
         "code_version": manifest.code_version if manifest else None,
         "config_hash": manifest.config_hash if manifest else None,
         "thresholds": dict(check.thresholds),
@@ -73,13 +82,32 @@ def evidence_record(lake: Lake, check: Declared, month: Month | None, outcome: C
     return dict(plain(record))
 
 
+def model_version(lake: Lake, manifest: Manifest | None) -> str | None:
+    """Return the content hash of the model that a partition is, or was made with; None for data that no model touched.
+
+    A bundle speaks for its students, and a student or a prediction for its teacher.
+    """
+    if manifest is None:
+        return None
+    if manifest.asset in MODELS or manifest.asset.startswith(STUDENTS):
+        return manifest.content_hash
+    for model in MODELS:
+        if model in manifest.upstream:
+            return manifest.upstream[model]
+    return None
+
+
 def _raised(error: Exception) -> CheckOutcome:
     return CheckOutcome(False, f"the check itself failed: {error}", 0, {"traceback": traceback.format_exc()}, [])
 
 
-def _stored(lake: Lake, check: Declared, month: Month | None, outcome: CheckOutcome) -> CheckOutcome:
+def _stored(
+    lake: Lake, check: Declared, month: Month | None, outcome: CheckOutcome, overrides: Overrides | None
+) -> CheckOutcome:
     if outcome.passed and outcome.n < check.kind.minimum:
         outcome = CheckOutcome(False, NO_EVIDENCE, outcome.n, {**outcome.observed, "minimum": check.kind.minimum})
+    if overrides is not None:
+        outcome = overrides.apply(check, month, outcome)
     write_record(lake, check.name, check.asset, month.key if month else None, outcome)
     ChainedLog(lake, EVIDENCE).append(evidence_record(lake, check, month, outcome))
     return outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from finai_assets.labels.splits import make_splits
 from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
-from finai_assets.teacher.train import teacher_to_files, train_teacher
+from finai_assets.students.result import to_files as student_to_files
+from finai_assets.students.train import train_student
+from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month, month_range
@@ -35,6 +37,7 @@ GROUPS = ("demographics", "product_holdings", "txn_behavior", "txn_lag_tensor", 
 VERSION = "proof"
 SPLITS_ASSET = "labels/splits"
 TEACHER_ASSET = "teacher/ple"
+STUDENT = "will_acquire_deposits"
 
 
 @cache
@@ -43,6 +46,7 @@ def small_settings() -> Settings:
     chosen: dict[str, dict[str, Any]] = {
         "generator": {"customers": CUSTOMERS},
         "fit": {"rows": 500},
+        "statistics": {"psi_bins": 5},  # more bins need more customers to tell drift from chance
         "teacher": {"epochs": 1, "batch_rows": 256, "threads": 1},
         "dataset": {
             "splits": {
@@ -84,6 +88,7 @@ class SmallLake:
             compute_labels(session, month, platform.available_tasks, settings, code_version=VERSION)
         made.rebuild_matrix()
         made.retrain()
+        made.distil(STUDENT)
         return made
 
     @property
@@ -137,6 +142,33 @@ class SmallLake:
         with session.write(TEACHER_ASSET, code_version=VERSION) as out:
             for name, content in teacher_to_files(result).items():
                 out.put(name, content)
+
+    def distil(self, name: str) -> None:
+        """Let the teacher predict, and train a task's student on the training matrix, as both stand."""
+        session, matrix = self.session, load_matrix(self.session)
+        teacher = teacher_from_files(self.files(TEACHER_ASSET))
+        values, _ = predict(teacher, matrix.X, teacher.settings.batch_rows, matrix.side)
+        student = train_student(matrix.task(name), matrix, values[name], self.platform.registry, self.settings)
+        with session.write(f"students/{name}", code_version=VERSION) as out:
+            for role, content in student_to_files(student).items():
+                out.put(role, content)
+
+    def files(self, asset: str) -> dict[str, bytes]:
+        """Return every stored file of an unpartitioned asset, by role."""
+        return {
+            stored.role: self.lake.read_bytes(asset, None, stored.role) for stored in self.lake.manifest(asset).files
+        }
+
+    def put_files(self, asset: str, changed: Mapping[str, bytes]) -> None:
+        """Replace some stored files of an unpartitioned asset, by role; its table, where it has one, stays."""
+        kept, table = self.files(asset), self.lake.manifest(asset).rows > 0
+        old = self.lake.read(asset) if table else None
+        with self.lake.write(asset) as out:
+            if old is not None:
+                out.write(old)
+            for role, content in {**kept, **changed}.items():
+                if role != "table":
+                    out.put(role, content)
 
     def rewrite(self, asset: str, partition: str | None, table: pa.Table) -> None:
         """Replace the table of a partition."""

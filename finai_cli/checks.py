@@ -15,6 +15,7 @@ from finai_checks.assets import as_evaluation
 from finai_checks.catalogue import KINDS, declared_checks
 from finai_checks.declaration import Declared
 from finai_checks.outcome import CheckOutcome
+from finai_checks.overrides import Overrides
 from finai_checks.regulations import regulation_map
 from finai_checks.run import EVIDENCE, run_check, run_together
 from finai_cli.execute import dagster_instance
@@ -123,6 +124,7 @@ def recheck(
         known = ", ".join(f"{kind.id} ({kind.name})" for kind in KINDS)
         raise ConfigError(f"there is no check {only!r}", where="--check", fix=f"choose one of {known}")
     lake = lake_of(platform, home)
+    overrides = Overrides.read(lake, platform.secrets)
     chosen = set(months) if months is not None else None
     units = [unit for unit in _units(checks, lake, chosen) if unit[0]]
     if not units:
@@ -133,7 +135,7 @@ def recheck(
         for members, month in units:
             note = f"{members[0].id} {members[0].asset if len(members) == 1 else month}"
             shown.update(bar, note=note)
-            results += _evaluate(members, LakeSession(lake), month)
+            results += _evaluate(members, LakeSession(lake), month, overrides)
             shown.advance(bar, len(members))
         log_evaluations(instance, "recheck", [as_evaluation(r.check, r.month, r.outcome) for r in results])
     return results
@@ -206,11 +208,13 @@ def _sharing(checks: list[Declared]) -> Iterable[list[Declared]]:
     return found.values()
 
 
-def _evaluate(members: list[Declared], session: LakeSession, month: Month | None) -> Iterator[Rechecked]:
+def _evaluate(
+    members: list[Declared], session: LakeSession, month: Month | None, overrides: Overrides
+) -> Iterator[Rechecked]:
     if members[0].together is None:
-        yield from (Rechecked(check, month, run_check(check, session, month)) for check in members)
+        yield from (Rechecked(check, month, run_check(check, session, month, overrides)) for check in members)
         return
-    outcomes = run_together(members, session, month)
+    outcomes = run_together(members, session, month, overrides)
     yield from (Rechecked(check, month, outcomes[check.asset]) for check in members)
 
 

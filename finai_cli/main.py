@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
+from finai_cli.promises import checks_app, evidence_app, overrides_app, recheck_command
 from finai_resources.errors import FinaiError
 
 app = typer.Typer(
@@ -22,36 +23,11 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="The merged configuration.", no_args_is_help=True)
 features_app = typer.Typer(help="The registry of feature columns.", no_args_is_help=True)
-checks_app = typer.Typer(help="What is promised, and by which check.", no_args_is_help=True)
-evidence_app = typer.Typer(help="The hash-chained log of every check's results.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(features_app, name="features")
 app.add_typer(checks_app, name="checks")
 app.add_typer(evidence_app, name="evidence")
-
-Dataset = Annotated[str, typer.Option("--dataset", "-d", envvar="FINAI_DATASET", help="configs/datasets/<name>.yaml")]
-Profile = Annotated[str, typer.Option("--profile", "-p", envvar="FINAI_PROFILE", help="smoke, demo, bench or full")]
-HomeOption = Annotated[
-    Path | None, typer.Option("--home", envvar="FINAI_HOME", help="default: .finai/<dataset>-<profile>")
-]
-Source = Annotated[
-    str | None, typer.Option("--source", envvar="FINAI_SOURCE", help="folder of the source tables (not for synthetic)")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
-
-
-def _settings(dataset: str, profile: str, source: str | None) -> Any:
-    from finai_assets.settings import load_settings
-
-    overrides = {"dataset": {"source": str(Path(source).expanduser().resolve())}} if source else None
-    return load_settings(dataset, profile, overrides=overrides)
-
-
-def _platform(dataset: str, profile: str) -> Any:
-    settings = _settings(dataset, profile, None)  # a wrong value is told before the heavy imports
-    from finai_assets.platform import Platform
-
-    return Platform.of(settings)
+app.add_typer(overrides_app, name="overrides")
 
 
 @app.command()
@@ -67,7 +43,7 @@ def run(
 
     What is up to date is skipped, so that a stopped run goes on where it was, and a second run does nothing.
     """
-    settings = _settings(dataset, profile, source)  # a wrong value is told before the heavy imports
+    settings = chosen_settings(dataset, profile, source)  # a wrong value is told before the heavy imports
     from finai_assets.platform import Platform
     from finai_resources.home import Home
 
@@ -97,6 +73,9 @@ def run(
     )
 
 
+app.command("recheck")(recheck_command)
+
+
 @app.command()
 def generate(
     profile: Profile = "demo",
@@ -106,7 +85,7 @@ def generate(
 ) -> None:
     """Generate the synthetic panel alone, and print how real it looks."""
     from finai_assets.doors import SOURCE
-    from finai_assets.ingest.assets import pseudonym_key
+    from finai_assets.ingest.pseudonym import pseudonym_key
     from finai_assets.ingest.synthetic import generate as simulate
     from finai_assets.ingest.synthetic.report import render
     from finai_assets.settings import load_settings
@@ -146,7 +125,7 @@ def config_show(
     """Print the merged, validated configuration."""
     import yaml
 
-    merged = _settings(dataset, profile, source).model_dump(mode="json")
+    merged = chosen_settings(dataset, profile, source).model_dump(mode="json")
     if as_json:
         sys.stdout.write(json.dumps(merged, ensure_ascii=False, indent=1, default=str) + "\n")
     else:
@@ -164,7 +143,7 @@ def features_list(
     from finai_assets.features.registry import build_registry
     from finai_cli.features import as_rows, column_table, group_table
 
-    registry = build_registry(_settings(dataset, profile, None))
+    registry = build_registry(chosen_settings(dataset, profile, None))
     if group:
         registry.group(group)
     if as_json:
@@ -185,7 +164,7 @@ def features_show(
     from finai_assets.features.registry import build_registry
     from finai_cli.features import describe
 
-    settings = _settings(dataset, profile, None)
+    settings = chosen_settings(dataset, profile, None)
     description = describe(build_registry(settings), column, dataset, profile, home)
     if as_json:
         sys.stdout.write(json.dumps(description, ensure_ascii=False, indent=1, default=str) + "\n")
@@ -196,128 +175,6 @@ def features_show(
     for name, value in description.items():
         table.add_row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     Console().print(table)
-
-
-@checks_app.command("list")
-def checks_list(dataset: Dataset = "synthetic", profile: Profile = "demo", as_json: AsJson = False) -> None:
-    """List the checks: what each asserts, on how many assets, and for which articles it produces evidence."""
-    platform = _platform(dataset, profile)
-    from finai_cli.checks import kind_rows, kind_table
-
-    if as_json:
-        sys.stdout.write(json.dumps(kind_rows(platform), ensure_ascii=False, indent=1) + "\n")
-        return
-    Console().print(kind_table(platform))
-
-
-@checks_app.command("prove")
-def checks_prove(
-    dataset: Dataset = "synthetic",
-    profile: Profile = "demo",
-    home: HomeOption = None,
-    out: Annotated[Path | None, typer.Option(help="also write the proof for docs/checks.md to this file")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run every check on inputs that it must let pass and on inputs that it must reject; exit code 1 where one is not proved.
-
-    The inputs are plain values, and poisoned copies of a small lake that is made for the purpose. The home's lake gets the
-    evidence of it and is not looked at.
-    """
-    platform = _platform(dataset, profile)
-    from finai_cli.prove import proof_table, prove
-    from finai_resources.home import Home
-
-    console = Console(stderr=as_json)
-    proofs = prove(platform, Home.choose(dataset, profile, home), console)
-    if out is not None:
-        from finai_checks.document import proofs_json
-
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(proofs_json(proofs), encoding="utf-8")
-    if as_json:
-        rows = [sung.as_dict() for proof in proofs for sung in proof.sung]
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
-    else:
-        console.print(proof_table(proofs))
-    if not all(proof.proved for proof in proofs):
-        raise typer.Exit(1)
-
-
-@app.command("recheck")
-def recheck_command(
-    dataset: Dataset = "synthetic",
-    profile: Profile = "demo",
-    home: HomeOption = None,
-    month: Annotated[
-        list[str] | None, typer.Option("--month", "-m", help="2016-05; may be given again; all by default")
-    ] = None,
-    check: Annotated[str | None, typer.Option("--check", "-c", help="number or name, e.g. C09; all by default")] = None,
-    audit: Annotated[bool, typer.Option("--audit", help="also the checks that are too dear for every run")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Evaluate checks on what is stored, without computing any of it anew; exit code 1 where a blocking one fails."""
-    platform = _platform(dataset, profile)
-    from finai_cli import checks as checks_commands
-    from finai_resources.errors import ConfigError
-    from finai_resources.home import Home
-    from finai_resources.months import Month
-
-    try:
-        months = [Month.parse(key) for key in month] if month else None
-    except ValueError as error:
-        raise ConfigError(str(error), where="--month", fix="for example --month 2016-05") from None
-    place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
-    results = checks_commands.recheck(platform, place, console, months=months, only=check, audit=audit)
-    if as_json:
-        sys.stdout.write(checks_commands.as_json(results))
-    else:
-        console.print(checks_commands.recheck_table(results))
-    if any(result.check.blocking and not result.outcome.passed for result in results):
-        raise typer.Exit(1)
-
-
-@evidence_app.command("verify")
-def evidence_verify(
-    dataset: Dataset = "synthetic",
-    profile: Profile = "demo",
-    home: HomeOption = None,
-    anchor: Annotated[str | None, typer.Option(help="COUNT:HASH, a head that was noted outside the lake")] = None,
-) -> None:
-    """Walk the whole evidence log: an edited, dropped, moved or cut-off entry is named; exit code 1 where there is one."""
-    platform = _platform(dataset, profile)
-    from finai_cli.checks import verify_evidence
-    from finai_cli.run import lake_of
-    from finai_resources.home import Home
-
-    head, faults = verify_evidence(lake_of(platform, Home.choose(dataset, profile, home)), anchor)
-    console = Console(soft_wrap=True)
-    for fault in faults:
-        console.print(f"[bold red]fault[/] {fault}", highlight=False)
-    console.print(f"{head.count:,} entries, {len(faults)} faults; head {head.count}:{head.digest}", highlight=False)
-    if faults:
-        raise typer.Exit(1)
-
-
-@evidence_app.command("list")
-def evidence_list(
-    dataset: Dataset = "synthetic",
-    profile: Profile = "demo",
-    home: HomeOption = None,
-    last: Annotated[int, typer.Option(min=1, help="how many entries")] = 20,
-    check: Annotated[str | None, typer.Option("--check", "-c", help="number or name of a check")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the latest entries, newest first."""
-    platform = _platform(dataset, profile)
-    from finai_cli.checks import evidence_table, last_evidence
-    from finai_cli.run import lake_of
-    from finai_resources.home import Home
-
-    rows = last_evidence(lake_of(platform, Home.choose(dataset, profile, home)), last, check)
-    if as_json:
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
-        return
-    Console().print(evidence_table(rows))
 
 
 @app.command()

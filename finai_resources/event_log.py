@@ -96,8 +96,15 @@ def log_evaluations(instance: dg.DagsterInstance, job: str, evaluations: Sequenc
     """
     run = DagsterRun(job_name=job, run_id=make_new_run_id(), status=DagsterRunStatus.SUCCESS)
     instance.add_run(run)
+    log_evaluations_in(instance, run, evaluations)
+    return run.run_id
+
+
+def log_evaluations_in(
+    instance: dg.DagsterInstance, run: DagsterRun, evaluations: Sequence[dg.AssetCheckEvaluation]
+) -> None:
+    """Log results of checks under their own partitions, as events of a run."""
     kind = DagsterEventType.ASSET_CHECK_EVALUATION
     for evaluation in evaluations:
-        event = DagsterEvent(event_type_value=kind.value, job_name=job, event_specific_data=evaluation)
+        event = DagsterEvent(event_type_value=kind.value, job_name=run.job_name, event_specific_data=evaluation)
         instance.report_dagster_event(event, run.run_id)
-    return run.run_id

@@ -56,12 +56,15 @@ class SecretStore:
             )
         return value
 
+    def find(self, name: str) -> bytes | None:
+        """Return a key where there is one already; none is made."""
+        variable = f"FINAI_{name.upper()}_KEY"
+        if variable in os.environ or variable in self._stored():
+            return self.key(name)
+        return None
+
     def _from_file(self, variable: str) -> str:
-        stored: dict[str, str] = {}
-        if self.path.exists():
-            if self.path.stat().st_mode & 0o077:
-                raise SecretError("others may read the file", where=str(self.path), fix=f"chmod 600 {self.path}")
-            stored = json.loads(self.path.read_text(encoding="utf-8"))
+        stored = self._stored()
         if variable not in stored:
             stored[variable] = randomness.token_hex(32)
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,3 +74,10 @@ class SecretStore:
                 json.dump(stored, stream)
             partial.replace(self.path)
         return stored[variable]
+
+    def _stored(self) -> dict[str, str]:
+        if not self.path.exists():
+            return {}
+        if self.path.stat().st_mode & 0o077:
+            raise SecretError("others may read the file", where=str(self.path), fix=f"chmod 600 {self.path}")
+        return dict(json.loads(self.path.read_text(encoding="utf-8")))

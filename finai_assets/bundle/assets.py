@@ -12,6 +12,7 @@ from finai_assets.platform import Platform
 from finai_assets.students.assets import student_asset
 from finai_assets.students.result import from_files, require_budget
 from finai_assets.teacher.assets import MATRIX_ASSET, read_files
+from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
 
@@ -30,8 +31,9 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         code_version=BUNDLE.code_version,
         description="Models, feature contract, rules, reason templates and golden rows, each hashed, the whole signed.",
     )
-    def bundle(lake: LakeResource, home: HomeResource) -> dg.MaterializeResult:
+    def bundle(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
         session = lake.session()
+        gates.demand(session.lake, [(MATRIX_ASSET, None), *((student_asset(task), None) for task in tasks)])
         matrix = load_matrix(session)
         test = matrix.rows("test")
         chosen = np.random.default_rng(settings.seed).choice(

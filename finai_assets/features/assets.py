@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from finai_assets.doors import FEATURE_STATE, FEATURES, facts
-from finai_assets.features.compute import compute_month
+from finai_assets.features.compute import GroupResult, compute_month
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group
 from finai_assets.features.statistics import ColumnStatistics
 from finai_assets.partitions import look_back, partition_keys
 from finai_assets.platform import Platform
-from finai_resources.event_log import log_materializations
 from finai_resources.lake_resource import LakeResource
+from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
 from finai_resources.progress import stages
 
@@ -127,37 +127,35 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
         ],
     )
     def features(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
-        month = Month.parse(context.partition_key)
         chosen = [g for g in registry.available if dg.AssetKey(g.asset.split("/")) in context.selected_asset_keys]
-        session = lake.session()
-        states = load_states(session, chosen)
-        results = compute_month(
-            session,
-            month,
-            registry,
-            states,
-            settings,
-            chosen,
-            code_version=FEATURES.code_version,
-            config_hash=FEATURES.config_hash(settings),
-            progress=stages(),
-        )
-        for group in chosen:
-            result = results[group.name]
-            log_materializations(
-                context,
-                [
-                    _column_materialization(column, statistics, context.partition_key)
-                    for column, statistics in zip(group.columns, result.statistics, strict=True)
-                ],
+
+        def compute(month: Month) -> list[Materialised]:
+            session = lake.session()  # a month's own, since it remembers what the month was made from
+            states = load_states(session, chosen)
+            results = compute_month(
+                session,
+                month,
+                registry,
+                states,
+                settings,
+                chosen,
+                code_version=FEATURES.code_version,
+                config_hash=FEATURES.config_hash(settings),
+                progress=stages(),
             )
-            yield dg.MaterializeResult(
-                asset_key=group.asset.split("/"),
-                metadata=facts(result.manifest),
-                data_version=dg.DataVersion(result.manifest.content_hash),
-            )
+            return [_materialised(group, month, results[group.name]) for group in chosen]
+
+        yield from yield_months(context, ((month, compute(month)) for month in months_of(context)))
 
     return features
+
+
+def _materialised(group: Group, month: Month, result: GroupResult) -> Materialised:
+    columns = [
+        _column_materialization(column, statistics, month.partition_key)
+        for column, statistics in zip(group.columns, result.statistics, strict=True)
+    ]
+    return Materialised(group.asset, result.manifest.content_hash, facts(result.manifest), columns)
 
 
 def _columns(platform: Platform) -> list[dg.AssetSpec]:

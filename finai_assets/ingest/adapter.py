@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from finai_assets.ingest.contract import PRODUCTS
+from finai_assets.ingest.pseudonym import witness
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
 from finai_resources.lake_session import LakeSession
@@ -58,6 +59,9 @@ class Adapter(Protocol):
     def source_schema(self) -> dict[str, dict[str, str]]:
         """Return the columns and types of each of the source's tables, as the source has them."""
 
+    def pseudonym_witness(self) -> dict[str, Any]:
+        """Return what :func:`~finai_assets.ingest.pseudonym.witness` says of the key that tokens are made with."""
+
     def month(self, month: Month) -> MonthTables:
         """Return one month; nothing in it may depend on anything at or after the month's cutoff."""
 
@@ -83,7 +87,7 @@ def open_adapter(settings: Settings, key: bytes, session: LakeSession) -> Adapte
         from finai_assets.ingest.berka import BerkaAdapter  # noqa: PLC0415 - only this data set needs it
 
         return BerkaAdapter(settings, key)
-    return SyntheticAdapter(settings, session)
+    return SyntheticAdapter(settings, session, key)
 
 
 def product_catalogue(settings: Settings) -> pa.Table:
@@ -107,8 +111,8 @@ class SyntheticAdapter:
 
     TABLES = ("snapshots", "transactions", "protected_attributes")
 
-    def __init__(self, settings: Settings, session: LakeSession) -> None:
-        self.settings, self.session = settings, session
+    def __init__(self, settings: Settings, session: LakeSession, key: bytes) -> None:
+        self.settings, self.session, self._key = settings, session, key
         self.name = "synthetic"
 
     def months(self) -> list[Month]:
@@ -140,6 +144,10 @@ class SyntheticAdapter:
                 for file in self.session.lake.open_parquet(manifest):
                     schemas[table] = {field.name: str(field.type) for field in file.schema_arrow}
         return schemas
+
+    def pseudonym_witness(self) -> dict[str, Any]:
+        """Return what shows that the panel's tokens were made with this key."""
+        return witness(self._key)
 
     def month(self, month: Month) -> MonthTables:
         """Return one generated month."""

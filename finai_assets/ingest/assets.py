@@ -1,23 +1,24 @@
 """The door of ingest: the generated source (synthetic data only), the catalogue, and the raw tables of each month."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
 from finai_assets.doors import RAW, SOURCE, facts
 from finai_assets.ingest.adapter import open_adapter
 from finai_assets.ingest.load import load_catalogue, load_month
+from finai_assets.ingest.pseudonym import pseudonym_key
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_resources.errors import SecretError
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.manifest import address
+from finai_resources.manifest import Manifest, address
+from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
 from finai_resources.progress import progress
-from finai_resources.secrets import DEMO_PSEUDONYM_KEY, SecretStore
 
 SOURCE_ASSET = "source/panel"
 SOURCE_TABLES = ("source/snapshots", "source/transactions", "source/protected_attributes")
@@ -30,20 +31,6 @@ DESCRIPTIONS = {
     "raw/transactions": "Every transaction of the month, sorted by customer and time.",
     "raw/protected_attributes": "Attributes that only fairness checks may read; never a model's input.",
 }
-
-
-def pseudonym_key(settings: Settings, secrets: SecretStore) -> bytes:
-    """Return the key that customer ids are tokenised with; the published demo key only for customers who do not exist."""
-    if not settings.dataset.real_customers:
-        return DEMO_PSEUDONYM_KEY
-    key = secrets.key("pseudonym")
-    if key == DEMO_PSEUDONYM_KEY:
-        raise SecretError(
-            "the demo pseudonym key may not be used for real customers",
-            where="FINAI_PSEUDONYM_KEY",
-            fix="set it to `openssl rand -hex 32`",
-        )
-    return key
 
 
 def raw_partitions(platform: Platform) -> dg.MonthlyPartitionsDefinition:
@@ -150,18 +137,23 @@ def _monthly(platform: Platform) -> dg.AssetsDefinition:
     def raw_month(
         context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource
     ) -> Iterator[dg.MaterializeResult]:
-        month = Month.parse(context.partition_key)
-        session = lake.session()
-        adapter = open_adapter(settings, pseudonym_key(settings, home.secrets()), session)
-        figures = load_month(
-            adapter, session, month, settings, code_version=RAW.code_version, config_hash=RAW.config_hash(settings)
-        )
-        for asset in MONTHLY_ASSETS:
-            manifest = session.lake.manifest(asset, month.key)
-            yield dg.MaterializeResult(
-                asset_key=asset.split("/"),
-                metadata={**facts(manifest), **figures.get(asset, {})},
-                data_version=dg.DataVersion(manifest.content_hash),
+        key = pseudonym_key(settings, home.secrets())
+
+        def load(month: Month) -> list[Materialised]:
+            session = lake.session()  # a month's own, since it remembers what the month was made from
+            adapter = open_adapter(settings, key, session)
+            figures = load_month(
+                adapter, session, month, settings, code_version=RAW.code_version, config_hash=RAW.config_hash(settings)
             )
+            return [
+                _materialised(session.lake.manifest(asset, month.key), figures.get(asset, {}))
+                for asset in MONTHLY_ASSETS
+            ]
+
+        yield from yield_months(context, ((month, load(month)) for month in months_of(context)))
 
     return raw_month
+
+
+def _materialised(manifest: Manifest, figures: Mapping[str, Any]) -> Materialised:
+    return Materialised(manifest.asset, manifest.content_hash, {**facts(manifest), **figures})

@@ -7,6 +7,7 @@ carry, is in ``docs/datasets.md``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from finai_assets.ingest.berka_codes import AGE_BANDS, CATEGORIES, LOAN_PRODUCT,
 from finai_assets.ingest.berka_source import COLUMNS, BerkaSource, month_of, read_source
 from finai_assets.ingest.contract import MERCHANT_CATEGORIES, SNAPSHOTS, TRANSACTIONS, protected_schema
 from finai_assets.ingest.files import file_sha256, find_file, source_columns, source_folder
+from finai_assets.ingest.pseudonym import witness
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
 from finai_resources.months import Month
@@ -41,7 +43,7 @@ class BerkaAdapter:
     """
 
     def __init__(self, settings: Settings, key: bytes) -> None:
-        self.settings = settings
+        self.settings, self._key = settings, key
         self.name = "berka"
         self.folder = source_folder(settings.dataset.source)
         self.thresholds = np.array(settings.dataset.segment_thresholds, dtype=np.float64)
@@ -59,6 +61,10 @@ class BerkaAdapter:
     def months(self) -> list[Month]:
         """Return the months in which there is a transaction."""
         return [Month(int(ordinal)) for ordinal in np.unique(month_of(self.source.day))]
+
+    def pseudonym_witness(self) -> dict[str, Any]:
+        """Return what shows that account numbers became tokens with this key."""
+        return witness(self._key)
 
     def products(self) -> pa.Table:
         """Return the catalogue of the settings."""

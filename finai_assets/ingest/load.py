@@ -56,13 +56,14 @@ def load_catalogue(
 
 
 def provenance(adapter: Adapter) -> dict[str, Any]:
-    """Return what a manifest records of a source: the hash of its schema, the schema, and the digest of every file."""
+    """Return what a manifest records of a source: its schema, the digest of every file, the witness of the pseudonym key."""
     schemas = adapter.source_schema()
     return {
         "source": adapter.name,
         "source_schema_hash": schema_hash(schemas),
         "source_schema": schemas,
         "source_files": adapter.source_files(),
+        "pseudonym": adapter.pseudonym_witness(),
     }
 
 

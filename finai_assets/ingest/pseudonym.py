@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from finai_resources.errors import ContractError
+from finai_assets.settings import Settings
+from finai_resources.errors import ContractError, SecretError
+from finai_resources.secrets import DEMO_PSEUDONYM_KEY, SecretStore
 
 # int64 holds no unsigned 64-bit number, so the sign bit is dropped and 63 bits of the digest remain.
 _NON_NEGATIVE = (1 << 63) - 1
+# Identifiers that nobody bears. Their tokens are kept with each month, so that a check can tell how tokens were made.
+PLANTED = tuple(f"planted:{number}" for number in range(1, 9))
 
 
 def pseudonymise(identifiers: Iterable[str], key: bytes) -> np.ndarray:
@@ -47,3 +52,28 @@ def pseudonymise(identifiers: Iterable[str], key: bytes) -> np.ndarray:
             )
         tokens.append(token)
     return np.array(tokens, dtype=np.int64)
+
+
+def key_id(key: bytes) -> str:
+    """Return by which name a key is known: 16 hexadecimal digits that tell nothing of it."""
+    return hmac.new(key, b"finai pseudonym key id", hashlib.sha256).hexdigest()[:16]
+
+
+def witness(key: bytes) -> dict[str, Any]:
+    """Return what shows later which key made a month's tokens, and how: the key's id, and the tokens of :data:`PLANTED`."""
+    tokens = pseudonymise(PLANTED, key)
+    return {"key_id": key_id(key), "planted": {name: str(token) for name, token in zip(PLANTED, tokens, strict=True)}}
+
+
+def pseudonym_key(settings: Settings, secrets: SecretStore) -> bytes:
+    """Return the key that customer ids are tokenised with; the published demo key only for customers who do not exist."""
+    if not settings.dataset.real_customers:
+        return DEMO_PSEUDONYM_KEY
+    key = secrets.key("pseudonym")
+    if key == DEMO_PSEUDONYM_KEY:
+        raise SecretError(
+            "the demo pseudonym key may not be used for real customers",
+            where="FINAI_PSEUDONYM_KEY",
+            fix="set it to `openssl rand -hex 32`",
+        )
+    return key

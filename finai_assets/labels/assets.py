@@ -6,10 +6,12 @@ import dagster as dg
 
 from finai_assets.doors import LABELS, SPLITS, facts
 from finai_assets.features.assets import snapshot_partitions
-from finai_assets.labels.derive import compute_labels
+from finai_assets.labels.derive import LabelResult, compute_labels
 from finai_assets.labels.splits import gap_report
+from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_resources.lake_resource import LakeResource
+from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
 
 SPLITS_ASSET = "labels/splits"
@@ -51,23 +53,25 @@ def _labels(platform: Platform) -> dg.AssetsDefinition:
     )
     def labels(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         chosen = tuple(t for t in tasks if dg.AssetKey(t.asset.split("/")) in context.selected_asset_keys)
-        results = compute_labels(
-            lake.session(),
-            Month.parse(context.partition_key),
-            chosen,
-            settings,
-            code_version=LABELS.code_version,
-            config_hash=LABELS.config_hash(settings),
-        )
-        for task in chosen:
-            result = results[task.name]
-            yield dg.MaterializeResult(
-                asset_key=task.asset.split("/"),
-                metadata={**facts(result.manifest), **result.metadata()},
-                data_version=dg.DataVersion(result.manifest.content_hash),
+
+        def derive(month: Month) -> list[Materialised]:
+            results = compute_labels(
+                lake.session(),
+                month,
+                chosen,
+                settings,
+                code_version=LABELS.code_version,
+                config_hash=LABELS.config_hash(settings),
             )
+            return [_materialised(task, results[task.name]) for task in chosen]
+
+        yield from yield_months(context, ((month, derive(month)) for month in months_of(context)))
 
     return labels
+
+
+def _materialised(task: Task, result: LabelResult) -> Materialised:
+    return Materialised(task.asset, result.manifest.content_hash, {**facts(result.manifest), **result.metadata()})
 
 
 def _splits(platform: Platform) -> dg.AssetsDefinition:

@@ -10,8 +10,9 @@ from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.students.result import to_files
 from finai_assets.students.train import bin_train, train_student
-from finai_assets.teacher.assets import MATRIX_ASSET, PREDICTIONS_ASSET
+from finai_assets.teacher.assets import MATRIX_ASSET, PREDICTIONS_ASSET, TEACHER_ASSET
 from finai_assets.teacher.predictions import load_predictions
+from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
 from finai_resources.progress import progress
 
@@ -41,8 +42,11 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             for task in tasks
         ],
     )
-    def students(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+    def students(
+        context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
         session = lake.session()
+        gates.demand(session.lake, [(MATRIX_ASSET, None), (TEACHER_ASSET, None)])
         matrix = load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
         chosen = [t for t in tasks if dg.AssetKey(student_asset(t).split("/")) in context.selected_asset_keys]

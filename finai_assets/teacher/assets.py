@@ -1,12 +1,12 @@
 """The door of the teacher: training matrix, the trained PLE, its predictions, and its evaluation beside honest baselines."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from finai_assets.doors import EVALUATION, MATRIX, TEACHER, facts
-from finai_assets.features.assets import column_key
+from finai_assets.features.assets import column_key, state_asset
 from finai_assets.features.matrix import build_matrix, load_matrix
 from finai_assets.labels.assets import SPLITS_ASSET
 from finai_assets.labels.splits import Splits
@@ -15,6 +15,7 @@ from finai_assets.platform import Platform
 from finai_assets.teacher.baselines import align_truth, evaluate_all
 from finai_assets.teacher.predictions import load_predictions, predictions_table
 from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
+from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
@@ -54,9 +55,12 @@ def _matrix(platform: Platform) -> dg.AssetsDefinition:
         code_version=MATRIX.code_version,
         description="Feature columns and labels of the train, validation and test months, row by row, memory-mapped.",
     )
-    def training_matrix(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    def training_matrix(
+        context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
+    ) -> dg.MaterializeResult:
         session = lake.session()
         session.manifest(SPLITS_ASSET)
+        gates.demand(session.lake, _behind(platform))
         with session.write(
             MATRIX_ASSET, code_version=MATRIX.code_version, config_hash=MATRIX.config_hash(settings)
         ) as out:
@@ -72,6 +76,15 @@ def _matrix(platform: Platform) -> dg.AssetsDefinition:
     return training_matrix
 
 
+def _behind(platform: Platform) -> Iterator[tuple[str, str | None]]:
+    """Yield what the matrix is made of, whose blocking checks must have passed."""
+    splits = platform.splits
+    yield SPLITS_ASSET, None
+    for group in platform.registry.available:
+        yield state_asset(group), None
+        yield from ((group.asset, month.key) for month in (*splits.train, *splits.validation, *splits.test))
+
+
 def _ple(platform: Platform) -> dg.AssetsDefinition:
     settings = platform.settings
 
@@ -84,8 +97,9 @@ def _ple(platform: Platform) -> dg.AssetsDefinition:
         description=f"Progressive layered extraction over the experts {', '.join(settings.teacher.experts)} and one MLP "
         "for each task; normaliser and calibration included.",
     )
-    def ple(lake: LakeResource, home: HomeResource) -> dg.MaterializeResult:
+    def ple(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
         session = lake.session()
+        gates.demand(session.lake, [(MATRIX_ASSET, None)])
         matrix = load_matrix(session)
         report = progress("epoch")
         result = train_teacher(
@@ -131,7 +145,7 @@ def _predictions(platform: Platform) -> dg.AssetsDefinition:
         teacher = teacher_from_files(
             read_files(session, TEACHER_ASSET), platform.registry, platform.available_tasks, settings
         )
-        values, gates = predict(teacher, matrix.X, settings.teacher.batch_rows)
+        values, gates = predict(teacher, matrix.X, settings.teacher.batch_rows, matrix.side)
         with session.write(
             PREDICTIONS_ASSET, code_version=TEACHER.code_version, config_hash=TEACHER.config_hash(settings)
         ) as out:

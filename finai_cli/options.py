@@ -1,0 +1,36 @@
+"""Options that commands share, and what they choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Dataset = Annotated[str, typer.Option("--dataset", "-d", envvar="FINAI_DATASET", help="configs/datasets/<name>.yaml")]
+Profile = Annotated[str, typer.Option("--profile", "-p", envvar="FINAI_PROFILE", help="smoke, demo, bench or full")]
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", envvar="FINAI_HOME", help="default: .finai/<dataset>-<profile>")
+]
+Source = Annotated[
+    str | None, typer.Option("--source", envvar="FINAI_SOURCE", help="folder of the source tables (not for synthetic)")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+
+
+def chosen_settings(dataset: str, profile: str, source: str | None) -> Any:
+    """Return the merged settings."""
+    from finai_assets.settings import load_settings
+
+    overrides = {"dataset": {"source": str(Path(source).expanduser().resolve())}} if source else None
+    return load_settings(dataset, profile, overrides=overrides)
+
+
+def chosen_platform(dataset: str, profile: str, home: Path | None = None) -> Any:
+    """Return the platform, with the keys of the home for checks that verify signatures and pseudonyms."""
+    settings = chosen_settings(dataset, profile, None)  # a wrong value is told before the heavy imports
+    from finai_assets.platform import Platform
+    from finai_resources.home import Home
+    from finai_resources.secrets import SecretStore
+
+    return Platform.of(settings, SecretStore(Home.choose(dataset, profile, home).root))
