@@ -6,7 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from finai_assets.check_settings import DriftSettings, MissingnessSettings, VolumeSettings
+from finai_assets.check_settings import (
+    DriftSettings,
+    MissingnessSettings,
+    ShuffledFutureSettings,
+    SingleColumnSettings,
+    VolumeSettings,
+)
 from finai_assets.expert_settings import ExpertSettings
 from finai_assets.section import Positive, Section, Share
 
@@ -49,6 +55,33 @@ class Transfer(Section):
     via: Literal["output", "hidden"]
 
 
+class LoopSettings(Section):
+    """How the training reads rows, computes and saves.
+
+    On a GPU the network computes in ``precision``, and in float32 where numbers need it; a CPU computes in float32.
+    """
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "bfloat16", "float16"]
+    accumulation: Positive  # parts of a batch that are computed one after the other
+    block_rows: Positive  # rows that are read from one place
+    window_blocks: Positive  # blocks whose rows are mixed
+    prefetch: Annotated[int, Field(ge=0)]  # batches made ready ahead
+    checkpoint_steps: Annotated[int, Field(ge=0)]  # 0: after each epoch alone
+
+
+class MechanismSettings(Section):
+    """Optional mechanisms, off by default; the ablation measures what they are worth."""
+
+    gate: Literal["softmax", "sigmoid"]
+    gradient_surgery: Literal["none", "pcgrad"]
+    task_transfer: Literal["none", "adatt_loss", "adatt_sp"]
+    transfer_strength: Annotated[float, Field(ge=0)]  # of adatt_loss
+    affinity_steps: Positive  # batches from one measurement of affinity to the next
+    affinity_decay: Annotated[float, Field(ge=0, lt=1)]
+    uncertainty_weighting: bool  # false: the tasks' configured weights
+
+
 class TeacherSettings(Section):
     """Architecture and training of the PLE teacher."""
 
@@ -75,6 +108,9 @@ class TeacherSettings(Section):
     max_train_rows: Positive
     uncertainty_clamp: Annotated[float, Field(gt=0)]
     huber_delta: Annotated[float, Field(gt=0)]
+    auxiliary_weight: Annotated[float, Field(ge=0)]  # of what experts ask to be made small beside the tasks
+    mechanisms: MechanismSettings
+    loop: LoopSettings
     normalise: NormaliseSettings
     threads: Positive
 
@@ -191,7 +227,12 @@ class CheckSettings(Section):
 
     max_constant_columns: Annotated[int, Field(ge=0)]
     replay_customers: Positive  # of a month, whose features are computed anew
-    refit_rounding: Annotated[float, Field(ge=0)]  # how far a teacher's calibration that is fitted again may lie from the stored
+    probe_customers: Positive  # of a month, in which each raw column is altered
+    refit_rounding: Annotated[
+        float, Field(ge=0)
+    ]  # how far a teacher's calibration that is fitted again may lie from the stored
+    single_column: SingleColumnSettings
+    shuffled_future: ShuffledFutureSettings
     drift: DriftSettings
     volume: VolumeSettings
     missingness: MissingnessSettings

@@ -14,6 +14,8 @@ from finai_checks.themes import (
     fidelity,
     fits,
     identifiers,
+    leaks,
+    lineage,
     point_in_time,
     pseudonyms,
     splits,
@@ -30,6 +32,8 @@ THEMES: tuple[Theme, ...] = (
     stability.THEME,
     point_in_time.THEME,
     fits.THEME,
+    lineage.THEME,
+    leaks.THEME,
     splits.THEME,
     fidelity.THEME,
 )

@@ -14,9 +14,11 @@ from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.features.labelling import matrix_tasks
 from finai_assets.features.matrix import ASSET as MATRIX_ASSET
 from finai_assets.features.matrix import DESCRIPTION, TrainingMatrix, load_matrix
+from finai_assets.students.distill import bin_rows
 from finai_assets.students.result import CARD as STUDENT_CARD
 from finai_assets.students.result import from_files, to_files
-from finai_assets.students.train import calibrate
+from finai_assets.students.rows import Part, TaskRows
+from finai_assets.students.train import Probe, calibrate, select
 from finai_assets.teacher.data import TeacherData
 from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.result import deterministic
@@ -93,14 +95,16 @@ def customer_left_the_matrix(small: SmallLake) -> None:
 
 
 def scaler_saw_test(small: SmallLake) -> None:
-    """Fit the teacher's normaliser on all rows."""
+    """Centre and scale the teacher's inputs by all rows."""
     matrix = load_matrix(small.session)
     everything = slice(0, len(matrix))
     stored = Normaliser.from_bytes(small.files(TEACHER_ASSET)[NORMALISER])
     chosen = small.settings.teacher.normalise
     wider = Normaliser.fit(matrix.X, everything, stored.layout, chosen, matrix.side)
+    # The network fits to the columns with a log copy and to the codes; centre and spread alone are changed.
+    spoiled = replace(stored, mean=wider.mean, std=wider.std, rows=wider.rows)
     card = _teacher_card(small, "normaliser", FittedRows.of(matrix, everything))
-    small.put_files(TEACHER_ASSET, {NORMALISER: wider.to_bytes(), CARD: json.dumps(card).encode()})
+    small.put_files(TEACHER_ASSET, {NORMALISER: spoiled.to_bytes(), CARD: json.dumps(card).encode()})
 
 
 def calibrated_on_test(small: SmallLake) -> None:
@@ -140,6 +144,21 @@ def student_calibrated_on_test(small: SmallLake) -> None:
     rows = {**student.fitted_on, "calibration": FittedRows.of(matrix, at)}
     spoiled = replace(student, model=fitted.model, threshold=fitted.threshold, fitted_on=rows)
     small.put_files(asset, {STUDENT_CARD: to_files(spoiled)[STUDENT_CARD]})
+
+
+def columns_saw_test(small: SmallLake) -> None:
+    """Choose a student's columns on all rows."""
+    matrix = load_matrix(small.session)
+    everything = np.arange(len(matrix))
+    probe = Probe(everything, bin_rows(np.asarray(matrix.X), small.settings))
+    nothing = np.zeros(len(matrix), np.float32)
+    rows = TaskRows(matrix.task(STUDENT), matrix, nothing, small.settings)
+    at = np.flatnonzero(np.isfinite(matrix.labels[STUDENT]))
+    whole = Part(at, matrix.labels[STUDENT][at].astype(np.float64), nothing[at], matrix.customer[at])
+    chosen = [matrix.columns[place] for place in select(rows, whole, probe)]
+    asset = f"students/{STUDENT}"
+    card = json.loads(small.files(asset)[STUDENT_CARD])
+    small.put_files(asset, {STUDENT_CARD: json.dumps({**card, "columns": chosen}).encode()})
 
 
 def _labelled(matrix: TrainingMatrix, split: str) -> np.ndarray:

@@ -58,6 +58,7 @@ def fitted_on_train_only(stored: Mapping[str, FittedRows], scopes: Mapping[str, 
             "fitted": name, "scope": scope.split, "rows": found.rows if found else 0, "passed": not problems,
             "months": ", ".join(found.months) if found else "",
         })  # fmt: skip
+    wrong += [f"{name}: nobody says what it may see" for name in stored if name not in scopes]
     distinct = {rows.digest: rows.rows for name, rows in stored.items() if name in scopes}
     digests = {name: rows.digest for name, rows in stored.items()}
     return CheckOutcome(not wrong, "; ".join(wrong), sum(distinct.values()), {"fitted_digests": digests}, table)

@@ -1,169 +1,227 @@
 """C11, columns together: what a shallow tree, or a pair of columns, of one feature group tells of each label.
 
-A leak may be spread over two or three columns of a group. A tree of depth 3 on all columns of the group finds most of them. It
-grows greedily: where neither of two columns says anything alone (an exclusive or), it does not find the pair. So of each group
-the pair whose *product of signs* (above or below the median) goes best with a label is looked up among all pairs, and judged as
-one column of nine values: either column low, high or missing.
+A leak may be spread over two or three columns of a group. A tree of depth 3 over all columns of the group finds most of them. It
+grows greedily, so where neither of two columns says anything alone (an exclusive or) it does not find the pair. Therefore of
+each group the pair whose *product of signs* (above or below the median) goes best with a label is looked up among all pairs, and
+judged as one column of nine values: either column missing, low or high.
 
-What is learnt is learnt on one half of the customers and scored on the other. The pair is chosen on all rows that are looked
-at, and so may be one that luck favours; that lends it some hundredths, not a skill of .98.
+Trees split where the sum of squares within the parts (of a label's values, or of the class shares: Gini's index) falls most.
+They are grown on one half of the customers and scored on the other. The pair is chosen on the rows that are looked at, so luck
+has a hand in which one it is; its skill is again learnt on one half and scored on the other.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import lightgbm as lgb
+import numba
 import numpy as np
 
-from finai_assets.features.labelling import MatrixTask
-from finai_checks.single_column_skill import Targets, classes_of
+from finai_checks.column_kernels import auc_of_bins
+from finai_checks.single_column_skill import Targets
 
 DEPTH = 3
-_TREE_BINS = 63
+LEAVES = 2**DEPTH
+_MIN_LEAF = 3
 _CELLS = 3  # missing, low, high
 
 
-@dataclass(frozen=True, slots=True)
-class TreeSkill:
-    """What a tree tells of a label: the skill, and the class that it tells best (-1 for a regression)."""
+@dataclass(frozen=True)
+class Tree:
+    """A tree of depth 3 over binned columns: node ``k`` has the children ``2k + 1`` and ``2k + 2``.
 
-    skill: float
-    chosen: int
+    Parameters
+    ----------
+    column : int64 [7]
+        The column that a node splits on, -1 where it does not split.
+    bin : int64 [7]
+        Rows up to this bin go left.
+    """
+
+    column: np.ndarray
+    bin: np.ndarray
+
+    def leaves(self, bins: np.ndarray) -> np.ndarray:
+        """Return the leaf (0..7) of each row of binned columns, uint8 [d, n]."""
+        node = np.zeros(bins.shape[1], np.int64)
+        for _ in range(DEPTH):
+            column = self.column[node]
+            value = bins[np.maximum(column, 0), np.arange(bins.shape[1])]
+            node = 2 * node + 1 + ((column >= 0) & (value > self.bin[node]))
+        return node - (LEAVES - 1)
 
 
-def tree_skills(columns: np.ndarray, targets: Targets, *, threads: int, seed: int) -> dict[str, TreeSkill]:
+def tree_skills(
+    bins: np.ndarray, targets: Targets, allowed: np.ndarray, *, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Grow a tree of depth 3 for each task on each half of the customers, and score it on the other.
 
     Parameters
     ----------
-    columns : float32 [d, n]
+    bins : uint8 [d, n]
+        Columns as bins, 0 where missing.
+    allowed : bool [d, tasks]
+        Columns that the tree of a task may split on.
+    count
+        Number of bins, that of missing values included.
 
     Returns
     -------
-    dict
-        By task; those that the rows are too few for are left out.
+    skill : float64 [tasks]
+        AUC, best AUC of a class against the rest, or R2; NaN where the rows are too few.
+    chosen : int64 [tasks]
+        The class that is told best; -1 for a regression.
     """
-    rows = np.ascontiguousarray(columns.T)
-    halves = [np.flatnonzero(targets.fold == f) for f in range(2)]
-    common = {
-        "max_depth": DEPTH, "num_leaves": 2**DEPTH, "learning_rate": 1.0, "max_bin": _TREE_BINS, "min_data_in_leaf": 3,
-        "min_sum_hessian_in_leaf": 1e-6, "feature_pre_filter": False, "deterministic": True, "force_col_wise": True,
-        "num_threads": threads, "seed": seed % 2**31, "verbosity": -1,
-    }  # fmt: skip
-    binned = [lgb.Dataset(rows[half], params=common).construct() for half in halves]
-    found = {}
-    for task in targets.tasks:
+    with ThreadPoolExecutor(2) as pool:
+        grown = list(pool.map(lambda half: _grown(bins, targets, allowed, half, count), range(2)))
+    skill, chosen = np.full(len(targets.tasks), np.nan), np.full(len(targets.tasks), -1)
+    for t, task in enumerate(targets.tasks):
         if not targets.sufficient(task.name):
             continue
-        scored = []
-        for f in range(2):
-            prediction = _grown(task, targets, binned[f], halves[f], rows[halves[1 - f]], common)
-            scored.append(_scores(task, targets, halves[1 - f], prediction))
-        found[task.name] = _best(scored)
-    return found
+        leaves = [trees[t].leaves(bins) for trees in grown]
+        for c in [-1] if task.kind == "regression" else targets.judged_classes(task.name):
+            label = targets.label(task.name, int(c))
+            halves = [_half_skill(leaves[half], label, targets.fold == half, task.kind) for half in range(2)]
+            if np.isfinite(halves).any() and not np.nanmean(halves) <= skill[t]:
+                skill[t], chosen[t] = np.nanmean(halves), c
+    return skill, chosen
 
 
-def _grown(
-    task: MatrixTask,
-    targets: Targets,
-    binned: lgb.Dataset,
-    half: np.ndarray,
-    others: np.ndarray,
-    common: dict[str, object],
-) -> np.ndarray | None:
-    """Return what a tree grown on a half says of other rows, [n] or [n, classes]; None where the half holds no contrast."""
-    where, t = targets.place(task.name)
-    label = targets.values[half, t] if where == "values" else targets.codes[half, t].astype(np.float64)
-    known = np.isfinite(label) if where == "values" else label >= 0
-    if not known.any() or np.ptp(label[known]) == 0:
-        return None
-    objective: dict[str, object] = {"objective": task.kind}
-    if task.kind == "multiclass":
-        objective["num_class"] = task.classes
-    binned.set_label(np.where(known, label, 0.0))
-    train = binned if known.all() else binned.subset(np.flatnonzero(known).tolist()).construct()
-    booster = lgb.train({**common, **objective}, train, num_boost_round=1)
-    return np.asarray(booster.predict(others, raw_score=True))
-
-
-def _scores(task: MatrixTask, targets: Targets, half: np.ndarray, prediction: np.ndarray | None) -> dict[int, float]:
-    """Return R2 (under -1), or the AUC of each judged class, of a prediction of a half's rows."""
-    if prediction is None:
-        return {}
-    where, _ = targets.place(task.name)
-    if where == "values":
-        label = targets.label(task.name)[half]
-        known = np.isfinite(label)
-        spread = float(np.sum((label[known] - label[known].mean()) ** 2)) if known.any() else 0.0
-        return {-1: 1 - float(np.sum((label[known] - prediction[known]) ** 2)) / spread} if spread > 0 else {}
-    found = {}
-    for chosen in targets.judged_classes(task.name):
-        label = targets.label(task.name, int(chosen))[half]
-        score = prediction if prediction.ndim == 1 else prediction[:, chosen]
-        auc = _auc(label, score)
-        if auc is not None:
-            found[int(chosen)] = auc
-    return found
-
-
-def _auc(label: np.ndarray, score: np.ndarray) -> float | None:
-    """Return the AUC of a score of few distinct values; None without a positive or a negative."""
+def _half_skill(leaf: np.ndarray, label: np.ndarray, learn: np.ndarray, kind: str) -> float:
+    """Return the skill, on the other rows, of the mean label that some rows have in each leaf; NaN without a contrast."""
     known = np.isfinite(label)
-    level, at = np.unique(score[known], return_inverse=True)
-    total = np.bincount(at, minlength=len(level))
-    positive = np.bincount(at, label[known], minlength=len(level))
-    negative = total - positive
-    if not positive.sum() or not negative.sum():
-        return None
-    won = positive @ (np.cumsum(negative) - 0.5 * negative)
-    return float(won / (positive.sum() * negative.sum()))
+    there, here = learn & known, ~learn & known
+    if not there.any() or not here.any():
+        return float("nan")
+    size = np.bincount(leaf[there], minlength=LEAVES)
+    mean = (np.bincount(leaf[there], label[there], minlength=LEAVES) + label[there].mean()) / (size + 1)
+    if kind == "regression":
+        spread = float(np.sum((label[here] - label[here].mean()) ** 2))
+        return 1 - float(np.sum((label[here] - mean[leaf[here]]) ** 2)) / spread if spread > 0 else float("nan")
+    total = np.bincount(leaf[here], minlength=LEAVES).astype(np.float64)
+    return float(auc_of_bins(mean, np.bincount(leaf[here], label[here], minlength=LEAVES), total))
 
 
-def _best(scored: list[dict[int, float]]) -> TreeSkill:
-    """Return the class with the highest mean over the halves that tell of it."""
-    classes = set().union(*scored)
-    mean = {c: float(np.mean([half[c] for half in scored if c in half])) for c in classes}
-    if not mean:
-        return TreeSkill(float("nan"), -1)
-    chosen = max(sorted(mean), key=lambda c: mean[c])
-    return TreeSkill(mean[chosen], chosen)
+def _grown(bins: np.ndarray, targets: Targets, allowed: np.ndarray, half: int, count: int) -> list[Tree]:
+    """Grow the tree of each task on the rows of a half."""
+    at = np.flatnonzero(targets.fold == half)
+    mine = np.ascontiguousarray(bins[:, at])
+    trees = []
+    for t, task in enumerate(targets.tasks):
+        where, position = targets.place(task.name)
+        if where == "codes":
+            classes, codes = targets.first[position + 1] - targets.first[position], targets.codes[at, position]
+            values = np.ones(len(at), np.float32)
+        else:
+            values = targets.values[at, position]
+            known = np.isfinite(values)
+            classes, codes = 1, np.where(known, 0, -1).astype(np.int16)
+            values = np.where(known, values - (values[known].mean() if known.any() else 0.0), 0.0).astype(np.float32)
+        trees.append(Tree(*_tree(mine, codes, values, int(classes), np.flatnonzero(allowed[:, t]), count)))
+    return trees
 
 
-def strongest_pairs(columns: np.ndarray, targets: Targets, *, rows: int) -> dict[str, tuple[int, int]]:
+@numba.njit(cache=True, nogil=True)
+def _tree(
+    bins: np.ndarray, codes: np.ndarray, values: np.ndarray, classes: int, columns: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Grow a tree level by level; a label is a class (values are 1) or a value (its class is 0), -1 where masked."""
+    n = len(codes)
+    split_column, split_bin = np.full(LEAVES - 1, -1), np.zeros(LEAVES - 1, np.int64)
+    node = np.zeros(n, np.int64)  # position within the level
+    sums = np.zeros((LEAVES // 2, count, classes), np.float32)
+    size = np.zeros((LEAVES // 2, count), np.float32)
+    for level in range(DEPTH):
+        width = 1 << level
+        best = np.zeros(width)
+        for c in columns:
+            sums[:width] = 0
+            size[:width] = 0
+            for i in range(n):
+                if codes[i] >= 0:
+                    sums[node[i], bins[c, i], codes[i]] += values[i]
+                    size[node[i], bins[c, i]] += 1
+            for k in range(width):
+                gain, at = _best_split(sums[k], size[k])
+                if gain > best[k]:
+                    best[k] = gain
+                    split_column[width - 1 + k], split_bin[width - 1 + k] = c, at
+        for i in range(n):
+            k = width - 1 + node[i]
+            right = split_column[k] >= 0 and bins[split_column[k], i] > split_bin[k]
+            node[i] = 2 * node[i] + (1 if right else 0)
+    return split_column, split_bin
+
+
+@numba.njit(cache=True, nogil=True)
+def _best_split(sums: np.ndarray, size: np.ndarray) -> tuple[float, int]:
+    """Return how much the best split lowers the sum of squares, and the last bin of its left part."""
+    count, classes = sums.shape
+    total, rows = np.zeros(classes), 0.0
+    for b in range(count):
+        rows += size[b]
+        for c in range(classes):
+            total[c] += sums[b, c]
+    if rows < 2 * _MIN_LEAF:
+        return 0.0, 0
+    whole = 0.0
+    for c in range(classes):
+        whole += total[c] * total[c] / rows
+    left, inside = np.zeros(classes), 0.0
+    best, at = 0.0, 0
+    for b in range(count - 1):
+        if size[b] == 0:
+            continue
+        inside += size[b]
+        squares_left, squares_right = 0.0, 0.0
+        for c in range(classes):
+            left[c] += sums[b, c]
+            squares_left += left[c] * left[c]
+            squares_right += (total[c] - left[c]) ** 2
+        if inside < _MIN_LEAF or rows - inside < _MIN_LEAF:
+            continue
+        gain = squares_left / inside + squares_right / (rows - inside) - whole
+        if gain > best:
+            best, at = gain, b
+    return best, at
+
+
+def strongest_pairs(
+    columns: np.ndarray, targets: Targets, allowed: np.ndarray, *, rows: int
+) -> dict[str, tuple[int, int]]:
     """Return for each task the two columns whose product of signs goes best with its label.
 
     Parameters
     ----------
     columns : float32 [d, n]
+    allowed : bool [d, tasks]
     rows
         So many rows, evenly spread, are looked at: an exclusive or shows on few, and the cost is ``rows`` times the square of
         the number of columns for each class.
     """
-    if len(columns) < 2:
-        return {}
     n = columns.shape[1]
     picked = np.unique(np.linspace(0, n - 1, min(rows, n)).astype(np.int64))
-    signs = _signs(columns[:, picked]).T  # [rows, d]
+    signs = np.array([_signs(column) for column in columns[:, picked]], np.float32).T  # [rows, d]
     found = {}
-    for task in targets.tasks:
-        if not targets.sufficient(task.name):
+    for t, task in enumerate(targets.tasks):
+        if not targets.sufficient(task.name) or allowed[:, t].sum() < 2:
             continue
-        best = (-1.0, (0, 1))
-        for chosen in [-1] if task.kind == "regression" else targets.judged_classes(task.name):
-            label = targets.label(task.name, int(chosen))[picked]
+        best, pair = 0.0, (0, 0)
+        for c in [-1] if task.kind == "regression" else targets.judged_classes(task.name):
+            label = targets.label(task.name, int(c))[picked]
             known = np.isfinite(label)
-            if known.sum() < 2 or not np.ptp(label[known]):
+            if not known.any() or not np.ptp(label[known]):
                 continue
             y = np.where(known, label - label[known].mean(), 0.0)
-            y /= np.linalg.norm(y) * np.sqrt(known.sum())
-            together = np.abs((signs * y[:, None].astype(np.float32)).T @ signs)
+            weighted = signs * (y / np.linalg.norm(y)).astype(np.float32)[:, None] * allowed[:, t]
+            together = np.abs(weighted.T @ signs) * allowed[:, t]
             np.fill_diagonal(together, 0.0)
             at = int(together.argmax())
-            best = max(best, (float(together.flat[at]), divmod(at, len(columns))))
-        if best[0] >= 0:
-            i, j = sorted(best[1])
-            found[task.name] = (int(i), int(j))
+            if together.flat[at] > best:
+                best, pair = float(together.flat[at]), divmod(at, len(columns))
+        if best > 0:
+            found[task.name] = (min(pair), max(pair))
     return found
 
 
@@ -172,24 +230,14 @@ def cells(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (_CELLS * _levels(first) + _levels(second)).astype(np.float32)
 
 
-def _signs(columns: np.ndarray) -> np.ndarray:
-    """Return -1 (low), 1 (high) and 0 (missing) of each column, float32."""
-    return np.array([_levels(column) for column in columns], np.float32) * 2 - 3 + (np.isnan(columns) * 3)
+def _signs(column: np.ndarray) -> np.ndarray:
+    """Return -1 where a column is low, 1 where it is high, 0 where it is missing."""
+    return np.array([0, -1, 1])[_levels(column)]
 
 
 def _levels(column: np.ndarray) -> np.ndarray:
     """Return 0 where missing, 1 up to the median, 2 above; where nothing lies above the median, 2 begins at it."""
     present = column[~np.isnan(column)]
     middle = np.median(present) if len(present) else 0.0
-    above = column > middle if len(present) and present.max() > middle else column >= middle
-    return np.where(np.isnan(column), 0, np.where(above, 2, 1))
-
-
-def pair_columns(columns: np.ndarray, targets: Targets, *, rows: int) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
-    """Return the strongest pair of each task as a column of cells, float32 [pairs, n], with task and positions of each."""
-    pairs = [(task, i, j) for task, (i, j) in strongest_pairs(columns, targets, rows=rows).items()]
-    made = [cells(columns[i], columns[j]) for _, i, j in pairs]
-    return np.array(made, np.float32).reshape(len(made), columns.shape[1]), pairs
-
-
-__all__ = ["TreeSkill", "cells", "classes_of", "pair_columns", "strongest_pairs", "tree_skills"]
+    high = column > middle if len(present) and present.max() > middle else column >= middle
+    return np.where(np.isnan(column), 0, np.where(high, 2, 1))

@@ -139,22 +139,28 @@ def _renamed(tables: RawTables, rng: np.random.Generator) -> Alteration:
 
 
 def _absent(tables: RawTables, rng: np.random.Generator) -> Alteration:
-    """Take away the first snapshots of every customer, which held nothing: that a customer is there is what the month says.
+    """Take away the first snapshots of every customer: that a customer is there is what ``snapshot_month`` says.
 
-    They hold nothing before either, so that nothing but the absence differs.
+    In those months nothing is held and nothing is bought before either, so that nothing but the absence differs.
     """
     months = list(tables.snapshots)
     ids = np.unique(np.concatenate([table["customer_id"].to_numpy() for table in tables.snapshots.values()]))
-    first = rng.integers(1, max(2, len(months)), len(ids))  # months that each customer misses; never the snapshot month
-    empty, gone, count = {}, {}, 0
+    first = rng.integers(0, len(months), len(ids))  # the month of the look-back that a customer's history begins in
+    idle, gone, lines, count = {}, {}, {}, 0
     for position, month in enumerate(months):
-        table = tables.snapshots[month]
-        early = (position < first[np.searchsorted(ids, table["customer_id"].to_numpy())]) & (position < len(months) - 1)
-        held = [[] if out else entry for out, entry in zip(early.tolist(), table["held"].to_pylist(), strict=True)]
-        empty[month] = _put(table, "held", pa.array(held, table.schema.field("held").type))[0]
-        gone[month] = empty[month].filter(pa.array(~early))
-        count += int(early.sum())
-    return Alteration(SNAPSHOT_MONTH, replace(tables, snapshots=empty), replace(tables, snapshots=gone), count)
+
+        def early(table: pa.Table, position: int = position) -> np.ndarray:
+            return np.asarray(position < first[np.searchsorted(ids, table["customer_id"].to_numpy())])
+
+        table, bought = tables.snapshots[month], tables.transactions[month]
+        out = early(table)
+        held = [[] if empty else entry for empty, entry in zip(out.tolist(), table["held"].to_pylist(), strict=True)]
+        idle[month] = _put(table, "held", pa.array(held, table.schema.field("held").type))[0]
+        gone[month] = idle[month].filter(pa.array(~out))
+        lines[month] = bought.filter(pa.array(~early(bought)))
+        count += int(out.sum())
+    before = replace(tables, snapshots=idle, transactions=lines)
+    return Alteration(SNAPSHOT_MONTH, before, replace(before, snapshots=gone), count)
 
 
 def _redraw_monthly(monthly: Monthly, name: str, rng: np.random.Generator) -> tuple[dict[Month, pa.Table], int]:
@@ -240,6 +246,3 @@ def _put(table: pa.Table, name: str, values: pa.Array) -> tuple[pa.Table, int]:
     before, after = table[name].to_pylist(), values.to_pylist()
     differ = sum(left != right for left, right in zip(before, after, strict=True))
     return table.set_column(at, table.schema.field(at), values), differ
-
-
-__all__ = ["CUSTOMER", "HELD", "Alteration", "RawTables", "alterations", "read_raw"]

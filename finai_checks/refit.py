@@ -139,25 +139,29 @@ def _others(field: pa.Field, column: pa.ChunkedArray, owners: np.ndarray, rng: n
 
 
 def refit_is_equal(
-    stored: Mapping[str, np.ndarray], again: Mapping[str, np.ndarray], *, rounding: float = 0.0
+    stored: Mapping[str, np.ndarray],
+    again: Mapping[str, np.ndarray],
+    *,
+    rounded: Collection[str] = (),
+    rounding: float = 0.0,
 ) -> CheckOutcome:
-    """Tell whether parameters that were fitted again are those that are stored.
+    """Tell whether parameters that were fitted again are those that are stored, to the bit.
 
     Parameters
     ----------
     stored, again
         Arrays by name.
+    rounded
+        Names whose floats may lie apart by ``rounding``, relative to the stored value (or to 1, if that is larger).
     rounding
-        0 asks for equal bits. Above it, floats may lie this far apart, relative to the stored value (or to 1, if that is
-        larger).
     """
     values = sum(array.size for array in stored.values())
     if not values:
         return CheckOutcome.no_evidence()
     table = [
         {"parameter": name, **found}
-        for name in sorted({*stored, *again})
-        if (found := _difference(stored.get(name), again.get(name), rounding))
+        for name in dict.fromkeys([*stored, *again])
+        if (found := _difference(stored.get(name), again.get(name), rounding if name in rounded else 0.0))
     ]
     named = [f"{row['parameter']} ({row['what']})" for row in table[:_NAMED]]
     more = f", and {len(table) - _NAMED} more" if len(table) > _NAMED else ""
@@ -170,31 +174,32 @@ def _difference(stored: np.ndarray | None, again: np.ndarray | None, rounding: f
     if stored is None or again is None:
         where = "it is not stored" if stored is None else "the re-fit does not give it"
         return {"what": where, "values": 0, "largest_deviation": None}
-    if stored.dtype != again.dtype or stored.shape != again.shape:
+    texts = stored.dtype.kind == again.dtype.kind == "U"
+    if stored.shape != again.shape or (stored.dtype != again.dtype and not texts):
         what = f"stored {stored.dtype}{list(stored.shape)}, fitted again {again.dtype}{list(again.shape)}"
         return {"what": what, "values": 0, "largest_deviation": None}
-    wrong = _wrong(stored, again, rounding)
-    if not wrong.any():
+    left, right = np.ravel(stored), np.ravel(again)
+    at = np.flatnonzero(_wrong(left, right, rounding))
+    if not len(at):
         return None
-    count = int(wrong.sum())
-    if not np.issubdtype(stored.dtype, np.number):
-        place = int(np.flatnonzero(wrong.ravel())[0])
-        what = f"{count} of {stored.size} values differ, first {stored.ravel()[place]!s} and {again.ravel()[place]!s}"
-        return {"what": what, "values": count, "largest_deviation": None}
-    deviation = np.abs(stored[wrong].astype(np.float64) - again[wrong].astype(np.float64))
-    largest = float(np.nanmax(deviation)) if not np.isnan(deviation).all() else float("nan")
-    what = f"{count} of {stored.size} values differ, by up to {largest:.3g}"
-    return {"what": what, "values": count, "largest_deviation": largest}
+    what, largest = f"{len(at)} of {stored.size} values differ", None
+    if np.issubdtype(stored.dtype, np.number):
+        deviation = np.abs(left[at].astype(np.float64) - right[at].astype(np.float64))
+        known = deviation[~np.isnan(deviation)]
+        largest = float(known.max()) if len(known) else None
+        what += "" if largest is None else f", by up to {largest:.3g}"
+    else:
+        what += f", first {left[at[0]]!s:.60} and {right[at[0]]!s:.60}"
+    return {"what": what, "values": len(at), "largest_deviation": largest}
 
 
 def _wrong(stored: np.ndarray, again: np.ndarray, rounding: float) -> np.ndarray:
-    """Return which values differ, in the shape of the arrays."""
+    """Return which values differ, bool [n]."""
     if not np.issubdtype(stored.dtype, np.floating):
         return np.asarray(stored != again)
     if rounding:
         return ~np.isclose(again, stored, rtol=0.0, atol=rounding * np.maximum(1.0, np.abs(stored)), equal_nan=True)
-    bits = f"u{stored.dtype.itemsize}"
-    left, right = (np.ascontiguousarray(array).view(bits) for array in (stored, again))
+    left, right = (np.ascontiguousarray(array).view(f"u{array.itemsize}") for array in (stored, again))
     return np.asarray(left != right)
 
 
@@ -216,7 +221,10 @@ def refit_states(
             view, settings, platform.registry, platform.splits.train, groups=list(groups), progress=progress
         )
         outside = later_months(view.seen, last)
-    return {group.name: _state_outcome(stored[group.name], states[group.name], outside) for group in groups}
+    return {
+        group.name: refit_outcome(state_arrays(stored[group.name]), state_arrays(states[group.name]), outside)
+        for group in groups
+    }
 
 
 def later_months(seen: Collection[str], last: Month) -> list[str]:
@@ -225,11 +233,14 @@ def later_months(seen: Collection[str], last: Month) -> list[str]:
     return sorted(address for address, month in parts if month and Month.parse(month) > last)
 
 
-def _state_outcome(stored: GroupState, again: GroupState, outside: Sequence[str]) -> CheckOutcome:
+def refit_outcome(
+    stored: Mapping[str, np.ndarray], again: Mapping[str, np.ndarray], outside: Sequence[str]
+) -> CheckOutcome:
+    """Compare what was fitted again; a fit that has read partitions ``outside`` its scope fails whatever came out."""
     if outside:
         reason = f"the fit reads what comes after train: {', '.join(outside[:_NAMED])}"
         return CheckOutcome(False, reason, len(outside), {"read_after_train": list(outside)})
-    return refit_is_equal(state_arrays(stored), state_arrays(again))
+    return refit_is_equal(stored, again)
 
 
 def state_arrays(state: GroupState) -> dict[str, np.ndarray]:

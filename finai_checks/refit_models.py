@@ -13,12 +13,13 @@ import numpy as np
 
 from finai_assets.features.labelling import mcc_vocabulary
 from finai_assets.features.matrix import TrainingMatrix
+from finai_assets.features.registry import Progress
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_assets.students.result import StudentModel, StudentResult
+from finai_assets.students.result import StudentResult
 from finai_assets.students.rows import TaskRows
-from finai_assets.students.train import Candidate, Probe, bin_train, calibrate, select
+from finai_assets.students.train import bin_train, calibrate, select
 from finai_assets.teacher.calibrate import Calibration
 from finai_assets.teacher.losses import TeacherTask
 from finai_assets.teacher.normalise import Normaliser
@@ -27,11 +28,10 @@ from finai_assets.teacher.structure import Structure
 from finai_assets.teacher.train import calibrate as calibrate_teacher
 from finai_assets.teacher.train import prepare
 from finai_checks.outcome import CheckOutcome
-from finai_checks.refit import garbage_after, later_months, refit_is_equal
+from finai_checks.refit import garbage_after, later_months, refit_is_equal, refit_outcome
 from finai_resources.lake_session import LakeSession
 
 VOCABULARY = "next_mcc"
-_CALIBRATION = "calibration "
 
 
 def garbled(matrix: TrainingMatrix, splits: Sequence[str], *, seed: int) -> TrainingMatrix:
@@ -70,12 +70,10 @@ def refit_vocabulary(session: LakeSession, task: Task, stored: Sequence[str], pl
     with garbage_after(session, [task.asset], train[-1], owners=owners, seed=platform.settings.seed) as view:
         classes, _ = mcc_vocabulary(view, task, sorted(train))
         outside = later_months(view.seen, train[-1])
-    if outside:
-        return CheckOutcome(False, f"the vocabulary reads what comes after train: {', '.join(outside)}", len(outside))
     name = f"{task.name} vocabulary"
-    outcome = refit_is_equal({name: np.array(stored)}, {name: np.array(classes)})
+    outcome = refit_outcome({name: np.array(stored)}, {name: np.array(classes)}, outside)
     strange = sorted(set(stored) - set(classes))
-    if strange:
+    if strange and not outside:
         return replace(outcome, reason=f"{outcome.reason}; train does not give {', '.join(strange[:8])}")
     return outcome
 
@@ -95,28 +93,10 @@ def refit_teacher(
         apart = garbled(matrix, ("test",), seed=settings.seed)
         held_out = replace(data, X=apart.X, side=apart.side, labels=apart.labels)
         calibration = calibrate_teacher(teacher.model, teacher.normaliser, held_out, teacher.settings.batch_rows)
-    exact = refit_is_equal(
-        _fitted_on_train(teacher.normaliser, teacher.structure, teacher.model.tasks),
-        _fitted_on_train(normaliser, structure, data.tasks),
-    )
-    close = refit_is_equal(
-        _calibrations(teacher.calibration), _calibrations(calibration), rounding=settings.checks.refit_rounding
-    )
-    return both(exact, close)
-
-
-def both(first: CheckOutcome, second: CheckOutcome) -> CheckOutcome:
-    """Return the verdict of two comparisons together."""
-    observed = {
-        name: first.observed.get(name, 0) + second.observed.get(name, 0) for name in ("parameters", "differing")
-    }
-    return CheckOutcome(
-        first.passed and second.passed,
-        "; ".join(reason for reason in (first.reason, second.reason) if reason),
-        first.n + second.n,
-        observed,
-        [*first.table, *second.table],
-    )
+    kept = _calibrations(teacher.calibration)
+    stored = _fitted_on_train(teacher.normaliser, teacher.structure, teacher.model.tasks)
+    again = _fitted_on_train(normaliser, structure, data.tasks) | _calibrations(calibration)
+    return refit_is_equal(stored | kept, again, rounded=kept, rounding=settings.checks.refit_rounding)
 
 
 def _fitted_on_train(
@@ -136,55 +116,59 @@ def _fitted_on_train(
 
 def _calibrations(fitted: Mapping[str, Calibration]) -> dict[str, np.ndarray]:
     return {
-        f"{_CALIBRATION}{name}": np.array([entry.slope, entry.offset, entry.rows], np.float64)
+        f"calibration {name}": np.array([entry.slope, entry.offset, entry.rows], np.float64)
         for name, entry in fitted.items()
     }
 
 
-class StudentRefit:
-    """Fits columns, calibrators and thresholds of students again; garbled matrices and binned rows are made once for all.
-
-    Parameters
-    ----------
-    matrix
-        As stored.
-    """
-
-    def __init__(self, matrix: TrainingMatrix, settings: Settings) -> None:
-        self.settings = settings
-        self._on_train = garbled(matrix, ("validation", "test"), seed=settings.seed)
-        self._on_validation = garbled(matrix, ("test",), seed=settings.seed)
-        self._probe: Probe | None = None
-
-    def outcome(self, student: StudentResult) -> CheckOutcome:
-        """Tell whether columns, calibrator and operating threshold of a student come out again."""
+def refit_columns(
+    students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings, progress: Progress
+) -> dict[str, CheckOutcome]:
+    """Choose the columns of students again while validation and test rows are garbage."""
+    apart, probe, found = garbled(matrix, ("validation", "test"), seed=settings.seed), None, {}
+    for done, (name, student) in enumerate(students.items()):
+        progress(f"columns of {student.task}", done, len(students))
         if student.model is None:
-            return CheckOutcome(True, f"route {student.route}: nothing is fitted that is kept", 1, {"parameters": 0})
-        classes = np.array(self._on_train.task(student.task).class_labels)
-        stored = {"classes": np.array(student.class_labels), "columns": np.array(student.columns)}
-        again = {"classes": classes, "columns": np.array(self._columns(student.task))}
-        candidate = self._calibrated(student.task, student.model)
-        return refit_is_equal(
-            stored | _numbers(student.calibrator, student.threshold),
-            again | _numbers(candidate.model.calibrator, candidate.threshold),
+            found[name] = _nothing_kept(student)
+            continue
+        probe = probe or bin_train(apart, settings)
+        rows = _task_rows(apart, student.task, settings)
+        kept = select(rows, rows.part("train"), probe)
+        again = {"columns": np.array([matrix.columns[place] for place in kept])}
+        found[name] = refit_is_equal({"columns": np.array(student.columns)}, again)
+    return found
+
+
+def refit_calibrators(
+    students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings
+) -> dict[str, CheckOutcome]:
+    """Fit calibrators and operating thresholds of students again while test rows are garbage; compare their classes too."""
+    apart, found = garbled(matrix, ("test",), seed=settings.seed), {}
+    place = {name: at for at, name in enumerate(matrix.columns)}
+    for name, student in students.items():
+        if student.model is None:
+            found[name] = _nothing_kept(student)
+            continue
+        rows = _task_rows(apart, student.task, settings)
+        part = rows.part("validation")
+        X = rows.features(part.index, np.array([place[column] for column in student.columns]))
+        fitted = calibrate(rows.task.kind, student.model, part.label, X, settings)
+        found[name] = refit_is_equal(
+            {"classes": np.array(student.class_labels), **_numbers(student.calibrator, student.threshold)},
+            {"classes": np.array(rows.task.class_labels), **_numbers(fitted.model.calibrator, fitted.threshold)},
         )
+    return found
 
-    def _columns(self, task: str) -> list[str]:
-        rows = self._rows(self._on_train, task)
-        self._probe = self._probe or bin_train(self._on_train, self.settings)
-        return [self._on_train.columns[place] for place in select(rows, rows.part("train"), self._probe)]
 
-    def _calibrated(self, task: str, model: StudentModel) -> Candidate:
-        rows = self._rows(self._on_validation, task)
-        part, place = rows.part("validation"), {name: at for at, name in enumerate(self._on_validation.columns)}
-        X = rows.features(part.index, np.array([place[name] for name in model.columns]))
-        return calibrate(rows.task.kind, model, part.label, X, self.settings)
+def _nothing_kept(student: StudentResult) -> CheckOutcome:
+    return CheckOutcome(True, f"route {student.route}: nothing that was fitted is kept", 1, {"parameters": 0})
 
-    def _rows(self, matrix: TrainingMatrix, name: str) -> TaskRows:
-        """Return a task's rows; what the teacher predicts for them plays no part here."""
-        task = matrix.task(name)
-        shape = (len(matrix), task.classes) if task.kind == "multiclass" else (len(matrix),)
-        return TaskRows(task, matrix, np.broadcast_to(np.float32(0), shape), self.settings)
+
+def _task_rows(matrix: TrainingMatrix, name: str, settings: Settings) -> TaskRows:
+    """Return a task's rows; what the teacher predicts for them plays no part here."""
+    task = matrix.task(name)
+    shape = (len(matrix), task.classes) if task.kind == "multiclass" else (len(matrix),)
+    return TaskRows(task, matrix, np.broadcast_to(np.float32(0), shape), settings)
 
 
 def _numbers(calibrator: Mapping[str, object], threshold: float | None) -> dict[str, np.ndarray]:

@@ -81,6 +81,20 @@ def schema_contract(
     return CheckOutcome(not failed, reason, sum(rows.values()), observed, results)
 
 
+def suites(
+    snapshots: pa.Table, transactions: pa.Table, month: Month, settings: Settings, *, mccs: Sequence[int] | None = None
+) -> list[tuple[str, Any, list[Any]]]:
+    """Return what the check validates: name, pandas frame and expectations of each suite."""
+    import great_expectations.expectations as gxe  # noqa: PLC0415 - see _context
+
+    return [
+        ("snapshots schema", _schema_frame(snapshots), _of_schema(SNAPSHOTS)(gxe)),
+        ("transactions schema", _schema_frame(transactions), _of_schema(TRANSACTIONS)(gxe)),
+        ("snapshots", _snapshot_frame(snapshots, ROW_LIMIT), _of_snapshots(month, settings)(gxe)),
+        ("transactions", _frame(transactions, ROW_LIMIT), _of_transactions(month, mccs)(gxe)),
+    ]
+
+
 def _of_schema(schema: pa.Schema) -> Build:
     pairs = [(field.name, type_name(field.type)) for field in schema]
 

@@ -168,11 +168,37 @@ def volume_stable(
 
 @dataclass(frozen=True)
 class Missing:
-    """Shares of missing values: ``share`` float64 [columns] over ``rows`` rows, and where they come from."""
+    """Shares of missing values.
+
+    Parameters
+    ----------
+    label
+        Where they come from, in words.
+    share : float64 [columns]
+        Over ``rows`` rows.
+    silent
+        Columns of which nothing is expected from here.
+    slack : float64 [columns] or float
+        How much a share moves between such months anyhow.
+    """
 
     label: str
     share: np.ndarray
     rows: int
+    silent: Collection[str] = ()
+    slack: np.ndarray | float = 0.0
+
+
+def typical_missing(past: Sequence[Missing], *, deviations: float) -> Missing:
+    """Return the median share of each column over some months, with ``deviations`` scaled median absolute deviations as slack.
+
+    So a share that falls or rises steadily is no jump, and one odd month among them neither moves the median nor the slack.
+    """
+    shares = np.array([of.share for of in past])
+    middle = np.median(shares, axis=0)
+    spread = NORMAL_SCALE * np.median(np.abs(shares - middle), axis=0)
+    label = f"in the last {len(past)} months"
+    return Missing(label, middle, int(np.median([of.rows for of in past])), slack=deviations * spread)
 
 
 def missingness_stable(
@@ -180,7 +206,8 @@ def missingness_stable(
 ) -> CheckOutcome:
     """Tell whether no column's share of missing values is surely farther than ``jump`` from what it was.
 
-    Surely: the nearer end of the interval of the difference of two shares, each of its own rows, lies beyond the jump.
+    Surely: the nearer end of the interval of the difference of two shares, each of its own rows, lies beyond the jump and the
+    reference's slack.
 
     Parameters
     ----------
@@ -201,14 +228,18 @@ def missingness_stable(
         difference = current.share - reference.share
         pooled = (current.share * current.rows + reference.share * reference.rows) / (current.rows + reference.rows)
         margin = quantile * np.sqrt(pooled * (1 - pooled) * (1 / current.rows + 1 / reference.rows))
+        stable = np.abs(difference) - margin - reference.slack <= jump
         table += [
             {
                 "column": name, "compared_with": reference.label, "missing": _rounded(current.share[c]),
                 "before": _rounded(reference.share[c]), "low": _rounded(difference[c] - margin[c]),
-                "high": _rounded(difference[c] + margin[c]), "stable": bool(abs(difference[c]) - margin[c] <= jump),
+                "high": _rounded(difference[c] + margin[c]), "stable": bool(stable[c]),
             }
             for c, name in enumerate(names)
+            if name not in reference.silent
         ]  # fmt: skip
+    if not table:
+        return CheckOutcome(True, "none of its columns counts here", current.rows, {"columns": len(names)})
     table.sort(key=lambda row: -abs(row["missing"] - row["before"]))
     wrong: dict[str, str] = {}
     for row in table:

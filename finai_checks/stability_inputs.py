@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import numpy as np
 import pyarrow.compute as pc
@@ -64,9 +64,10 @@ def snapshot_nulls(session: LakeSession, month: Month) -> tuple[list[str], Missi
     return names, Missing(month.key, share, table.num_rows)
 
 
-def train_nulls(reference: Reference) -> Missing:
-    """Return how much of each column is missing on train."""
-    return Missing("on train", reference.counts[:, -1] / reference.counts.sum(axis=1), _train_rows(reference))
+def train_nulls(reference: Reference, drifting: Collection[str]) -> Missing:
+    """Return how much of each column is missing on train; of columns that are declared to drift it says nothing."""
+    share = reference.counts[:, -1] / reference.counts.sum(axis=1)
+    return Missing("on train", share, _train_rows(reference), drifting)
 
 
 def month_nulls(session: LakeSession, group: Group, month: Month, reference: Reference) -> Missing:
@@ -78,14 +79,6 @@ def month_nulls(session: LakeSession, group: Group, month: Month, reference: Ref
     else:
         share = [column.null_rate for column in month_statistics(session, month, group, reference)]
     return Missing(month.key, np.array(share), manifest.rows)
-
-
-def median_nulls(past: Sequence[Missing]) -> list[Missing]:
-    """Return the median share of each column over some months; nothing where there is none."""
-    if not past:
-        return []
-    middle = np.median([of.share for of in past], axis=0)
-    return [Missing(f"in the last {len(past)} months", middle, int(np.median([of.rows for of in past])))]
 
 
 def _train_rows(reference: Reference) -> int:

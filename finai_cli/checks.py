@@ -133,7 +133,7 @@ def recheck(
     with dagster_instance(home) as instance, bars(console) as shown:
         bar = shown.add_task("Checks", total=sum(len(members) for members, _ in units), note="")
         for members, month in units:
-            note = f"{members[0].id} {members[0].asset if len(members) == 1 else month}"
+            note = f"{members[0].id} {members[0].asset if len(members) == 1 else month or members[0].name}"
             shown.update(bar, note=note)
             results += _evaluate(members, LakeSession(lake), month, overrides)
             shown.advance(bar, len(members))

@@ -34,3 +34,20 @@ def chosen_platform(dataset: str, profile: str, home: Path | None = None) -> Any
     from finai_resources.secrets import SecretStore
 
     return Platform.of(settings, SecretStore(Home.choose(dataset, profile, home).root))
+
+
+def parse_months(keys: list[str]) -> list[Any]:
+    """Return the months that a person named.
+
+    Raises
+    ------
+    ConfigError
+        One of them is no month.
+    """
+    from finai_resources.errors import ConfigError
+    from finai_resources.months import Month
+
+    try:
+        return [Month.parse(key) for key in keys]
+    except ValueError as error:
+        raise ConfigError(str(error), where="--month", fix="for example --month 2016-05") from None

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, parse_months
 
 checks_app = typer.Typer(help="What is promised, and by which check.", no_args_is_help=True)
 evidence_app = typer.Typer(help="The hash-chained log of every check's results.", no_args_is_help=True)
@@ -67,6 +67,43 @@ def checks_prove(
         raise typer.Exit(1)
 
 
+@checks_app.command("docs")
+def checks_docs(
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    month: Annotated[
+        list[str] | None,
+        typer.Option("--month", "-m", help="2016-05; may be given again; the last stored one by default"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the pages; default: <home>/data_docs")] = None,
+) -> None:
+    """Write Great Expectations' pages about the raw tables of stored months; they load their styles from public networks."""
+    platform = chosen_platform(dataset, profile, home)
+    from finai_checks.data_docs import write_data_docs
+    from finai_cli.run import bars, lake_of
+    from finai_resources.errors import ConfigError
+    from finai_resources.home import Home
+    from finai_resources.lake_session import LakeSession
+
+    place = Home.choose(dataset, profile, home)
+    lake, console = lake_of(platform, place), Console()
+    stored = lake.partitions("raw/snapshots")
+    if not stored:
+        raise ConfigError("no raw month is stored", where=str(place.root), fix="`finai run` first")
+    months = parse_months(month or [max(stored)])
+    with bars(console) as shown:
+        bar = shown.add_task("Data docs", total=len(months), note="")
+        page = write_data_docs(
+            LakeSession(lake),
+            platform.settings,
+            months,
+            (out or place.root / "data_docs").resolve(),
+            lambda done, _total: shown.update(bar, completed=done),
+        )
+    console.print(f"[bold green]done[/]: {page}", soft_wrap=True)
+
+
 def recheck_command(
     dataset: Dataset = "synthetic",
     profile: Profile = "demo",
@@ -81,14 +118,9 @@ def recheck_command(
     """Evaluate checks on what is stored, without computing any of it anew; exit code 1 where a blocking one fails."""
     platform = chosen_platform(dataset, profile, home)
     from finai_cli import checks as checks_commands
-    from finai_resources.errors import ConfigError
     from finai_resources.home import Home
-    from finai_resources.months import Month
 
-    try:
-        months = [Month.parse(key) for key in month] if month else None
-    except ValueError as error:
-        raise ConfigError(str(error), where="--month", fix="for example --month 2016-05") from None
+    months = parse_months(month) if month else None
     place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
     results = checks_commands.recheck(platform, place, console, months=months, only=check, audit=audit)
     if as_json:
@@ -166,13 +198,13 @@ def overrides_add(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from finai_cli.run import lake_of
     from finai_resources.errors import ConfigError
     from finai_resources.home import Home
-    from finai_resources.months import Month
 
     demand_key(platform.secrets)
     try:
-        last, months = date.fromisoformat(expires), tuple(Month.parse(key) for key in month or ())
+        last = date.fromisoformat(expires)
     except ValueError as error:
-        raise ConfigError(str(error), where="--expires, --month", fix="for example 2026-12-31, 2016-05") from None
+        raise ConfigError(str(error), where="--expires", fix="for example 2026-12-31") from None
+    months = tuple(parse_months(month or []))
     grant = Grant(kind(check).name, asset, months, approver, reason, last)
     row = add_override(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets, grant)
     Console().print(f"override [bold]{row.id}[/]: {row.check} on {row.asset} until {row.expires}", highlight=False)

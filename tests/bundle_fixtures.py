@@ -128,6 +128,7 @@ def student(
         "leaves": rounds * classes * leaves,
         "model_bytes": 0,
         "explains": {},
+        "fitted_on": {},
     }
     if route == "SKIP":
         card |= {"columns": [], "calibrator": {"type": "none"}, "init_score": [], "output_transform": "identity"}

@@ -39,6 +39,7 @@ from finai_resources.months import Month
 
 Progress = Callable[[str, int, int], None]
 STATISTICS_FILE = "statistics.json"
+REFERENCE_DIGEST = "train_reference"  # in a month's manifest: what its statistics were taken against
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
                     code_version=code_version,
                     config_hash=config_hash,
                     upstream=partial(_upstream, session, raw, group, month, settings),
+                    extra={REFERENCE_DIGEST: states[group.name].reference.digest()},
                 )
             )
             for tensor in group.tensors:
@@ -146,6 +148,20 @@ def month_statistics(
     if total is None:
         raise LakeError("the partition holds no rows", where=f"{group.asset}@{month.key}", fix="materialise it again")
     return tuple(conclude(total, reference, group.names))
+
+
+def stored_statistics(
+    session: LakeSession, month: Month, group: Group, reference: Reference
+) -> tuple[ColumnStatistics, ...]:
+    """Return the statistics of a stored partition against a reference.
+
+    They are those that it was written with, where these were taken against this very reference; a state may have been fitted
+    again since, and a group that needs no parameters is not computed anew for that. Then the partition is measured again.
+    """
+    if session.manifest(group.asset, month.key).extra.get(REFERENCE_DIGEST) != reference.digest():
+        return month_statistics(session, month, group, reference)
+    stored = session.read_json(group.asset, month.key, STATISTICS_FILE)
+    return tuple(ColumnStatistics.from_dict(stored[name]) for name in group.names)
 
 
 def _demand_state(group: Group, states: Mapping[str, GroupState]) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finai_assets.features.events import read_events
+from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.features.inputs import SNAPSHOTS
 from finai_assets.labels.tasks import NEXT_MCC_TOP, Task, TaskKind, available
 from finai_assets.partitions import look_back
@@ -25,7 +26,10 @@ NONE = "none"
 
 @dataclass(frozen=True, slots=True)
 class MatrixTask:
-    """A task as the models see it: ``classes`` is 1 unless the task is multiclass, ``class_labels`` name its classes."""
+    """A task as the models see it: ``classes`` is 1 unless the task is multiclass, ``class_labels`` name its classes.
+
+    ``fitted_on`` tells the labelled rows that the classes were counted on; None where they are known beforehand.
+    """
 
     name: str
     kind: TaskKind
@@ -34,12 +38,14 @@ class MatrixTask:
     weight: float
     focal: tuple[float, float] | None
     group: str
+    fitted_on: FittedRows | None = None
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> MatrixTask:
         """Read what ``dataclasses.asdict`` and JSON made of a task."""
         focal = tuple(stored["focal"]) if stored["focal"] else None
-        return cls(**{**stored, "class_labels": tuple(stored["class_labels"]), "focal": focal})
+        fitted_on = FittedRows.from_json(stored["fitted_on"]) if stored.get("fitted_on") else None
+        return cls(**{**stored, "class_labels": tuple(stored["class_labels"]), "focal": focal, "fitted_on": fitted_on})
 
 
 def matrix_tasks(
@@ -51,29 +57,42 @@ def matrix_tasks(
         "segment_prediction": tuple(settings.dataset.segments),
     }
     described = []
+    no_fit: FittedRows | None = None
     for task in available(tuple(tasks)):
-        labels: tuple[str, ...] = ()
-        if task.kind == "multiclass":
-            labels = names[task.name] if task.name in names else _mcc_vocabulary(session, task, train)
+        labels, fitted_on = names.get(task.name, ()), no_fit
+        if task.kind == "multiclass" and task.name not in names:
+            labels, fitted_on = mcc_vocabulary(session, task, train)
+        classes = max(1, len(labels))
         described.append(
-            MatrixTask(task.name, task.kind, max(1, len(labels)), labels, task.weight, task.focal, task.group)
+            MatrixTask(task.name, task.kind, classes, labels, task.weight, task.focal, task.group, fitted_on)
         )
     return tuple(described)
 
 
-def _mcc_vocabulary(session: LakeSession, task: Task, train: Sequence[Month]) -> tuple[str, ...]:
-    """Return the most frequent codes of the train labels (ties by the smaller code), then ``other``."""
+def mcc_vocabulary(session: LakeSession, task: Task, train: Sequence[Month]) -> tuple[tuple[str, ...], FittedRows]:
+    """Return the most frequent codes of the train labels (ties by the smaller code), then ``other``; and the rows counted.
+
+    Raises
+    ------
+    GateError
+        No row of these months has a label.
+    """
     counted: dict[int, int] = {}
+    labelled: dict[Month, np.ndarray] = {}
     for month in train:
-        found = pc.value_counts(session.read(task.asset, month.key, columns=["label"])["label"].drop_null())
-        for entry in found.to_pylist():
+        table = session.read(task.asset, month.key, columns=["customer_id", "label"]).filter(
+            pc.field("label").is_valid()
+        )
+        labelled[month] = table["customer_id"].to_numpy()
+        for entry in pc.value_counts(table["label"]).to_pylist():
             counted[entry["values"]] = counted.get(entry["values"], 0) + entry["counts"]
     if not counted:
         raise GateError(
             "no train row has a label", where=task.asset, fix="declare the task in dataset.unavailable_tasks"
         )
     ordered = sorted(counted, key=lambda code: (-counted[code], code))
-    return (*(str(code) for code in ordered[:NEXT_MCC_TOP]), OTHER)
+    vocabulary = (*(str(code) for code in ordered[:NEXT_MCC_TOP]), OTHER)
+    return vocabulary, FittedRows.of_months("train", labelled)
 
 
 class LabelReader:

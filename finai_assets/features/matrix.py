@@ -1,4 +1,4 @@
-"""The training matrix: feature columns, labels and splits side by side, in one memory-mapped array.
+"""The training matrix: feature columns, side tensors, labels and splits, row by row, in memory-mapped arrays.
 
 Rows are sorted by split (train, validation, test), then month, then customer. Nothing is fitted here but the class vocabulary
 of ``next_mcc``, on train labels.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.features.catalogue import Catalogue, read_catalogue
 from finai_assets.features.labelling import LabelReader, MatrixTask, matrix_tasks
 from finai_assets.features.registry import Registry
 from finai_assets.features.sampling import customer_hash, lowest
+from finai_assets.features.side import SideTensor, fill_side, routed_tensors, width_of
 from finai_assets.labels.tasks import Task
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
@@ -30,7 +32,7 @@ __all__ = ["MatrixTask", "TrainingMatrix", "build_matrix", "load_matrix", "month
 
 ASSET = "teacher/training_matrix"
 SPLITS = ("train", "validation", "test")
-ARRAY, DESCRIPTION = "X.npy", "matrix.json"
+ARRAY, SIDE, DESCRIPTION = "X.npy", "side.npy", "matrix.json"
 Progress = Callable[[str, int, int], None]
 
 
@@ -50,6 +52,12 @@ class TrainingMatrix:
         What a forecast of "as it was" would say, for the tasks that have one.
     columns : tuple of str
     tasks : tuple of MatrixTask
+    side : float32 [n, total], memory-mapped, or None where no tensor is stored
+        The side tensors of each row, flattened, side by side.
+    tensors : tuple of SideTensor
+        What lies in ``side``, in its order.
+    catalogue : Catalogue
+        Product families and the merchant tree.
     """
 
     X: np.ndarray
@@ -60,6 +68,9 @@ class TrainingMatrix:
     persistence: dict[str, np.ndarray]
     columns: tuple[str, ...]
     tasks: tuple[MatrixTask, ...]
+    side: np.ndarray | None = None
+    tensors: tuple[SideTensor, ...] = ()
+    catalogue: Catalogue = field(default_factory=Catalogue.none)
 
     def __len__(self) -> int:
         return len(self.customer)
@@ -108,7 +119,8 @@ def build_matrix(
     splits_months
         Snapshot months of ``train``, ``validation`` and ``test``.
     writer
-        An open partition; gets ``X.npy``, the table of row keys, labels and persistence values, and ``matrix.json``.
+        An open partition; gets ``X.npy``, the table of row keys, labels and persistence values, ``matrix.json`` and, where an
+        expert is routed to side tensors, ``side.npy``.
 
     Raises
     ------
@@ -120,21 +132,28 @@ def build_matrix(
     chunks = _plan(session, settings, registry, splits_months)
     described = matrix_tasks(session, settings, tasks, sorted(splits_months["train"]))
     rows = sum(len(chunk.customer) for chunk in chunks)
-    X = np.lib.format.open_memmap(
-        writer.new_file(ARRAY), mode="w+", dtype=np.float32, shape=(rows, len(registry.columns))
-    )
+    X = _new_array(writer, ARRAY, rows, len(registry.columns))
+    tensors = routed_tensors(registry, settings)
+    side = _new_array(writer, SIDE, rows, width_of(tensors)) if tensors else None
     reader = LabelReader(session, settings, described)
     at = 0
     for done, chunk in enumerate(chunks):
         _fill(session, settings, registry, chunk, X[at : at + len(chunk.customer)])
+        if side is not None:
+            part = side[at : at + len(chunk.customer)]
+            fill_side(session, registry, tensors, chunk.month.key, chunk.customer, part)
         writer.write(_row_table(chunk, reader), row_group_size=65_536)
         at += len(chunk.customer)
         if progress:
             progress("training matrix", done + 1, len(chunks))
-    X.flush()
-    del X
+    for array in (X, side):
+        if array is not None:
+            array.flush()
+    del X, side
     description = {
         "columns": list(registry.names),
+        "tensors": [tensor.to_dict() for tensor in tensors],
+        "catalogue": {name: values.tolist() for name, values in asdict(read_catalogue(session)).items()},
         "tasks": [asdict(task) for task in described],
         "rows": {name: sum(len(c.customer) for c in chunks if c.split == name) for name in SPLITS},
         "months": {name: [month.key for month in sorted(splits_months[name])] for name in SPLITS},
@@ -143,18 +162,23 @@ def build_matrix(
     return description
 
 
+def _new_array(writer: PartitionWriter, role: str, rows: int, columns: int) -> np.memmap:
+    return np.lib.format.open_memmap(writer.new_file(role), mode="w+", dtype=np.float32, shape=(rows, columns))
+
+
 def load_matrix(source: LakeSession | Lake) -> TrainingMatrix:
-    """Open the training matrix; ``X`` stays on disk."""
+    """Open the training matrix; ``X`` and ``side`` stay on disk.
+
+    Raises
+    ------
+    LakeError
+        It is absent, or its files do not agree.
+    """
     session = source if isinstance(source, LakeSession) else LakeSession(source)
     described = session.read_json(ASSET, None, DESCRIPTION)
     table = session.read(ASSET)
-    X = np.load(session.local_path(ASSET, None, ARRAY), mmap_mode="r", allow_pickle=False)
-    if X.shape != (table.num_rows, len(described["columns"])):
-        raise LakeError(
-            f"X is {X.shape}, the table has {table.num_rows} rows and {len(described['columns'])} columns are listed",
-            where=ASSET,
-            fix="materialise the training matrix again",
-        )
+    tensors = tuple(SideTensor.from_dict(values) for values in described.get("tensors", ()))
+    X = _open_array(session, ARRAY, table.num_rows, len(described["columns"]))
 
     def prefixed(prefix: str) -> dict[str, np.ndarray]:
         return {n.removeprefix(prefix): table[n].to_numpy() for n in table.column_names if n.startswith(prefix)}
@@ -168,7 +192,27 @@ def load_matrix(source: LakeSession | Lake) -> TrainingMatrix:
         persistence=prefixed("persist:"),
         columns=tuple(described["columns"]),
         tasks=tuple(MatrixTask.from_json(task) for task in described["tasks"]),
+        side=_open_array(session, SIDE, table.num_rows, width_of(tensors)) if tensors else None,
+        tensors=tensors,
+        catalogue=_catalogue(described.get("catalogue")),
     )
+
+
+def _catalogue(described: Mapping[str, list[int]] | None) -> Catalogue:
+    if described is None:
+        return Catalogue.none()
+    return Catalogue(*(np.array(described[entry.name], np.int32) for entry in fields(Catalogue)))
+
+
+def _open_array(session: LakeSession, role: str, rows: int, columns: int) -> np.ndarray:
+    array: np.ndarray = np.load(session.local_path(ASSET, None, role), mmap_mode="r", allow_pickle=False)
+    if array.shape != (rows, columns):
+        raise LakeError(
+            f"{role} is {array.shape}, the table has {rows} rows, and {columns} columns are listed",
+            where=ASSET,
+            fix="materialise the training matrix again",
+        )
+    return array
 
 
 def month_features(

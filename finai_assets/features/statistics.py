@@ -8,7 +8,8 @@ All columns of a group are measured at once, over its column-major block. A colu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,14 @@ class Reference:
         """Return the four arrays by name."""
         return {"edges": self.edges, "counts": self.counts, "mean": self.mean, "std": self.std}
 
+    def digest(self) -> str:
+        """Return a hash of the four arrays, by which a month's statistics tell what they were taken against."""
+        found = hashlib.sha256()
+        for name, array in self.arrays().items():
+            found.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnStatistics:
@@ -65,6 +74,12 @@ class ColumnStatistics:
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, for metadata."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> ColumnStatistics:
+        """Read what was stored of :meth:`as_dict`: what is null there is undefined here."""
+        fields: dict[str, Any] = {key: float("nan") if value is None else value for key, value in stored.items()}
+        return cls(**fields)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.method_settings import StudentSettings
 from finai_assets.metrics import PRIMARY, Estimate
 from finai_assets.students.calibrate import NONE, Transform, finish
@@ -74,6 +75,7 @@ class StudentResult:
     metrics: Report
     fidelity: Fidelity | None
     gain: Mapping[str, float]
+    fitted_on: Mapping[str, FittedRows]
 
     @property
     def model_text(self) -> str:
@@ -150,6 +152,7 @@ def to_files(result: StudentResult) -> dict[str, bytes]:
         "leaves": result.leaves,
         "model_bytes": result.bytes,
         "explains": dict(result.gain),
+        "fitted_on": {name: asdict(rows) for name, rows in result.fitted_on.items()},
     }
     files = {CARD: json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False).encode()}
     return files | ({MODEL: model.text.encode()} if model else {})
@@ -197,6 +200,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         metrics=_estimates(card["metrics"]),
         fidelity=Fidelity.from_json(card["fidelity"]) if card["fidelity"] else None,
         gain=card["explains"],
+        fitted_on={name: FittedRows.from_json(rows) for name, rows in card["fitted_on"].items()},
     )
 
 

@@ -8,11 +8,12 @@ direct student, unless the policy is to replicate.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
 
+from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.features.matrix import MatrixTask, TrainingMatrix
 from finai_assets.features.registry import Registry
 from finai_assets.features.sampling import sample_customers
@@ -94,11 +95,14 @@ def train_student(
     rows.require_fit(registry)
     train, validation = rows.part("train"), rows.part("validation")
     candidates: dict[str, Candidate] = {}
+    fitted_on = {"prior": FittedRows.of(matrix, train.index)}
     if np.ptp(train.label) == 0:
         route = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
     else:
         say("select columns")
-        kept = _select(rows, train, probe or bin_train(matrix, settings))
+        probe = probe or bin_train(matrix, settings)
+        kept = select(rows, train, probe)
+        fitted_on |= _fitted_on(rows, train, validation, probe)
         say("train the direct student")
         candidates[DIRECT] = _fit(rows, train, validation, kept, distil=False)
         if _worth_copying(rows, train, validation):
@@ -106,10 +110,22 @@ def train_student(
             candidates[DISTILLED] = _fit(rows, train, validation, kept, distil=True)
         route = choose_route(_evidence(rows, train, validation, candidates), settings.students)
     say("measure")
-    return _measured(rows, train, validation, candidates, route)
+    return _measured(rows, train, validation, candidates, route, fitted_on)
 
 
-def _select(rows: TaskRows, train: Part, probe: Probe) -> np.ndarray:
+def _fitted_on(rows: TaskRows, train: Part, validation: Part, probe: Probe) -> dict[str, FittedRows]:
+    """Return which rows the parts of a student have seen; ``calibration`` includes the operating threshold."""
+    selection = np.intersect1d(probe.rows, train.index, assume_unique=True)
+    held_out = FittedRows.of(rows.matrix, validation.index)
+    return {
+        "columns": FittedRows.of(rows.matrix, selection),
+        "trees": FittedRows.of(rows.matrix, train.index),
+        "stopping": held_out,
+        "calibration": held_out,
+    }
+
+
+def select(rows: TaskRows, train: Part, probe: Probe) -> np.ndarray:
     """Choose columns on the labels, the same for both students, so that these differ in their targets alone."""
     _, at, labelled = np.intersect1d(probe.rows, train.index, assume_unique=True, return_indices=True)
     target = hard_target(train.label[labelled], rows.task.classes)
@@ -119,7 +135,7 @@ def _select(rows: TaskRows, train: Part, probe: Probe) -> np.ndarray:
 
 def _fit(rows: TaskRows, train: Part, validation: Part, kept: np.ndarray, *, distil: bool) -> Candidate:
     """Train on train, stop and calibrate on validation."""
-    kind, students = rows.task.kind, rows.settings.students
+    kind = rows.task.kind
     names = [rows.matrix.columns[i] for i in kept]
     learned, held_out = (
         Sample(rows.features(part.index, kept), rows.target(part, distil=distil)) for part in (train, validation)
@@ -127,12 +143,26 @@ def _fit(rows: TaskRows, train: Part, validation: Part, kept: np.ndarray, *, dis
     trained = train_model(kind, learned, held_out, names, rows.settings)
     init = tuple(float(value) for value in trained.init_score)
     bare = StudentModel(trained.text, tuple(names), TRANSFORM[kind], init, {"type": "none"})
-    raw = bare.raw(held_out.X, threads=students.threads)
-    calibrator = fit_calibrator(kind, students.calibration, raw, validation.label)
-    model = StudentModel(trained.text, tuple(names), TRANSFORM[kind], init, calibrator)
+    return calibrate(kind, bare, validation.label, held_out.X, rows.settings)
+
+
+def calibrate(kind: str, bare: StudentModel, label: np.ndarray, X: np.ndarray, settings: Settings) -> Candidate:
+    """Fit a model's calibrator and, for a binary task, its operating threshold on validation rows.
+
+    Parameters
+    ----------
+    bare
+        The trained model; whatever calibrator it has is not looked at.
+    label : float [n]
+    X : float32 [n, columns]
+        The model's inputs.
+    """
+    students = settings.students
+    raw = bare.raw(X, threads=students.threads)
+    model = replace(bare, calibrator=fit_calibrator(kind, students.calibration, raw, label))
     prediction = model.finish(raw)
     # As many validation rows lie above the operating threshold as are positive.
-    threshold = float(np.quantile(prediction, 1 - validation.label.mean())) if kind == "binary" else None
+    threshold = float(np.quantile(prediction, 1 - label.mean())) if kind == "binary" else None
     return Candidate(model, prediction, threshold)
 
 
@@ -181,7 +211,12 @@ def _fidelity(
 
 
 def _measured(
-    rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate], route: Route
+    rows: TaskRows,
+    train: Part,
+    validation: Part,
+    candidates: Mapping[str, Candidate],
+    route: Route,
+    fitted_on: Mapping[str, FittedRows],
 ) -> StudentResult:
     """Measure on test what was chosen on validation."""
     task, settings = rows.task, rows.settings
@@ -231,4 +266,5 @@ def _measured(
         metrics=report,
         fidelity=fidelity,
         gain=gain_shares(chosen.model.text) if chosen else {},
+        fitted_on=fitted_on if chosen else {"prior": fitted_on["prior"]},
     )

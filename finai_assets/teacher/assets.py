@@ -7,6 +7,7 @@ import dagster as dg
 
 from finai_assets.doors import EVALUATION, MATRIX, TEACHER, facts
 from finai_assets.features.assets import column_key, state_asset
+from finai_assets.features.inputs import CATEGORIES, PRODUCTS
 from finai_assets.features.matrix import build_matrix, load_matrix
 from finai_assets.labels.assets import SPLITS_ASSET
 from finai_assets.labels.splits import Splits
@@ -20,7 +21,7 @@ from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
-from finai_resources.progress import progress, stages
+from finai_resources.progress import stages
 
 MATRIX_ASSET = "teacher/training_matrix"
 TEACHER_ASSET = "teacher/ple"
@@ -50,7 +51,7 @@ def _matrix(platform: Platform) -> dg.AssetsDefinition:
     @dg.asset(
         key=MATRIX_ASSET.split("/"),
         group_name="teacher",
-        deps=[*groups, *columns, *labels, SPLITS_ASSET.split("/")],
+        deps=[*groups, *columns, *labels, *(path.split("/") for path in (SPLITS_ASSET, PRODUCTS, CATEGORIES))],
         kinds={"numpy"},
         code_version=MATRIX.code_version,
         description="Feature columns and labels of the train, validation and test months, row by row, memory-mapped.",
@@ -101,14 +102,13 @@ def _ple(platform: Platform) -> dg.AssetsDefinition:
         session = lake.session()
         gates.demand(session.lake, [(MATRIX_ASSET, None)])
         matrix = load_matrix(session)
-        report = progress("epoch")
         result = train_teacher(
             matrix,
             platform.registry,
             platform.available_tasks,
             settings,
-            progress=lambda record: report(record.epoch, settings.teacher.epochs),
             checkpoint_dir=home.checkpoints,
+            watch=stages(),
         )
         with session.write(
             TEACHER_ASSET, code_version=TEACHER.code_version, config_hash=TEACHER.config_hash(settings)

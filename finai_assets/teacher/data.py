@@ -33,6 +33,8 @@ class TeacherData:
     ----------
     X : float32 [n, d]
         The whole matrix, usually a memory map.
+    side : float32 [n, total] or None
+        The side tensors of the same rows.
     train : int64 [m]
         Row numbers to learn from.
     validation : slice
@@ -42,6 +44,7 @@ class TeacherData:
     """
 
     X: np.ndarray
+    side: np.ndarray | None
     train: np.ndarray
     validation: slice
     labels: dict[str, np.ndarray]
@@ -73,11 +76,16 @@ class TeacherData:
         delta = settings.teacher.huber_delta
         return cls(
             X=matrix.X,
+            side=matrix.side,
             train=sample_customers(matrix.customer, rows, settings.teacher.max_train_rows, settings.seed),
             validation=validation,
             labels={task.name: np.asarray(matrix.labels[task.name], dtype=np.float32) for task in found},
             tasks=tuple(TeacherTask.fit(task, np.asarray(matrix.labels[task.name][rows]), delta) for task in found),
         )
+
+    def side_of(self, rows: np.ndarray | slice) -> np.ndarray | None:
+        """Return the side tensors of some rows."""
+        return None if self.side is None else self.side[rows]
 
     def validation_labels(self, task: str) -> np.ndarray:
         """Return the labels of the validation rows, float32 [rows]."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from finai_assets.features.side import SideTensor, routed_tensors, width_of
 from finai_resources.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
@@ -43,15 +44,6 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class SideTensor:
-    """A side tensor of a group: ``shape`` is that of one row."""
-
-    group: str
-    name: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Layout:
     """The columns of the training matrix as the teacher sees them.
 
@@ -72,6 +64,11 @@ class Layout:
     sequences: tuple[Sequence, ...]
     tensors: tuple[SideTensor, ...] = ()
 
+    @property
+    def side_width(self) -> int:
+        """Return how many values the side tensors of a row have."""
+        return width_of(self.tensors)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
@@ -90,7 +87,7 @@ class Layout:
                 }
                 for sequence in self.sequences
             ],
-            "tensors": [{"group": t.group, "name": t.name, "shape": list(t.shape)} for t in self.tensors],
+            "tensors": [tensor.to_dict() for tensor in self.tensors],
         }
 
     @classmethod
@@ -105,17 +102,24 @@ class Layout:
             for sequence in values["sequences"]
         )
         plain = {name: tuple(values[name]) for name in ("columns", "groups", "kinds", "lows")}
-        tensors = tuple(SideTensor(t["group"], t["name"], tuple(t["shape"])) for t in values["tensors"])
+        tensors = tuple(SideTensor.from_dict(tensor) for tensor in values["tensors"])
         return cls(**plain, sequences=sequences, tensors=tensors)
 
 
-def layout_of(registry: Registry, settings: Settings, columns: tuple[str, ...]) -> Layout:
-    """Describe the columns of a training matrix.
+def layout_of(
+    registry: Registry, settings: Settings, columns: tuple[str, ...], tensors: tuple[SideTensor, ...] = ()
+) -> Layout:
+    """Describe the columns of a training matrix, and its side tensors.
+
+    Parameters
+    ----------
+    columns, tensors
+        What the matrix holds, in its order. It may hold tensors that no expert is routed to.
 
     Raises
     ------
     GateError
-        The matrix holds other columns, or another order, than the registry.
+        The matrix holds other columns, or another order, than the registry, or lacks a tensor that an expert is routed to.
     ConfigError
         A sequence group lacks some of its steps.
     """
@@ -123,6 +127,12 @@ def layout_of(registry: Registry, settings: Settings, columns: tuple[str, ...]) 
         differ = sorted(set(columns) ^ set(registry.names))[:5]
         raise GateError(
             f"the matrix has {len(columns)} columns, the registry {len(registry.names)}; they differ in {differ or 'order'}",
+            where="teacher/training_matrix",
+            fix="materialise the training matrix again with this configuration",
+        )
+    if absent := [tensor for tensor in routed_tensors(registry, settings) if tensor not in tensors]:
+        raise GateError(
+            f"the matrix does not hold {', '.join(f'{t.group}.{t.name} {t.shape}' for t in absent)}",
             where="teacher/training_matrix",
             fix="materialise the training matrix again with this configuration",
         )
@@ -137,6 +147,7 @@ def layout_of(registry: Registry, settings: Settings, columns: tuple[str, ...]) 
         kinds=tuple(column.kind for column in registry.columns),
         lows=tuple(column.low for column in registry.columns),
         sequences=tuple(sequences),
+        tensors=tensors,
     )
 
 

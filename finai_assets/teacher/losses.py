@@ -150,6 +150,26 @@ def task_loss(task: TeacherTask, logits: Tensor, label: Tensor, delta: float) ->
     return row_losses(task, logits[known], label[known], delta).mean()
 
 
+def task_weight(task: TeacherTask) -> float:
+    """Return the configured weight, half of it for a regression."""
+    return task.weight * (0.5 if task.kind == "regression" else 1.0)
+
+
+class FixedWeights(nn.Module):
+    """The weights that tasks are configured with: ``Σ w_t L_t``. Takes the place of :class:`UncertaintyWeights`."""
+
+    def __init__(self, tasks: Sequence[TeacherTask]) -> None:
+        super().__init__()
+        self.weight = {task.name: task_weight(task) for task in tasks}
+
+    def terms(self, losses: Mapping[str, Tensor], share: float = 1.0) -> dict[str, Tensor]:
+        """Return what each task adds to the sum; ``share`` is without effect here."""
+        return {name: self.weight[name] * loss for name, loss in losses.items()}
+
+    def project(self) -> None:
+        """Do nothing: there is nothing learned."""
+
+
 class UncertaintyWeights(nn.Module):
     """Homoscedastic uncertainty weighting (Kendall et al., CVPR 2018): ``Σ w_t (exp(−s_t) L_t + s_t)``, half for regression.
 
@@ -172,7 +192,7 @@ class UncertaintyWeights(nn.Module):
     def __init__(self, tasks: Sequence[TeacherTask], clamp: float) -> None:
         super().__init__()
         self.clamp = clamp
-        self.weight = {task.name: task.weight * (0.5 if task.kind == "regression" else 1.0) for task in tasks}
+        self.weight = {task.name: task_weight(task) for task in tasks}
         self.s = nn.ParameterDict(
             {
                 task.name: nn.Parameter(torch.tensor(min(max(math.log(max(task.trivial, 1e-9)), -clamp), clamp)))
@@ -182,8 +202,14 @@ class UncertaintyWeights(nn.Module):
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Combine the mean losses of the tasks that have labels in a batch."""
-        terms = [self.weight[name] * (torch.exp(-self.s[name]) * loss + self.s[name]) for name, loss in losses.items()]
-        return torch.stack(terms).sum()
+        return torch.stack(list(self.terms(losses).values())).sum()
+
+    def terms(self, losses: Mapping[str, Tensor], share: float = 1.0) -> dict[str, Tensor]:
+        """Return what each task adds to the sum; where ``losses`` are those of a share of a batch, of s as much."""
+        return {
+            name: self.weight[name] * (torch.exp(-self.s[name]) * loss + share * self.s[name])
+            for name, loss in losses.items()
+        }
 
     @torch.no_grad()
     def project(self) -> None:

@@ -3,7 +3,8 @@
 Power-law columns get a log copy; continuous and count columns are standardised; binaries and shares stay as they are; codes
 stay integers, moved up by one so that 0 means "missing or unseen in train". A channel of a transaction sequence is standardised
 as a whole, so that a value means the same at each step, and each sequence gets one more column: how many steps it has, which
-is its mask, since steps are filled from the newest on.
+is its mask, since steps are filled from the newest on. Side tensors stand behind all columns: persistence diagrams are brought to
+the size of one, measures stay as they are.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 
 from finai_assets.method_settings import NormaliseSettings
 from finai_assets.teacher.layout import Layout
+from finai_assets.teacher.normalise_kernels import AS_IS, CODE, SCALED, first_pass, lengths, second_pass, transform
 from finai_resources.errors import GateError
 
 _CHUNK_ROWS = 8192  # 928 float32 columns: 30 MB at once
 _TAIL_ROWS = 20_000  # rows whose tail is looked at; a log-log slope needs no more
-_AS_IS, _SCALED, _CODE = 0, 1, 2
+_DIAGRAMS = "diagrams"  # tensors of this name hold births and deaths, which have a unit
 
 
 @dataclass(frozen=True)
 class Normaliser:
     """The fitted state.
 
-    Output columns, in order: the matrix columns (in place), one log copy for each of ``log_of``, one length per sequence.
+    Output columns, in order: the matrix columns (in place), one log copy for each of ``log_of``, one length per sequence, the
+    values of the side tensors.
 
     Parameters
     ----------
@@ -47,6 +48,9 @@ class Normaliser:
     log_mean : float64 [k]
         Train mean of each log copy, which is taken off, so that an amount's size does not drown the other inputs and a missing
         value is the mean here as well.
+    tensor_scale : float64 [tensors]
+        What a side tensor is divided by: of a persistence diagram, the root mean square of the deaths in train; 1 for a measure.
+        A single factor leaves the shape of a diagram, and its zeros, as they are.
     clip : float
         Standardised values end at ± this.
     rows : int
@@ -60,22 +64,33 @@ class Normaliser:
     codes: np.ndarray
     log_of: np.ndarray
     log_mean: np.ndarray
+    tensor_scale: np.ndarray
     clip: float
     rows: int
 
     @classmethod
-    def fit(cls, X: np.ndarray, rows: slice, layout: Layout, settings: NormaliseSettings) -> Normaliser:
-        """Fit on ``X[rows]``; pass the train rows and nothing else.
+    def fit(  # the rows, and what they mean
+        cls,
+        X: np.ndarray,
+        rows: slice,
+        layout: Layout,
+        settings: NormaliseSettings,
+        side: np.ndarray | None = None,
+    ) -> Normaliser:
+        """Fit on ``X[rows]`` and ``side[rows]``; pass the train rows and nothing else.
 
         Parameters
         ----------
         X : float32 [n, d]
             May be a memory map; it is read in chunks.
+        side : float32 [n, total], optional
+            The side tensors, where the layout has some; may be a memory map.
 
         Raises
         ------
         GateError
-            There are no rows, a value is infinite, or a code is negative or not whole.
+            There are no rows, a value is infinite, a code is negative or not whole, or the side tensors of the layout are not
+            given.
         """
         part = X[rows]
         if not len(part):
@@ -84,30 +99,44 @@ class Normaliser:
         count, mean, powers, top = _moments(part, mode, layout)
         mean, std = _per_channel(layout, count, mean, powers[0])
         log_of = _power_laws(part, layout, mode, count, powers, settings)
-        codes = np.where(mode == _CODE, np.nan_to_num(top, nan=-1, neginf=-1).astype(np.int32) + 2, 0).astype(np.int32)
+        codes = np.where(mode == CODE, np.nan_to_num(top, nan=-1, neginf=-1).astype(np.int32) + 2, 0).astype(np.int32)
         for sequence in layout.sequences:
             for channel in sequence.channels:
                 codes[list(channel.positions)] = codes[list(channel.positions)].max()
-        std = np.where((mode == _SCALED) & (std > 0), std, 1.0)
-        mean = np.where(mode == _SCALED, mean, 0.0)
-        return cls(layout, mode, mean, std, codes, log_of, _log_means(part, log_of), settings.clip, len(part))
+        std = np.where((mode == SCALED) & (std > 0), std, 1.0)
+        mean = np.where(mode == SCALED, mean, 0.0)
+        tensor_scale = _tensor_scales(_side_of(layout, len(X), side)[rows], layout)
+        log_mean = _log_means(part, log_of)
+        return cls(layout, mode, mean, std, codes, log_of, log_mean, tensor_scale, settings.clip, len(part))
 
     @property
     def width(self) -> int:
         """Return the number of output columns."""
+        return self.tensors_first + self.layout.side_width
+
+    @property
+    def tensors_first(self) -> int:
+        """Return the output column where the side tensors begin: all columns before it are scalars, codes and lengths."""
         return len(self.mode) + len(self.log_of) + len(self.layout.sequences)
 
-    def transform(self, X: np.ndarray) -> np.ndarray:
+    def transform(self, X: np.ndarray, side: np.ndarray | None = None) -> np.ndarray:
         """Normalise some rows.
 
         Parameters
         ----------
         X : float32 [n, d]
+        side : float32 [n, total], optional
+            The side tensors of the same rows, where the layout has some.
 
         Returns
         -------
         float32 [n, width]
             No NaN: a missing value is the train mean (standardised, log copy), 0 (left as is) or code 0.
+
+        Raises
+        ------
+        GateError
+            The rows have another width than those of the fit, or lack their side tensors.
         """
         source = np.ascontiguousarray(X, dtype=np.float32)
         if source.ndim != 2 or source.shape[1] != len(self.mode):
@@ -119,11 +148,15 @@ class Normaliser:
         out = np.empty((len(source), self.width), dtype=np.float32)
         affine = np.stack([1.0 / self.std, self.mean / self.std]).astype(np.float32)
         logs = self.log_mean.astype(np.float32)
-        _transform(source, self.mode, affine, self.codes, self.log_of, logs, np.float32(self.clip), out)
+        transform(source, self.mode, affine, self.codes, self.log_of, logs, np.float32(self.clip), out)
         first = len(self.mode) + len(self.log_of)
         for index, sequence in enumerate(self.layout.sequences):
             positions = np.array([channel.positions for channel in sequence.channels], dtype=np.int32)
-            _lengths(source, positions, out[:, first + index])
+            lengths(source, positions, out[:, first + index])
+        if self.layout.tensors:
+            factor = np.repeat(1.0 / self.tensor_scale, [tensor.size for tensor in self.layout.tensors])
+            tensors = _side_of(self.layout, len(source), side)
+            np.multiply(tensors, factor.astype(np.float32), out=out[:, self.tensors_first :])
         return out
 
     def to_bytes(self) -> bytes:
@@ -139,6 +172,7 @@ class Normaliser:
             codes=self.codes,
             log_of=self.log_of,
             log_mean=self.log_mean,
+            tensor_scale=self.tensor_scale,
             clip=np.float64(self.clip),
             rows=np.int64(self.rows),
         )
@@ -156,13 +190,47 @@ class Normaliser:
                 codes=stored["codes"],
                 log_of=stored["log_of"],
                 log_mean=stored["log_mean"],
+                tensor_scale=stored["tensor_scale"],
                 clip=float(stored["clip"]),
                 rows=int(stored["rows"]),
             )
 
 
 def _mode(kind: str) -> int:
-    return {"continuous": _SCALED, "count": _SCALED, "code": _CODE}.get(kind, _AS_IS)
+    return {"continuous": SCALED, "count": SCALED, "code": CODE}.get(kind, AS_IS)
+
+
+def _side_of(layout: Layout, rows: int, side: np.ndarray | None) -> np.ndarray:
+    """Return the side tensors, float32 [rows, total], where they are as the layout says."""
+    found = np.empty((rows, 0), np.float32) if side is None else side
+    if found.shape != (rows, layout.side_width):
+        raise GateError(
+            f"side tensors of shape {found.shape}; {rows} rows of {layout.side_width} values are expected",
+            where="teacher normaliser",
+            fix="pass `side` of the training matrix beside `X`",
+        )
+    return found
+
+
+def _tensor_scales(side: np.ndarray, layout: Layout) -> np.ndarray:
+    """Return what each tensor is divided by; points of a diagram that do not exist (death 0) take no part."""
+    squares, counts = np.zeros(len(layout.tensors)), np.zeros(len(layout.tensors))
+    for chunk in _chunks(side) if layout.tensors else ():
+        first = 0
+        for index, tensor in enumerate(layout.tensors):
+            values = chunk[:, first : first + tensor.size]
+            if not np.isfinite(values).all():
+                raise GateError(
+                    f"side tensor {tensor.group}.{tensor.name} holds train values that are not finite",
+                    where="teacher/training_matrix",
+                    fix="mend the feature group; where there is nothing, a tensor is 0",
+                )
+            if tensor.name == _DIAGRAMS:
+                deaths = values.reshape(len(values), *tensor.shape)[..., 1].astype(np.float64)
+                squares[index] += np.square(deaths).sum()
+                counts[index] += np.count_nonzero(deaths)
+            first += tensor.size
+    return np.where(squares > 0, np.sqrt(squares / np.maximum(counts, 1)), 1.0)
 
 
 def _chunks(part: np.ndarray) -> Iterator[np.ndarray]:
@@ -179,7 +247,7 @@ def _moments(part: np.ndarray, mode: np.ndarray, layout: Layout) -> tuple[np.nda
     count, total, top = np.zeros(d, dtype=np.int64), np.zeros(d), np.full(d, -np.inf)
     wrong = np.zeros(d, dtype=np.int64)
     for chunk in _chunks(part):
-        _first_pass(chunk, mode == _CODE, count, total, top, wrong)
+        first_pass(chunk, mode == CODE, count, total, top, wrong)
     if wrong.any():
         column = int(np.argmax(wrong > 0))
         raise GateError(
@@ -191,7 +259,7 @@ def _moments(part: np.ndarray, mode: np.ndarray, layout: Layout) -> tuple[np.nda
     mean = total / np.maximum(count, 1)
     powers = np.zeros((3, d))
     for chunk in _chunks(part):
-        _second_pass(chunk, mean, powers)
+        second_pass(chunk, mean, powers)
     return count, mean, powers, top
 
 
@@ -223,7 +291,7 @@ def _power_laws(  # the moments, and what to compare them with
     second, third, fourth = powers / np.maximum(count, 1)
     spread = np.sqrt(np.where(varies, second, 1.0))
     skewness, kurtosis = third / spread**3, fourth / spread**4 - 3.0
-    heavy = (mode == _SCALED) & varies & (skewness > settings.skewness) & (kurtosis > settings.kurtosis)
+    heavy = (mode == SCALED) & varies & (skewness > settings.skewness) & (kurtosis > settings.kurtosis)
     for sequence in layout.sequences:
         heavy[list(sequence.positions)] = False
     step = -(-len(part) // _TAIL_ROWS)
@@ -263,67 +331,3 @@ def log_log_r2(values: np.ndarray) -> float:
         return 0.0
     correlation = np.corrcoef(np.log(upper), np.log(np.arange(1, len(upper) + 1)))[0, 1]
     return float(correlation**2)
-
-
-@numba.njit(cache=True, nogil=True)
-def _first_pass(chunk: Any, is_code: Any, count: Any, total: Any, top: Any, wrong: Any) -> None:
-    for i in range(chunk.shape[0]):
-        for j in range(chunk.shape[1]):
-            value = np.float64(chunk[i, j])
-            if np.isnan(value):
-                continue
-            if np.isinf(value) or (is_code[j] and (value < 0 or value != np.floor(value))):
-                wrong[j] += 1
-                continue
-            count[j] += 1
-            total[j] += value
-            top[j] = max(top[j], value)
-
-
-@numba.njit(cache=True, nogil=True)
-def _second_pass(chunk: Any, mean: Any, powers: Any) -> None:
-    for i in range(chunk.shape[0]):
-        for j in range(chunk.shape[1]):
-            if not np.isnan(chunk[i, j]):
-                gap = np.float64(chunk[i, j]) - mean[j]
-                square = gap * gap
-                powers[0, j] += square
-                powers[1, j] += square * gap
-                powers[2, j] += square * square
-
-
-@numba.njit(cache=True, nogil=True)
-def _transform(
-    source: Any, mode: Any, affine: Any, codes: Any, log_of: Any, log_mean: Any, clip: Any, out: Any
-) -> None:
-    zero = np.float32(0)
-    for i in range(source.shape[0]):
-        for j in range(source.shape[1]):
-            value = source[i, j]
-            if np.isnan(value):
-                value = zero
-            elif mode[j] == _SCALED:
-                value = min(max(value * affine[0, j] - affine[1, j], -clip), clip)
-            elif mode[j] == _CODE:
-                # a code beyond train's largest, or a negative one, is unseen
-                value = value + np.float32(1) if -1 < value < codes[j] - 1 else zero
-            out[i, j] = value
-        for k in range(len(log_of)):
-            value = source[i, log_of[k]]
-            out[i, source.shape[1] + k] = (
-                zero if np.isnan(value) else np.sign(value) * np.log1p(abs(value)) - log_mean[k]
-            )
-
-
-@numba.njit(cache=True, nogil=True)
-def _lengths(source: Any, positions: Any, out: Any) -> None:
-    for i in range(source.shape[0]):
-        length = 0
-        for step in range(positions.shape[1] - 1, -1, -1):
-            for channel in range(positions.shape[0]):
-                if not np.isnan(source[i, positions[channel, step]]):
-                    length = step + 1
-                    break
-            if length:
-                break
-        out[i] = length

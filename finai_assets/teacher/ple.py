@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from finai_assets.method_settings import TeacherSettings, Transfer
-from finai_assets.teacher.cgc import CGC, OWN_SLOT, SharedGate, TaskGates
+from finai_assets.teacher.cgc import CGC, OWN_SLOT, SharedGate, TaskFusion, TaskGates
 from finai_assets.teacher.experts import build_expert, known
 from finai_assets.teacher.experts.task_mlp import RowNorm, TaskMLP
 from finai_assets.teacher.losses import TeacherTask
@@ -30,7 +31,7 @@ class PLEOutput:
     logits : task -> float [n, outputs]
         Before any activation; in units of the label for a regression task.
     gates : task -> float [n, slots]
-        Weights of the first layer's gate: not negative, adding up to one.
+        Weights of the first layer's gate: not negative and, unless gates are sigmoids, adding up to one.
     slot_names : task -> tuple of str
         The named experts, and the task's own, in the order of the weights.
     """
@@ -70,6 +71,9 @@ class Tower(nn.Module):
 
 class PLE(nn.Module):
     """The teacher.
+
+    An expert may have two methods more: ``auxiliary_loss()`` returns a scalar of its last forward in training mode, which the
+    training adds to its loss, and ``after_epoch()`` is called when an epoch has ended. What they keep belongs in buffers.
 
     Flow: router -> layer 1 (named shared experts, one MLP expert per task, a gate per task) -> further CGC layers -> an encoder
     per task group -> transfers between tasks -> towers -> heads.
@@ -134,12 +138,15 @@ class PLE(nn.Module):
         )
         self.own = TaskMLP(count, routes[OWN_SLOT], settings)
         width = len(routes[OWN_SLOT].scalars)
-        self.gates = TaskGates(count, width, settings.experts, common=True)
+        kind, fused = settings.mechanisms.gate, settings.mechanisms.task_transfer == "adatt_sp"
+        self.gates = TaskGates(count, width, settings.experts, common=True, kind=kind)
         self.slot_names = dict.fromkeys(names, self.gates.slots)
-        self.shared_gate = SharedGate(count, width, shared) if settings.layers > 1 else None
+        later = range(1, settings.layers)
+        self.shared_gate = SharedGate(count, width, shared, kind) if later and not fused else None
         self.layers = nn.ModuleList(
-            CGC(count, shared, settings, last=layer == settings.layers - 1) for layer in range(1, settings.layers)
+            CGC(count, shared, settings, last=layer == settings.layers - 1) for layer in later if not fused
         )
+        self.fusions = nn.ModuleList(TaskFusion(count, settings) for _ in later if fused)
         self.members = [sum(task.group == group for task in tasks) for group in groups]
         self.encoders = nn.ModuleDict({group: GroupEncoder(settings) for group in groups})
         self.transfers = tuple(t for t in settings.transfers if t.source in names and t.target in names)
@@ -172,6 +179,26 @@ class PLE(nn.Module):
         gates = {name: weights[index] for index, name in enumerate(names)}
         return PLEOutput({name: logits[name] for name in names}, gates, self.slot_names)
 
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """Return what experts ask to be made small beside the tasks, by expert, of the last forward in training mode."""
+        return {name: hook() for name, hook in self._hooks("auxiliary_loss")}
+
+    def after_epoch(self) -> None:
+        """Let experts do what they do between epochs (a multiplier's step, say)."""
+        for _, hook in self._hooks("after_epoch"):
+            hook()
+
+    def _hooks(self, method: str) -> list[tuple[str, Callable[[], Any]]]:
+        found = ((name, getattr(expert, method, None)) for name, expert in self.experts.items())
+        return [(name, hook) for name, hook in found if callable(hook)]
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that more than one task reads by design: experts, shared paths, encoders of groups."""
+        parts: list[Any] = [self.experts, self.encoders, self.shared_gate]
+        parts += [part for layer in self.layers for part in (layer.shared, layer.shared_gate)]
+        parts += [fusion.own for fusion in self.fusions]
+        return [parameter for part in parts if part is not None for parameter in part.parameters()]
+
     def _extract(self, routed: dict[str, Routed]) -> tuple[Tensor, Tensor]:
         """Run layer 1 and the CGC layers; return representations [tasks, n, dim] and layer-1 gate weights [tasks, n, slots]."""
         plain = routed[OWN_SLOT]
@@ -182,6 +209,8 @@ class PLE(nn.Module):
             shared = self.shared_gate(plain.scalars, experts, own)
             for layer in self.layers:
                 values, shared = layer(values, shared)
+        for fusion in self.fusions:
+            values = fusion(values)
         return values, weights
 
     def _encode(self, values: Tensor) -> Tensor:
@@ -236,7 +265,7 @@ def parameter_table(model: PLE) -> dict[str, int]:
     table: dict[str, int] = {f"expert {name}": _count(expert) for name, expert in model.experts.items()}
     table["task experts"] = _count(model.own)
     table["gates"] = _count(model.gates) + (_count(model.shared_gate) if model.shared_gate is not None else 0)
-    for index, layer in enumerate(model.layers, start=2):
+    for index, layer in enumerate([*model.layers, *model.fusions], start=2):
         table[f"layer {index}"] = _count(layer)
     table["group encoders"] = _count(model.encoders)
     table["transfers"] = _count(model.carriers)

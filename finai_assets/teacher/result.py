@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.calibrate import Calibration
 from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.ple import PLE
+from finai_assets.teacher.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class TeacherResult:
 
     model: PLE
     normaliser: Normaliser
+    structure: Structure
     settings: TeacherSettings
     history: tuple[EpochRecord, ...]
     best_epoch: int
     parameter_table: dict[str, int]
     calibration: dict[str, Calibration]
+    fitted_on: dict[str, FittedRows]
     seed: int
 
     @property
@@ -64,14 +68,17 @@ class TeacherResult:
 
 
 @contextmanager
-def deterministic(threads: int, seed: int) -> Iterator[None]:
-    """Run torch with a fixed number of threads, deterministic algorithms and its own random state; then put all back."""
+def deterministic(threads: int, seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Run torch with a fixed number of threads, deterministic algorithms and its own random state; then put all back.
+
+    Algorithms are deterministic on a CPU alone: on a GPU, sums over rows of a table have no such form that is quick.
+    """
     before, flag = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
     fill = memory.fill_uninitialized_memory
     with torch.random.fork_rng(devices=[]):
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(device is None or device.type == "cpu")
         # Filling memory guards against kernels that read what they have not written; none here does, and it costs a tenth.
         memory.fill_uninitialized_memory = False
         torch.manual_seed(seed)
@@ -85,24 +92,28 @@ def deterministic(threads: int, seed: int) -> Iterator[None]:
 
 @torch.inference_mode()
 def raw_logits(
-    model: PLE, normaliser: Normaliser, X: np.ndarray, batch_rows: int
+    model: PLE, normaliser: Normaliser, X: np.ndarray, batch_rows: int, side: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return uncalibrated logits float32 [n, outputs] and gate weights float32 [n, slots] of raw rows, in batches."""
+    """Return uncalibrated logits float32 [n, outputs] and gate weights float32 [n, slots] of raw rows, in batches.
+
+    The rows are read where they lie; the model computes where it is.
+    """
     model.eval()
-    n = len(X)
+    n, device = len(X), next(model.parameters()).device
     logits = {task.name: np.empty((n, task.outputs), dtype=np.float32) for task in model.tasks}
     gates = {name: np.empty((n, len(slots)), dtype=np.float32) for name, slots in model.slot_names.items()}
     for start in range(0, n, batch_rows):
         part = slice(start, min(n, start + batch_rows))
-        output = model(torch.from_numpy(normaliser.transform(X[part])))
+        rows = normaliser.transform(X[part], None if side is None else side[part])
+        output = model(torch.from_numpy(rows).to(device))
         for task in model.tasks:
-            logits[task.name][part] = output.logits[task.name].numpy()
-            gates[task.name][part] = output.gates[task.name].numpy()
+            logits[task.name][part] = output.logits[task.name].float().cpu().numpy()
+            gates[task.name][part] = output.gates[task.name].float().cpu().numpy()
     return logits, gates
 
 
 def predict(
-    result: TeacherResult, X: np.ndarray, batch_rows: int
+    result: TeacherResult, X: np.ndarray, batch_rows: int, side: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Predict rows of raw features.
 
@@ -110,6 +121,8 @@ def predict(
     ----------
     X : float32 [n, d]
         Columns of the training matrix, in its order; a memory map is read batch by batch.
+    side : float32 [n, total], optional
+        The side tensors of the same rows, as the training matrix holds them, where the teacher was trained with some.
 
     Returns
     -------
@@ -118,5 +131,5 @@ def predict(
         Weights of the first layer's gate over ``result.slot_names[task]``.
     """
     with deterministic(result.settings.threads, result.seed):
-        logits, gates = raw_logits(result.model, result.normaliser, X, batch_rows)
+        logits, gates = raw_logits(result.model, result.normaliser, X, batch_rows, side)
     return {name: result.calibration[name].apply(values) for name, values in logits.items()}, gates

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -147,36 +146,51 @@ class FeatureRouter(nn.Module):
 
     def __init__(self, routes: dict[str, Route]) -> None:
         super().__init__()
-        self.routes = routes
+        self.slices = nn.ModuleDict({name: _Slice(route) for name, route in routes.items()})
 
     def forward(self, x: Tensor) -> dict[str, Routed]:
         """Slice ``x`` float [n, width] into what each route reads."""
-        return {name: _slice(x, route) for name, route in self.routes.items()}
+        return {name: cut(x) for name, cut in self.slices.items()}
 
 
-def _slice(x: Tensor, route: Route) -> Routed:
-    return Routed(
-        scalars=_take(x, route.scalars),
-        codes=_take(x, route.codes).long(),
-        sequences=tuple(
-            SequenceInput(
-                scalars=_channels(x, slots.scalars, slots.steps),
-                codes=_channels(x, slots.codes, slots.steps).long(),
-                length=x[:, slots.length].long(),
-            )
-            for slots in route.sequences
-        ),
-        tensors={
-            slots.name: x[:, slots.first : slots.first + prod(slots.shape)].reshape(len(x), *slots.shape)
-            for slots in route.tensors
-        },
-    )
+class _Slice(nn.Module):
+    """One route's slices. Its positions are buffers, so that they lie where the model lies; weights do not hold them."""
+
+    scalars: Tensor
+    codes: Tensor
+
+    def __init__(self, route: Route) -> None:
+        super().__init__()
+        self.route = route
+        self._keep("scalars", route.scalars)
+        self._keep("codes", route.codes)
+        for index, slots in enumerate(route.sequences):
+            self._keep(f"scalars_{index}", _flat(slots.scalars))
+            self._keep(f"codes_{index}", _flat(slots.codes))
+
+    def forward(self, x: Tensor) -> Routed:
+        return Routed(
+            scalars=x.index_select(1, self.scalars),
+            codes=x.index_select(1, self.codes).long(),
+            sequences=tuple(self._sequence(x, index, slots) for index, slots in enumerate(self.route.sequences)),
+            tensors={
+                slots.name: x[:, slots.first : slots.first + prod(slots.shape)].reshape(len(x), *slots.shape)
+                for slots in self.route.tensors
+            },
+        )
+
+    def _sequence(self, x: Tensor, index: int, slots: SequenceSlots) -> SequenceInput:
+        scalars = x.index_select(1, self.get_buffer(f"scalars_{index}"))
+        codes = x.index_select(1, self.get_buffer(f"codes_{index}"))
+        return SequenceInput(
+            scalars=scalars.view(len(x), len(slots.scalars), slots.steps),
+            codes=codes.view(len(x), len(slots.codes), slots.steps).long(),
+            length=x[:, slots.length].long(),
+        )
+
+    def _keep(self, name: str, positions: tuple[int, ...]) -> None:
+        self.register_buffer(name, torch.tensor(positions, dtype=torch.int64), persistent=False)
 
 
-def _take(x: Tensor, positions: tuple[int, ...]) -> Tensor:
-    return x.index_select(1, torch.from_numpy(np.array(positions, dtype=np.int64)))
-
-
-def _channels(x: Tensor, channels: tuple[tuple[int, ...], ...], steps: int) -> Tensor:
-    flat = tuple(position for channel in channels for position in channel)
-    return _take(x, flat).view(len(x), len(channels), steps)
+def _flat(channels: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    return tuple(position for channel in channels for position in channel)

@@ -1,4 +1,4 @@
-"""The trained teacher as files and back: weights as safetensors, the normaliser as npz, all else as JSON. No pickle."""
+"""The trained teacher as files and back: weights as safetensors, normaliser and structure as npz, all else as JSON. No pickle."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load, save
 
+from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.calibrate import Calibration
 from finai_assets.teacher.losses import TeacherTask
 from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.ple import PLE, parameter_table
 from finai_assets.teacher.result import EpochRecord, TeacherResult, deterministic
+from finai_assets.teacher.structure import Structure
 from finai_resources.errors import GateError
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from finai_assets.settings import Settings
     from finai_assets.teacher.data import Named
 
-WEIGHTS, NORMALISER, CARD = "weights.safetensors", "normaliser.npz", "teacher.json"
+WEIGHTS, NORMALISER, STRUCTURE, CARD = "weights.safetensors", "normaliser.npz", "structure.npz", "teacher.json"
 
 
 def teacher_to_files(result: TeacherResult) -> dict[str, bytes]:
@@ -34,6 +36,7 @@ def teacher_to_files(result: TeacherResult) -> dict[str, bytes]:
         "tasks": [asdict(task) for task in result.model.tasks],
         "slot_names": result.slot_names,
         "calibration": {name: asdict(fitted) for name, fitted in result.calibration.items()},
+        "fitted_on": {name: asdict(rows) for name, rows in result.fitted_on.items()},
         "best_epoch": result.best_epoch,
         "history": history,
         "parameters": result.parameter_table,
@@ -42,6 +45,7 @@ def teacher_to_files(result: TeacherResult) -> dict[str, bytes]:
     return {
         WEIGHTS: save(tensors),
         NORMALISER: result.normaliser.to_bytes(),
+        STRUCTURE: result.structure.to_bytes(),
         CARD: json.dumps(card, indent=1, sort_keys=True).encode(),
     }
 
@@ -64,10 +68,10 @@ def teacher_from_files(
     GateError
         A file is missing, or the teacher was trained for other columns, tasks or settings.
     """
-    if missing := {WEIGHTS, NORMALISER, CARD} - set(files):
+    if missing := {WEIGHTS, NORMALISER, STRUCTURE, CARD} - set(files):
         raise GateError(f"the teacher lacks {sorted(missing)}", where="teacher", fix="train it again")
     card: dict[str, Any] = json.loads(files[CARD])
-    normaliser = Normaliser.from_bytes(files[NORMALISER])
+    normaliser, structure = Normaliser.from_bytes(files[NORMALISER]), Structure.from_bytes(files[STRUCTURE])
     specs = [TeacherTask(**_tuples(task)) for task in card["tasks"]]
     if registry is not None and registry.names != normaliser.layout.columns:
         differ = sorted(set(registry.names) ^ set(normaliser.layout.columns))[:5]
@@ -85,17 +89,19 @@ def teacher_from_files(
     if settings is not None and settings.teacher != chosen:
         raise GateError("it was trained with other settings", where="teacher", fix="train it again")
     with deterministic(chosen.threads, card["seed"]):  # building draws random weights; leave the caller's state alone
-        model = PLE(normaliser, specs, chosen)
+        model = PLE(normaliser, specs, chosen, structure=structure)
     model.load_state_dict(load(files[WEIGHTS]))
     model.eval()
     return TeacherResult(
         model=model,
         normaliser=normaliser,
+        structure=structure,
         settings=chosen,
         history=tuple(EpochRecord(**record) for record in card["history"]),
         best_epoch=card["best_epoch"],
         parameter_table=parameter_table(model),
         calibration={name: Calibration(**fitted) for name, fitted in card["calibration"].items()},
+        fitted_on={name: FittedRows.from_json(rows) for name, rows in card["fitted_on"].items()},
         seed=card["seed"],
     )
 

@@ -1,38 +1,33 @@
-"""Training of the teacher: batches, optimiser, early stopping, and the result.
+"""Training of the teacher, from the training matrix to the calibrated result.
 
-The whole run follows from the seed: the order of rows and the dropout of an epoch are seeded by its number, so a run resumed
-after an epoch is the run that was never interrupted, bit by bit (same machine, same number of threads).
+What is fitted here sees train rows, what is chosen here (the epoch, the calibration) validation rows. The loop itself is in
+``loop.py``, a step in ``steps.py``.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from finai_assets.method_settings import TeacherSettings
-from finai_assets.teacher.calibrate import fit_calibration
+from finai_assets.features.fitted_rows import FittedRows
+from finai_assets.teacher.calibrate import Calibration, fit_calibration
 from finai_assets.teacher.checkpoint import Checkpoint, fingerprint
 from finai_assets.teacher.data import Named, TeacherData
 from finai_assets.teacher.layout import layout_of
-from finai_assets.teacher.losses import UncertaintyWeights, row_losses, task_loss
+from finai_assets.teacher.loop import Run, Watcher
 from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.ple import PLE, parameter_table
 from finai_assets.teacher.result import EpochRecord, TeacherResult, deterministic, predict, raw_logits
 from finai_assets.teacher.store import teacher_from_files, teacher_to_files
-from finai_resources.errors import GateError
+from finai_assets.teacher.structure import Structure
+from finai_assets.teacher.world import World, device_of
 
 if TYPE_CHECKING:
     from finai_assets.features.matrix import TrainingMatrix
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
-    from finai_assets.teacher.losses import TeacherTask
 
 __all__ = ["EpochRecord", "TeacherResult", "predict", "teacher_from_files", "teacher_to_files", "train_teacher"]
 
@@ -44,6 +39,9 @@ def train_teacher(
     settings: Settings,
     progress: Callable[[EpochRecord], None] | None = None,
     checkpoint_dir: Path | None = None,
+    *,
+    watch: Watcher | None = None,
+    world: World | None = None,
 ) -> TeacherResult:
     """Train on the train rows, stop and calibrate on validation. Test rows are not read.
 
@@ -56,6 +54,11 @@ def train_teacher(
         Called after each epoch, when its checkpoint is on disk.
     checkpoint_dir
         Where an interrupted run of exactly this configuration and data is taken up again; None keeps no checkpoint.
+    watch
+        Called after each step with a label that tells the losses so far, and how many of the epoch's steps are done.
+    world : World, optional
+        The processes that train together; this one alone by default. Where one is given, its finished run stays as a checkpoint,
+        from which a call without it has the result at once.
 
     Raises
     ------
@@ -65,168 +68,85 @@ def train_teacher(
         An expert is not built.
     """
     chosen = settings.teacher
-    with deterministic(chosen.threads, settings.seed):
-        data = TeacherData.of(matrix, tasks, settings)
-        layout = layout_of(registry, settings, matrix.columns)
-        normaliser = Normaliser.fit(matrix.X, matrix.rows("train"), layout, chosen.normalise)
-        model = PLE(normaliser, data.tasks, chosen, known_groups=tuple(group.name for group in registry.groups))
-        run = Run(model, normaliser, data, settings)
-        checkpoint = None
+    place = world or World(device_of(chosen.loop.device))
+    with deterministic(chosen.threads, settings.seed, place.device):
+        data, normaliser, structure = prepare(matrix, registry, tasks, settings)
+        groups = tuple(group.name for group in registry.groups)
+        model = PLE(normaliser, data.tasks, chosen, structure=structure, known_groups=groups)
+        run = Run(model, normaliser, data, settings, place)
+        save = None
         if checkpoint_dir is not None:
-            checkpoint = Checkpoint(checkpoint_dir, fingerprint(data, normaliser, settings))
+            checkpoint = Checkpoint(checkpoint_dir, fingerprint(data, normaliser, structure, settings))
             checkpoint.restore(run)
+            save = partial(checkpoint.save, run)
         while not run.finished:
-            record = run.epoch()
-            if checkpoint is not None:
-                checkpoint.save(run)
+            record = run.epoch(watch, save)
+            if save is not None:
+                save()
             if progress is not None:
                 progress(record)
         model.load_state_dict(run.best)
-        logits, _ = raw_logits(model, normaliser, data.X[data.validation], chosen.batch_rows)
-        calibration = {
-            task.name: fit_calibration(task.name, task.kind, logits[task.name], data.validation_labels(task.name))
-            for task in data.tasks
-        }
-        if checkpoint is not None:
+        model.cpu()  # what is stored and calibrated is computed where it will be used
+        calibration = calibrate(model, normaliser, data, chosen.batch_rows)
+        if checkpoint_dir is not None and world is None:
             checkpoint.remove()
     return TeacherResult(
         model=model,
         normaliser=normaliser,
+        structure=structure,
         settings=chosen,
         history=tuple(run.history),
         best_epoch=run.best_epoch,
         parameter_table=parameter_table(model),
         calibration=calibration,
+        fitted_on=fitted_on(matrix, data),
         seed=settings.seed,
     )
 
 
-class Run:
-    """The state of a training run between epochs: what a checkpoint keeps.
-
-    Parameters
-    ----------
-    model, normaliser, data, settings
-        The model is trained in place; ``best`` holds the weights of the best epoch so far.
-    """
-
-    def __init__(self, model: PLE, normaliser: Normaliser, data: TeacherData, settings: Settings) -> None:
-        self.model, self.normaliser, self.data = model, normaliser, data
-        self.chosen, self.seed = settings.teacher, settings.seed
-        self.balance = UncertaintyWeights(data.tasks, self.chosen.uncertainty_clamp)
-        self.optimiser = make_optimiser(model, self.balance, self.chosen)
-        self.history: list[EpochRecord] = []
-        self.best: dict[str, Tensor] = {}
-        self.best_epoch = 0
-        self.batches = -(-len(data.train) // self.chosen.batch_rows)
-        self._trivial = self._constant_losses()
-
-    @property
-    def finished(self) -> bool:
-        """Tell whether the epochs or the patience are used up."""
-        done = len(self.history)
-        return done >= self.chosen.epochs or (done > 0 and done - self.best_epoch >= self.chosen.patience)
-
-    def epoch(self) -> EpochRecord:
-        """Train one epoch and score it on validation."""
-        begun, number = time.perf_counter(), len(self.history) + 1
-        train = self._train(number)
-        validation = self._validate()
-        score = float(np.mean([1.0 - loss / self._trivial[name] for name, loss in validation.items()]))
-        if not self.best or score > self.history[self.best_epoch - 1].score:
-            self.best_epoch = number
-            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
-        record = EpochRecord(number, score, train, validation, time.perf_counter() - begun)
-        self.history.append(record)
-        return record
-
-    def _train(self, number: int) -> dict[str, float]:
-        order = np.random.default_rng([self.seed, number]).permutation(self.data.train)
-        torch.manual_seed(self.seed * 1_000_003 + number)
-        self.model.train()
-        seen: dict[str, list[float]] = {task.name: [] for task in self.data.tasks}
-        for batch in range(self.batches):
-            # ascending within the batch: a memory map is read forwards
-            at = np.sort(order[batch * self.chosen.batch_rows : (batch + 1) * self.chosen.batch_rows])
-            self._set_rate((number - 1) * self.batches + batch)
-            losses = self._step(at, where=f"epoch {number}, batch {batch + 1} of {self.batches}")
-            for name, loss in losses.items():
-                seen[name].append(loss)
-        return {name: float(np.mean(losses)) for name, losses in seen.items() if losses}
-
-    def _step(self, at: np.ndarray, *, where: str) -> dict[str, float]:
-        """Learn from some rows; return the losses of the tasks that have labels among them."""
-        output = self.model(torch.from_numpy(self.normaliser.transform(self.data.X[at])))
-        losses: dict[str, Tensor] = {}
-        for task in self.data.tasks:
-            label = self.data.labels[task.name][at]
-            if np.isfinite(label).any():
-                logits = output.logits[task.name]
-                losses[task.name] = task_loss(task, logits, torch.from_numpy(label), self.chosen.huber_delta)
-        values = {name: float(loss.detach()) for name, loss in losses.items()}
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise GateError(
-                    f"the loss of task {name!r} is {value} in {where}",
-                    where="teacher training",
-                    fix="look for extreme values in the features of these rows, or lower teacher.learning_rate",
-                )
-        if losses:
-            self.optimiser.zero_grad(set_to_none=True)
-            self.balance(losses).backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.chosen.gradient_clip)
-            self.optimiser.step()
-            self.balance.project()
-        return values
-
-    def _set_rate(self, step: int) -> None:
-        """Set the learning rate: a linear warm-up, then a cosine down to zero at the last planned step."""
-        total = self.chosen.epochs * self.batches
-        warm = max(1, round(self.chosen.warmup_share * total))
-        share = (
-            (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-        )
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.chosen.learning_rate * share * group["pace"]
-
-    def _validate(self) -> dict[str, float]:
-        """Return the mean validation loss of each task with validation labels."""
-        logits, _ = raw_logits(self.model, self.normaliser, self.data.X[self.data.validation], self.chosen.batch_rows)
-        return {
-            task.name: self._mean_loss(task, torch.from_numpy(logits[task.name]))
-            for task in self.data.tasks
-            if task.name in self._trivial
-        }
-
-    def _constant_losses(self) -> dict[str, float]:
-        """Return the validation loss of the best constant of train, for each task with validation labels."""
-        rows = self.data.validation.stop - self.data.validation.start
-        return {
-            task.name: self._mean_loss(task, torch.tensor(task.start).expand(rows, task.outputs))
-            for task in self.data.tasks
-            if np.isfinite(self.data.validation_labels(task.name)).any()
-        }
-
-    def _mean_loss(self, task: TeacherTask, logits: Tensor) -> float:
-        label = torch.from_numpy(self.data.validation_labels(task.name))
-        known = torch.isfinite(label)
-        losses = row_losses(task, logits[known].double(), label[known].double(), self.chosen.huber_delta)
-        return max(float(losses.mean()), 1e-12)
+def prepare(
+    matrix: TrainingMatrix, registry: Registry, tasks: Sequence[Named], settings: Settings
+) -> tuple[TeacherData, Normaliser, Structure]:
+    """Fit what must stand before the network sees a row: the tasks' constants, the normaliser, the structure; on train."""
+    data = TeacherData.of(matrix, tasks, settings)
+    layout = layout_of(registry, settings, matrix.columns, matrix.tensors)
+    normaliser = Normaliser.fit(matrix.X, matrix.rows("train"), layout, settings.teacher.normalise, matrix.side)
+    return data, normaliser, structure_of(matrix, registry)
 
 
-# The weights between losses settle within the few hundred steps of a run only if they move faster than the network's.
-_BALANCE_PACE = 5.0
+def calibrate(model: PLE, normaliser: Normaliser, data: TeacherData, batch_rows: int) -> dict[str, Calibration]:
+    """Fit each task's calibration to the model's logits of the validation rows; call it as :func:`deterministic` asks."""
+    held_out = data.validation
+    logits, _ = raw_logits(model, normaliser, data.X[held_out], batch_rows, data.side_of(held_out))
+    return {
+        task.name: fit_calibration(task.name, task.kind, logits[task.name], data.validation_labels(task.name))
+        for task in data.tasks
+    }
 
 
-def make_optimiser(model: PLE, balance: UncertaintyWeights, chosen: TeacherSettings) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices, and neither biases, norms, nor the weights between losses."""
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    free = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    return torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": chosen.weight_decay, "pace": 1.0},
-            {"params": free, "weight_decay": 0.0, "pace": 1.0},
-            {"params": list(balance.parameters()), "weight_decay": 0.0, "pace": _BALANCE_PACE},
-        ],
-        lr=chosen.learning_rate,
+def structure_of(matrix: TrainingMatrix, registry: Registry) -> Structure:
+    """Return what the experts may know before they read a row; of the rows, train alone takes part."""
+    return Structure.fit(
+        matrix.X,
+        matrix.rows("train"),
+        customer=matrix.customer,
+        month=matrix.month,
+        columns=matrix.columns,
+        held=registry.group("product_holdings").names,
+        catalogue=matrix.catalogue,
     )
+
+
+def fitted_on(matrix: TrainingMatrix, data: TeacherData) -> dict[str, FittedRows]:
+    """Return which rows each fitted part of the teacher has seen."""
+    train, learned, validation = (
+        FittedRows.of(matrix, rows) for rows in (matrix.rows("train"), data.train, data.validation)
+    )
+    return {
+        "normaliser": train,
+        "structure": train,
+        "task_constants": train,
+        "weights": learned,
+        "stopping": validation,
+        "calibration": validation,
+    }

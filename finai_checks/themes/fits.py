@@ -17,7 +17,7 @@ from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.students.result import CARD as STUDENT_CARD
-from finai_assets.students.result import from_files
+from finai_assets.students.result import StudentResult, from_files
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
 from finai_checks import fit_canaries
@@ -34,12 +34,12 @@ from finai_checks.fit_scopes import (
 from finai_checks.kind import Kind
 from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
 from finai_checks.refit import refit_is_equal, refit_states
-from finai_checks.refit_models import VOCABULARY, StudentRefit, refit_teacher, refit_vocabulary
+from finai_checks.refit_models import VOCABULARY, refit_calibrators, refit_columns, refit_teacher, refit_vocabulary
 from finai_checks.small_lake import SPLITS_ASSET, STUDENT, TEACHER_ASSET
 from finai_checks.theme import Theme
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
-from finai_resources.progress import progress, stages
+from finai_resources.progress import stages
 
 ON_TRAIN_ONLY = Kind(
     "C12",
@@ -52,7 +52,7 @@ ON_TRAIN_ONLY = Kind(
 REFIT = Kind(
     "C12",
     "refit_is_equal",
-    "fitted again on train, with garbage for all raw months after it, the state is equal to the bit",
+    "fitted again with garbage for all that comes after train, a state is equal to the bit, a student's columns are the same",
     blocking=True,
     minimum=1,
     units="values",
@@ -61,7 +61,7 @@ REFIT = Kind(
 MODEL_REFIT = Kind(
     "C12",
     "model_refit_is_equal",
-    "vocabulary, scaler, structure, columns and calibration come out again with garbage for the rows that they must not see",
+    "vocabulary, scaler, structure, constants and calibration come out again with garbage for the rows that they must not see",
     blocking=True,
     minimum=1,
     units="values",
@@ -82,7 +82,8 @@ def _declare(platform: Platform) -> list[Declared]:
         declare(ON_TRAIN_ONLY, MATRIX_ASSET, _matrix(platform), settings),
         declare(ON_TRAIN_ONLY, TEACHER_ASSET, _teacher(platform), settings),
         *declare_together(ON_TRAIN_ONLY, students, _students(platform), settings),
-        *declare_together(REFIT, [state_asset(group.name) for group in groups], _refit(platform), settings),
+        *declare_together(REFIT, [state_asset(group.name) for group in groups], _refit_states(platform), settings),
+        *declare_together(REFIT, students, _refit_columns(platform), settings),
         declare(MODEL_REFIT, TEACHER_ASSET, _refit_teacher(platform), settings),
         *declare_together(MODEL_REFIT, students, _refit_students(platform), settings),
     ]
@@ -144,11 +145,18 @@ def _students(platform: Platform) -> EvaluateTogether:
 # ---- fitted again
 
 
-def _refit(platform: Platform) -> EvaluateTogether:
+def _refit_states(platform: Platform) -> EvaluateTogether:
     def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
         groups = [group for group in platform.registry.available if state_asset(group.name) in assets]
         outcomes = refit_states(session, platform, groups, stages())
-        return {state_asset(group.name): outcomes[group.name] for group in groups}
+        return {state_asset(name): outcome for name, outcome in outcomes.items()}
+
+    return evaluate
+
+
+def _refit_columns(platform: Platform) -> EvaluateTogether:
+    def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+        return refit_columns(_load_students(session, assets), load_matrix(session), platform.settings, stages())
 
     return evaluate
 
@@ -174,13 +182,13 @@ def _refit_teacher(platform: Platform) -> Evaluate:
 
 def _refit_students(platform: Platform) -> EvaluateTogether:
     def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-        refit, report, found = StudentRefit(load_matrix(session), platform.settings), progress("re-fit"), {}
-        for done, asset in enumerate(assets):
-            found[asset] = refit.outcome(from_files(_files(session, asset)))
-            report(done + 1, len(assets))
-        return found
+        return refit_calibrators(_load_students(session, assets), load_matrix(session), platform.settings)
 
     return evaluate
+
+
+def _load_students(session: LakeSession, assets: Sequence[str]) -> dict[str, StudentResult]:
+    return {asset: from_files(_files(session, asset)) for asset in assets}
 
 
 def _files(session: LakeSession, asset: str) -> dict[str, bytes]:
@@ -237,7 +245,7 @@ def _refit_canaries() -> list[Canary]:
         again: dict[str, np.ndarray],
         rounding: float,
     ) -> Canary:
-        return Canary(kind, label, expects, lambda: refit_is_equal(stored, again, rounding=rounding))
+        return Canary(kind, label, expects, lambda: refit_is_equal(stored, again, rounded=stored, rounding=rounding))
 
     return [canary(kind, *entry) for kind in (REFIT, MODEL_REFIT) for entry in inputs]
 
@@ -254,7 +262,7 @@ def _lake_canaries() -> list[LakeCanary]:
         LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a teacher as it was trained"),
         LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a scaler that saw all rows", "normaliser: fitted on months outside train",
                    spoiled.scaler_saw_test),
-        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a teacher whose matrix has changed since", "normaliser: the fitted rows are not",
+        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a matrix that has changed since", "normaliser: the fitted rows are not",
                    spoiled.customer_left_the_matrix),
         LakeCanary(ON_TRAIN_ONLY, student, "a student as it was distilled"),
         LakeCanary(ON_TRAIN_ONLY, student, "a student calibrated on test",
@@ -263,6 +271,8 @@ def _lake_canaries() -> list[LakeCanary]:
         LakeCanary(REFIT, state, "a parameter changed by one bit", "1 of", spoiled.one_bit_of_a_state),
         LakeCanary(REFIT, state, "a state that saw the test month and says it did not", "came out otherwise",
                    spoiled.state_saw_test_in_secret),
+        LakeCanary(REFIT, student, "columns chosen on train"),
+        LakeCanary(REFIT, student, "columns chosen with test rows", "columns (", spoiled.columns_saw_test),
         LakeCanary(MODEL_REFIT, MATRIX_ASSET, "a vocabulary of train"),
         LakeCanary(MODEL_REFIT, MATRIX_ASSET, "a code of the test month in the vocabulary", "train does not give 9998",
                    spoiled.code_of_the_test_month),

@@ -29,12 +29,12 @@ from finai_checks.stability import (
     declared_reason,
     feature_drift,
     missingness_stable,
+    typical_missing,
     volume_stable,
 )
 from finai_checks.stability_inputs import (
     earlier_months,
     measured_drift,
-    median_nulls,
     month_nulls,
     raw_flows,
     snapshot_nulls,
@@ -62,7 +62,7 @@ VOLUME = Kind(
 )  # fmt: skip
 MISSINGNESS = Kind(
     "C06", "missingness_stable", "no column's share of missing values has jumped against train or the last months",
-    blocking=False, minimum=1, units="rows", thresholds=("checks.missingness", "metrics.confidence"),
+    blocking=False, minimum=1, units="rows", thresholds=("checks.missingness", "metrics.confidence", "checks.drift.declared"),
 )  # fmt: skip
 
 LookAtGroup = Callable[[LakeSession, Group, Month], CheckOutcome]
@@ -163,7 +163,9 @@ def _missing(settings: Settings, session: LakeSession, group: Group, month: Mont
     earlier = earlier_months(session, group.asset, month, rules.months)
     past = [month_nulls(session, group, of, reference) for of in earlier]
     current = month_nulls(session, group, month, reference)
-    references = [train_nulls(reference), *median_nulls(past)]
+    references = [train_nulls(reference, _declared_to_drift(settings, group))]
+    if len(past) >= EARLIER_MONTHS:
+        references.append(typical_missing(past, deviations=rules.deviations))
     confidence = settings.metrics.confidence
     return missingness_stable(group.names, current, references, jump=rules.jump, confidence=confidence)
 
@@ -171,9 +173,11 @@ def _missing(settings: Settings, session: LakeSession, group: Group, month: Mont
 def _raw_missing(settings: Settings, session: LakeSession, month: Month) -> CheckOutcome:
     rules = settings.checks.missingness
     past = [snapshot_nulls(session, of)[1] for of in earlier_months(session, SNAPSHOTS, month, rules.months)]
+    if len(past) < EARLIER_MONTHS:
+        return CheckOutcome.no_evidence(earlier_months=len(past), needed=EARLIER_MONTHS)
     names, current = snapshot_nulls(session, month)
-    confidence = settings.metrics.confidence
-    return missingness_stable(names, current, median_nulls(past), jump=rules.jump, confidence=confidence)
+    last = typical_missing(past, deviations=rules.deviations)
+    return missingness_stable(names, current, [last], jump=rules.jump, confidence=settings.metrics.confidence)
 
 
 def _canaries(_settings: Settings) -> list[Canary]:

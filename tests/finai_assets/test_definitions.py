@@ -14,7 +14,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_resources.home import Home
 
 STORY = ["source", "raw", "feature_state", "features", "labels", "teacher", "students", "serving", "recommendations"]
-JOBS = {"source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "score_month"}
+JOBS = {"source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "score_month", "audit"}
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +84,21 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
     graph = built.resolve_asset_graph()
     blocking = {key.name for key in graph.asset_check_keys if graph.get(key).blocking}
     assert blocking == {
+        "C01_no_direct_identifiers",
+        "C02_pseudonym_keyed",
         "C05_schema_contract",
         "C06_columns_vary_on_train",
         "C09_point_in_time_replay",
+        "C10_inputs_as_declared",
+        "C10_lineage_free_of_labels",
+        "C11_no_single_column_leak",
+        "C11_shuffled_future",
         "C12_fitted_on_train_only",
+        "C12_model_refit_is_equal",
+        "C12_refit_is_equal",
         "C13_gap_split",
+        "C16_lineage_complete",
+        "C17_feature_drift_psi_important",
         "C23_student_fidelity",
     }
     students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]

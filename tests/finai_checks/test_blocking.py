@@ -92,7 +92,7 @@ def test_a_distilled_student_over_its_floor_fails_the_gate_on_the_stored_asset(s
     }
     with lake.write("students/churn_signal") as out:
         out.put("student.json", json.dumps(card).encode())
-    check = next(c for c in declared_checks(Platform.of(small)) if c.asset == "students/churn_signal")
+    check = next(c for c in declared_checks(Platform.of(small)) if (c.id, c.asset) == ("C23", "students/churn_signal"))
     outcome = run_check(check, LakeSession(lake), None)
     assert not outcome.passed
     assert outcome.reason == "kl 0.9 (floor 0.2)"

@@ -12,6 +12,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
+from dagster_aws.s3 import S3Resource
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from finai_assets.features.state import GroupState, store_states
 from finai_assets.features.statistics import build_reference
 from finai_assets.ingest.assets import raw_partitions
 from finai_assets.platform import Platform
-from finai_assets.settings import load_settings
+from finai_assets.settings import available_datasets, load_settings
 from finai_checks.assets import build_checks
 from finai_checks.catalogue import declared_checks
 from finai_checks.declaration import Declared
@@ -31,6 +32,7 @@ from finai_checks.stability import (
     declared_reason,
     feature_drift,
     missingness_stable,
+    typical_missing,
     volume_stable,
 )
 from finai_checks.stability_inputs import student_columns
@@ -100,7 +102,7 @@ def test_a_pattern_names_a_column_or_a_group_and_column() -> None:
 
 def test_a_month_too_small_to_tell_the_threshold_from_chance_cannot_pass() -> None:
     needed = judged(drift([0.01])).observed["rows_needed"]
-    assert needed == 186  # 1 / (0.05 / 9 - 1 / 50,000), rounded up: a hundred times the table's .10 needs no fewer
+    assert needed == 181  # 1 / (0.05 / 9 - 1 / 50,000), rounded up
     assert judged(drift([0.01], rows=needed)).passed
     small = judged(drift([0.01], rows=needed - 1))
     assert (small.passed, small.reason) == (False, NO_EVIDENCE)
@@ -210,6 +212,37 @@ def test_a_column_is_named_once_by_its_wider_difference() -> None:
     assert len(outcome.table) == 2
 
 
+def test_a_column_that_drifts_from_train_by_nature_is_compared_with_the_last_months_alone() -> None:
+    current = Missing("now", np.array([0.6, 0.6]), 5000)
+    train = Missing("on train", np.array([0.2, 0.6]), 5000, {"a"})
+    last = Missing("in the last 3 months", np.array([0.6, 0.6]), 5000)
+    assert missingness_stable(["a", "b"], current, [train, last], jump=0.05, confidence=0.95).passed
+    jumped = replace(last, share=np.array([0.3, 0.6]))
+    outcome = missingness_stable(["a", "b"], current, [train, jumped], jump=0.05, confidence=0.95)
+    assert outcome.reason == "missing values changed in 1 of 2 columns: a 60%, 30% in the last 3 months"
+    alone = missingness_stable(["a"], current, [replace(train, silent={"a"})], jump=0.05, confidence=0.95)
+    assert (alone.passed, alone.reason) == (True, "none of its columns counts here")
+
+
+def typical(*shares: float) -> Missing:
+    return typical_missing([Missing("", np.array([share]), 5000) for share in shares], deviations=3.5)
+
+
+@pytest.mark.parametrize(
+    ("past", "now", "passed"),
+    [
+        ((0.9, 0.8, 0.7, 0.6, 0.5, 0.4), 0.3, True),  # it falls by the same step
+        ((0.1, 0.1, 0.1, 0.1, 0.1, 0.1), 0.3, False),
+        ((0.1, 0.1, 0.6, 0.1, 0.1, 0.1), 0.6, False),  # one odd month excuses no second
+    ],
+)
+def test_the_last_months_give_a_share_as_much_room_as_they_moved(
+    past: tuple[float, ...], now: float, passed: bool
+) -> None:
+    current = Missing("now", np.array([now]), 5000)
+    assert missingness_stable(["a"], current, [typical(*past)], jump=0.05, confidence=0.95).passed is passed
+
+
 def test_nothing_to_compare_missing_values_with_is_no_evidence() -> None:
     current = Missing("now", np.array([0.6]), 5000)
     assert missingness_stable(["a"], current, [], jump=0.05, confidence=0.95).reason == NO_EVIDENCE
@@ -301,7 +334,7 @@ def test_half_of_the_rows_and_half_of_a_column_gone_are_named(stored: Lake, plat
     values = np.random.default_rng(4).normal(size=(300, 11)).astype(np.float32)
     values[::2, 0] = np.nan
     store_month(stored, platform, MONTHS[3], values)
-    assert verdict(platform, stored, "volume_stable", MONTHS[3]).reason == "rows 300, expected 540 to 660"
+    assert verdict(platform, stored, "volume_stable", MONTHS[3]).reason == "rows 300, expected 510 to 690"
     reason = verdict(platform, stored, "missingness_stable", MONTHS[3]).reason
     assert reason.startswith("missing values changed in 1 of 11 columns: age 50%, 0%")
 
@@ -322,10 +355,7 @@ def test_months_with_too_little_before_them_are_not_judged_by_it(platform: Platf
 def test_dagster_evaluates_a_check_in_no_month_before_its_first(
     platform: Platform, tmp_path: Path, month: str, results: int
 ) -> None:
-    from finai_resources.home import Home
-
-    home = Home.at(tmp_path)
-    resource = LakeResource(root=str(tmp_path / "lake"))
+    resource = LakeResource(root=str(tmp_path / "lake"), s3=S3Resource())
     lake = resource.open()
     for past in ("2014-01", "2014-02", "2014-03", "2014-04"):
         for asset in ("raw/snapshots", "raw/transactions"):
@@ -344,6 +374,15 @@ def test_dagster_evaluates_a_check_in_no_month_before_its_first(
     ran = dg.materialize([snapshots, *volume], partition_key=f"{month}-01", resources={"lake": resource})
     assert ran.success
     assert len(ran.get_asset_check_evaluations()) == results
+
+
+@pytest.mark.parametrize("name", available_datasets())
+def test_every_declaration_of_drift_fits_a_column(name: str) -> None:
+    chosen = load_settings(name, "smoke")
+    groups = Platform.of(chosen).registry.available
+    for pattern, reason in chosen.checks.drift.declared.items():
+        one = {pattern: reason}
+        assert any(declared_reason(one, group.name, column) for group in groups for column in group.names), pattern
 
 
 def test_thresholds_out_of_order_and_a_declaration_without_a_reason_are_refused() -> None:

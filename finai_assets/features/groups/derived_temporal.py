@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finai_assets.features.inputs import HELD, look_back_days, look_back_ko
+from finai_assets.features.inputs import HELD, SNAPSHOT_MONTH, look_back_days, look_back_ko
 from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     """Return the four columns."""
     span, ko = f"over the last {settings.look_back_months} snapshots", look_back_ko(settings)
     described = (
-        ("acquisitions_total", f"Product acquisitions {span}", f"{ko} 상품 가입 수"),
-        ("closures_total", f"Product closures {span}", f"{ko} 상품 해지 수"),
-        ("months_observed", f"Months with a snapshot {span}", f"{ko} 중 거래 개월 수"),
-        ("distinct_products_held", f"Distinct products ever held {span}", f"{ko} 보유한 상품 종류 수"),
+        ("acquisitions_total", f"Product acquisitions {span}", f"{ko} 상품 가입 수", (HELD, SNAPSHOT_MONTH)),
+        ("closures_total", f"Product closures {span}", f"{ko} 상품 해지 수", (HELD,)),
+        ("months_observed", f"Months with a snapshot {span}", f"{ko} 중 거래 개월 수", (SNAPSHOT_MONTH,)),
+        ("distinct_products_held", f"Distinct products ever held {span}", f"{ko} 보유한 상품 종류 수", (HELD,)),
     )
     return tuple(
-        Column(name, "derived_temporal", "count", "1", text, korean, (HELD,), look_back_days(settings), "none",
+        Column(name, "derived_temporal", "count", "1", text, korean, inputs, look_back_days(settings), "none",
                "never missing", low=0)
-        for name, text, korean in described
+        for name, text, korean, inputs in described
     )  # fmt: skip
 
 

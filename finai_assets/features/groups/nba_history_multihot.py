@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finai_assets.features.inputs import HELD
+from finai_assets.features.inputs import HELD, SNAPSHOT_MONTH
 from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     return tuple(
         Column(f"acquired_{months}m_{product.code}", "nba_history_multihot", "binary", "1",
                f"Acquired {product.name} in the {months} months before the cutoff",
-               f"최근 {months}개월 {product.name_ko} 가입", (HELD,), 31 * months, "none", "never missing", low=0, high=1)
+               f"최근 {months}개월 {product.name_ko} 가입", (HELD, SNAPSHOT_MONTH), 31 * months, "none", "never missing",
+               low=0, high=1)
         for product in settings.products
     )  # fmt: skip
 

@@ -57,9 +57,9 @@ def columns(settings: Settings) -> tuple[Column, ...]:
         column("txn_spend_monthly_mean", "continuous", "KRW/month", f"Spend per {month}", f"{ko} 월평균 지출액",
                (AMOUNT, SNAPSHOT_MONTH)),
         column("txn_mcc_monthly_mean", "continuous", "1/month", f"Distinct merchant categories per {month}",
-               f"{ko} 월평균 이용 업종 수", (MCC,)),
+               f"{ko} 월평균 이용 업종 수", (MCC, SNAPSHOT_MONTH)),
         column("txn_merchants_monthly_mean", "continuous", "1/month", f"Distinct merchants per {month}",
-               f"{ko} 월평균 이용 가맹점 수", (MERCHANT,)),
+               f"{ko} 월평균 이용 가맹점 수", (MERCHANT, SNAPSHOT_MONTH)),
         *(
             column(f"txn_share_{name}", "share", "1", f"Share of transactions in the {name}", f"{korean} 거래 비중", (),
                    missing="nan")

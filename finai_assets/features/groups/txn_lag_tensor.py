@@ -46,7 +46,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
             "1",
             "train frequency rank of the MCC, 0 = unseen in train,",
             "거래 업종",
-            (TS, MCC),
+            (TS, AMOUNT, MCC),  # transactions of the same instant are ordered by their amounts
             0.0,
             None,
         ),

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from torch import nn
 
 from finai_assets.method_settings import TeacherSettings
+from finai_assets.teacher.experts.causal import Causal
 from finai_assets.teacher.experts.deepfm import DeepFM
+from finai_assets.teacher.experts.hgcn import HGCN
+from finai_assets.teacher.experts.lightgcn import LightGCN
+from finai_assets.teacher.experts.optimal_transport import OptimalTransport
+from finai_assets.teacher.experts.perslay import PersLay
+from finai_assets.teacher.experts.temporal import Temporal
 from finai_assets.teacher.router import Route
 from finai_assets.teacher.structure import Structure
 from finai_resources.errors import ConfigError
@@ -15,6 +21,12 @@ from finai_resources.errors import ConfigError
 # Called with the route, the settings and the structure; maps Routed (a batch of n rows) to float [n, expert_dim].
 EXPERTS: dict[str, Callable[[Route, TeacherSettings, Structure], nn.Module]] = {
     "deepfm": lambda route, settings, _: DeepFM(route, settings),
+    "hgcn": HGCN,
+    "lightgcn": LightGCN,
+    "temporal": lambda route, settings, _: Temporal(route, settings),
+    "perslay": lambda route, settings, _: PersLay(route, settings),
+    "causal": lambda route, settings, _: Causal(route, settings),
+    "optimal_transport": OptimalTransport,
 }
 
 

@@ -74,7 +74,9 @@ class SequencePool(nn.Module):
     def forward(self, sequence: SequenceInput) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Pool a batch of sequences."""
         n, channels, steps = sequence.scalars.shape
-        mask = (torch.arange(steps) < sequence.length[:, None]).to(torch.float32)  # [n, steps]
+        mask = (torch.arange(steps, device=sequence.length.device) < sequence.length[:, None]).to(
+            torch.float32
+        )  # [n, steps]
         weight = mask[:, None, :] * self.decay  # [n, half-lives, steps]
         weight = weight / weight.sum(-1, keepdim=True).clamp_min(1e-12)
         parts = [
@@ -90,7 +92,7 @@ class SequencePool(nn.Module):
         mixes = []
         for half_life in range(len(self.decay)):
             for channel, size in enumerate(self.code_sizes):
-                mix = torch.zeros(n, size)
+                mix = weight.new_zeros(n, size)
                 mixes.append(mix.scatter_add_(1, sequence.codes[:, channel], weight[:, half_life].contiguous()))
         newest = sequence.codes[:, :, : self.newest].reshape(n, -1)
         return torch.cat(parts, 1), newest, mixes

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from finai_assets.features import compute
-from finai_assets.features.compute import compute_month, month_statistics
+from finai_assets.features.compute import compute_month, month_statistics, stored_statistics
 from finai_assets.features.fit import fit_states, sample_rows, store_states, train_sample_digest
 from finai_assets.features.state import GroupState
 from finai_resources.errors import GateError, LakeError
@@ -174,3 +174,18 @@ def test_a_fit_on_a_month_outside_train_is_refused(world: Any) -> None:
 def test_bytes_that_are_no_state_are_refused() -> None:
     with pytest.raises(LakeError, match="no group state"):
         GroupState.from_bytes(b"PK nonsense")
+
+
+def test_statistics_are_read_where_they_were_taken_against_the_reference_and_measured_again_elsewhere(
+    world: Any, new_lake: Callable[[], Lake], month: Month, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "txn_behavior"
+    group, state = world.registry.group(name), world.states[name]
+    lake = world.panel.write(new_lake())
+    written = run(world, lake, month, [name])[name].statistics
+    other = replace(state.reference, counts=state.reference.counts[:, ::-1].copy())
+    measured = stored_statistics(LakeSession(lake), month, group, other)
+    assert [column.mean for column in measured] == pytest.approx([column.mean for column in written], nan_ok=True)
+    assert [column.psi for column in measured] != [column.psi for column in written]
+    monkeypatch.setattr(compute, "month_statistics", lambda *_: pytest.fail("it was measured again"))
+    assert stored_statistics(LakeSession(lake), month, group, state.reference) == written

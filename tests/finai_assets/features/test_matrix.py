@@ -11,8 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from finai_assets.features.catalogue import read_catalogue
 from finai_assets.features.matrix import ASSET, TrainingMatrix, build_matrix, load_matrix, month_features
+from finai_assets.features.side import fill_side, routed_tensors, width_of
+from finai_assets.features.tensors import read_tensor
 from finai_assets.labels.tasks import Task, build_tasks
+from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -53,11 +57,14 @@ def lake(world: Any, new_lake: Callable[[], Lake], tasks: tuple[Task, ...]) -> L
     return lake
 
 
-def build(world: Any, lake: Lake, tasks: tuple[Task, ...], months: Any = None, **teacher: int) -> TrainingMatrix:
-    settings = world.settings.model_copy(update={"teacher": world.settings.teacher.model_copy(update=teacher)})
+def _settings(world: Any, teacher: dict[str, Any]) -> Settings:
+    return world.settings.model_copy(update={"teacher": world.settings.teacher.model_copy(update=teacher)})
+
+
+def build(world: Any, lake: Lake, tasks: tuple[Task, ...], months: Any = None, **teacher: Any) -> TrainingMatrix:
     session = LakeSession(lake)
     with session.write(ASSET, code_version="test") as out:
-        build_matrix(session, settings, world.registry, tasks, months or MONTHS, out)
+        build_matrix(session, _settings(world, teacher), world.registry, tasks, months or MONTHS, out)
     return load_matrix(lake)
 
 
@@ -112,6 +119,9 @@ def test_the_mcc_vocabulary_is_the_top_49_of_train_labels_and_other(matrix: Trai
     task = matrix.task("next_mcc")
     assert task.class_labels == (*map(str, expected), "other")
     assert task.classes == 50
+    assert task.fitted_on is not None
+    assert task.fitted_on.months == tuple(month.key for month in MONTHS["train"])
+    assert task.fitted_on.rows == counted.total()
     stored = lake.read("labels/next_mcc", "2015-04")["label"].to_pylist()
     classes = [None if code is None else expected.index(code) if code in expected else 49 for code in stored]
     found = matrix.labels["next_mcc"][matrix.rows("test")].tolist()
@@ -203,3 +213,67 @@ def test_month_features_are_the_rows_of_a_range_in_registry_order(world: Any, mo
     table = world.lake.read("features/txn_rolling_stats", month.key)
     at = world.registry.names.index("roll_count_30d")
     assert X[:, at].tolist() == table["roll_count_30d"].to_pylist()[10:100]
+
+
+def routing(*groups: str) -> dict[str, Any]:
+    return {"experts": ("some",), "routing": {"some": groups, "not_chosen": ("tda_local",)}}
+
+
+def test_the_tensors_of_routed_groups_alone_stand_beside_the_columns_in_the_order_of_the_rows(
+    world: Any, lake: Lake, tasks: tuple[Task, ...]
+) -> None:
+    found = build(world, lake, tasks, **routing("demographics", "merchant_hierarchy", "tda_global"))
+    assert isinstance(found.side, np.memmap)
+    assert found.side.dtype == np.float32
+    groups = {name: world.registry.group(name) for name in ("tda_global", "merchant_hierarchy")}
+    names = [group.name for group in world.registry.available if group.name in groups]
+    assert [(t.group, t.name) for t in found.tensors] == [(name, groups[name].tensors[0].name) for name in names]
+    for month in ("2015-01", "2015-04"):
+        rows, first = found.month == month, 0
+        for tensor in found.tensors:
+            group = groups[tensor.group]
+            ids, values = read_tensor(LakeSession(lake), group.asset, month, group.tensors[0])
+            assert tensor.shape == values.shape[1:]
+            assert values.any()
+            position = {int(customer): at for at, customer in enumerate(ids)}
+            expected = values[[position[int(customer)] for customer in found.customer[rows]]]
+            part = np.asarray(found.side[rows, first : first + tensor.size])
+            np.testing.assert_array_equal(part, expected.reshape(len(expected), -1))
+            first += tensor.size
+        assert first == found.side.shape[1]
+
+
+def test_sampled_rows_keep_their_own_tensors(world: Any, lake: Lake, tasks: tuple[Task, ...]) -> None:
+    full = build(world, lake, tasks, **routing("merchant_hierarchy"))
+    whole = np.array(full.side)
+    position = {(m, c): i for i, (m, c) in enumerate(zip(full.month.tolist(), full.customer.tolist(), strict=True))}
+    sampled = build(world, lake, tasks, max_train_rows=200, **routing("merchant_hierarchy"))
+    assert len(sampled) < len(full)
+    at = [position[key] for key in zip(sampled.month.tolist(), sampled.customer.tolist(), strict=True)]
+    assert sampled.side is not None
+    np.testing.assert_array_equal(np.asarray(sampled.side), whole[at])
+
+
+def test_without_a_routed_tensor_no_side_array_is_stored(world: Any, lake: Lake, tasks: tuple[Task, ...]) -> None:
+    found = build(world, lake, tasks, **routing("demographics"))
+    assert found.side is None
+    assert found.tensors == ()
+    assert "side.npy" not in {stored.role for stored in lake.manifest(ASSET).files}
+
+
+def test_a_tensor_that_lacks_customers_is_refused(world: Any, lake: Lake) -> None:
+    month = MONTHS["validation"][0]
+    registry = world.registry
+    tensors = routed_tensors(registry, _settings(world, routing("tda_global")))
+    customer = np.sort(world.panel.snapshots[month]["customer_id"].to_numpy())
+    more = np.append(customer, customer[-1] + 1)
+    rows = np.zeros((len(more), width_of(tensors)), np.float32)
+    with pytest.raises(LakeError, match=rf"{len(customer)} of {len(more)} customers"):
+        fill_side(LakeSession(lake), registry, tensors, month.key, more, rows)
+
+
+def test_the_merchant_tree_travels_with_the_matrix(matrix: TrainingMatrix, lake: Lake) -> None:
+    stored = read_catalogue(LakeSession(lake))
+    for name in ("family", "mcc", "l2", "l1"):
+        np.testing.assert_array_equal(getattr(matrix.catalogue, name), getattr(stored, name))
+        assert len(getattr(stored, name)) > 0

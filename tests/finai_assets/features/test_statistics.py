@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from finai_assets.features.compute import statistics_json
 from finai_assets.features.registry import Column
 from finai_assets.features.statistics import (
+    ColumnStatistics,
     build_reference,
     conclude,
     effective_rank,
@@ -82,6 +87,93 @@ def test_the_stability_index_equals_its_formula() -> None:
     counts, reference = np.array([[30, 70]]), np.array([[50, 50]])
     expected = (0.3 - 0.5) * np.log(0.3 / 0.5) + (0.7 - 0.5) * np.log(0.7 / 0.5)
     assert stability_index(counts, reference)[0] == pytest.approx(expected)
+
+
+def plain_index(train: np.ndarray, month: np.ndarray, edges: np.ndarray) -> float:
+    """Return the index of one column as its formula reads, value by value."""
+
+    def shares(values: np.ndarray) -> list[float]:
+        counts = [0] * (len(edges) + 2)
+        for value in values.tolist():
+            counts[-1 if value != value else sum(value > edge for edge in edges)] += 1  # noqa: PLR0124 - NaN
+        return [max(count / len(values), 1e-4) for count in counts]
+
+    return sum((p - q) * math.log(p / q) for p, q in zip(shares(month), shares(train), strict=True))
+
+
+# Few distinct values make quantiles coincide, and leave bins that one of the samples has no row in.
+samples = st.lists(
+    st.one_of(st.just(np.nan), st.integers(-4, 4), st.floats(-100, 100, width=32)), min_size=1, max_size=60
+).map(lambda values: np.array(values, np.float32))
+
+
+@settings(max_examples=200, deadline=None)
+@given(train=samples, month=samples, bins=st.integers(2, 10), seed=st.integers(0, 9))
+def test_the_index_is_that_of_a_plain_implementation_and_does_not_depend_on_the_order_of_rows(
+    train: np.ndarray, month: np.ndarray, bins: int, seed: int
+) -> None:
+    reference = build_reference(train[:, None], bins)
+    edges = reference.edges[0][np.isfinite(reference.edges[0])]
+    assert len(edges) < bins
+    assert (np.diff(edges) > 0).all()
+    (found,) = conclude(measure(month[:, None], reference), reference, ["x"])
+    assert found.psi == pytest.approx(plain_index(train, month, edges), rel=1e-9, abs=1e-12)
+    assert found.psi >= 0
+    rng = np.random.default_rng(seed)
+    (shuffled,) = conclude(measure(rng.permutation(month)[:, None], reference), reference, ["x"])
+    assert shuffled.psi == found.psi
+    again = build_reference(rng.permutation(train)[:, None], bins)
+    np.testing.assert_array_equal(again.counts, reference.counts)
+    np.testing.assert_array_equal(again.edges, reference.edges)
+
+
+@settings(max_examples=60, deadline=None)
+@given(counts=st.lists(st.integers(0, 50), min_size=1, max_size=8), factor=st.integers(1, 5))
+def test_equal_histograms_have_no_drift_whatever_their_sizes(counts: list[int], factor: int) -> None:
+    reference = np.array([counts])
+    assert stability_index(reference * factor, reference)[0] == pytest.approx(0, abs=1e-12)
+    assert stability_index(np.roll(reference, 1, axis=1), reference)[0] >= 0
+
+
+def test_coinciding_quantiles_are_one_edge_and_every_bin_holds_train_rows() -> None:
+    rng = np.random.default_rng(0)
+    train = np.where(rng.random(5000) < 0.6, 0, rng.lognormal(size=5000)).astype(np.float32)[:, None]
+    reference = build_reference(train, 10)
+    used = int(np.isfinite(reference.edges[0]).sum())
+    assert reference.edges[0][0] == 0
+    assert used == 4  # 0, and the quantiles of .7, .8 and .9
+    assert (reference.counts[0, : used + 1] > 0).all()
+    assert reference.counts[0].sum() == 5000
+    more_zeros = np.where(rng.random((5000, 1)) < 0.5, np.float32(0), train)
+    assert conclude(measure(more_zeros, reference), reference, ["x"])[0].psi > 0.10
+
+
+def test_a_bin_that_nobody_is_in_any_more_and_values_that_begin_to_be_missing_give_a_finite_index() -> None:
+    train = np.repeat(np.arange(4, dtype=np.float32), 250)[:, None]
+    reference = build_reference(train, 10)
+    gone = conclude(measure(train[train[:, 0] < 3], reference), reference, ["x"])[0].psi
+    absent = conclude(measure(np.full_like(train, np.nan), reference), reference, ["x"])[0].psi
+    assert 0.25 < gone < absent < np.inf
+
+
+def test_a_reference_is_told_from_another_by_its_digest() -> None:
+    values = np.arange(100, dtype=np.float32)[:, None]
+    reference = build_reference(values, 10)
+    assert reference.digest() == build_reference(values[::-1], 10).digest()
+    others = [build_reference(values, 5), build_reference(values[:-1], 10), build_reference(values + 1, 10)]
+    assert len({reference.digest(), *(other.digest() for other in others)}) == 4
+
+
+def test_statistics_come_back_from_what_was_stored_of_them() -> None:
+    values = np.array([[1, np.nan], [2, np.nan]], np.float32)
+    reference = build_reference(values, 10)
+    concluded = conclude(measure(values, reference), reference, ["known", "unknown"])
+    stored = json.loads(statistics_json(concluded))
+    known, unknown = (ColumnStatistics.from_dict(stored[entry.name]) for entry in concluded)
+    assert known == concluded[0]
+    assert unknown.rows == 2
+    assert unknown.null_rate == 1.0
+    assert np.isnan([unknown.mean, unknown.std, unknown.minimum, unknown.maximum]).all()
 
 
 def test_a_missing_value_against_the_declaration_is_refused_with_its_column() -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.features.matrix import TrainingMatrix
 from finai_assets.settings import Settings
 from finai_assets.students.train import (
@@ -88,6 +89,22 @@ def test_files_hold_everything(name: str, results: dict[str, StudentResult]) -> 
     assert len(card["init_score"]) == TASKS[name].classes
     assert (card["threshold"] is None) == (name != "churn")
     assert results[name].facts()["route"] == "DISTILL"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_card_says_which_rows_each_part_has_seen(name: str, toy: Toy, results: dict[str, StudentResult]) -> None:
+    told = json.loads(to_files(results[name])["student.json"])["fitted_on"]
+    label = toy.matrix.labels[name]
+    labelled = {split: int(np.isfinite(label[toy.matrix.rows(split)]).sum()) for split in ("train", "validation")}
+    assert {part: (rows["split"], rows["rows"]) for part, rows in told.items()} == {
+        "prior": ("train", labelled["train"]),
+        "columns": ("train", labelled["train"]),
+        "trees": ("train", labelled["train"]),
+        "stopping": ("validation", labelled["validation"]),
+        "calibration": ("validation", labelled["validation"]),
+    }
+    at = np.flatnonzero(np.isfinite(label[toy.matrix.rows("train")])) + toy.matrix.rows("train").start
+    assert told["trees"]["digest"] == FittedRows.of(toy.matrix, at).digest
 
 
 def test_a_card_of_another_format_or_without_its_model_is_refused(results: dict[str, StudentResult]) -> None:
@@ -195,6 +212,7 @@ def test_where_nothing_can_be_learned_the_task_is_skipped_without_a_model(toy: T
     assert found.leaves == 0
     assert "student" not in found.metrics["test"]
     assert from_files(to_files(found)).route == "SKIP"
+    assert list(found.fitted_on) == ["prior"]
 
 
 def test_a_label_that_never_happens_in_train_is_skipped(toy: Toy, chosen: Settings) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for panel.py, which is no test
 
-from panel import make_panel
+from panel import make_panel, small_settings
 
 from finai_assets.features.matrix import TrainingMatrix
 from finai_assets.features.registry import Registry, build_registry
-from finai_assets.settings import Settings, load_settings
+from finai_assets.settings import Settings
 from finai_assets.teacher.data import TeacherData
 from finai_assets.teacher.layout import layout_of
 from finai_assets.teacher.losses import TeacherTask
@@ -22,30 +22,7 @@ from finai_assets.teacher.normalise import Normaliser
 
 @pytest.fixture(scope="session")
 def small() -> Settings:
-    return load_settings(
-        "synthetic",
-        "smoke",
-        overrides={
-            "teacher": {
-                "expert_dim": 16,
-                "task_expert_hidden": [16],
-                "deep_hidden": [16],
-                "tower_hidden": [16, 8],
-                "field_dim": 4,
-                "batch_rows": 256,
-                "epochs": 4,
-                "patience": 4,
-                "learning_rate": 0.02,
-                "threads": 1,
-            },
-            "baselines": {
-                "rounds": {"binary": 10, "regression": 10, "multiclass": 5},
-                "threads": 1,
-                "min_child_rows": 10,
-            },
-            "metrics": {"bootstrap_samples": 20},
-        },
-    )
+    return small_settings()
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +37,8 @@ def panel(small: Settings, registry: Registry) -> TrainingMatrix:
 
 @pytest.fixture(scope="session")
 def normaliser(panel: TrainingMatrix, registry: Registry, small: Settings) -> Normaliser:
-    layout = layout_of(registry, small, panel.columns)
-    return Normaliser.fit(panel.X, panel.rows("train"), layout, small.teacher.normalise)
+    layout = layout_of(registry, small, panel.columns, panel.tensors)
+    return Normaliser.fit(panel.X, panel.rows("train"), layout, small.teacher.normalise, panel.side)
 
 
 @pytest.fixture(scope="session")

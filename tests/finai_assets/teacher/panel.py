@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from finai_assets.features.catalogue import Catalogue
 from finai_assets.features.matrix import MatrixTask, TrainingMatrix
 from finai_assets.features.registry import Registry
+from finai_assets.features.side import SideTensor, routed_tensors, width_of
 from finai_assets.labels.tasks import Task, available, build_tasks
-from finai_assets.settings import Settings
+from finai_assets.settings import Settings, load_settings
 
 SPLITS = ("train", "validation", "test")
+SMALL = {
+    "teacher": {
+        "expert_dim": 16,
+        "task_expert_hidden": [16],
+        "deep_hidden": [16],
+        "tower_hidden": [16, 8],
+        "field_dim": 4,
+        "batch_rows": 256,
+        "epochs": 4,
+        "patience": 4,
+        "learning_rate": 0.02,
+        "threads": 1,
+        "loop": {"device": "cpu"},
+    },
+    "baselines": {
+        "rounds": {"binary": 10, "regression": 10, "multiclass": 5},
+        "threads": 1,
+        "min_child_rows": 10,
+    },
+    "metrics": {"bootstrap_samples": 20},
+}
+
+
+def small_settings(**teacher: Any) -> Settings:
+    """Return settings with a network and baselines small enough for a test."""
+    return load_settings("synthetic", "smoke", overrides={**SMALL, "teacher": {**SMALL["teacher"], **teacher}})
 
 
 def with_labels(panel: TrainingMatrix, **labels: np.ndarray) -> TrainingMatrix:
@@ -49,10 +78,39 @@ def features(registry: Registry, settings: Settings, n: int, random: np.random.G
     return X
 
 
+def side_tensors(tensors: tuple[SideTensor, ...], n: int, random: np.random.Generator) -> np.ndarray:
+    """Draw diagrams of up to 32 bars, zeros behind them, and spend measures; a tenth of the rows have neither."""
+    side = np.zeros((n, width_of(tensors)), dtype=np.float32)
+    first = 0
+    for tensor in tensors:
+        if tensor.name == "diagrams":
+            birth = random.exponential(1, (n, *tensor.shape[:-1]))
+            values = np.stack([birth, birth + random.exponential(1, birth.shape)], -1)
+            values[np.arange(tensor.shape[1]) >= random.integers(0, tensor.shape[1] + 1, (n, 2, 1))] = 0
+        else:
+            values = random.dirichlet(np.full(tensor.size, 0.2), n)
+        values[random.random(n) < 0.1] = 0
+        side[:, first : first + tensor.size] = values.reshape(n, -1)
+        first += tensor.size
+    return side
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """Return the product families and the merchant tree of the settings."""
+    leaves = sorted((c.mcc, c.l2, c.l1) for c in settings.merchant_categories)
+    l2, l1 = (sorted({leaf[level] for leaf in leaves}) for level in (1, 2))
+    return Catalogue(
+        np.array([settings.families.index(product.family) for product in settings.products], np.int32),
+        np.array([leaf[0] for leaf in leaves], np.int32),
+        np.array([l2.index(leaf[1]) for leaf in leaves], np.int32),
+        np.array([l1.index(leaf[2]) for leaf in leaves], np.int32),
+    )
+
+
 def make_panel(
     settings: Settings, registry: Registry, *, train: int = 2000, other: int = 400, seed: int = 0
 ) -> TrainingMatrix:
-    """Return rows whose labels follow from planted columns: see the body for which."""
+    """Return rows whose labels follow from planted columns (see the body for which), with the tensors that are routed."""
     random = np.random.default_rng(seed)
     n = train + 2 * other
     X = features(registry, settings, n, random)
@@ -78,6 +136,7 @@ def make_panel(
         else:
             labels[task.name] = np.clip(np.round(score + 1.5), 0, classes - 1).astype(np.float32)
         labels[task.name][random.random(n) < 0.1] = np.nan
+    tensors = routed_tensors(registry, settings)
     return TrainingMatrix(
         X=X,
         customer=np.arange(n) // 2,
@@ -87,6 +146,9 @@ def make_panel(
         persistence=persistence,
         columns=registry.names,
         tasks=tuple(tasks),
+        side=side_tensors(tensors, n, random) if tensors else None,
+        tensors=tensors,
+        catalogue=catalogue_of(settings),
     )
 
 

@@ -19,7 +19,12 @@ def model(normaliser, teacher_tasks, small):
 
 @pytest.fixture
 def x(normaliser, panel):
-    return torch.from_numpy(normaliser.transform(panel.X[:64]))
+    return rows_of(normaliser, panel, slice(0, 64))
+
+
+def rows_of(normaliser, panel, rows):
+    side = None if panel.side is None else panel.side[rows]
+    return torch.from_numpy(normaliser.transform(panel.X[rows], side))
 
 
 def chosen(small, **changes):
@@ -57,8 +62,7 @@ def test_a_gate_that_names_one_slot_alone_passes_that_slot_on():
 
 
 def test_the_gradient_reaches_every_parameter(model, normaliser, panel, small):
-    rows = panel.X[:800]
-    output = model(torch.from_numpy(normaliser.transform(rows)))
+    output = model(rows_of(normaliser, panel, slice(0, 800)))
     total = sum(
         task_loss(task, output.logits[task.name], torch.from_numpy(panel.labels[task.name][:800]), 1.0)
         for task in model.tasks
@@ -70,12 +74,13 @@ def test_the_gradient_reaches_every_parameter(model, normaliser, panel, small):
 
 def test_the_output_depends_on_each_routed_group(model, normaliser, panel, registry, small):
     model.eval()
-    before = model(torch.from_numpy(normaliser.transform(panel.X[:32])))
+    before = model(rows_of(normaliser, panel, slice(0, 32)))
     for group in small.teacher.routing["deepfm"]:
         changed = panel.X[:32].copy()
         at = registry.positions((group,))
         changed[:, at] = panel.X[32:64][:, at]
-        after = model(torch.from_numpy(normaliser.transform(changed)))
+        side = None if panel.side is None else panel.side[:32]
+        after = model(torch.from_numpy(normaliser.transform(changed, side)))
         for name, logits in before.logits.items():
             assert (after.logits[name] - logits).abs().max() > 1e-6, (group, name)
 
@@ -126,8 +131,8 @@ def test_two_million_parameters_are_refused(normaliser, teacher_tasks, small):
 
 
 def test_an_expert_that_is_not_built_stops_the_network(normaliser, teacher_tasks, small):
-    with pytest.raises(ConfigError, match="'temporal' is not built yet; built: deepfm"):
-        PLE(normaliser, teacher_tasks, chosen(small, experts=("deepfm", "temporal")))
+    with pytest.raises(ConfigError, match=r"'crystal_ball' is not built yet; built: .*deepfm"):
+        PLE(normaliser, teacher_tasks, chosen(small, experts=("deepfm", "crystal_ball")))
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -140,3 +145,41 @@ def test_the_number_of_layers_is_as_configured(normaliser, teacher_tasks, small,
 def test_a_groups_tasks_stand_side_by_side(model):
     groups = [task.group for task in model.tasks]
     assert sum(left != right for left, right in pairwise(groups)) == len(set(groups)) - 1
+
+
+def test_a_model_computes_where_it_lies(normaliser, teacher_tasks, small, x):
+    # autocast, which some experts switch off for a part, does not know this device
+    model = PLE(normaliser, teacher_tasks, chosen(small, experts=("deepfm",))).to("meta")
+    output = model(x.to("meta"))
+    assert {value.device.type for value in output.logits.values()} == {"meta"}
+
+
+def test_task_fusion_takes_the_place_of_the_later_layers(normaliser, teacher_tasks, small, x):
+    mechanisms = small.teacher.mechanisms.model_copy(update={"task_transfer": "adatt_sp"})
+    model = PLE(normaliser, teacher_tasks, chosen(small, mechanisms=mechanisms))
+    assert (len(model.layers), len(model.fusions), model.shared_gate) == (0, small.teacher.layers - 1, None)
+    table = parameter_table(model)
+    assert table["total"] == sum(value for name, value in table.items() if name != "total")
+    output = model(x)
+    assert output.slot_names["churn_signal"] == (*small.teacher.experts, "task_mlp")
+    assert output.logits["churn_signal"].isfinite().all()
+
+
+def test_sigmoid_gates_reach_the_output(normaliser, teacher_tasks, small, x):
+    mechanisms = small.teacher.mechanisms.model_copy(update={"gate": "sigmoid"})
+    model = PLE(normaliser, teacher_tasks, chosen(small, mechanisms=mechanisms))
+    torch.nn.init.normal_(model.gates.score.every.weight, std=0.3)
+    weights = model(x).gates["nba_primary"]
+    assert ((weights > 0) & (weights < 1)).all()
+    assert (weights.sum(1) - 1).abs().max() > 0.1
+
+
+def test_hooks_of_experts_are_found_where_they_are(model):
+    assert model.auxiliary_losses() == {}
+    expert = model.experts["deepfm"]
+    expert.auxiliary_loss = lambda: torch.tensor(2.0)
+    told = []
+    expert.after_epoch = lambda: told.append(True)
+    assert {name: value.item() for name, value in model.auxiliary_losses().items()} == {"deepfm": 2.0}
+    model.after_epoch()
+    assert told == [True]

@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from panel import make_panel
 
+from finai_assets.teacher.layout import layout_of
+from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.router import FeatureRouter, make_route
 from finai_resources.errors import ConfigError
 
@@ -22,7 +25,7 @@ def test_a_route_holds_the_columns_of_its_groups_their_log_copies_and_no_others(
 
 def test_the_sequence_arrives_with_its_steps_newest_first_and_its_length(normaliser, registry, panel):
     route = make_route(("txn_lag_tensor",), normaliser)
-    x = normaliser.transform(panel.X[:6])
+    x = normaliser.transform(panel.X[:6], None if panel.side is None else panel.side[:6])
     routed = FeatureRouter({"it": route})(torch.from_numpy(x))["it"]
     sequence = routed.sequences[0]
     at = {name: position for position, name in enumerate(registry.names)}
@@ -40,3 +43,44 @@ def test_an_unknown_group_is_refused_and_one_without_columns_is_left_out(normali
     assert make_route(("demographics", "card_balances"), normaliser, known=known).groups == ("demographics",)
     with pytest.raises(ConfigError, match="none of the groups"):
         make_route(("card_balances",), normaliser, known=known)
+
+
+@pytest.fixture
+def with_tensors(small, registry):
+    """A panel whose experts read tensors, and its normaliser."""
+    routing = {**small.teacher.routing, "deepfm": ("txn_lag_tensor", "tda_global", "tda_local", "merchant_hierarchy")}
+    settings = small.model_copy(update={"teacher": small.teacher.model_copy(update={"routing": routing})})
+    panel = make_panel(settings, registry, train=300, other=10)
+    layout = layout_of(registry, settings, panel.columns, panel.tensors)
+    return panel, Normaliser.fit(panel.X, panel.rows("train"), layout, settings.teacher.normalise, panel.side)
+
+
+def test_tensors_arrive_in_their_shape_by_group_and_name(with_tensors):
+    panel, normaliser = with_tensors
+    x = torch.from_numpy(normaliser.transform(panel.X[:6], panel.side[:6]))
+    groups = ("demographics", "merchant_hierarchy", "tda_local")
+    routed = FeatureRouter({"it": make_route(groups, normaliser)})(x)["it"]
+    assert set(routed.tensors) == {"tda_local.diagrams", "merchant_hierarchy.spend_measure"}
+    first = 0
+    for tensor in panel.tensors:
+        name = f"{tensor.group}.{tensor.name}"
+        if name in routed.tensors:
+            stored = panel.side[:6, first : first + tensor.size].reshape(6, *tensor.shape)
+            scale = 1.0 if tensor.name == "spend_measure" else normaliser.tensor_scale[panel.tensors.index(tensor)]
+            np.testing.assert_allclose(routed.tensors[name].numpy(), stored / scale, rtol=1e-5)
+        first += tensor.size
+
+
+def test_a_group_that_is_not_routed_brings_no_tensor(with_tensors):
+    _, normaliser = with_tensors
+    assert make_route(("demographics", "txn_lag_tensor"), normaliser).tensors == ()
+
+
+def test_the_router_moves_with_its_model_and_leaves_no_trace_in_its_weights(with_tensors):
+    panel, normaliser = with_tensors
+    router = FeatureRouter({"it": make_route(("txn_lag_tensor", "demographics", "tda_global"), normaliser)})
+    assert router.state_dict() == {}
+    x = torch.from_numpy(normaliser.transform(panel.X[:6], panel.side[:6]))
+    routed = router.to("meta")(x.to("meta"))["it"]
+    parts = [routed.scalars, routed.codes, routed.sequences[0].scalars, routed.sequences[0].codes]
+    assert {part.device.type for part in [*parts, *routed.tensors.values()]} == {"meta"}

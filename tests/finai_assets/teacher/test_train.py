@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from panel import only, with_labels
+from panel import make_panel, only, with_labels
 
+from finai_assets.features.registry import build_registry
 from finai_assets.features.sampling import sample_customers
 from finai_assets.metrics import evaluate
+from finai_assets.teacher import steps
 from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
 from finai_resources.errors import GateError
 
@@ -177,9 +179,10 @@ def test_patience_ends_a_run_that_does_not_improve(panel, registry, small):
 
 
 def test_a_loss_that_is_not_finite_names_task_and_batch_and_stops(panel, registry, small, monkeypatch):
-    real = __import__("finai_assets.teacher.train", fromlist=["task_loss"]).task_loss
+    real = steps.row_losses
     monkeypatch.setattr(
-        "finai_assets.teacher.train.task_loss",
+        steps,
+        "row_losses",
         lambda task, *rest: real(task, *rest) * (float("nan") if task.name == "top_mcc_shift" else 1.0),
     )
     with pytest.raises(GateError, match=r"'top_mcc_shift' is nan in epoch 1, batch 1 of 8"):
@@ -232,3 +235,33 @@ def test_whole_customers_are_sampled_up_to_the_limit_whatever_their_order():
     assert set(customer[order][again]) == set(customer[found])
     assert set(customer[sample_customers(customer, slice(0, 500), 203, seed=4)]) != set(customer[found])
     assert len(sample_customers(customer, slice(0, 500), 500, seed=3)) == 500
+
+
+@pytest.fixture(scope="module")
+def shaped(small):
+    """Settings whose DeepFM is routed to groups with tensors, and a panel that holds them."""
+    routing = {**small.teacher.routing, "deepfm": ("product_holdings", "merchant_hierarchy", "tda_global")}
+    chosen = small.teacher.model_copy(update={"routing": routing, "epochs": 1})
+    settings = small.model_copy(update={"teacher": chosen})
+    registry = build_registry(settings)
+    return settings, registry, make_panel(settings, registry, train=400, other=100)
+
+
+def test_tensors_and_structure_travel_from_the_matrix_through_training_into_the_stored_teacher(shaped):
+    settings, registry, panel = shaped
+    alone = only(panel, "churn_signal")
+    found = train_teacher(alone, registry, alone.tasks, settings)
+    assert found.normaliser.layout.tensors == panel.tensors
+    train = panel.rows("train")
+    held = panel.X[train][:, registry.positions(("product_holdings",))]
+    latest = held[np.append(np.diff(panel.customer[train]) > 0, True)]
+    np.testing.assert_array_equal(found.structure.degree, latest.sum(0))
+    assert found.structure.tree.shape == (3, len(settings.merchant_categories))
+    loaded = teacher_from_files(teacher_to_files(found), registry, alone.tasks, settings)
+    assert loaded.structure.to_bytes() == found.structure.to_bytes()
+    assert teacher_to_files(loaded) == teacher_to_files(found)
+    predictions, _ = predict(found, panel.X[:50], 20, panel.side[:50])
+    again, _ = predict(loaded, panel.X[:50], 50, panel.side[:50])
+    np.testing.assert_allclose(predictions["churn_signal"], again["churn_signal"], rtol=1e-5)
+    with pytest.raises(GateError, match="side"):
+        predict(found, panel.X[:50], 20)
