@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from finai_assets.features.inputs import (
     CATEGORIES,
-    HELD,
     L1,
     L2,
     LEAF,

@@ -175,6 +175,9 @@ def _difference(stored: np.ndarray | None, again: np.ndarray | None, rounding: f
         where = "it is not stored" if stored is None else "the re-fit does not give it"
         return {"what": where, "values": 0, "largest_deviation": None}
     texts = stored.dtype.kind == again.dtype.kind == "U"
+    if texts and (alone := sorted(set(stored.ravel().tolist()) - set(again.ravel().tolist()))):
+        what = f"{len(alone)} of {stored.size} values do not come out again: {', '.join(alone[:_NAMED]):.120}"
+        return {"what": what, "values": len(alone), "largest_deviation": None}
     if stored.shape != again.shape or (stored.dtype != again.dtype and not texts):
         what = f"stored {stored.dtype}{list(stored.shape)}, fitted again {again.dtype}{list(again.shape)}"
         return {"what": what, "values": 0, "largest_deviation": None}
@@ -184,7 +187,8 @@ def _difference(stored: np.ndarray | None, again: np.ndarray | None, rounding: f
         return None
     what, largest = f"{len(at)} of {stored.size} values differ", None
     if np.issubdtype(stored.dtype, np.number):
-        deviation = np.abs(left[at].astype(np.float64) - right[at].astype(np.float64))
+        with np.errstate(invalid="ignore"):  # an infinity less an infinity says nothing of the size
+            deviation = np.abs(left[at].astype(np.float64) - right[at].astype(np.float64))
         known = deviation[~np.isnan(deviation)]
         largest = float(known.max()) if len(known) else None
         what += "" if largest is None else f", by up to {largest:.3g}"

@@ -48,7 +48,7 @@ def small_settings() -> Settings:
         "generator": {"customers": CUSTOMERS},
         "fit": {"rows": 500},
         "statistics": {"psi_bins": 5},  # more bins need more customers to tell drift from chance
-        "teacher": {"epochs": 1, "batch_rows": 256, "threads": 1},
+        "teacher": {"experts": ["deepfm", "temporal", "causal"], "epochs": 1, "batch_rows": 256, "threads": 1},
         "students": {"rounds": {"binary": 6}, "probe_rounds": 4, "max_columns": 12},
         "metrics": {"bootstrap_samples": 20},
         "checks": {"shuffled_future": {"train_months": 1}},

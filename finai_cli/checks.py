@@ -28,6 +28,7 @@ from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
 from finai_resources.months import Month
+from finai_resources.progress import watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,8 @@ def recheck(
         for members, month in units:
             note = f"{members[0].id} {members[0].asset if len(members) == 1 else month or members[0].name}"
             shown.update(bar, note=note)
-            results += _evaluate(members, LakeSession(lake), month, overrides)
+            with watched(lambda label, done, total: shown.update(bar, note=f"{label} {done}/{total}")):
+                results += _evaluate(members, LakeSession(lake), month, overrides)
             shown.advance(bar, len(members))
         log_evaluations(instance, "recheck", [as_evaluation(r.check, r.month, r.outcome) for r in results])
     return results

@@ -149,7 +149,8 @@ def test_one_turned_bit_is_found_and_a_copy_is_equal(values: np.ndarray, data: s
     [
         (np.array(1.5), np.array(2.0), "mean (1 of 1 values differ, by up to 0.5)"),
         (np.array([1, 2]), np.array([1, 5]), "mean (1 of 2 values differ, by up to 3)"),
-        (np.array(["a", "b"]), np.array(["a", "long"]), "mean (1 of 2 values differ, first b and long)"),
+        (np.array(["a", "b"]), np.array(["a", "long"]), "mean (1 of 2 values do not come out again: b)"),
+        (np.array(["a", "b"]), np.array(["b", "a"]), "mean (2 of 2 values differ, first a and b)"),
         (np.array([np.nan]), np.array([1.0]), "mean (1 of 1 values differ)"),
         (np.zeros(2), np.zeros(3), "stored float64[2], fitted again float64[3]"),
         (np.zeros(2), np.zeros(2, np.float32), "stored float64[2], fitted again float32[2]"),

@@ -10,7 +10,6 @@ import pytest
 from finai_checks.outcome import CheckOutcome
 from finai_checks.record import has_passed, read_record, write_record
 from finai_checks.themes.fidelity import student_fidelity
-from finai_checks.themes.fits import fitted_on_train_only
 from finai_checks.themes.splits import gap_split
 from finai_checks.themes.variation import columns_vary
 from finai_resources.lake import Lake
@@ -45,35 +44,6 @@ def test_splits_out_of_order_fail() -> None:
 @pytest.mark.parametrize("missing", ["train", "validation", "test"])
 def test_a_split_without_months_is_no_evidence(missing: str) -> None:
     assert gap_split(GAPS, 30, months={**MONTHS, missing: []}).reason == "no_evidence"
-
-
-def fitted(**changed: Any) -> CheckOutcome:
-    given: dict[str, Any] = {
-        "fitted_months": ["2015-01"],
-        "fitted_digest": "aa",
-        "fitted_rows": 10,
-        "train_months": ["2015-01"],
-        "train_digest": "aa",
-    }
-    return fitted_on_train_only(**{**given, **changed})
-
-
-def test_a_state_fitted_on_the_train_sample_passes() -> None:
-    assert fitted().passed
-
-
-def test_a_state_that_saw_a_test_month_fails_and_names_it() -> None:
-    outcome = fitted(fitted_months=["2015-01", "2015-05"])
-    assert not outcome.passed
-    assert "2015-05" in outcome.reason
-
-
-def test_a_state_whose_rows_are_not_the_train_sample_fails() -> None:
-    assert "digests differ" in fitted(fitted_digest="bb").reason
-
-
-def test_a_state_without_rows_is_no_evidence() -> None:
-    assert fitted(fitted_rows=0).reason == "no_evidence"
 
 
 def test_a_constant_column_and_an_empty_one_are_both_named() -> None:

@@ -62,7 +62,6 @@ def test_the_skill_on_a_binary_label_is_at_least_the_two_sided_auc(seed: int, le
     x = np.round((rng.normal(size=300) + shift * y) * levels).astype(np.float32)
     auc = roc_auc_score(y, x) if y.any() else 0.5
     assert skill(x, BINARY, y) >= max(auc, 1 - auc) - 1e-9
-    assert skill(-x, BINARY, y) == pytest.approx(skill(x, BINARY, y), abs=0.1)
 
 
 def test_an_order_without_ties_has_exactly_the_auc_when_the_bins_add_nothing() -> None:
@@ -125,6 +124,8 @@ def test_a_class_of_too_few_rows_is_not_judged() -> None:
     assert not few.sufficient("b")
     assert np.isnan(column_skills(NOISE[None].astype(np.float32), few, bins=64, threads=1).skill).all()
     assert targets([BINARY], b=np.arange(2000) < 5).sufficient("b")
+    assert targets([BINARY], b=np.arange(2000) >= 5).sufficient("b")
+    assert not targets([BINARY], b=np.arange(2000) >= 4).sufficient("b")
 
 
 def test_one_row_that_errs_is_no_reconstruction() -> None:
@@ -134,6 +135,27 @@ def test_one_row_that_errs_is_no_reconstruction() -> None:
     found = skills(column, [MULTI], m=label)
     assert found.mean[0, 0] > 0.99
     assert not found.exact[0, 0]
+
+
+def test_each_of_few_values_has_a_bin_of_its_own_however_rare() -> None:
+    code = np.where(np.arange(2000) < 12, 33, RNG.integers(0, 60, 2000) % 33)
+    found = skills(code, [BINARY], b=code == 33)
+    assert found.exact[0, 0]
+    assert len(set(found.bins[0])) == len(set(code))
+
+
+def test_missing_values_share_the_bin_zero_with_nothing() -> None:
+    column = np.where(np.arange(2000) % 3 == 0, np.nan, NOISE)
+    np.testing.assert_array_equal(skills(column, [BINARY], b=NOISE > 0).bins[0] == 0, np.isnan(column))
+
+
+def test_a_name_of_the_customer_is_no_reconstruction() -> None:
+    customer = np.arange(400) // 8
+    label = (customer % 2).astype(float)
+    chosen = Targets.of([BINARY], {"b": label}, customer, class_rows=5, seed=3)
+    found = column_skills(RNG.permutation(50)[customer][None].astype(np.float32), chosen, bins=64, threads=1)
+    assert not found.exact[0, 0]
+    assert found.skill[0, 0] < 0.7
 
 
 def test_a_name_of_the_row_is_no_reconstruction() -> None:

@@ -17,6 +17,7 @@ from finai_assets.settings import Settings, load_settings
 SPLITS = ("train", "validation", "test")
 SMALL = {
     "teacher": {
+        "experts": ["deepfm"],  # the others have tests of their own; test_seven_experts.py has all together
         "expert_dim": 16,
         "task_expert_hidden": [16],
         "deep_hidden": [16],
