@@ -12,14 +12,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from finai_checks.outcome import CheckOutcome
+from finai_resources import objects
 from finai_resources.lake import Lake
 
-ROOT = "checks"
+ROOT, WHOLE = "checks", "whole"
 
 
-def record_path(check: str, asset: str) -> str:
-    """Return the asset path of a check's records."""
-    return f"{ROOT}/{check}/{asset}"
+def record_path(lake: Lake, check: str, asset: str, partition: str | None) -> str:
+    """Return where the record of a check on a partition lies."""
+    return f"{lake.root}/{ROOT}/{check}/{asset}/{partition or WHOLE}.json"
 
 
 def write_record(lake: Lake, check: str, asset: str, partition: str | None, outcome: CheckOutcome) -> None:
@@ -36,17 +37,17 @@ def write_record(lake: Lake, check: str, asset: str, partition: str | None, outc
         "observed": plain(outcome.observed),
         "overridden_until": outcome.observed.get("overridden_until"),
     }
-    with lake.write(record_path(check, asset), partition, extra={"passed": outcome.passed}) as out:
-        out.put("record.json", json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1).encode())
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1)
+    objects.put(lake, record_path(lake, check, asset, partition), text.encode())
 
 
 def read_record(lake: Lake, check: str, asset: str, partition: str | None) -> dict[str, Any] | None:
     """Return the record of a check for what the partition holds now; None where there is none, or it is of older data."""
-    path = record_path(check, asset)
     manifest = lake.find(asset, partition)
-    if manifest is None or lake.find(path, partition) is None:
+    stored = objects.get(lake, record_path(lake, check, asset, partition))
+    if manifest is None or stored is None:
         return None
-    record: dict[str, Any] = json.loads(lake.read_bytes(path, partition, "record.json"))
+    record: dict[str, Any] = json.loads(stored)
     return record if record["content_hash"] == manifest.content_hash else None
 
 

@@ -1,8 +1,8 @@
 """C09, point-in-time replay: features of past months computed anew without a future, and with a garbage one.
 
-For some customers of a month the raw tables are copied twice into a lake that lives for the length of the check: once cut at
-the cutoff, so that nothing later exists, and once with everything later replaced by garbage. Both must give the stored values,
-bit for bit. The lake that is examined is only read.
+For some customers of a month the raw tables are copied into a lake that lives for the length of the check: first cut at
+the cutoff, so that nothing later exists, and then with garbage for all that is later. Both must give the stored values, bit for
+bit. The lake that is examined is only read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -28,9 +27,8 @@ from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
-RANGES = (
-    4  # runs of neighbouring ids: pseudonyms are hashes, so neighbours have nothing in common, and few rows are decoded
-)
+# One run of neighbouring ids: pseudonyms are hashes, so neighbours have nothing in common, and the fewest rows are decoded.
+RANGES = 1
 PASSES = ("nothing after the cutoff", "garbage after the cutoff")
 
 
@@ -70,10 +68,12 @@ def replay_month(
     found: dict[str, list[Difference]] = {group.name: [] for group in groups}
     compared = dict.fromkeys(found, 0)
     with tempfile.TemporaryDirectory(prefix="finai-replay-") as folder:
+        lake = Lake.on_disk(folder, compression="none")
+        known = _copy_known(session, lake, settings, month, runs)
         for future in PASSES:
-            copy = LakeSession(Lake.on_disk(Path(folder) / future.split()[0], compression="none"))
-            _copy_raw(session, copy, settings, month, runs, garbage=future == PASSES[1])
-            block = read_block(copy, month, int(runs[0][0]), int(runs[-1][-1]), settings)
+            if future == PASSES[1]:
+                _add_garbage(lake, known, settings, month, runs)
+            block = read_block(LakeSession(lake), month, int(runs[0][0]), int(runs[-1][-1]), settings)
             for group in groups:
                 values, _ = transform_group(group, block.view(group.columns), states[group.name].params, settings)
                 found[group.name] += _compare(group, future, block.customer_id, stored[group.name], values)
@@ -104,38 +104,49 @@ def _stored(session: LakeSession, group: Group, month: Month, runs: Sequence[np.
     return sampled_rows(session, group.asset, month, runs).sort_by("customer_id").combine_chunks()
 
 
-def _copy_raw(
-    session: LakeSession,
-    copy: LakeSession,
-    settings: Settings,
-    month: Month,
-    runs: Sequence[np.ndarray],
-    *,
-    garbage: bool,
-) -> None:
-    """Write what is known of the sample at the cutoff; with ``garbage``, also months and events that come later."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the sample in the snapshot month: its rows, and its events before the cutoff."""
+
+    snapshots: pa.Table
+    transactions: pa.Table
+
+
+def _copy_known(
+    session: LakeSession, lake: Lake, settings: Settings, month: Month, runs: Sequence[np.ndarray]
+) -> _Known:
+    """Write what is known of the sample at the cutoff, and nothing else; return what is known of its last month."""
     for asset in (PRODUCTS, CATEGORIES):
-        with copy.lake.write(asset) as out:
+        with lake.write(asset) as out:
             out.write(session.read(asset))
-    sample = np.concatenate(runs)
-    rng = np.random.default_rng([settings.seed, month.ordinal])
+    known: _Known | None = None
     for past in look_back(month, settings):
         lines = sampled_rows(session, TRANSACTIONS, past, runs)
-        lines = lines.filter(pc.less(lines["ts"].cast(pa.int64()), month.cutoff_us))
-        if garbage and past == month:
-            lines = pa.concat_tables([lines, _garbage_lines(lines.schema, sample, month, rng)])
-        for asset, table in ((SNAPSHOTS, sampled_rows(session, SNAPSHOTS, past, runs)), (TRANSACTIONS, lines)):
-            with copy.lake.write(asset, past.key) as out:
+        known = _Known(
+            sampled_rows(session, SNAPSHOTS, past, runs),
+            lines.filter(pc.less(lines["ts"].cast(pa.int64()), month.cutoff_us)),
+        )
+        for asset, table in ((SNAPSHOTS, known.snapshots), (TRANSACTIONS, known.transactions)):
+            with lake.write(asset, past.key) as out:
                 out.write(table)
-    if garbage:
-        later, last = month + 1, sampled_rows(session, SNAPSHOTS, month, runs)
-        order = rng.permutation(len(last))
-        ids = last["customer_id"]
-        shuffled = last.take(order).set_column(last.schema.get_field_index("customer_id"), "customer_id", ids)
-        with copy.lake.write(SNAPSHOTS, later.key) as out:
-            out.write(shuffled)
-        with copy.lake.write(TRANSACTIONS, later.key) as out:
-            out.write(_garbage_lines(lines.schema, sample, month, rng))
+    assert known is not None  # noqa: S101 - a look-back has at least the month itself
+    return known
+
+
+def _add_garbage(lake: Lake, known: _Known, settings: Settings, month: Month, runs: Sequence[np.ndarray]) -> None:
+    """Put garbage where the future is: into the rest of the snapshot month's file, and into the month after it."""
+    rng = np.random.default_rng([settings.seed, month.ordinal])
+    sample, schema, last = np.concatenate(runs), known.transactions.schema, known.snapshots
+    ids = last["customer_id"]
+    shuffled = last.take(rng.permutation(len(last)))
+    garbage = {
+        (TRANSACTIONS, month): pa.concat_tables([known.transactions, _garbage_lines(schema, sample, month, rng)]),
+        (SNAPSHOTS, month + 1): shuffled.set_column(last.schema.get_field_index("customer_id"), "customer_id", ids),
+        (TRANSACTIONS, month + 1): _garbage_lines(schema, sample, month, rng),
+    }
+    for (asset, later), table in garbage.items():
+        with lake.write(asset, later.key) as out:
+            out.write(table)
 
 
 def _garbage_lines(schema: pa.Schema, sample: np.ndarray, month: Month, rng: np.random.Generator) -> pa.Table:

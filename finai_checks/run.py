@@ -31,7 +31,7 @@ def run_check(
         outcome = check.evaluate(session, month)
     except Exception as error:  # whatever went wrong, a check without a result must not pass
         outcome = _raised(error)
-    return _stored(session.lake, check, month, outcome, overrides)
+    return _stored(session.lake, [(check, outcome)], month, overrides)[check.asset]
 
 
 def run_together(
@@ -45,10 +45,8 @@ def run_together(
         found = together(session, month, [check.asset for check in checks])
     except Exception as error:
         found = {check.asset: _raised(error) for check in checks}
-    return {
-        check.asset: _stored(session.lake, check, month, found.get(check.asset, CheckOutcome.no_evidence()), overrides)
-        for check in checks
-    }
+    outcomes = [(check, found.get(check.asset, CheckOutcome.no_evidence())) for check in checks]
+    return _stored(session.lake, outcomes, month, overrides)
 
 
 def evidence_record(lake: Lake, check: Declared, month: Month | None, outcome: CheckOutcome) -> dict[str, Any]:
@@ -101,13 +99,24 @@ def _raised(error: Exception) -> CheckOutcome:
     return CheckOutcome(False, f"the check itself failed: {error}", 0, {"traceback": traceback.format_exc()}, [])
 
 
-def _stored(
-    lake: Lake, check: Declared, month: Month | None, outcome: CheckOutcome, overrides: Overrides | None
-) -> CheckOutcome:
+def _with_evidence(check: Declared, outcome: CheckOutcome) -> CheckOutcome:
+    """Return the outcome; a pass on too little evidence as the failure that it is."""
     if outcome.passed and outcome.n < check.kind.minimum:
-        outcome = CheckOutcome(False, NO_EVIDENCE, outcome.n, {**outcome.observed, "minimum": check.kind.minimum})
-    if overrides is not None:
-        outcome = overrides.apply(check, month, outcome)
-    write_record(lake, check.name, check.asset, month.key if month else None, outcome)
-    ChainedLog(lake, EVIDENCE).append(evidence_record(lake, check, month, outcome))
+        return CheckOutcome(False, NO_EVIDENCE, outcome.n, {**outcome.observed, "minimum": check.kind.minimum})
     return outcome
+
+
+def _stored(
+    lake: Lake, found: Sequence[tuple[Declared, CheckOutcome]], month: Month | None, overrides: Overrides | None
+) -> dict[str, CheckOutcome]:
+    """Leave a record and an entry in the evidence log for each outcome; return what they say in the end, by asset."""
+    final: dict[str, CheckOutcome] = {}
+    entries = []
+    for check, outcome in found:
+        judged = _with_evidence(check, outcome)
+        final[check.asset] = overrides.apply(check, month, judged) if overrides else judged
+        entries.append(evidence_record(lake, check, month, final[check.asset]))
+    ChainedLog(lake, EVIDENCE).append_all(entries)
+    for check, _ in found:  # last: a gate opens only on what the log knows of
+        write_record(lake, check.name, check.asset, month.key if month else None, final[check.asset])
+    return final

@@ -80,6 +80,8 @@ def shuffled_future(
     ]
     if len(scarce) == len(rows):
         reasons.append(f"no task has {chosen.class_rows} rows of a class to be scored on")
+    judged = [row for row in rows if row["passed"] is not None]
+    highest = max(judged, key=lambda row: float(row["low"] - row["chance"]), default=None)
     observed = {
         "train_months": [part.month for part in train],
         "validation_month": validation.month,
@@ -87,10 +89,16 @@ def shuffled_future(
         "changed_columns": len(changed),
         "tasks_with_skill": len(guilty),
         "not_judged": scarce,
-        "highest_low": max((row["low"] - row["chance"] for row in rows if row["passed"] is not None), default=None),
+        "highest": f"{highest['measure']} of {highest['task']}" if highest else None,
+        "interval": [highest["low"], highest["high"]] if highest else None,
     }
+    remark = (
+        f"not judged, as fewer than {chosen.class_rows} rows lie outside the main class: {', '.join(scarce)}"
+        if scarce
+        else ""
+    )
     table = [*({"column": name, "rows": count, "passed": False} for name, count in changed.items()), *rows]
-    return CheckOutcome(not reasons, "; ".join(reasons), len(validation.customer), observed, table)
+    return CheckOutcome(not reasons, "; ".join(reasons) or remark, len(validation.customer), observed, table)
 
 
 def _skill_rows(  # what the models and their scores are made of

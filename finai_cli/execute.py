@@ -37,10 +37,13 @@ class Runner:
         FinaiError
             The run failed: what the asset said, or which blocking check did not pass.
         """
-        result = self.definitions.resolve_job_def(unit.job).execute_in_process(
+        job = self.definitions.resolve_job_def(unit.job)
+        keys = {dg.AssetKey(asset.split("/")) for asset in assets}
+        # An asset selection alone would bring back every check of the assets, those that the job leaves to the audit too.
+        checked = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in keys}
+        result = job.get_subset(asset_selection=keys, asset_check_selection=checked).execute_in_process(
             instance=self.instance,
             partition_key=unit.month.partition_key if unit.month else None,
-            asset_selection=[dg.AssetKey(asset.split("/")) for asset in assets],
             raise_on_error=False,
             run_config=QUIET,
         )

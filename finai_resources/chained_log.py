@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -67,14 +67,27 @@ class ChainedLog:
 
     def append(self, record: Mapping[str, Any]) -> Entry:
         """Write a record as the next entry, and return it once it is stored."""
+        return self.append_all([record])[0]
+
+    def append_all(self, records: Iterable[Mapping[str, Any]]) -> list[Entry]:
+        """Write records as the next entries, each one for itself; another writer's may come to stand between them.
+
+        The head is told once, after the last: it says how far the log has come at least.
+        """
+        written = [self._append(record) for record in records]
+        if written:
+            objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
+        return written
+
+    def _append(self, record: Mapping[str, Any]) -> Entry:
         while True:
             head = self._advance()
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             entry = Entry(head.count, head.digest, now, dict(record))
-            content = _encode(asdict(entry))
+            # The record is plain already; taking the dataclass apart by `asdict` would copy it once more, deeply.
+            content = _encode({name: getattr(entry, name) for name in Entry.__slots__})
             if objects.put_if_absent(self.lake, self._path(head.count), content):
                 self._last = Head(head.count + 1, hashlib.sha256(content).hexdigest())
-                objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
                 return entry
 
     def head(self) -> Head:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.features.compute import STATISTICS_FILE
 from finai_assets.features.fit import load_states
 from finai_assets.features.registry import Group
 from finai_assets.features.state import state_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.canary import Canary, LakeCanary
-from finai_checks.declaration import Declared, Evaluate, declare
+from finai_checks.declaration import Declared, Evaluate, EvaluateTogether, declare, declare_together
 from finai_checks.kind import Kind
 from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
 from finai_checks.small_lake import SmallLake
@@ -56,13 +57,11 @@ def columns_vary(names: Sequence[str], spread: np.ndarray, rows: int, *, allowed
 
 def _declare(platform: Platform) -> list[Declared]:
     settings, months = platform.settings, tuple(platform.settings.dataset.snapshot_months)
-    checks = []
-    for group in platform.registry.available:
-        checks += [
-            declare(ON_TRAIN, state_asset(group.name), _on_train(platform, group), settings),
-            declare(IN_MONTH, group.asset, _in_month(platform, group), settings, months=months),
-        ]
-    return checks
+    groups = platform.registry.available
+    return [
+        *(declare(ON_TRAIN, state_asset(group.name), _on_train(platform, group), settings) for group in groups),
+        *declare_together(IN_MONTH, [group.asset for group in groups], _in_month(platform), settings, months=months),
+    ]
 
 
 def _on_train(platform: Platform, group: Group) -> Evaluate:
@@ -74,20 +73,40 @@ def _on_train(platform: Platform, group: Group) -> Evaluate:
     return evaluate
 
 
-def _in_month(platform: Platform, group: Group) -> Evaluate:
-    def evaluate(session: LakeSession, month: Month | None) -> CheckOutcome:
+def _in_month(platform: Platform) -> EvaluateTogether:
+    allowed = platform.settings.checks.max_constant_columns
+
+    def evaluate(session: LakeSession, month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
         assert month is not None  # noqa: S101 - the check is partitioned
-        table = session.read(group.asset, month.key)
-        spread = np.array([_spread(table[name].to_numpy()) for name in group.names])
-        return columns_vary(group.names, spread, table.num_rows, allowed=platform.settings.checks.max_constant_columns)
+        found = {}
+        for group in platform.registry.available:
+            if group.asset in assets:
+                spread, rows = column_spread(session, group, month)
+                found[group.asset] = columns_vary(group.names, spread, rows, allowed=allowed)
+        return found
 
     return evaluate
 
 
-def _spread(values: np.ndarray) -> float:
-    """Return the range of the values that are not missing, NaN where all are."""
-    present = values[~np.isnan(values)]
-    return float(np.ptp(present)) if len(present) else float("nan")
+def column_spread(session: LakeSession, group: Group, month: Month) -> tuple[np.ndarray, int]:
+    """Return the range of each column over a stored month, NaN where all is missing, and the rows.
+
+    The statistics that are stored beside the values, as a part of the same content, tell it; where there are none, the values.
+    """
+    manifest = session.manifest(group.asset, month.key)
+    if any(stored.role == STATISTICS_FILE for stored in manifest.files):
+        stored_json = session.read_json(group.asset, month.key, STATISTICS_FILE)
+        low, high = (
+            np.array([stored_json[name][end] for name in group.names], np.float64) for end in ("minimum", "maximum")
+        )
+        return high - low, manifest.rows
+    table = session.read(group.asset, month.key)
+    spread = []
+    for name in group.names:
+        values = table[name].to_numpy()
+        present = values[~np.isnan(values)]
+        spread.append(float(np.ptp(present)) if len(present) else np.nan)
+    return np.array(spread), table.num_rows
 
 
 def _canaries(_settings: Settings) -> list[Canary]:

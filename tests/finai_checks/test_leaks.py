@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from scipy.stats import spearmanr
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
+from finai_assets.check_settings import ExpectedPredictor
 from finai_assets.features import block
 from finai_assets.features.events import read_events
 from finai_assets.features.labelling import MatrixTask
 from finai_assets.settings import Settings
 from finai_checks.catalogue import declared_checks
 from finai_checks.exchange import donors
-from finai_checks.group_skill import cells, strongest_pairs, tree_skills
+from finai_checks.group_skill import _half_skill, cells, strongest_pairs, tree_skills
 from finai_checks.leak_inputs import COLUMNS, GROUPS, TASKS, exchanged_part, honest_matrix, matrix_task
 from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
 from finai_checks.shuffled_future import ABSOLUTE, shuffled_future
@@ -138,8 +140,9 @@ def test_one_row_that_errs_is_no_reconstruction() -> None:
 
 
 def test_each_of_few_values_has_a_bin_of_its_own_however_rare() -> None:
-    code = np.where(np.arange(2000) < 12, 33, RNG.integers(0, 60, 2000) % 33)
-    found = skills(code, [BINARY], b=code == 33)
+    code = RNG.integers(0, 34, 2000)
+    code[code == 16] = np.where(np.arange((code == 16).sum()) < 12, 16, 3)  # between two frequent ones
+    found = skills(code, [BINARY], b=code == 16)
     assert found.exact[0, 0]
     assert len(set(found.bins[0])) == len(set(code))
 
@@ -232,6 +235,22 @@ def test_a_tree_of_noise_has_no_skill() -> None:
     assert told[2] < 0.05
 
 
+def test_what_leaves_say_is_learnt_on_the_other_half() -> None:
+    leaf, learn = np.arange(400) % 8, np.arange(400) < 200
+    label = np.where(learn, leaf >= 4, leaf < 4).astype(float)
+    assert _half_skill(leaf, label, learn, "binary") == 0.0
+    assert _half_skill(leaf, label, learn, "regression") < -2
+    assert np.isnan(_half_skill(leaf, label, np.ones(400, bool), "binary"))
+
+
+def test_a_pair_is_of_two_columns_even_where_one_is_missing_with_the_label() -> None:
+    columns = RNG.normal(size=(6, 1000)).astype(np.float32)
+    label = np.arange(1000) % 5 == 0
+    columns[2, label] = np.nan
+    first, second = strongest_pairs(columns, targets([BINARY], b=label), np.ones((6, 1), bool), rows=1000)["b"]
+    assert first < second
+
+
 def test_an_exclusive_or_is_found_as_a_pair_where_a_tree_finds_nothing() -> None:
     bits = RNG.integers(0, 2, (30, 3000)).astype(np.float32)
     label = bits[11] != bits[25]
@@ -306,6 +325,29 @@ def test_every_leaking_task_is_named_and_every_leak_is_in_the_table(settings: Se
     assert [row["passed"] for row in outcome.table] == [False] * len(leaks) + [True] * (len(outcome.table) - len(leaks))
 
 
+def test_a_reconstruction_fails_whatever_the_threshold(settings: Settings) -> None:
+    chosen = settings.checks.single_column.model_copy(update={"threshold": 1.0})
+    X, labels, customer = honest_matrix()
+    X[:, 4] = labels["churn_signal"]
+    outcome = no_single_column_leak(
+        X, COLUMNS, GROUPS, TASKS, labels, customer, chosen=chosen, confidence=0.95, seed=1, threads=1
+    )
+    assert outcome.reason == "visits reconstructs churn_signal"
+
+
+def test_a_declared_column_is_held_to_its_own_bound(settings: Settings) -> None:
+    bounds = {}
+    for bound in (0.98, 0.995):
+        entry = ExpectedPredictor(columns=("segment_*",), bound=bound, reason="few customers change their segment")
+        chosen = settings.checks.single_column.model_copy(update={"expected": {"segment_prediction": entry}})
+        X, labels, customer = honest_matrix()
+        bounds[bound] = no_single_column_leak(
+            X, COLUMNS, GROUPS, TASKS, labels, customer, chosen=chosen, confidence=0.95, seed=1, threads=1
+        )
+    assert bounds[0.995].passed
+    assert "segment_code tells segment_prediction: mean AUC over classes 0.98" in bounds[0.98].reason
+
+
 def test_a_column_that_belongs_to_no_group_is_not_overlooked(settings: Settings) -> None:
     X, labels, customer = honest_matrix()
     outcome = no_single_column_leak(
@@ -338,6 +380,8 @@ def test_what_knows_nothing_of_a_stranger_falls_to_chance_in_every_task(settings
     assert [row["task"] for row in outcome.table] == [task.name for task in TASKS]
     for row in outcome.table:
         assert row["low"] < row["chance"] < row["high"]
+    highest = max(outcome.table, key=lambda row: row["low"] - row["chance"])
+    assert outcome.observed["interval"] == [highest["low"], highest["high"]]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -390,10 +434,37 @@ def test_too_few_of_a_class_are_told_and_not_judged(settings: Settings) -> None:
     )
     assert outcome.passed
     assert outcome.observed["not_judged"] == ["churn_signal"]
+    assert outcome.reason.endswith("rows lie outside the main class: churn_signal")
     only = shuffled_future(
         parts[:2], parts[2], COLUMNS, TASKS[:1], chosen=settings.checks.shuffled_future, confidence=0.95, seed=1
     )
     assert "no task has 15 rows of a class" in only.reason
+
+
+def changed_part(settings: Settings, **changed: Any) -> CheckOutcome:
+    parts = [exchanged_part(m) for m in ("2015-01", "2015-02", "2015-04")]
+    parts[1] = replace(parts[1], **changed)
+    return shuffled_future(
+        parts[:2], parts[2], COLUMNS, TASKS, chosen=settings.checks.shuffled_future, confidence=0.95, seed=1
+    )
+
+
+def test_one_bit_of_the_matrix_that_the_past_does_not_give_is_named(settings: Settings) -> None:
+    part = exchanged_part("2015-02")
+    stored = part.stored.copy()
+    stored.view(np.uint32)[7, 4] ^= 1
+    outcome = changed_part(settings, stored=stored)
+    assert outcome.reason == "1 columns of the matrix are not what the past gives: visits"
+    assert outcome.table[0] == {"column": "visits", "rows": 1, "passed": False}
+
+
+def test_only_a_label_that_the_window_decides_must_be_the_donors(settings: Settings) -> None:
+    given_labels = exchanged_part("2015-02").labels
+    own = {name: label + (np.arange(len(label)) < 3) for name, label in given_labels.items()}
+    relative = {**given_labels, **{name: own[name] for name in ("churn_signal", "nba_primary", "cross_sell_count")}}
+    assert changed_part(settings, derived=relative).passed
+    outcome = changed_part(settings, derived={**given_labels, "segment_prediction": own["segment_prediction"]})
+    assert outcome.reason == "segment_prediction is not decided by the window in 3 rows"
 
 
 def test_no_month_to_learn_from_is_no_evidence(settings: Settings) -> None:

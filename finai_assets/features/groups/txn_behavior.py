@@ -145,7 +145,8 @@ def _behavior(events: Any, bounds: Any, first: Any, recent_from: int, capacity: 
         categories, shops, days, refunds = 0, 0, 0, 0
         recent = 0.0
         for e in range(begin, end):
-            while month < 0 or ts[e] >= bounds[month + 1]:
+            # No event is at or past the cutoff; one that were would count in the last month, not write behind the arrays.
+            while month < 0 or (month < months - 1 and ts[e] >= bounds[month + 1]):
                 if in_month:
                     mean_size += size / in_month
                     active_months += 1

@@ -1,0 +1,130 @@
+"""What the checks of a month's feature groups cost beside computing the month.
+
+    python -m benchmarks.checks --customers 10000 --repeats 5 --json benchmarks/out/checks.json
+
+Every check that sits on a feature group in a month and belongs to each run is evaluated as the platform does: together where
+checks share their work, with its record and its entry in the evidence log. Computing the month and checking it alternate. The
+month is the last of several, so that checks that look back have something to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform as machine
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.feature_stages import Bench, Notes, compute, fit_all, timed
+from benchmarks.raw_panel import EVENTS_A_MONTH, write_raw
+from finai_assets.features.state import store_states
+from finai_assets.labels.splits import make_splits
+from finai_assets.labels.tasks import build_tasks
+from finai_assets.partitions import look_back
+from finai_assets.platform import Platform
+from finai_checks.catalogue import declared_checks
+from finai_checks.declaration import Declared
+from finai_checks.run import run_check, run_together
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
+from finai_resources.months import Month
+
+MONTHS, FIT_ROWS = 5, 5000
+TARGET = 0.25
+
+
+def month_checks(platform: Platform, month: Month) -> list[list[Declared]]:
+    """Return the checks of a month's groups that belong to every run, those that share their work side by side."""
+    found: dict[Any, list[Declared]] = {}
+    for check in declared_checks(platform):
+        if check.asset.startswith("features/") and not check.kind.audit and month in (check.months or ()):
+            found.setdefault(check.together or (check.name, check.asset), []).append(check)
+    return list(found.values())
+
+
+def evaluate(lake: Lake, checks: list[list[Declared]], month: Month) -> tuple[dict[str, float], list[str]]:
+    """Run the checks; return the wall seconds of each kind, and what failed."""
+    seconds: dict[str, float] = {}
+    failed: list[str] = []
+    for members in checks:
+        session = LakeSession(lake)
+        if members[0].together is None:
+            wall, _, outcome = timed(lambda m=members, s=session: {m[0].asset: run_check(m[0], s, month)})
+        else:
+            wall, _, outcome = timed(lambda m=members, s=session: run_together(m, s, month))
+        name = members[0].name
+        seconds[name] = seconds.get(name, 0.0) + wall
+        failed += [f"{name} on {asset}: {found.reason}" for asset, found in outcome.items() if not found.passed]
+    return seconds, failed
+
+
+def benchmark(customers: int, repeats: int, folder: Path, notes: Notes) -> dict[str, Any]:
+    """Time one size."""
+    bench = Bench.of(MONTHS, "all", FIT_ROWS)
+    platform = Platform(bench.settings, bench.registry, build_tasks(bench.settings), make_splits(bench.settings))
+    lake = bench.lake(folder)
+    raw = sorted({past for month in bench.months for past in look_back(month, bench.settings)})
+    write_raw(lake, bench.settings, raw, customers, events_a_month=EVENTS_A_MONTH, progress=notes)
+    states, _, _ = fit_all(lake, bench, notes)
+    store_states(LakeSession(lake), states, code_version="bench")
+    compute(lake, bench, bench.groups, notes)  # the earlier months, and a warm page cache
+    month = bench.months[-1]
+    checks = month_checks(platform, month)
+    last = Bench(bench.settings, bench.registry, (month,), bench.groups)
+    evaluate(lake, checks, month)  # compiles what is compiled
+    runs: list[tuple[float, dict[str, float]]] = []
+    failed: list[str] = []
+    for repeat in range(repeats):
+        wall, _, _ = timed(lambda: compute(lake, last, last.groups, notes))
+        seconds, failed = evaluate(lake, checks, month)
+        runs.append((wall, seconds))
+        notes("month and its checks", repeat + 1, repeats)
+    kinds = sorted(runs[0][1])
+    return {
+        "machine": machine.platform(),
+        "customers": customers,
+        "repeats": repeats,
+        "checks": sum(map(len, checks)),
+        "features_s": statistics.median(wall for wall, _ in runs),
+        "checks_s": statistics.median(sum(seconds.values()) for _, seconds in runs),
+        "share": statistics.median(sum(seconds.values()) / wall for wall, seconds in runs),
+        "kinds_s": {name: statistics.median(seconds[name] for _, seconds in runs) for name in kinds},
+        "failed": failed,
+    }
+
+
+def main() -> None:
+    """Measure, print, and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--customers", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    notes = Notes()
+    with tempfile.TemporaryDirectory(prefix="finai-bench-") as folder:
+        result = benchmark(given.customers, given.repeats, Path(folder), notes)
+    notes.end()
+    table = Table(title=f"Checks of a month, {result['customers']:,} customers, medians of {result['repeats']}")
+    table.add_column("check")
+    table.add_column("ms", justify="right")
+    for name, seconds in result["kinds_s"].items():
+        table.add_row(name, f"{seconds * 1e3:.0f}")
+    table.add_row(f"all {result['checks']} checks", f"{result['checks_s'] * 1e3:.0f}")
+    table.add_row("computing the month", f"{result['features_s'] * 1e3:.0f}")
+    table.add_row("share", f"{result['share']:.0%} (target at most {TARGET:.0%})")
+    console = Console()
+    console.print(table)
+    for line in result["failed"]:
+        console.print(f"[yellow]not passed[/] {line}")
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
