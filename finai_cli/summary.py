@@ -85,7 +85,7 @@ def _collect(
         },
         "tasks": {task.name: _task(lake, platform, evaluation, task.name) for task in platform.available_tasks},
         "unavailable_tasks": {task.name: task.unavailable for task in platform.tasks if task.unavailable},
-        "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing")},
+        "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
         "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
         "recommendations": {"month": last, "rows": recommended.rows},
         "report": None,
@@ -119,13 +119,19 @@ def _by_name(platform: Platform, name: str) -> Any:
 
 
 def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> dict[str, Any]:
-    """Count the recorded outcomes of every check on every partition, and list the constant columns."""
-    counts: dict[str, Any] = {"passed": 0, "warned": 0, "failed": 0, "missing": 0, "constant_columns": 0}
+    """Count the recorded outcomes of every check on every stored partition, and the constant columns.
+
+    A check that belongs to every run and has no result is ``missing``; an audit without one is an ``audit_due``.
+    """
+    counts: dict[str, Any] = dict.fromkeys(
+        ("passed", "warned", "failed", "missing", "audits_due", "constant_columns"), 0
+    )
     for check in checks:
         for month in _partitions(check, platform):
             record = read_record(lake, check.name, check.asset, month)
             if record is None:
-                counts["missing"] += 1
+                stored = lake.find(check.asset, month) is not None
+                counts["audits_due" if check.kind.audit else "missing"] += stored
             elif record["passed"]:
                 counts["passed"] += 1
             else:
@@ -153,7 +159,8 @@ def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None
     checks = summary["checks"]
     console.print(
         f"checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed, "
-        f"{checks['missing']} without a result",
+        f"{checks['missing']} without a result; "
+        f"{checks['audits_due']} audits due (`finai recheck --audit`)",
     )
     months = summary["months"]
     console.print(
