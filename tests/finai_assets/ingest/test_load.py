@@ -47,6 +47,9 @@ class TableAdapter:
     def source_schema(self):
         return {name: {f.name: str(f.type) for f in table.schema} for name, table in self.tables.items()}
 
+    def pseudonym_witness(self):
+        return {"key_id": "k", "planted": {"planted:1": "1"}}
+
     def month(self, month):
         return MonthTables(*(self._pieces(name) for name in ("snapshots", "transactions", "protected")))
 
