@@ -26,10 +26,16 @@ def get(lake: Lake, path: str) -> bytes | None:
     return content
 
 
-def put(lake: Lake, path: str, content: bytes) -> None:
-    """Write or replace an object; a reader sees the old or the new one, whole."""
+def put(lake: Lake, path: str, content: bytes, *, durable: bool = True) -> None:
+    """Write or replace an object; a reader sees the old or the new one, whole.
+
+    Parameters
+    ----------
+    durable
+        Whether the bytes are on the disk when this returns. If not, a power cut may leave an empty object.
+    """
     if lake.is_local:
-        partial = _stage(lake, content)
+        partial = _stage(lake, content, durable=durable)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         partial.replace(path)
         return
@@ -73,15 +79,16 @@ def names(lake: Lake, folder: str) -> list[str]:
     return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
 
-def _stage(lake: Lake, content: bytes) -> Path:
+def _stage(lake: Lake, content: bytes, *, durable: bool = True) -> Path:
     folder = Path(lake.root) / "_staging"
     folder.mkdir(exist_ok=True)
     partial = folder / uuid.uuid4().hex
     try:
         with partial.open("wb") as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
     except OSError as error:
         with suppress(OSError):
             partial.unlink()

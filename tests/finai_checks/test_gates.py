@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,3 +103,14 @@ def test_a_failed_record_has_not_passed(lake: Lake) -> None:
         out.put("f", b"one")
     write_record(lake, "check", "features/g", "2015-01", CheckOutcome(False, "why", 5, {}, []))
     assert not has_passed(lake, "check", "features/g", "2015-01")
+
+
+def test_a_record_that_was_cut_off_is_no_result(lake: Lake) -> None:
+    with lake.write("labels/splits") as out:
+        out.put("splits.json", b"{}")
+    write_record(lake, "gap_split", "labels/splits", None, CheckOutcome(True, "", 3))
+    assert has_passed(lake, "gap_split", "labels/splits", None)
+    record_file = Path(str(lake.root)) / "checks" / "gap_split" / "labels/splits" / "whole.json"
+    record_file.write_bytes(b"")
+    assert read_record(lake, "gap_split", "labels/splits", None) is None
+    assert not has_passed(lake, "gap_split", "labels/splits", None)
