@@ -30,6 +30,7 @@ class CheckGates:
             f"{check.id} {check.name} on {address(asset, partition)}: {_why(lake, check, partition)}"
             for asset, partition in partitions
             for check in self._blocking.get(asset, ())
+            if check.months is None or partition in {month.key for month in check.months}
             if not has_passed(lake, check.name, asset, partition)
         ]
         if refused:

@@ -121,16 +121,22 @@ class Overrides:
     ----------
     rows : tuple of Standing
         In the order in which they were written.
+    fault : str
+        What is wrong with the log's chain; then there are no rows, and nothing is overridden.
     """
 
     rows: tuple[Standing, ...] = field(default=())
+    fault: str = ""
 
     @classmethod
     def read(cls, lake: Lake, secrets: SecretStore | None, *, today: date | None = None) -> Overrides:
         """Read the log; without the key no row verifies."""
         key = secrets.find(KEY) if secrets else None
         day = today or datetime.now(UTC).date()
-        written = [Override.of(entry.record) for entry in ChainedLog(lake, LOG).entries()]
+        log = ChainedLog(lake, LOG)
+        if faults := log.verify():  # a dropped revocation would bring an override back: then none counts
+            return cls(fault=f"entry {faults[0].sequence}: {faults[0].what}")
+        written = [Override.of(entry.record) for entry in log.entries()]
         verified = [row for row in written if key is not None and row.verifies(key)]
         revoked = {row.revokes for row in verified if row.revokes}
 
@@ -150,6 +156,8 @@ class Overrides:
         """
         if outcome.passed or outcome.reason == NO_EVIDENCE or "traceback" in outcome.observed:
             return outcome
+        if self.fault:
+            return replace(outcome, reason=f"{outcome.reason} (no override counts: {self.fault})")
         covering = [standing for standing in self.rows if standing.override.covers(check, month)]
         active = [standing.override for standing in covering if standing.state == "active"]
         if not active:

@@ -241,7 +241,11 @@ def overrides_list(
     from finai_cli.run import lake_of
     from finai_resources.home import Home
 
-    rows = Overrides.read(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets).rows
+    found = Overrides.read(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets)
+    if found.fault:
+        Console(stderr=True).print(f"[bold red]fault[/] in the log of overrides, so that none counts: {found.fault}")
+        raise typer.Exit(1)
+    rows = found.rows
     if as_json:
         listed = [{"id": row.override.id, "state": row.state, **row.override.as_dict()} for row in rows]
         sys.stdout.write(json.dumps(listed, ensure_ascii=False, indent=1) + "\n")

@@ -164,3 +164,14 @@ def test_too_little_evidence_stays_a_failure_under_an_override(lake: Lake, secre
     check = declared(outcome=CheckOutcome(True, "", 4))
     outcome = run_check(check, LakeSession(lake), MAY, Overrides.read(lake, secrets, today=TODAY))
     assert (outcome.passed, outcome.reason) == (False, NO_EVIDENCE)
+
+
+def test_with_a_broken_chain_none_counts_and_the_reason_says_so(lake: Lake, secrets: SecretStore) -> None:
+    add_override(lake, secrets, GRANT, today=TODAY)
+    add_override(lake, secrets, replace(GRANT, reason="another campaign in May"), today=TODAY)
+    assert applied(lake, secrets).passed
+    first, *_ = sorted(path for path in (Path(str(lake.root)) / LOG).glob("0*.json"))
+    first.unlink()
+    outcome = applied(lake, secrets)
+    assert not outcome.passed
+    assert "no override counts: entry 0: the entry is gone" in outcome.reason
