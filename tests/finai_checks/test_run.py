@@ -11,7 +11,7 @@ from finai_checks.declaration import Declared
 from finai_checks.kind import Kind
 from finai_checks.outcome import NO_EVIDENCE, CheckOutcome
 from finai_checks.record import has_passed
-from finai_checks.run import EVIDENCE, run_check, run_together
+from finai_checks.run import EVIDENCE, model_version, run_check, run_together
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -97,3 +97,24 @@ def test_where_the_shared_work_raises_all_of_them_fail(lake: Lake) -> None:
     outcomes = run_together(checks, LakeSession(lake), MONTH)
     assert not any(outcome.passed for outcome in outcomes.values())
     assert all("gone" in outcome.reason for outcome in outcomes.values())
+
+
+def test_the_evidence_names_the_model_that_a_partition_is_or_was_made_with(lake: Lake) -> None:
+    made = {}
+    for asset, reads in (("teacher/ple", ()), ("students/churn_signal", ("teacher/ple",)), ("serving/bundle", ()),
+                         ("recommendations/customers", ("serving/bundle", "teacher/ple")), ("raw/products", ())):  # fmt: skip
+        session = LakeSession(lake)
+        for upstream in reads:
+            session.manifest(upstream)
+        with session.write(asset, code_version="v1") as out:
+            out.put("x.json", asset.encode())
+        made[asset] = lake.manifest(asset)
+    versions = {asset: model_version(lake, manifest) for asset, manifest in made.items()}
+    assert versions == {
+        "teacher/ple": made["teacher/ple"].content_hash,
+        "students/churn_signal": made["students/churn_signal"].content_hash,
+        "serving/bundle": made["serving/bundle"].content_hash,
+        "recommendations/customers": made["serving/bundle"].content_hash,
+        "raw/products": None,
+    }
+    assert model_version(lake, None) is None

@@ -221,3 +221,17 @@ def test_a_category_unseen_in_train_is_coded_zero(world: Any, new_lake: Any, mon
     assert set(lake.read("features/demographics", month.key)["country_code"].to_pylist()) == {0.0}
     drift = next(s.psi for s in results["demographics"].statistics if s.name == "country_code")
     assert drift > 0.25
+
+
+def test_an_event_past_the_cutoff_makes_no_kernel_write_behind_its_arrays() -> None:
+    from finai_assets.features.groups.txn_behavior import _behavior
+
+    # In plain Python an index out of range raises; compiled, it would write into foreign memory.
+    bounds = np.array([0, 10, 20], np.int64) * 86_400_000_000
+    ts = np.array([5, 15, 25], np.int64) * 86_400_000_000  # the last one lies past the last bound
+    start, amount = np.array([0, 3], np.int64), np.array([-1.0, -2.0, -4.0])
+    mcc, merchant = np.array([10, 11, 12], np.int32), np.array([1, 2, 3], np.int64)
+    out = np.empty((1, 14), np.float32, order="F")
+    _behavior.py_func((start, ts, amount, mcc, merchant), bounds, np.array([0]), 0, 8, out)
+    assert out[0, 0] == 1.5  # it counts in the last month
+    assert np.isfinite(out).all()
