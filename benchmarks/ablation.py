@@ -91,14 +91,18 @@ class Study:
                 "rounds": settings.baselines.rounds.model_copy(update=ROUNDS),
                 "learning_rate": dict.fromkeys(ROUNDS, LEARNING_RATE),
                 "early_stopping_rounds": PATIENCE,
-                "max_train_rows": order.rows,
                 "threads": 1,
             }
         )
         return cls(
             matrix=replace(matrix, tasks=tasks),
             positions={group: found for group, found in positions.items() if found},
-            settings=settings.model_copy(update={"baselines": baselines}),
+            settings=settings.model_copy(
+                update={
+                    "baselines": baselines,
+                    "teacher": settings.teacher.model_copy(update={"max_train_rows": order.rows}),
+                }
+            ),
             resamples=order.resamples,
         )
 

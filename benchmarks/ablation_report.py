@@ -13,10 +13,12 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from benchmarks.ablation_skill import ALL, BASE, configurations, with_group, without_group
+from finai_assets.teacher.ablation.intervals import few_seeds, hierarchical, percentiles
 from finai_resources.errors import GateError
+
+__all__ = ["Difference", "Skills", "difference", "few_seeds", "summarise"]
 
 Skills = dict[tuple[str, str, int], np.ndarray]  # (configuration, task, seed) -> [1 + resamples]
 _DIGITS = 4
@@ -41,12 +43,12 @@ class Difference:
 
     def mean(self, confidence: float) -> dict[str, float]:
         """Return the mean over tasks with its interval."""
-        return _figures(float(self.value.mean()), *_percentiles(np.nanmean(self.draws, axis=0), confidence))
+        return _figures(float(self.value.mean()), *percentiles(np.nanmean(self.draws, axis=0), confidence))
 
     def by_task(self, confidence: float) -> dict[str, list[float]]:
         """Return value, low and high of each task."""
         return {
-            task: list(_figures(float(self.value[t]), *_percentiles(self.draws[t], confidence)).values())
+            task: list(_figures(float(self.value[t]), *percentiles(self.draws[t], confidence)).values())
             for t, task in enumerate(self.tasks)
         }
 
@@ -64,23 +66,7 @@ class Difference:
 def difference(skills: Skills, more: str, less: str, tasks: Sequence[str], seeds: Sequence[int]) -> Difference:
     """Return the skill of a configuration over that of another, paired by task, seed and resample."""
     paired = np.array([[skills[more, task, s] - skills[less, task, s] for s in seeds] for task in tasks])
-    draws, count = paired[:, :, 1:], len(seeds)
-    centre = draws.mean(axis=1)
-    if count > 1:
-        # The seeds of a draw are the same for all tasks.
-        drawn = np.random.default_rng(count).integers(0, count, (count, draws.shape[2]))
-        moved = np.take_along_axis(draws, drawn[None], axis=1).mean(axis=1)
-        centre = centre + few_seeds(count) * (moved - centre)
-    return Difference(tuple(tasks), paired[:, :, 0].mean(axis=1), centre)
-
-
-def few_seeds(count: int) -> float:
-    """Return by how much resampled seeds are to be spread out.
-
-    Resamples of so few vary too little by ``sqrt((n - 1) / n)``, and their spread is itself uncertain: Student's t against the
-    normal, at 95 %.
-    """
-    return float(np.sqrt(count / (count - 1)) * student_t.ppf(0.975, count - 1) / NormalDist().inv_cdf(0.975))
+    return Difference(tuple(tasks), paired[:, :, 0].mean(axis=1), hierarchical(paired[:, :, 1:]))
 
 
 def summarise(
@@ -149,12 +135,6 @@ def summarise(
             for group, count in columns.items()
         ],
     }
-
-
-def _percentiles(draws: np.ndarray, confidence: float) -> tuple[float, float]:
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def _figures(value: float, low: float, high: float) -> dict[str, float]:

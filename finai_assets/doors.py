@@ -60,9 +60,10 @@ FEATURES = Step(("features",), ("look_back_months", "statistics", "feature_group
 LABELS = Step(("labels",), ("horizon_months", "dataset", "families", "products", "acquisition_sets"))
 SPLITS = Step(("labels",), ("gap_days", "horizon_months", "dataset"))
 MATRIX = Step(("features", "labels"), ("seed", "teacher", "dataset", "feature_groups"))
-TEACHER = Step(("teacher", "metrics"), ("seed", "teacher", "dataset"))
-EVALUATION = Step(("teacher", "metrics"), ("seed", "teacher", "metrics", "dataset"))
-STUDENTS = Step(("students", "metrics"), ("seed", "students", "metrics"))
+TEACHER = Step(("teacher", "metrics"), ("seed", "teacher", "inputs", "dataset"))
+EVALUATION = Step(("teacher", "report", "metrics"), ("seed", "teacher", "baselines", "inputs", "metrics", "dataset"))
+EXPLANATIONS = Step(("teacher", "report", "metrics"), ("seed", "teacher", "explanations", "metrics", "dataset"))
+STUDENTS = Step(("students", "metrics"), ("seed", "students", "inputs", "metrics"))
 BUNDLE = Step(
     ("bundle", "../serving_lambda", "../configs"), ("seed", "bundle", "recommend", "acquisition_sets", *CATALOGUE)
 )

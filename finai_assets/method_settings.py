@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from finai_assets.check_settings import (
     DriftSettings,
+    MetricFloorSettings,
     MissingnessSettings,
+    ProhibitedInputSettings,
+    ProxyStrengthSettings,
+    Reason,
+    ReproducibleSettings,
     ShuffledFutureSettings,
     SingleColumnSettings,
     VolumeSettings,
@@ -30,6 +36,16 @@ class FitSettings(Section):
     """How many train rows a group's fit may see."""
 
     rows: Positive
+
+
+class InputSettings(Section):
+    """What the models may read of the feature columns."""
+
+    withheld: dict[str, Reason]  # pattern of a column's name -> why no model reads it
+
+    def withholds(self, column: str) -> bool:
+        """Tell whether no model reads a column."""
+        return any(fnmatch(column, pattern) for pattern in self.withheld)
 
 
 class StatisticsSettings(Section):
@@ -98,12 +114,14 @@ class TeacherSettings(Section):
     expert: ExpertSettings
     tower_hidden: tuple[Positive, ...]
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    input_dropout: Annotated[float, Field(ge=0, lt=1)]  # of the values of a row, one by one
     batch_rows: Positive
     epochs: Positive
     patience: Positive
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     warmup_share: Share
+    average_epochs: Annotated[float, Field(ge=0)]  # time constant of the weights' running average; 0: the last weights
     gradient_clip: Annotated[float, Field(gt=0)]
     max_train_rows: Positive
     uncertainty_clamp: Annotated[float, Field(gt=0)]
@@ -134,7 +152,6 @@ class BaselineSettings(Section):
     min_child_rows: Positive
     column_share: Annotated[float, Field(gt=0, le=1)]
     max_bin: Annotated[int, Field(ge=2, le=255)]
-    max_train_rows: Positive
     threads: Positive
 
 
@@ -237,3 +254,7 @@ class CheckSettings(Section):
     volume: VolumeSettings
     missingness: MissingnessSettings
     denied_names: tuple[str, ...]  # shell patterns of column names that no customer's row may carry
+    prohibited_inputs: ProhibitedInputSettings
+    proxy_strength: ProxyStrengthSettings
+    metric_floor: MetricFloorSettings
+    reproducible: ReproducibleSettings

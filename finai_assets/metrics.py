@@ -121,6 +121,42 @@ def paired_difference(  # noqa: PLR0913 # the arguments of `evaluate`, with two 
     return first.estimate([first, second], metric or PRIMARY[kind], settings, seed)
 
 
+def resampled(  # noqa: PLR0913 # the arguments of `evaluate`, and who is drawn
+    kind: str,
+    label: np.ndarray,
+    prediction: np.ndarray,
+    customer: np.ndarray,
+    *,
+    among: np.ndarray,
+    classes: int = 1,
+    settings: MetricSettings,
+    seed: int,
+    metric: str | None = None,
+) -> np.ndarray:
+    """Return a metric (the primary one by default) on all rows and on each resample of customers.
+
+    Calls with the same ``among`` and seed see the same resamples, whatever their rows: so figures of several tasks can be
+    combined resample by resample.
+
+    Parameters
+    ----------
+    among : int64 [customers]
+        Every customer that is drawn, ascending, those without a labelled row of this task included.
+
+    Returns
+    -------
+    float64 [1 + resamples]
+        First the value on all rows; NaN where it is not defined.
+    """
+    rows, name = _Rows.of(kind, label, prediction, customer, classes), metric or PRIMARY[kind]
+    if not len(rows.y) or (np.ptp(rows.y) == 0 and kind != "regression"):
+        return np.full(1 + settings.bootstrap_samples, np.nan)
+    at = np.searchsorted(among, np.unique(np.asarray(customer)[np.isfinite(label)]))
+    score = rows.scorer(name)
+    drawn = _resamples(len(among), settings.bootstrap_samples, seed)
+    return np.concatenate([score(np.ascontiguousarray(weights[:, at])) for weights in drawn])
+
+
 def verdict(difference: Estimate, metric: str) -> Literal["better", "worse", "unclear"]:
     """Say whether ``a`` is better or worse by a difference a - b, or unclear: its interval includes zero or does not exist."""
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0

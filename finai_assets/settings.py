@@ -19,12 +19,15 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from finai_assets.ablation_settings import AblationSettings
+from finai_assets.explanation_settings import ExplanationSettings
 from finai_assets.group_settings import FeatureGroupSettings
 from finai_assets.method_settings import (
     BaselineSettings,
     BundleSettings,
     CheckSettings,
     FitSettings,
+    InputSettings,
     LakeSettings,
     MetricSettings,
     RecommendSettings,
@@ -167,8 +170,11 @@ class Settings(Section):
     gap_days: Annotated[int, Field(ge=7)]
     lake: LakeSettings
     fit: FitSettings
+    inputs: InputSettings
     statistics: StatisticsSettings
     teacher: TeacherSettings
+    ablation: AblationSettings
+    explanations: ExplanationSettings
     baselines: BaselineSettings
     students: StudentSettings
     metrics: MetricSettings

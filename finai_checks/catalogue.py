@@ -16,8 +16,12 @@ from finai_checks.themes import (
     identifiers,
     leaks,
     lineage,
+    model_inputs,
     point_in_time,
+    proxies,
     pseudonyms,
+    reproducibility,
+    skill,
     splits,
     stability,
     variation,
@@ -35,7 +39,11 @@ THEMES: tuple[Theme, ...] = (
     lineage.THEME,
     leaks.THEME,
     splits.THEME,
+    proxies.THEME,
+    model_inputs.THEME,
+    skill.THEME,
     fidelity.THEME,
+    reproducibility.THEME,
 )
 KINDS: tuple[Kind, ...] = tuple(sorted((k for theme in THEMES for k in theme.kinds), key=lambda known: known.id))
 

@@ -34,6 +34,8 @@ class Declared:
         evaluated by it.
     thresholds
         What it compares with, by dotted path of the setting.
+    binding
+        Whether the settings let a blocking kind block.
     """
 
     kind: Kind
@@ -42,6 +44,7 @@ class Declared:
     months: tuple[Month, ...] | None = None
     together: EvaluateTogether | None = None
     thresholds: Mapping[str, Any] = field(default_factory=dict)
+    binding: bool = True
 
     @property
     def id(self) -> str:
@@ -56,14 +59,21 @@ class Declared:
     @property
     def blocking(self) -> bool:
         """Tell whether what follows waits for it."""
-        return self.kind.blocking
+        return self.kind.blocking and self.binding
 
 
 def declare(
     kind: Kind, asset: str, evaluate: Evaluate, settings: Settings, *, months: tuple[Month, ...] | None = None
 ) -> Declared:
     """Put a kind of check on an asset."""
-    return Declared(kind, asset, evaluate, months=months, thresholds=threshold_values(settings, kind))
+    return Declared(
+        kind,
+        asset,
+        evaluate,
+        months=months,
+        thresholds=threshold_values(settings, kind),
+        binding=_binding(settings, kind),
+    )
 
 
 def declare_together(
@@ -75,13 +85,14 @@ def declare_together(
     months: tuple[Month, ...] | None = None,
 ) -> list[Declared]:
     """Put a kind of check on assets that it looks at together."""
-    thresholds = threshold_values(settings, kind)
+    thresholds, binding = threshold_values(settings, kind), _binding(settings, kind)
 
     def alone(asset: str) -> Evaluate:
         return lambda session, month: together(session, month, [asset])[asset]
 
     return [
-        Declared(kind, asset, alone(asset), months=months, together=together, thresholds=thresholds) for asset in assets
+        Declared(kind, asset, alone(asset), months=months, together=together, thresholds=thresholds, binding=binding)
+        for asset in assets
     ]
 
 
@@ -89,8 +100,17 @@ def threshold_values(settings: Settings, known: Kind) -> dict[str, Any]:
     """Return what a kind of check compares with, by dotted path of the setting."""
     found = {}
     for path in known.thresholds:
-        value: Any = settings
-        for part in path.split("."):
-            value = getattr(value, part)
+        value = _setting(settings, path)
         found[path] = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
     return found
+
+
+def _binding(settings: Settings, known: Kind) -> bool:
+    return known.binds is None or bool(_setting(settings, known.binds))
+
+
+def _setting(settings: Settings, path: str) -> Any:
+    value: Any = settings
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value

@@ -42,6 +42,7 @@ def render(proofs: Mapping[str, Any]) -> str:
     for known in KINDS:
         proof = proofs.get("checks", {}).get(known.name)
         severity = "blocking" if known.blocking else "warning"
+        severity += f" where `{known.binds}`" if known.binds else ""
         lines.append(
             f"| {known.id} | [{known.name}](#{known.name}) | {severity} | {known.asserts} | {_proved(proof)} |"
         )

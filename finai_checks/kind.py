@@ -23,6 +23,8 @@ class Kind:
         What ``n`` counts.
     thresholds
         Settings that it compares with, as dotted paths.
+    binds
+        Setting, as a dotted path, that lets a blocking kind block: where it is false, nothing waits, and a failure warns.
     audit
         True: too dear for every run of the main job; ``finai recheck --audit`` and the job ``audit`` run it.
     """
@@ -34,4 +36,5 @@ class Kind:
     minimum: int
     units: str
     thresholds: tuple[str, ...] = ()
+    binds: str | None = None
     audit: bool = False

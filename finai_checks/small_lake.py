@@ -22,12 +22,15 @@ from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.ingest.synthetic import generate
 from finai_assets.labels.derive import compute_labels
 from finai_assets.labels.splits import make_splits
+from finai_assets.made_with import EXTRA as MADE_WITH
+from finai_assets.made_with import made_with
 from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students.result import to_files as student_to_files
 from finai_assets.students.train import train_student
-from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
+from finai_assets.teacher.predictions import load_predictions, predictions_table
+from finai_assets.teacher.train import predict, teacher_to_files, train_teacher
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month, month_range
@@ -36,8 +39,10 @@ from finai_resources.secrets import DEMO_PSEUDONYM_KEY
 CUSTOMERS = 240
 GROUPS = ("demographics", "product_holdings", "txn_behavior", "txn_lag_tensor", "txn_rolling_stats")
 VERSION = "proof"
+AGE_ASSESSMENT = {"id": "PROOF-1", "reason": "an assessment that canaries stand on", "expires": "2999-12-31"}
 SPLITS_ASSET = "labels/splits"
 TEACHER_ASSET = "teacher/ple"
+PREDICTIONS_ASSET = "teacher/predictions"
 STUDENT = "top_mcc_shift"  # a task that can be learned from so few rows
 
 
@@ -51,7 +56,10 @@ def small_settings() -> Settings:
         "teacher": {"experts": ["deepfm", "temporal", "causal"], "epochs": 1, "batch_rows": 256, "threads": 1},
         "students": {"rounds": {"binary": 6}, "probe_rounds": 4, "max_columns": 12},
         "metrics": {"bootstrap_samples": 20},
-        "checks": {"shuffled_future": {"train_months": 1}},
+        "checks": {
+            "shuffled_future": {"train_months": 1},
+            "proxy_strength": {"group_customers": 10, "assessments": {"age_band": AGE_ASSESSMENT}},
+        },
         "dataset": {
             "splits": {
                 "train": ["2015-01", "2015-02"],
@@ -147,23 +155,37 @@ class SmallLake:
             months: dict[str, Sequence[Month]] = dict(platform.splits)
             build_matrix(session, self.settings, platform.registry, platform.available_tasks, months, out)
 
-    def retrain(self) -> None:
-        """Train the teacher on the training matrix as it stands."""
-        platform, session = self.platform, self.session
-        result = train_teacher(load_matrix(session), platform.registry, platform.available_tasks, self.settings)
-        with session.write(TEACHER_ASSET, code_version=VERSION) as out:
+    def retrain(self, settings: Settings | None = None) -> None:
+        """Train the teacher on the training matrix as it stands, and let it predict."""
+        platform, session, chosen = self.platform, self.session, settings or self.settings
+        matrix = load_matrix(session)
+        result = train_teacher(matrix, platform.registry, platform.available_tasks, chosen)
+        made = {MADE_WITH: made_with(chosen.seed)}
+        with session.write(TEACHER_ASSET, code_version=VERSION, extra=made) as out:
             for name, content in teacher_to_files(result).items():
                 out.put(name, content)
+        session.manifest(TEACHER_ASSET)
+        values, gates = predict(result, matrix.X, chosen.teacher.batch_rows, matrix.side)
+        with session.write(PREDICTIONS_ASSET, code_version=VERSION) as out:
+            out.write(predictions_table(values, gates, result.slot_names))
 
     def distil(self, name: str) -> None:
-        """Let the teacher predict, and train a task's student on the training matrix, as both stand."""
+        """Train a task's student on the training matrix and the teacher's predictions, as both stand."""
         session, matrix = self.session, load_matrix(self.session)
-        teacher = teacher_from_files(self.files(TEACHER_ASSET))
-        values, _ = predict(teacher, matrix.X, teacher.settings.batch_rows, matrix.side)
+        values = load_predictions(session.read(PREDICTIONS_ASSET), [matrix.task(name)])
         student = train_student(matrix.task(name), matrix, values[name], self.platform.registry, self.settings)
-        with session.write(f"students/{name}", code_version=VERSION) as out:
+        made = {MADE_WITH: made_with(self.settings.seed)}
+        with session.write(f"students/{name}", code_version=VERSION, extra=made) as out:
             for role, content in student_to_files(student).items():
                 out.put(role, content)
+
+    def exchange_labels(self, name: str, split: str) -> None:
+        """Give the rows of a split of the training matrix the labels of other rows of it."""
+        table, rows = self.lake.read(MATRIX_ASSET), load_matrix(self.session).rows(split)
+        at = table.schema.get_field_index(f"label:{name}")
+        values = table[at].to_numpy().copy()
+        values[rows] = np.random.default_rng(self.settings.seed).permutation(values[rows])
+        self.put_table(MATRIX_ASSET, table.set_column(at, table.schema.field(at), pa.array(values)))
 
     def files(self, asset: str) -> dict[str, bytes]:
         """Return every stored file of an unpartitioned asset, by role."""
@@ -173,11 +195,17 @@ class SmallLake:
 
     def put_files(self, asset: str, changed: Mapping[str, bytes]) -> None:
         """Replace some stored files of an unpartitioned asset, by role; its table, where it has one, stays."""
-        kept, table = self.files(asset), self.lake.manifest(asset).rows > 0
-        old = self.lake.read(asset) if table else None
-        with self.lake.write(asset) as out:
-            if old is not None:
-                out.write(old)
+        self._replace(asset, changed, self.lake.read(asset) if self.lake.manifest(asset).rows > 0 else None)
+
+    def put_table(self, asset: str, table: pa.Table) -> None:
+        """Replace the table of an unpartitioned asset; its other files stay."""
+        self._replace(asset, {}, table)
+
+    def _replace(self, asset: str, changed: Mapping[str, bytes], table: pa.Table | None) -> None:
+        kept, manifest = self.files(asset), self.lake.manifest(asset)
+        with self.lake.write(asset, extra=manifest.extra, upstream=manifest.upstream) as out:
+            if table is not None:
+                out.write(table)
             for role, content in {**kept, **changed}.items():
                 if role != "table":
                     out.put(role, content)

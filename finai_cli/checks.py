@@ -60,7 +60,7 @@ def kind_rows(platform: Platform) -> list[dict[str, Any]]:
         {
             "id": kind.id,
             "name": kind.name,
-            "severity": "error" if kind.blocking else "warning",
+            "severity": "error" if any(check.blocking for check in checks if check.kind == kind) else "warning",
             "when": "audit" if kind.audit else "every run",
             "assets": sum(check.kind == kind for check in checks),
             "asserts": kind.asserts,

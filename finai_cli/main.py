@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from finai_cli.ablate_command import ablate_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
 from finai_cli.promises import checks_app, evidence_app, overrides_app, recheck_command
 from finai_resources.errors import FinaiError
@@ -74,6 +75,7 @@ def run(
 
 
 app.command("recheck")(recheck_command)
+app.command("ablate")(ablate_command)
 
 
 @app.command()

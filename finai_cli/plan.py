@@ -14,7 +14,13 @@ from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
-from finai_assets.teacher.assets import EVALUATION_ASSET, MATRIX_ASSET, PREDICTIONS_ASSET, TEACHER_ASSET
+from finai_assets.teacher.assets import (
+    EVALUATION_ASSET,
+    EXPLANATIONS_ASSET,
+    MATRIX_ASSET,
+    PREDICTIONS_ASSET,
+    TEACHER_ASSET,
+)
 from finai_checks.catalogue import declared_checks
 from finai_checks.declaration import Declared
 from finai_checks.record import has_passed
@@ -59,6 +65,7 @@ def main_job(platform: Platform) -> list[Stage]:
         (TEACHER_ASSET, doors.TEACHER),
         (PREDICTIONS_ASSET, doors.TEACHER),
         (EVALUATION_ASSET, doors.EVALUATION),
+        (EXPLANATIONS_ASSET, doors.EXPLANATIONS),
         *((student_asset(task), doors.STUDENTS) for task in tasks),
         (BUNDLE_ASSET, doors.BUNDLE),
     ]

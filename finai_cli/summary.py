@@ -18,7 +18,7 @@ from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
-from finai_assets.teacher.assets import EVALUATION_ASSET
+from finai_assets.teacher.assets import EVALUATION_ASSET, evaluation_report_path
 from finai_checks.declaration import Declared
 from finai_checks.record import plain, read_record
 from finai_resources.home import Home
@@ -32,7 +32,7 @@ ABSENT = (
     "direct students beside distilled ones as a fallback for damaged files",
 )
 SHOWN_RECOMMENDATIONS = 3
-TABLE_WIDTH = 172
+TABLE_WIDTH = 182
 
 
 def write_summary(
@@ -88,6 +88,7 @@ def _collect(
         "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
         "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
         "recommendations": {"month": last, "rows": recommended.rows},
+        "evaluation_report": evaluation_report_path(lake),
         "report": None,
         "absent": list(ABSENT),
         "stages": stages,
@@ -170,6 +171,7 @@ def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None
         soft_wrap=True,
     )
     bundle = summary["bundle"]
+    console.print(f"evaluation report: {summary['evaluation_report']}", soft_wrap=True)
     console.print(f"bundle {bundle['id'][:16]} ({bundle['bytes'] / 1e6:.1f} MB): {bundle['folder']}", soft_wrap=True)
 
 
@@ -181,7 +183,9 @@ def task_table(summary: dict[str, Any]) -> Table:
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     table.add_column("task", no_wrap=True)
-    for name in ("metric", "n", "prior", "persist.", "LGBM raw", "LGBM all", "teacher", "student", "ceiling"):
+    for name in (
+        "metric", "n", "prior", "persist.", "LGBM raw", "LGBM all", "shared b.", "teacher", "student", "ceiling",
+    ):  # fmt: skip
         table.add_column(name, justify="right" if name != "metric" else "left", no_wrap=True)
     table.add_column("route", no_wrap=True)
     for name, task in summary["tasks"].items():
@@ -190,7 +194,7 @@ def task_table(summary: dict[str, Any]) -> Table:
         estimates = {model: (test.get(model) or {}).get(metric) for model in MODELS}
         student = ((task["student"] or {}).get("student") or {}).get(metric)
         n = next((e["n"] for e in estimates.values() if e), 0)
-        cells = [_cell(estimates[m]) for m in ("prior", "persistence", "lightgbm_raw", "lightgbm_all")]
+        cells = [_cell(estimates[m]) for m in MODELS[:5]]
         table.add_row(
             name, metric, f"{n:,}", *cells, _cell(estimates["teacher"], interval=True), _cell(student, interval=True),
             _cell(estimates["ceiling"]), task["route"],
@@ -199,7 +203,7 @@ def task_table(summary: dict[str, Any]) -> Table:
 
 
 PRIMARY = {"binary": "auc", "multiclass": "log_loss", "regression": "r2"}
-MODELS = ("prior", "persistence", "lightgbm_raw", "lightgbm_all", "teacher", "ceiling")
+MODELS = ("prior", "persistence", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher", "ceiling")
 
 
 def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:

@@ -108,7 +108,7 @@ def student(
     chosen = sorted(random.choice(len(registry.columns), COLUMNS_PER_STUDENT, replace=False).tolist())
     classes = (task.classes or 50) if task.kind == "multiclass" else 1
     card: dict[str, Any] = {
-        "format": 1,
+        "format": 2,
         "task": task.name,
         "kind": task.kind,
         "classes": classes,

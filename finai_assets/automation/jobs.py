@@ -16,7 +16,13 @@ from finai_assets.labels.assets import SPLITS_ASSET
 from finai_assets.platform import Platform
 from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
-from finai_assets.teacher.assets import EVALUATION_ASSET, MATRIX_ASSET, PREDICTIONS_ASSET, TEACHER_ASSET
+from finai_assets.teacher.assets import (
+    EVALUATION_ASSET,
+    EXPLANATIONS_ASSET,
+    MATRIX_ASSET,
+    PREDICTIONS_ASSET,
+    TEACHER_ASSET,
+)
 
 # Steps use both cores themselves (threads of kernels, torch, LightGBM), so that a run takes one step at a time.
 EXECUTOR = dg.in_process_executor
@@ -53,7 +59,7 @@ def build_jobs(platform: Platform, audit: Sequence[dg.AssetCheckKey] = ()) -> li
     students = [student_asset(task) for task in platform.available_tasks]
     source = [SOURCE_ASSET] if platform.settings.dataset.adapter == "synthetic" else []
     months = snapshot_partitions(platform)
-    teacher = [MATRIX_ASSET, TEACHER_ASSET, PREDICTIONS_ASSET, EVALUATION_ASSET]
+    teacher = [MATRIX_ASSET, TEACHER_ASSET, PREDICTIONS_ASSET, EVALUATION_ASSET, EXPLANATIONS_ASSET]
     jobs = [
         _job(
             "source",

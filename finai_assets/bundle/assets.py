@@ -8,10 +8,12 @@ from finai_assets.bundle.registry import export, set_alias
 from finai_assets.bundle.shares import acquisition_shares
 from finai_assets.doors import BUNDLE, facts
 from finai_assets.features.matrix import load_matrix
+from finai_assets.made_with import EXTRA as MADE_WITH
+from finai_assets.made_with import made_with
 from finai_assets.platform import Platform
 from finai_assets.students.assets import student_asset
 from finai_assets.students.result import from_files, require_budget
-from finai_assets.teacher.assets import MATRIX_ASSET, read_files
+from finai_assets.teacher.assets import EVALUATION_ASSET, MATRIX_ASSET, TEACHER_ASSET, read_files
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
@@ -26,14 +28,19 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     @dg.asset(
         key=BUNDLE_ASSET.split("/"),
         group_name="serving",
-        deps=[*(student_asset(task).split("/") for task in tasks), ["raw", "products"], MATRIX_ASSET.split("/")],
+        deps=[
+            *(student_asset(task).split("/") for task in tasks),
+            ["raw", "products"],
+            *(path.split("/") for path in (MATRIX_ASSET, TEACHER_ASSET, EVALUATION_ASSET)),  # their checks, and no more
+        ],
         kinds={"lightgbm", "json"},
         code_version=BUNDLE.code_version,
         description="Models, feature contract, rules, reason templates and golden rows, each hashed, the whole signed.",
     )
     def bundle(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
         session = lake.session()
-        gates.demand(session.lake, [(MATRIX_ASSET, None), *((student_asset(task), None) for task in tasks)])
+        behind = (MATRIX_ASSET, TEACHER_ASSET, EVALUATION_ASSET, *map(student_asset, tasks))
+        gates.demand(session.lake, [(path, None) for path in behind])
         matrix = load_matrix(session)
         test = matrix.rows("test")
         chosen = np.random.default_rng(settings.seed).choice(
@@ -55,7 +62,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             versions={"data": session.manifest(MATRIX_ASSET).content_hash, "code": BUNDLE.code_version},
         )
         with session.write(
-            BUNDLE_ASSET, code_version=BUNDLE.code_version, config_hash=BUNDLE.config_hash(settings)
+            BUNDLE_ASSET,
+            code_version=BUNDLE.code_version,
+            config_hash=BUNDLE.config_hash(settings),
+            extra={MADE_WITH: made_with(settings.seed)},
         ) as out:
             for name, content in files.items():
                 out.put(name, content)

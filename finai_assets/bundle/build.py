@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 StudentFiles = Mapping[str, bytes]
 CARD, MODEL = "student.json", "model.txt"
-STUDENT_FORMAT = 1
+STUDENT_FORMAT = 2
 REASON_ROWS = 20  # golden rows whose reasons are read at build
 # What serving reads of a student's card, and what tells where it comes from.
 _CARD_KEYS = (

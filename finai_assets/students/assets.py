@@ -7,6 +7,8 @@ import dagster as dg
 from finai_assets.doors import STUDENTS, facts
 from finai_assets.features.matrix import load_matrix
 from finai_assets.labels.tasks import Task
+from finai_assets.made_with import EXTRA as MADE_WITH
+from finai_assets.made_with import made_with
 from finai_assets.platform import Platform
 from finai_assets.students.result import to_files
 from finai_assets.students.train import bin_train, train_student
@@ -50,14 +52,17 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         matrix = load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
         chosen = [t for t in tasks if dg.AssetKey(student_asset(t).split("/")) in context.selected_asset_keys]
-        probe, report = bin_train(matrix, settings), progress("student")
+        probe, report, made = bin_train(matrix, settings), progress("student"), {MADE_WITH: made_with(settings.seed)}
         for number, task in enumerate(chosen):
             report(number, len(chosen))
             result = train_student(
                 matrix.task(task.name), matrix, teacher[task.name], platform.registry, settings, probe=probe
             )
             with session.write(
-                student_asset(task), code_version=STUDENTS.code_version, config_hash=STUDENTS.config_hash(settings)
+                student_asset(task),
+                code_version=STUDENTS.code_version,
+                config_hash=STUDENTS.config_hash(settings),
+                extra=made,
             ) as out:
                 for name, content in to_files(result).items():
                     out.put(name, content)

@@ -19,7 +19,7 @@ from finai_assets.students.fidelity import Fidelity
 from finai_assets.students.route import RouteName
 from finai_resources.errors import BundleError, GateError
 
-FORMAT = 1
+FORMAT = 2
 CARD, MODEL = "student.json", "model.txt"
 
 # split -> model (student, direct, teacher, prior) -> metric
@@ -61,6 +61,18 @@ class StudentModel:
 
 
 @dataclass(frozen=True)
+class OverTrivial:
+    """How much better than the trivial forecast something is on test: paired differences of the primary metric.
+
+    ``name`` is ``prior`` or ``persistence``, the better one on validation; ``over`` holds ``teacher`` and, unless the task is
+    skipped, ``student``.
+    """
+
+    name: str
+    over: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
 class StudentResult:
     """One task's student. ``model`` is None, and the fields about it empty, where the route is SKIP."""
 
@@ -73,6 +85,7 @@ class StudentResult:
     model: StudentModel | None
     threshold: float | None
     metrics: Report
+    trivial: OverTrivial
     fidelity: Fidelity | None
     gain: Mapping[str, float]
     fitted_on: Mapping[str, FittedRows]
@@ -147,6 +160,7 @@ def to_files(result: StudentResult) -> dict[str, bytes]:
         "calibrator": dict(result.calibrator),
         "threshold": result.threshold,
         "metrics": _plain(result.metrics),
+        "trivial": {"name": result.trivial.name, "over": {who: _entry(e) for who, e in result.trivial.over.items()}},
         "fidelity": result.fidelity.to_json() if result.fidelity else None,
         "trees": result.trees,
         "leaves": result.leaves,
@@ -198,6 +212,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         model=model,
         threshold=card["threshold"],
         metrics=_estimates(card["metrics"]),
+        trivial=OverTrivial(card["trivial"]["name"], {w: _estimate(e) for w, e in card["trivial"]["over"].items()}),
         fidelity=Fidelity.from_json(card["fidelity"]) if card["fidelity"] else None,
         gain=card["explains"],
         fitted_on={name: FittedRows.from_json(rows) for name, rows in card["fitted_on"].items()},
@@ -239,12 +254,13 @@ def _entry(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _estimates(stored: Mapping[str, Any]) -> Report:
-    def read(entry: Mapping[str, Any]) -> Estimate:
-        numbers = {key: float("nan") if entry[key] is None else entry[key] for key in ("value", "low", "high")}
-        return Estimate(**numbers, n=entry["n"], note=entry["note"])
+def _estimate(stored: Mapping[str, Any]) -> Estimate:
+    numbers = {key: float("nan") if stored[key] is None else stored[key] for key in ("value", "low", "high")}
+    return Estimate(**numbers, n=stored["n"], note=stored["note"])
 
+
+def _estimates(stored: Mapping[str, Any]) -> Report:
     return {
-        split: {who: {name: read(entry) for name, entry in found.items()} for who, found in models.items()}
+        split: {who: {name: _estimate(entry) for name, entry in found.items()} for who, found in models.items()}
         for split, models in stored.items()
     }

@@ -25,7 +25,9 @@ class Evidence:
     ----------
     teacher, prior : dict of str to Estimate
         Metrics of the teacher and of the constant prediction of the train labels.
-    teacher_over_prior, direct_over_prior : Estimate
+    trivial : str
+        The better of the constant prediction (``prior``) and, where a task has one, ``persistence``: what needs no model.
+    teacher_over_trivial, direct_over_trivial : Estimate
         Paired difference of the primary metric.
     direct_over_distilled : Estimate or None
         The same between the two students; None where no student was distilled.
@@ -37,8 +39,9 @@ class Evidence:
     classes: int
     teacher: Metrics
     prior: Metrics
-    teacher_over_prior: Estimate
-    direct_over_prior: Estimate
+    trivial: str
+    teacher_over_trivial: Estimate
+    direct_over_trivial: Estimate
     direct_over_distilled: Estimate | None = None
     missed_floors: tuple[str, ...] = ()
 
@@ -72,30 +75,48 @@ def worth_copying(
 def choose_route(evidence: Evidence, settings: StudentSettings) -> Route:
     """Choose the way of a task.
 
-    In order: SKIP where neither the teacher nor the direct student beats the constant prediction (the interval of the
-    difference includes zero); DIRECT where the teacher stays below its threshold; DIRECT where, under the policy ``better``,
-    the direct student is significantly better than the distilled one or that one is no faithful copy; else DISTILL.
+    In order: SKIP where neither the teacher nor the direct student beats the trivial forecast (the interval of the difference
+    includes zero); DIRECT where the teacher stays below its threshold or does not beat that forecast; DIRECT where, under the
+    policy ``better``, the direct student is significantly better than the distilled one or that one is no faithful copy; else
+    DISTILL. Where the way would be DIRECT and the direct student itself does not beat the trivial forecast, it is SKIP.
     """
     metric = PRIMARY[evidence.kind]
-    over_prior = {
-        "teacher": evidence.teacher_over_prior,
-        "direct student": evidence.direct_over_prior,
+    over_trivial = {
+        "teacher": evidence.teacher_over_trivial,
+        "direct student": evidence.direct_over_trivial,
     }
-    told = ", ".join(f"{name} {_interval(difference)}" for name, difference in over_prior.items())
-    if all(verdict(difference, metric) != "better" for difference in over_prior.values()):
-        return Route("SKIP", f"neither beats the constant prediction; {metric} over it: {told}")
-    worth, figures = worth_copying(
-        evidence.kind, evidence.classes, evidence.teacher, evidence.prior, settings.teacher_threshold
-    )
+    told = ", ".join(f"{name} {_interval(difference)}" for name, difference in over_trivial.items())
+    forecast = f"the trivial forecast ({evidence.trivial})"
+    if all(verdict(difference, metric) != "better" for difference in over_trivial.values()):
+        return Route("SKIP", f"neither beats {forecast}; {metric} over it: {told}")
+    reason = _against_copying(evidence, settings)
+    if reason is None:
+        return Route("DISTILL", f"the teacher is worth copying: {_figures(evidence, settings)[1]}")
+    if verdict(evidence.direct_over_trivial, metric) != "better":
+        return Route("SKIP", f"{reason}; and the direct student does not beat {forecast}; {metric} over it: {told}")
+    return Route("DIRECT", reason)
+
+
+def _against_copying(evidence: Evidence, settings: StudentSettings) -> str | None:
+    """Return why the task is not distilled, or None where it is."""
+    worth, figures = _figures(evidence, settings)
+    metric, rival = PRIMARY[evidence.kind], evidence.direct_over_distilled
     if not worth:
-        return Route("DIRECT", f"the teacher is not worth copying: {figures}")
-    rival = evidence.direct_over_distilled
-    if settings.policy == "better":
-        if rival is not None and verdict(rival, metric) == "better":
-            return Route("DIRECT", f"the direct student is better than the copy: {metric} {_interval(rival)}")
-        if evidence.missed_floors:
-            return Route("DIRECT", f"the copy is not faithful on validation: {'; '.join(evidence.missed_floors)}")
-    return Route("DISTILL", f"the teacher is worth copying: {figures}")
+        return f"the teacher is not worth copying: {figures}"
+    if verdict(evidence.teacher_over_trivial, metric) != "better":
+        over = _interval(evidence.teacher_over_trivial)
+        return f"the teacher does not beat the trivial forecast ({evidence.trivial}): {metric} {over}"
+    if settings.policy != "better":
+        return None
+    if rival is not None and verdict(rival, metric) == "better":
+        return f"the direct student is better than the copy: {metric} {_interval(rival)}"
+    if evidence.missed_floors:
+        return f"the copy is not faithful on validation: {'; '.join(evidence.missed_floors)}"
+    return None
+
+
+def _figures(evidence: Evidence, settings: StudentSettings) -> tuple[bool, str]:
+    return worth_copying(evidence.kind, evidence.classes, evidence.teacher, evidence.prior, settings.teacher_threshold)
 
 
 def _interval(difference: Estimate) -> str:

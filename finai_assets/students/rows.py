@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from finai_assets.features.matrix import MatrixTask, TrainingMatrix
 from finai_assets.features.registry import Registry
-from finai_assets.metrics import Estimate, evaluate, paired_difference
+from finai_assets.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference
 from finai_assets.settings import Settings
 from finai_assets.students.distill import blend, hard_target
+from finai_assets.teacher.rivals import persistence
 from finai_resources.errors import GateError
+
+PRIOR, PERSISTENCE = "prior", "persistence"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,21 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.label)
+
+
+@dataclass(frozen=True)
+class Trivial:
+    """What can be forecast without a model: ``name`` is the better one on validation of ``forecasts``, by name.
+
+    A forecast takes a part and returns float [rows] or [rows, classes].
+    """
+
+    name: str
+    forecasts: Mapping[str, Callable[[Part], np.ndarray]]
+
+    def predict(self, part: Part) -> np.ndarray:
+        """Return the better forecast for the rows of a part."""
+        return self.forecasts[self.name](part)
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,20 @@ class TaskRows:
             return np.asarray(train.label.mean())
         count = np.bincount(train.label.astype(np.int64), minlength=self.task.classes) + 1.0
         return count / count.sum()
+
+    def trivial(self, train: Part, validation: Part) -> Trivial:
+        """Return the trivial forecast: the constant one, or persistence where that is better on validation."""
+        prior = self.prior(train)
+        found: dict[str, Callable[[Part], np.ndarray]] = {PRIOR: lambda part: constant(prior, part)}
+        current = self.matrix.persistence.get(self.task.name)
+        if current is not None:
+            found[PERSISTENCE] = lambda part: persistence(
+                self.task, current[train.index], train.label, current[part.index]
+            )
+        metric = PRIMARY[self.task.kind]
+        value = {name: self.score(validation, predict(validation))[metric].value for name, predict in found.items()}
+        best = (min if metric in LOWER_IS_BETTER else max)(found, key=lambda name: value[name])
+        return Trivial(best, found)
 
     def score(self, part: Part, prediction: np.ndarray) -> dict[str, Estimate]:
         """Return every metric of a prediction of the part's rows."""

@@ -30,9 +30,9 @@ from finai_assets.students.distill import (
     train_model,
 )
 from finai_assets.students.fidelity import Fidelity, measure_fidelity
-from finai_assets.students.result import StudentModel, StudentResult, from_files, require_budget, to_files
+from finai_assets.students.result import OverTrivial, StudentModel, StudentResult, from_files, require_budget, to_files
 from finai_assets.students.route import Evidence, Route, choose_route, worth_copying
-from finai_assets.students.rows import Part, TaskRows, constant
+from finai_assets.students.rows import Part, TaskRows, Trivial, constant
 from finai_assets.students.select import select_columns
 
 __all__ = ["StudentResult", "bin_train", "from_files", "require_budget", "to_files", "train_student"]
@@ -95,6 +95,7 @@ def train_student(
     rows.require_fit(registry)
     train, validation = rows.part("train"), rows.part("validation")
     candidates: dict[str, Candidate] = {}
+    trivial = rows.trivial(train, validation)
     fitted_on = {"prior": FittedRows.of(matrix, train.index)}
     if np.ptp(train.label) == 0:
         route = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
@@ -108,9 +109,9 @@ def train_student(
         if _worth_copying(rows, train, validation):
             say("distil")
             candidates[DISTILLED] = _fit(rows, train, validation, kept, distil=True)
-        route = choose_route(_evidence(rows, train, validation, candidates), settings.students)
+        route = choose_route(_evidence(rows, train, validation, candidates, trivial), settings.students)
     say("measure")
-    return _measured(rows, train, validation, candidates, route, fitted_on)
+    return _measured(rows, validation, candidates, route, trivial, fitted_on)
 
 
 def _fitted_on(rows: TaskRows, train: Part, validation: Part, probe: Probe) -> dict[str, FittedRows]:
@@ -130,7 +131,9 @@ def select(rows: TaskRows, train: Part, probe: Probe) -> np.ndarray:
     _, at, labelled = np.intersect1d(probe.rows, train.index, assume_unique=True, return_indices=True)
     target = hard_target(train.label[labelled], rows.task.classes)
     gain = probe_gain(rows.task.kind, probe.binned, at, target, rows.settings)
-    return select_columns(gain, rows.matrix.columns, rows.settings.students)
+    names, inputs = rows.matrix.columns, rows.settings.inputs
+    readable = np.array([place for place, name in enumerate(names) if not inputs.withholds(name)], dtype=np.int64)
+    return readable[select_columns(gain[readable], [names[place] for place in readable], rows.settings.students)]
 
 
 def _fit(rows: TaskRows, train: Part, validation: Part, kept: np.ndarray, *, distil: bool) -> Candidate:
@@ -175,9 +178,11 @@ def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:
     return worth_copying(rows.task.kind, rows.task.classes, teacher, prior, rows.settings.students.teacher_threshold)[0]
 
 
-def _evidence(rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate]) -> Evidence:
+def _evidence(
+    rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate], trivial: Trivial
+) -> Evidence:
     """Collect what the route is chosen by, all of it on validation."""
-    prior = constant(rows.prior(train), validation)
+    forecast = trivial.predict(validation)
     direct, distilled = candidates[DIRECT], candidates.get(DISTILLED)
     rival: Estimate | None = None
     missed: tuple[str, ...] = ()
@@ -189,9 +194,10 @@ def _evidence(rows: TaskRows, train: Part, validation: Part, candidates: Mapping
         kind=rows.task.kind,
         classes=rows.task.classes,
         teacher=rows.score(validation, validation.teacher),
-        prior=rows.score(validation, prior),
-        teacher_over_prior=rows.difference(validation, validation.teacher, prior),
-        direct_over_prior=rows.difference(validation, direct.validation, prior),
+        prior=rows.score(validation, constant(rows.prior(train), validation)),
+        trivial=trivial.name,
+        teacher_over_trivial=rows.difference(validation, validation.teacher, forecast),
+        direct_over_trivial=rows.difference(validation, direct.validation, forecast),
         direct_over_distilled=rival,
         missed_floors=missed,
     )
@@ -212,10 +218,10 @@ def _fidelity(
 
 def _measured(
     rows: TaskRows,
-    train: Part,
     validation: Part,
     candidates: Mapping[str, Candidate],
     route: Route,
+    trivial: Trivial,
     fitted_on: Mapping[str, FittedRows],
 ) -> StudentResult:
     """Measure on test what was chosen on validation."""
@@ -229,16 +235,15 @@ def _measured(
         kept = np.array([place[column] for column in candidate.model.columns])
         on_test[name] = candidate.model.predict(rows.features(everyone, kept), threads=settings.students.threads)
     at = test.index - span.start
-    prior = rows.prior(train)
     report: dict[str, dict[str, dict[str, Estimate]]] = {
         "validation": {
             "teacher": rows.score(validation, validation.teacher),
-            "prior": rows.score(validation, constant(prior, validation)),
+            **{name: rows.score(validation, forecast(validation)) for name, forecast in trivial.forecasts.items()},
             **{name: rows.score(validation, candidate.validation) for name, candidate in candidates.items()},
         },
         "test": {
             "teacher": rows.score(test, test.teacher),
-            "prior": rows.score(test, constant(prior, test)),
+            **{name: rows.score(test, forecast(test)) for name, forecast in trivial.forecasts.items()},
             **{name: rows.score(test, prediction[at]) for name, prediction in on_test.items()},
         },
     }
@@ -254,6 +259,8 @@ def _measured(
     if taken is not None:
         for models in report.values():
             models["student"] = models[taken]
+    served = {"teacher": test.teacher} | ({"student": on_test[taken][at]} if taken else {})
+    over_trivial = {who: rows.difference(test, prediction, trivial.predict(test)) for who, prediction in served.items()}
     return StudentResult(
         task=task.name,
         kind=task.kind,
@@ -264,6 +271,7 @@ def _measured(
         model=chosen.model if chosen else None,
         threshold=chosen.threshold if chosen else None,
         metrics=report,
+        trivial=OverTrivial(trivial.name, over_trivial),
         fidelity=fidelity,
         gain=gain_shares(chosen.model.text) if chosen else {},
         fitted_on=fitted_on if chosen else {"prior": fitted_on["prior"]},

@@ -1,6 +1,6 @@
 """The teacher beside its baselines and, on synthetic data, beside the best that any model could reach.
 
-The baselines themselves are computed in ``rivals.py``; here they are scored on the same rows as the teacher and compared.
+The baselines themselves are computed in ``rivals.py`` and ``shared_bottom.py``; here all are scored on the same rows.
 """
 
 from __future__ import annotations
@@ -13,167 +13,126 @@ import numpy as np
 from rich.table import Table
 
 from finai_assets.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference, verdict
-from finai_assets.teacher.rivals import lightgbm, persistence, prior
-from finai_resources.errors import GateError
+from finai_assets.teacher.lift import Samples, interval, lift_samples, over_tasks
+from finai_assets.teacher.models import ABOUT, CEILING, LIGHTGBM_ALL, MODELS, PERSISTENCE, PRIOR, RIVALS, TEACHER
+from finai_assets.teacher.rivals import Field
 
 if TYPE_CHECKING:
     from finai_assets.features.matrix import MatrixTask, TrainingMatrix
-    from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
-    from finai_resources.lake_session import LakeSession
 
-TEACHER, PRIOR, PERSISTENCE, CEILING = "teacher", "prior", "persistence", "ceiling"
-LIGHTGBM_RAW, LIGHTGBM_ALL = "lightgbm_raw", "lightgbm_all"
-MODELS = (TEACHER, PRIOR, PERSISTENCE, LIGHTGBM_RAW, LIGHTGBM_ALL, CEILING)
 SPLITS = ("validation", "test")
 
-Predictions = dict[str, np.ndarray]
 
-
-def align_truth(session: LakeSession, matrix: TrainingMatrix, task: MatrixTask) -> np.ndarray | None:
-    """Read the generator's true probabilities or expectations for every row of the matrix.
-
-    Returns
-    -------
-    float32 [n] (binary: probability; regression: expectation) or [n, classes], NaN where the truth has no such customer;
-    None where the data set has no truth for the task.
-
-    Raises
-    ------
-    GateError
-        The truth's columns are not those of the task's classes.
-    """
-    asset = f"truth/{task.name}"
-    months = sorted(set(matrix.month.tolist()))
-    if all(session.find(asset, month) is None for month in months):
-        return None
-    shape = (len(matrix.customer), task.classes) if task.kind == "multiclass" else (len(matrix.customer),)
-    aligned = np.full(shape, np.nan, dtype=np.float32)
-    for month in months:
-        table = session.read(asset, month)
-        at = np.flatnonzero(matrix.month == month)
-        names = [name for name in table.column_names if name != "customer_id"]
-        values = np.column_stack([table[name].to_numpy() for name in names])
-        customer = table["customer_id"].to_numpy()
-        order = np.argsort(customer, kind="stable")
-        wanted = matrix.customer[at]
-        found = order[np.minimum(np.searchsorted(customer, wanted, sorter=order), len(order) - 1)]
-        present = customer[found] == wanted
-        aligned[at[present]] = _in_classes(values, names, task)[found[present]]
-    return aligned
-
-
-def _in_classes(values: np.ndarray, names: list[str], task: MatrixTask) -> np.ndarray:
-    """Bring the truth's columns into the order of the classes; codes outside the vocabulary add up to the last, "other"."""
-    if task.kind != "multiclass":
-        return np.asarray(values[:, 0])
-    codes = [name.removeprefix("p_") for name in names]
-    by_position = [str(k) for k in range(task.classes)]
-    labels = by_position if codes == by_position else list(task.class_labels)
-    if unknown := [label for label in labels[: len(labels) - 1] if label not in codes]:
-        raise GateError(
-            f"the truth has no column for {unknown[:3]}", where=f"truth/{task.name}", fix="generate it again"
-        )
-    out = np.zeros((len(values), task.classes), dtype=np.float64)
-    for column, code in enumerate(codes):
-        out[:, labels.index(code) if code in labels else task.classes - 1] += values[:, column]
-    return out / out.sum(1, keepdims=True)
-
-
-def evaluate_all(
-    matrix: TrainingMatrix,
-    teacher: Predictions,
-    truth: Mapping[str, np.ndarray],
-    registry: Registry,
-    settings: Settings,
-) -> dict[str, Any]:
-    """Score the teacher, every baseline, and the ceiling on validation and test.
+def evaluate_all(matrix: TrainingMatrix, field: Field, settings: Settings) -> dict[str, Any]:
+    """Score every model on validation and test.
 
     Parameters
     ----------
-    teacher : task -> float32 [n] or [n, classes]
-        Predictions for every row of the matrix.
-    truth : task -> float32 [n] or [n, classes]
-        From :func:`align_truth`; tasks may be absent.
+    field : Field
+        From :func:`~finai_assets.teacher.rivals.line_up`.
 
     Returns
     -------
     dict
-        JSON-able. ``tasks.<task>.<split>`` holds ``n``, ``metrics.<model>.<metric>`` (value, low, high, n), ``trivial`` (the
-        better of prior and persistence on validation), ``lift_share.<model>`` = (model − trivial) / (ceiling − trivial) on the
-        primary metric, null without a ceiling above the trivial; and the paired differences of the teacher to the trivial
-        baseline and to the trees. ``summary.<split>`` sums up over tasks.
+        JSON-able. ``tasks.<task>.<split>`` holds ``n``, what the labels are (``positives``, ``mean``, or ``classes`` with rows),
+        ``metrics.<model>.<metric>`` (value, low, high, n), ``trivial`` (the better of prior and persistence on validation),
+        ``lift_share.<model>`` = (model − trivial) / (ceiling − trivial) on the primary metric with its interval, null without a
+        ceiling above the trivial; and ``teacher_minus.<rival>``, the paired differences with their verdicts.
+        ``summary.<split>`` sums up over tasks; ``models`` says how each was made, ``data`` what it was made from.
     """
-    span = slice(matrix.rows("validation").start, matrix.rows("test").stop)
-    rivals = _rivals(matrix, span, registry, settings)
     tasks: dict[str, Any] = {}
+    shares: dict[str, dict[str, Samples]] = {split: {} for split in SPLITS}
     for task in matrix.tasks:
-        predictions = {name: found[task.name] for name, found in rivals.items() if task.name in found}
-        predictions[TEACHER] = teacher[task.name][span]
-        if task.name in truth:
-            predictions[CEILING] = truth[task.name][span]
-        tasks[task.name] = _task(matrix, task, predictions, span, settings)
+        tasks[task.name], found = _task(matrix, task, field, settings)
+        for split, samples in found.items():
+            shares[split][task.name] = samples
     return {
         "tasks": tasks,
-        "summary": {split: _summary(tasks, split) for split in SPLITS},
-        "rows": {split: matrix.rows(split).stop - matrix.rows(split).start for split in ("train", *SPLITS)},
+        "summary": {split: _summary(tasks, shares[split], split, settings) for split in SPLITS},
+        "models": {
+            name: {"what": ABOUT[name].what, **field.facts[name]} for name in MODELS if field.predictions.get(name)
+        },
+        "data": _data(matrix, settings),
         "raw_groups": list(settings.baselines.raw_groups),
     }
 
 
-def _rivals(matrix: TrainingMatrix, span: slice, registry: Registry, settings: Settings) -> dict[str, Predictions]:
-    train, rows = matrix.rows("train"), span.stop - span.start
-    chosen = settings.baselines
-    raw = registry.positions(chosen.raw_groups)
-    every = list(range(len(registry.columns)))
-    found: dict[str, Predictions] = {
-        PRIOR: {task.name: prior(task, matrix.labels[task.name][train], rows) for task in matrix.tasks},
-        PERSISTENCE: {
-            task.name: persistence(
-                task,
-                matrix.persistence[task.name][train],
-                matrix.labels[task.name][train],
-                matrix.persistence[task.name][span],
-            )
-            for task in matrix.tasks
-            if task.name in matrix.persistence
-        },
-        LIGHTGBM_ALL: lightgbm(matrix, every, span, settings, column_share=chosen.column_share),
+def _data(matrix: TrainingMatrix, settings: Settings) -> dict[str, Any]:
+    """Return what was scored: the data set, and of each split its months, rows and customers."""
+    splits = {}
+    for split in ("train", *SPLITS):
+        rows = matrix.rows(split)
+        splits[split] = {
+            "months": sorted({str(month) for month in matrix.month[rows]}),
+            "rows": rows.stop - rows.start,
+            "customers": len(np.unique(matrix.customer[rows])),
+        }
+    return {
+        "dataset": settings.dataset.name,
+        "profile": settings.profile,
+        "seed": settings.seed,
+        "confidence": settings.metrics.confidence,
+        "resamples": settings.metrics.bootstrap_samples,
+        "gap_days": settings.gap_days,
+        "horizon_months": settings.horizon_months,
+        "splits": splits,
     }
-    if raw:
-        found[LIGHTGBM_RAW] = lightgbm(matrix, raw, span, settings)
-    return found
 
 
 def _task(
-    matrix: TrainingMatrix, task: MatrixTask, predictions: Predictions, span: slice, settings: Settings
-) -> dict[str, Any]:
+    matrix: TrainingMatrix, task: MatrixTask, field: Field, settings: Settings
+) -> tuple[dict[str, Any], dict[str, Samples]]:
     metric = PRIMARY[task.kind]
     splits: dict[str, Any] = {}
+    shares: dict[str, Samples] = {}
     trivial = PRIOR
     for split in SPLITS:  # validation first: it chooses the trivial baseline that test is read against
         rows = matrix.rows(split)
         label, customer = matrix.labels[task.name][rows], matrix.customer[rows]
-        part = {name: value[rows.start - span.start : rows.stop - span.start] for name, value in predictions.items()}
-        common: dict[str, Any] = {"classes": task.classes, "settings": settings.metrics, "seed": settings.seed}
+        part = field.part(task.name, rows)
+        common: dict[str, Any] = {"settings": settings.metrics, "seed": settings.seed}
+        scored: dict[str, Any] = {"classes": task.classes, **common}
         scores = {
-            name: evaluate(task.kind, _where_finite(label, value), _finite(value), customer, **common)
+            name: evaluate(task.kind, _where_finite(label, value), _finite(value), customer, **scored)
             for name, value in part.items()
         }
         if split == "validation":
             trivial = _better(scores, metric)
-        rivals = {"trivial": trivial, **{name: name for name in (LIGHTGBM_RAW, LIGHTGBM_ALL) if name in part}}
+        rivals = {"trivial": trivial, **{name: name for name in RIVALS if name in part}}
+        n = int(np.isfinite(label).sum())
+        if CEILING in part:
+            shares[split] = lift_samples(task, label, part, customer, trivial=trivial, **common)
         splits[split] = {
-            "n": int(np.isfinite(label).sum()),
+            "n": n,
+            **_labels(task, label),
             "metrics": {name: {key: _plain(value) for key, value in found.items()} for name, found in scores.items()},
             "trivial": trivial,
-            "lift_share": _lift_shares(scores, trivial, metric),
+            "lift_share": {
+                name: _share(samples, n, settings) for name, samples in sorted(shares.get(split, {}).items())
+            },
             "teacher_minus": {
-                name: _difference(task.kind, label, part[TEACHER], part[rival], customer, common)
+                name: _difference(task.kind, label, part[TEACHER], part[rival], customer, scored)
                 for name, rival in rivals.items()
             },
         }
-    return {"kind": task.kind, "metric": metric, "lower_is_better": metric in LOWER_IS_BETTER, **splits}
+    return {"kind": task.kind, "metric": metric, "lower_is_better": metric in LOWER_IS_BETTER, **splits}, shares
+
+
+def _labels(task: MatrixTask, label: np.ndarray) -> dict[str, Any]:
+    """Return what a reader needs to judge n: positives, the mean and standard deviation, or rows of each class."""
+    known = label[np.isfinite(label)]
+    if task.kind == "binary":
+        return {"positives": int(known.sum())}
+    if task.kind == "regression":
+        moments = (known.mean(dtype=np.float64), known.std(dtype=np.float64)) if len(known) else (math.nan, math.nan)
+        return {"mean": _number(moments[0]), "std": _number(moments[1])}
+    return {"classes": np.bincount(known.astype(np.int64), minlength=task.classes).tolist()}
+
+
+def _share(samples: np.ndarray, n: int, settings: Settings) -> dict[str, Any] | None:
+    found = interval(samples, n, settings.metrics)
+    return _plain(found) if found.defined else None
 
 
 def _difference(  # what `paired_difference` takes
@@ -190,20 +149,6 @@ def _better(scores: Mapping[str, dict[str, Estimate]], metric: str) -> str:
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     gain = sign * (scores[PERSISTENCE][metric].value - scores[PRIOR][metric].value)
     return PERSISTENCE if gain > 0 else PRIOR
-
-
-def _lift_shares(scores: Mapping[str, dict[str, Estimate]], trivial: str, metric: str) -> dict[str, float | None]:
-    if CEILING not in scores:
-        return {}
-    floor, ceiling = scores[trivial][metric].value, scores[CEILING][metric].value
-    room = (floor - ceiling) if metric in LOWER_IS_BETTER else (ceiling - floor)
-    if not room > 0:
-        return {name: None for name in scores if name not in (CEILING, trivial)}
-    return {
-        name: _number((found[metric].value - floor) / (ceiling - floor))
-        for name, found in scores.items()
-        if name not in (CEILING, trivial)
-    }
 
 
 def _where_finite(label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -233,42 +178,42 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _summary(tasks: Mapping[str, Any], split: str) -> dict[str, Any]:
-    """Count verdicts and average lift shares over the tasks that have one."""
+def _summary(tasks: Mapping[str, Any], shares: Mapping[str, Samples], split: str, settings: Settings) -> dict[str, Any]:
+    """Count verdicts, and take the mean of lift shares over the tasks that have one."""
     against: dict[str, dict[str, int]] = {}
-    shares: dict[str, list[float]] = {}
     for task in tasks.values():
         for rival, found in task[split]["teacher_minus"].items():
             counts = against.setdefault(rival, {"better": 0, "worse": 0, "unclear": 0})
             counts[found["verdict"]] += 1
-        for model, share in task[split]["lift_share"].items():
-            if share is not None:
-                shares.setdefault(model, []).append(share)
-    lift = {model: {"mean": float(np.mean(values)), "tasks": len(values)} for model, values in sorted(shares.items())}
-    return {"teacher_against": against, "lift_share": lift}
+    lift = over_tasks(shares, (TEACHER, *RIVALS), settings.metrics)
+    return {
+        "teacher_against": against,
+        "lift_share": lift["lift_share"],
+        "teacher_minus_lift_share": lift["teacher_minus"],
+    }
 
 
 def render(evaluation: Mapping[str, Any], split: str = "test") -> Table:
     """Return an evaluation as a table: the primary metric of each task, by model."""
+    models = [name for name in MODELS if name != TEACHER]
     table = Table(title=f"Teacher and baselines on {split}", title_justify="left")
-    for name in ("task", "metric", "n", "prior", "persistence", "LightGBM raw", "LightGBM all", "teacher", "ceiling"):
+    for name in ("task", "metric", "n", *(ABOUT[model].title for model in models[:-1]), "teacher", "ceiling"):
         table.add_column(name, justify="left" if name in ("task", "metric") else "right")
     table.add_column("lift share", justify="right")
     table.add_column("against LightGBM all")
     for name, task in evaluation["tasks"].items():
         found, metric = task[split], task["metric"]
-        cells = [_cell(found["metrics"], model, metric) for model in (PRIOR, PERSISTENCE, LIGHTGBM_RAW, LIGHTGBM_ALL)]
         own = found["metrics"][TEACHER][metric]
-        interval = "" if own["low"] is None else f" [{own['low']:.3f}, {own['high']:.3f}]"
+        bounds = "" if own["low"] is None else f" [{own['low']:.3f}, {own['high']:.3f}]"
         share = found["lift_share"].get(TEACHER)
         table.add_row(
             name,
             metric,
             f"{found['n']:,}",
-            *cells,
-            _cell(found["metrics"], TEACHER, metric) + interval,
+            *(_cell(found["metrics"], model, metric) for model in models[:-1]),
+            _cell(found["metrics"], TEACHER, metric) + bounds,
             _cell(found["metrics"], CEILING, metric),
-            "–" if share is None else f"{share:.2f}",
+            "–" if share is None else f"{share['value']:.2f}",
             found["teacher_minus"][LIGHTGBM_ALL]["verdict"],
         )
     return table

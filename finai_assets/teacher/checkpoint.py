@@ -1,7 +1,8 @@
 """A training run on disk, within and after epochs: all that the next step depends on; safetensors, no pickle.
 
-It holds weights, optimiser, weights between losses, best weights, random state, the loss scale of half precision, history, and
-the position: epochs done, and batches done of the next one. Learning rate and order of rows follow from the position.
+It holds weights and their average, optimiser, weights between losses, best weights, random state, the loss scale of half
+precision, history, and the position: epochs done, and batches done of the next one. Learning rate and order of rows follow from
+the position.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Checkpoint:
             return
         tensors = {f"model/{name}": value for name, value in run.model.state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in run.best.items()}
+        tensors |= {f"average/{name}": value for name, value in run.average.values.items()}
         tensors |= {f"balance/{name}": value for name, value in run.balance.state_dict().items()}
         tensors |= {f"random/{rank}": state for rank, state in enumerate(random)}
         for index, state in run.optimiser.state_dict()["state"].items():
@@ -104,6 +106,8 @@ class Checkpoint:
             return False
         tensors = load_file(self.path)
         run.model.load_state_dict(_below("model/", tensors))
+        averaged = _below("average/", tensors)
+        run.average.values = {name: averaged[name].to(run.world.device) for name in run.average.values}
         run.balance.load_state_dict(_below("balance/", tensors))
         run.best = {name: value.to(run.world.device) for name, value in _below("best/", tensors).items()}
         by_rank = _below("random/", tensors)

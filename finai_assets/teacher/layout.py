@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
 
+WITHHELD = "withheld"  # the group of a column that no expert reads
 _LAST_NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$")
 
 
@@ -50,6 +51,7 @@ class Layout:
     Parameters
     ----------
     columns, groups, kinds : tuple of str, one per matrix column
+        A column that the configuration withholds from the models is of the group ``withheld``, to which no expert is routed.
     lows : tuple of float or None
         Smallest value that each column may have, where it is declared.
     sequences : tuple of Sequence
@@ -143,7 +145,9 @@ def layout_of(
             sequences.append(_sequence(group.name, steps, registry))
     return Layout(
         columns=columns,
-        groups=tuple(column.group for column in registry.columns),
+        groups=tuple(
+            WITHHELD if settings.inputs.withholds(column.name) else column.group for column in registry.columns
+        ),
         kinds=tuple(column.kind for column in registry.columns),
         lows=tuple(column.low for column in registry.columns),
         sequences=tuple(sequences),

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finai_assets.teacher.average import WeightAverage
 from finai_assets.teacher.blocks import Feed
 from finai_assets.teacher.losses import row_losses
-from finai_assets.teacher.ple import PLE
+from finai_assets.teacher.network import Network
 from finai_assets.teacher.precision import Precision
 from finai_assets.teacher.result import EpochRecord, raw_logits
 from finai_assets.teacher.schedule import make_optimiser, set_rate
@@ -45,7 +46,7 @@ class Run:
     """
 
     def __init__(
-        self, model: PLE, normaliser: Normaliser, data: TeacherData, settings: Settings, world: World | None = None
+        self, model: Network, normaliser: Normaliser, data: TeacherData, settings: Settings, world: World | None = None
     ) -> None:
         self.world = world or World(torch.device("cpu"))
         self.model, self.normaliser, self.data = model.to(self.world.device), normaliser, data
@@ -57,6 +58,7 @@ class Run:
             data, normaliser, self.chosen.loop, self.world, batch_rows=self.chosen.batch_rows, seed=self.seed
         )
         self.stepper = Stepper(model, self.balance, self.optimiser, data.tasks, self.chosen, self.world, self.precision)
+        self.average = WeightAverage(self.model, self.chosen.average_epochs * self.feed.batches)
         self.history: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
@@ -86,11 +88,12 @@ class Run:
         self.world.average(buffer for buffer in self.model.buffers())
         self.model.after_epoch()
         self.world.follow(self.model.state_dict().values())
-        validation = self._validate()
-        score = float(np.mean([1.0 - loss / self._trivial[name] for name, loss in validation.items()]))
-        if not self.best or score > self.history[self.best_epoch - 1].score:
-            self.best_epoch = number
-            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+        with self.average.in_place():
+            validation = self._validate()
+            score = float(np.mean([1.0 - loss / self._trivial[name] for name, loss in validation.items()]))
+            if not self.best or score > self.history[self.best_epoch - 1].score:
+                self.best_epoch = number
+                self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
         record = EpochRecord(number, score, train, validation, time.perf_counter() - begun)
         self.history.append(record)
         self.done, self.sums = 0, {}
@@ -108,6 +111,7 @@ class Run:
                 for name, loss in self.stepper.step(batch, draw=(self.seed, at), where=where).items():
                     total, count = self.sums.get(name, (0.0, 0))
                     self.sums[name] = (total + loss, count + 1)
+                self.average.take(at)
                 self.done = batch.number + 1
                 if save is not None and every and self.done % every == 0 and self.done < batches:
                     save()

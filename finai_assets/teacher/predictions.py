@@ -37,6 +37,16 @@ def predictions_table(
     return pa.table({name: pa.array(column, pa.float32()) for name, column in columns.items()})
 
 
+def load_gates(table: pa.Table, tasks: Sequence[MatrixTask]) -> dict[str, dict[str, np.ndarray]]:
+    """Return the gate weights float32 [n] of each task by slot, in the order of the slots."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for task in tasks:
+        prefix = f"gate:{task.name}:"
+        slots = [name for name in table.column_names if name.startswith(prefix)]
+        found[task.name] = {name.removeprefix(prefix): table[name].to_numpy() for name in slots}
+    return found
+
+
 def load_predictions(table: pa.Table, tasks: Sequence[MatrixTask]) -> dict[str, np.ndarray]:
     """Return the predictions of each task, [n] or [n, classes], as they were given to :func:`predictions_table`."""
     loaded = {}

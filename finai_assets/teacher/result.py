@@ -13,6 +13,7 @@ import torch
 from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.calibrate import Calibration
+from finai_assets.teacher.network import Network
 from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.ple import PLE
 from finai_assets.teacher.structure import Structure
@@ -33,6 +34,14 @@ class EpochRecord:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The first steps of a training: how many, and a hash of all that they leave."""
+
+    steps: int
+    digest: str
+
+
 @dataclass(frozen=True)
 class TeacherResult:
     """A trained, calibrated teacher."""
@@ -47,6 +56,7 @@ class TeacherResult:
     calibration: dict[str, Calibration]
     fitted_on: dict[str, FittedRows]
     seed: int
+    opening: Opening | None = None
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:
@@ -92,7 +102,7 @@ def deterministic(threads: int, seed: int, device: torch.device | None = None) -
 
 @torch.inference_mode()
 def raw_logits(
-    model: PLE, normaliser: Normaliser, X: np.ndarray, batch_rows: int, side: np.ndarray | None = None
+    model: Network, normaliser: Normaliser, X: np.ndarray, batch_rows: int, side: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return uncalibrated logits float32 [n, outputs] and gate weights float32 [n, slots] of raw rows, in batches.
 
@@ -108,7 +118,8 @@ def raw_logits(
         output = model(torch.from_numpy(rows).to(device))
         for task in model.tasks:
             logits[task.name][part] = output.logits[task.name].float().cpu().numpy()
-            gates[task.name][part] = output.gates[task.name].float().cpu().numpy()
+        for name, weights in gates.items():
+            weights[part] = output.gates[name].float().cpu().numpy()
     return logits, gates
 
 

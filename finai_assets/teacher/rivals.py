@@ -1,27 +1,129 @@
 """The honest baselines: what the teacher's figures must be read against. Each learns from the same train rows.
 
 ``prior`` says the train average, ``persistence`` that things stay as they are, ``lightgbm_raw`` and ``lightgbm_all`` are trees on
-the raw scalar columns and on all columns.
+the raw scalar columns and on all columns; the shared bottom has a file of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightgbm as lgb
 import numpy as np
 
 from finai_assets.features.sampling import sample_customers
+from finai_assets.teacher.models import (
+    CEILING,
+    LIGHTGBM_ALL,
+    LIGHTGBM_RAW,
+    PERSISTENCE,
+    PRIOR,
+    SHARED_BOTTOM,
+    TEACHER,
+)
+from finai_assets.teacher.shared_bottom import predict_shared_bottom, train_shared_bottom
 
 if TYPE_CHECKING:
     from finai_assets.features.matrix import MatrixTask, TrainingMatrix
+    from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
+    from finai_assets.teacher.loop import Watcher
+
+Predictions = dict[str, np.ndarray]
 
 PREDICT_ROWS = 8192
 # A current value seen this often weighs as much as the prior in its transition row.
 _PRIOR_ROWS = 10.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """Every model's predictions of the same rows.
+
+    Parameters
+    ----------
+    span : slice
+        Rows of the matrix: validation and test.
+    predictions : model -> task -> float32 [rows] or [rows, classes]
+        A task may be absent from a model that cannot say anything about it.
+    facts : model -> dict
+        What is known of how it was made: rows it learned from, columns, parameters. JSON-able.
+    """
+
+    span: slice
+    predictions: Mapping[str, Predictions]
+    facts: Mapping[str, Mapping[str, Any]]
+
+    def part(self, task: str, rows: slice) -> Predictions:
+        """Return what each model predicts of a task in some rows of the matrix, by model."""
+        at = slice(rows.start - self.span.start, rows.stop - self.span.start)
+        return {name: found[task][at] for name, found in self.predictions.items() if task in found}
+
+
+def line_up(
+    matrix: TrainingMatrix,
+    teacher: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
+    registry: Registry,
+    settings: Settings,
+    *,
+    checkpoint_dir: Path | None = None,
+    watch: Watcher | None = None,
+) -> Field:
+    """Train every rival on the train rows, stop it on validation, and let all models predict validation and test.
+
+    Parameters
+    ----------
+    teacher : task -> float32 [n] or [n, classes]
+        Predictions for every row of the matrix.
+    truth : task -> float32 [n] or [n, classes]
+        From :func:`~finai_assets.teacher.truth.align_truth`; tasks may be absent.
+    checkpoint_dir
+        Where an interrupted training of the shared bottom is taken up again.
+    watch
+        Told how far each stage is: ``(label, done, total)``.
+    """
+    chosen = settings.baselines
+    span = slice(matrix.rows("validation").start, matrix.rows("test").stop)
+    rows, learned = span.stop - span.start, train_rows(matrix, settings)
+    readable = [place for place, name in enumerate(registry.names) if not settings.inputs.withholds(name)]
+    raw = sorted(set(registry.positions(chosen.raw_groups)) & set(readable))
+    found: dict[str, Predictions] = {
+        PRIOR: {task.name: prior(task, matrix.labels[task.name][learned], rows) for task in matrix.tasks},
+        PERSISTENCE: {
+            task.name: persistence(
+                task,
+                matrix.persistence[task.name][learned],
+                matrix.labels[task.name][learned],
+                matrix.persistence[task.name][span],
+            )
+            for task in matrix.tasks
+            if task.name in matrix.persistence
+        },
+    }
+    facts: dict[str, dict[str, Any]] = {name: {"train_rows": len(learned)} for name in found}
+    for name, columns, share in ((LIGHTGBM_RAW, raw, 1.0), (LIGHTGBM_ALL, readable, chosen.column_share)):
+        if columns:
+            found[name] = lightgbm(matrix, columns, span, settings, column_share=share, watch=watch, name=name)
+            facts[name] = {"train_rows": len(learned), "columns": len(columns)}
+    network = train_shared_bottom(matrix, registry, matrix.tasks, settings, checkpoint_dir, watch=watch)
+    side = None if matrix.side is None else matrix.side[span]
+    found[SHARED_BOTTOM] = predict_shared_bottom(network, matrix.X[span], side, settings)
+    facts[SHARED_BOTTOM] = network.facts()
+    found[TEACHER] = {task.name: teacher[task.name][span] for task in matrix.tasks}
+    facts[TEACHER] = {"train_rows": len(learned), "parameters": network.teacher_parameters}
+    if truth:
+        found[CEILING] = {name: values[span] for name, values in truth.items()}
+        facts[CEILING] = {}
+    return Field(span, found, facts)
+
+
+def train_rows(matrix: TrainingMatrix, settings: Settings) -> np.ndarray:
+    """Return the rows that the teacher and every rival learn from, int64 [m]."""
+    return sample_customers(matrix.customer, matrix.rows("train"), settings.teacher.max_train_rows, settings.seed)
 
 
 def prior(task: MatrixTask, label: np.ndarray, rows: int) -> np.ndarray:
@@ -87,18 +189,27 @@ class _Bins:
 
 
 def lightgbm(
-    matrix: TrainingMatrix, columns: list[int], rows: slice, settings: Settings, *, column_share: float = 1.0
-) -> dict[str, np.ndarray]:
+    matrix: TrainingMatrix,
+    columns: Sequence[int],
+    rows: slice,
+    settings: Settings,
+    *,
+    column_share: float = 1.0,
+    watch: Watcher | None = None,
+    name: str = "LightGBM",
+) -> Predictions:
     """Train one LightGBM per task on some columns, stopped on validation, and predict some rows.
 
     Parameters
     ----------
-    columns : list of int
+    columns : sequence of int
         Positions in the matrix. Codes are numbers here, ordered by train frequency.
     rows : slice
         Rows to predict.
     column_share : float
         Share of the columns that each tree may use, drawn anew for each.
+    watch, name
+        Told under this name how many tasks are done.
 
     Returns
     -------
@@ -107,15 +218,17 @@ def lightgbm(
     chosen = settings.baselines
     bins = _bin(matrix, np.array(columns), settings)
     predictions = {}
-    for task in matrix.tasks:
+    for done, task in enumerate(matrix.tasks, start=1):
         booster = _fit(task, matrix.labels[task.name], bins, settings, column_share)
         parts = [booster.predict(part, num_threads=chosen.threads) for part in _chunks(matrix.X, bins.columns, rows)]
         predictions[task.name] = np.concatenate(parts).astype(np.float32)
+        if watch is not None:
+            watch(f"{name}: task", done, len(matrix.tasks))
     return predictions
 
 
 def _bin(matrix: TrainingMatrix, columns: np.ndarray, settings: Settings) -> _Bins:
-    train = sample_customers(matrix.customer, matrix.rows("train"), settings.baselines.max_train_rows, settings.seed)
+    train = train_rows(matrix, settings)
     span = matrix.rows("validation")
     validation = np.arange(span.start, span.stop)
     params = _common(settings)

@@ -22,7 +22,7 @@ def make_optimiser(model: nn.Module, balance: nn.Module, chosen: TeacherSettings
         {"params": free, "weight_decay": 0.0, "pace": 1.0},
         {"params": list(balance.parameters()), "weight_decay": 0.0, "pace": _BALANCE_PACE},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=chosen.learning_rate)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=chosen.learning_rate, fused=True)
 
 
 def rate_share(step: int, total: int, warmup_share: float) -> float:

@@ -17,7 +17,7 @@ from finai_assets.method_settings import TeacherSettings
 from finai_assets.teacher.affinity import TaskAffinity
 from finai_assets.teacher.blocks import Batch, Part
 from finai_assets.teacher.losses import FixedWeights, TeacherTask, UncertaintyWeights, row_losses
-from finai_assets.teacher.ple import PLE
+from finai_assets.teacher.network import Network
 from finai_assets.teacher.precision import Precision
 from finai_assets.teacher.surgery import pcgrad
 from finai_assets.teacher.world import World
@@ -44,7 +44,7 @@ class Stepper:
 
     Parameters
     ----------
-    model : PLE
+    model : Network
     balance : Balance
     optimiser
         Over both.
@@ -56,7 +56,7 @@ class Stepper:
 
     def __init__(  # what a step touches
         self,
-        model: PLE,
+        model: Network,
         balance: Balance,
         optimiser: torch.optim.Optimizer,
         tasks: Sequence[TeacherTask],

@@ -17,7 +17,9 @@ from finai_assets.teacher.checkpoint import Checkpoint, fingerprint
 from finai_assets.teacher.data import Named, TeacherData
 from finai_assets.teacher.layout import layout_of
 from finai_assets.teacher.loop import Run, Watcher
+from finai_assets.teacher.network import Network
 from finai_assets.teacher.normalise import Normaliser
+from finai_assets.teacher.opening import opening_of
 from finai_assets.teacher.ple import PLE, parameter_table
 from finai_assets.teacher.result import EpochRecord, TeacherResult, deterministic, predict, raw_logits
 from finai_assets.teacher.store import teacher_from_files, teacher_to_files
@@ -74,21 +76,16 @@ def train_teacher(
         groups = tuple(group.name for group in registry.groups)
         model = PLE(normaliser, data.tasks, chosen, structure=structure, known_groups=groups)
         run = Run(model, normaliser, data, settings, place)
-        save = None
+        checkpoint = None
         if checkpoint_dir is not None:
             checkpoint = Checkpoint(checkpoint_dir, fingerprint(data, normaliser, structure, settings))
-            checkpoint.restore(run)
-            save = partial(checkpoint.save, run)
-        while not run.finished:
-            record = run.epoch(watch, save)
-            if save is not None:
-                save()
-            if progress is not None:
-                progress(record)
-        model.load_state_dict(run.best)
-        model.cpu()  # what is stored and calibrated is computed where it will be used
+        learn(run, checkpoint, watch=watch, progress=progress)
+        steps = settings.checks.reproducible.opening_steps
+        opening = (
+            opening_of(data, normaliser, structure, settings, known_groups=groups, steps=steps) if not world else None
+        )
         calibration = calibrate(model, normaliser, data, chosen.batch_rows)
-        if checkpoint_dir is not None and world is None:
+        if checkpoint is not None and world is None:
             checkpoint.remove()
     return TeacherResult(
         model=model,
@@ -101,7 +98,30 @@ def train_teacher(
         calibration=calibration,
         fitted_on=fitted_on(matrix, data),
         seed=settings.seed,
+        opening=opening,
     )
+
+
+def learn(
+    run: Run,
+    checkpoint: Checkpoint | None,
+    *,
+    watch: Watcher | None = None,
+    progress: Callable[[EpochRecord], None] | None = None,
+) -> None:
+    """Bring a run to its end from where its checkpoint left it; its model then holds the best weights, on the CPU."""
+    save = None
+    if checkpoint is not None:
+        checkpoint.restore(run)
+        save = partial(checkpoint.save, run)
+    while not run.finished:
+        record = run.epoch(watch, save)
+        if save is not None:
+            save()
+        if progress is not None:
+            progress(record)
+    run.model.load_state_dict(run.best)
+    run.model.cpu()  # what is stored and calibrated is computed where it will be used
 
 
 def prepare(
@@ -114,7 +134,7 @@ def prepare(
     return data, normaliser, structure_of(matrix, registry)
 
 
-def calibrate(model: PLE, normaliser: Normaliser, data: TeacherData, batch_rows: int) -> dict[str, Calibration]:
+def calibrate(model: Network, normaliser: Normaliser, data: TeacherData, batch_rows: int) -> dict[str, Calibration]:
     """Fit each task's calibration to the model's logits of the validation rows; call it as :func:`deterministic` asks."""
     held_out = data.validation
     logits, _ = raw_logits(model, normaliser, data.X[held_out], batch_rows, data.side_of(held_out))

@@ -225,11 +225,12 @@ def test_results_of_another_study_are_not_mixed_in(tmp_path: Path) -> None:
 def test_the_group_that_carries_a_planted_signal_adds_skill_and_is_missed(settings: Settings) -> None:
     registry = build_registry(settings)
     panel = only(make_panel(settings, registry), "next_mcc")  # follows from lag_mcc_000 alone
-    chosen = settings.baselines.model_copy(update={"max_train_rows": 1500, "min_child_rows": 10, "threads": 1})
+    chosen = settings.baselines.model_copy(update={"min_child_rows": 10, "threads": 1})
+    teacher = settings.teacher.model_copy(update={"max_train_rows": 1500})
     positions = {
         g.name: registry.positions((g.name,)) for g in registry.available if g.name in (*BASE, "txn_lag_tensor")
     }
-    study = Study(panel, positions, settings.model_copy(update={"baselines": chosen}), resamples=20)
+    study = Study(panel, positions, settings.model_copy(update={"baselines": chosen, "teacher": teacher}), resamples=20)
     found = {
         c.name: next(study.run(c, 0, ["next_mcc"]))["skill"][0]
         for c in study.configurations

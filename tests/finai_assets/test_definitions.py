@@ -97,12 +97,32 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C12_model_refit_is_equal",
         "C12_refit_is_equal",
         "C13_gap_split",
+        "C14_prohibited_inputs_absent",
         "C16_lineage_complete",
         "C17_feature_drift_psi_important",
         "C23_student_fidelity",
+        "C28_teacher_comes_again",
     }
     students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]
     assert len(students) == len(platform.available_tasks) == 13
+
+
+def test_what_warns_in_a_smoke_run_blocks_where_the_settings_bind_it(built: dg.Definitions, tmp_path: Path) -> None:
+    bound = {"metric_floor": {"binding": True}, "reproducible": {"require_clean": True}}
+    strict = load_settings("synthetic", "smoke", overrides={"checks": bound})
+    for definitions, blocks in ((built, False), (build_definitions(settings=strict, home=Home.at(tmp_path)), True)):
+        graph = definitions.resolve_asset_graph()
+        found = [k for k in graph.asset_check_keys if k.name in {"C18_metric_floor", "C28_reproducible"}]
+        assert len(found) == 14 + 2
+        assert {graph.get(key).blocking for key in found} == {blocks}
+
+
+def test_the_bundle_waits_for_the_checks_of_all_that_it_is_made_from(
+    specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform
+) -> None:
+    upstream = {"/".join(dep.asset_key.path) for dep in specs[dg.AssetKey(["serving", "bundle"])].deps}
+    students = {f"students/{task.name}" for task in platform.available_tasks}
+    assert {"teacher/training_matrix", "teacher/ple", "teacher/evaluation", *students} <= upstream
 
 
 def test_resources_can_be_replaced(chosen: Settings, tmp_path: Path) -> None:

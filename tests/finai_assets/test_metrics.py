@@ -20,6 +20,7 @@ from finai_assets.metrics import (
     evaluate,
     expected_calibration_error,
     paired_difference,
+    resampled,
     verdict,
 )
 from finai_resources.errors import GateError
@@ -172,6 +173,34 @@ def test_a_paired_difference_sees_what_separate_intervals_hide() -> None:
     assert verdict(paired_difference("regression", y, b, a, np.arange(800), **options), "r2") == "worse"
     assert (same.value, same.low, same.high) == (0, 0, 0)
     assert verdict(same, "r2") == "unclear"
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_resampled_values_are_those_that_an_interval_is_made_of(kind: str) -> None:
+    random = np.random.default_rng(4)
+    customer = np.sort(random.integers(0, 300, 900)) * 7
+    label = random.integers(0, 2 if kind == "binary" else 3, 900).astype(float)
+    label[random.random(900) < 0.1] = np.nan
+    prediction = random.dirichlet(np.ones(3), 900) if kind == "multiclass" else random.random(900)
+    chosen = MetricSettings(bootstrap_samples=100, confidence=0.9)
+    known = np.unique(customer[np.isfinite(label)])
+    drawn = resampled(kind, label, prediction, customer, among=known, classes=3, settings=chosen, seed=3)
+    found = evaluate(kind, label, prediction, customer, classes=3, settings=chosen, seed=3)[PRIMARY[kind]]
+    assert drawn.shape == (101,)
+    assert (drawn[0], *np.quantile(drawn[1:], [0.05, 0.95])) == pytest.approx((found.value, found.low, found.high))
+
+
+def test_customers_without_a_label_are_drawn_too_and_move_no_value() -> None:
+    customer, label, prediction = np.arange(100), np.tile([0.0, 1.0], 50), np.linspace(0, 1, 100)
+    chosen = MetricSettings(bootstrap_samples=50, confidence=0.9)
+    among = np.arange(-20, 140)
+    drawn = resampled("binary", label, prediction, customer, among=among, settings=chosen, seed=3)
+    masked = np.where(customer < 60, label, np.nan)
+    fewer = resampled("binary", masked, prediction, customer, among=among, settings=chosen, seed=3)
+    alone = resampled("binary", label[:60], prediction[:60], customer[:60], among=among, settings=chosen, seed=3)
+    np.testing.assert_array_equal(fewer, alone)
+    assert drawn[0] == evaluate("binary", label, prediction, customer, settings=chosen, seed=3)["auc"].value
+    assert np.isnan(resampled("binary", np.ones(100), prediction, customer, among=among, settings=chosen, seed=3)).all()
 
 
 def test_of_a_loss_the_smaller_one_is_better() -> None:

@@ -39,7 +39,7 @@ def test_an_unknown_key_names_its_file_its_path_and_the_likely_one(folder: Path)
 
 
 def test_a_wrong_type_names_what_was_found_and_what_is_needed(folder: Path) -> None:
-    edit(folder / "pipeline.yaml", "  epochs: 20", "  epochs: many")
+    edit(folder / "pipeline.yaml", "  epochs: 10", "  epochs: many")
     with pytest.raises(ConfigError, match=r"pipeline\.yaml: teacher\.epochs: found 'many'") as raised:
         load_settings(folder=folder)
     assert "integer" in str(raised.value)

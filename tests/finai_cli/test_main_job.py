@@ -59,9 +59,10 @@ def test_it_ends_with_thirteen_tasks_a_bundle_and_recommendations(summary: dict[
 def test_every_task_is_told_beside_its_baselines_and_ceiling(summary: dict[str, Any]) -> None:
     for name, task in summary["tasks"].items():
         test = task["evaluation"]["test"]["metrics"]
-        assert {"prior", "lightgbm_raw", "lightgbm_all", "teacher"} <= set(test), name
+        assert {"prior", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher"} <= set(test), name
         assert task["route"] in {"DISTILL", "DIRECT", "SKIP"}
     assert "ceiling" in summary["tasks"]["will_acquire_deposits"]["evaluation"]["test"]["metrics"]
+    assert "Trees win in" in Path(summary["evaluation_report"]).read_text(encoding="utf-8")
 
 
 def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason(

@@ -1,8 +1,8 @@
 """DeepFM (Guo et al., IJCAI 2017): linear part, second-order factorisation machine, and deep part over the same embeddings.
 
 Every scalar column is a field (value times the column's embedding), every code a field (row of its table). A transaction
-sequence becomes fields without regard to its order beyond recency: its newest steps one by one, and, for each half-life, the
-recency-weighted mix of its codes and mean and spread of its quantities. What depends on order is another expert's work.
+sequence becomes fields without regard to its order beyond recency: its newest steps one by one, and, for each half-life, how
+often each code occurs and mean and spread of the quantities, both recency-weighted. What depends on order is another's work.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _INITIAL_STD = 0.05
 # Rows of a code's table: one of them speaks for the whole code and is seen in few rows of a batch. Measured: at 0.05 the code of
 # the newest transaction is not learned within the epochs of a run.
 _TABLE_STD = 0.25
+# Steps that each code is given before any is seen.
+PSEUDO_STEPS = 0.3
 
 
 def second_order(fields: Tensor) -> Tensor:
@@ -53,8 +55,9 @@ class SequencePool(nn.Module):
 
     Shapes
     ------
-    ``forward`` returns scalars float [n, s], code ids int64 [n, newest · code channels], and mixes, one float [n, table] per
-    half-life and code channel: the weighted share of each code among the steps that exist (0 everywhere if none does).
+    ``forward`` returns scalars float [n, s] and code ids int64 [n, newest · code channels]. Among the scalars is, for each
+    half-life and code, the logarithm of its smoothed share over an equal one: what a softmax over codes is linear in, and 0
+    everywhere for a customer without steps.
     """
 
     decay: Tensor
@@ -67,18 +70,18 @@ class SequencePool(nn.Module):
         steps = torch.arange(slots.steps, dtype=torch.float32)
         self.register_buffer("decay", torch.exp2(-steps / half_lives[:, None]), persistent=False)  # [half-lives, steps]
         channels = len(slots.scalars)
-        self.scalar_count = self.newest * channels + len(half_lives) * 2 * channels + 1
+        self.scalar_count = self.newest * channels + len(half_lives) * (2 * channels + sum(slots.code_sizes)) + 1
         self.newest_sizes = tuple(size for size in slots.code_sizes for _ in range(self.newest))
-        self.mix_sizes = tuple(size for _ in settings.pool_half_lives for size in slots.code_sizes)
 
-    def forward(self, sequence: SequenceInput) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def forward(self, sequence: SequenceInput) -> tuple[Tensor, Tensor]:
         """Pool a batch of sequences."""
         n, channels, steps = sequence.scalars.shape
         mask = (torch.arange(steps, device=sequence.length.device) < sequence.length[:, None]).to(
             torch.float32
         )  # [n, steps]
-        weight = mask[:, None, :] * self.decay  # [n, half-lives, steps]
-        weight = weight / weight.sum(-1, keepdim=True).clamp_min(1e-12)
+        raw = mask[:, None, :] * self.decay  # [n, half-lives, steps]
+        total = raw.sum(-1, keepdim=True)
+        weight = raw / total.clamp_min(1e-12)
         parts = [
             sequence.scalars[:, :, : self.newest].reshape(n, -1),
             # how many steps there are, on the scale of the others
@@ -89,13 +92,13 @@ class SequencePool(nn.Module):
             mean = weight @ values
             spread = ((weight @ values.square()) - mean.square()).clamp_min(0).add(1e-6).sqrt()
             parts += [mean.reshape(n, -1), spread.reshape(n, -1)]
-        mixes = []
         for half_life in range(len(self.decay)):
             for channel, size in enumerate(self.code_sizes):
-                mix = weight.new_zeros(n, size)
-                mixes.append(mix.scatter_add_(1, sequence.codes[:, channel], weight[:, half_life].contiguous()))
+                seen = weight.new_zeros(n, size)
+                seen.scatter_add_(1, sequence.codes[:, channel], raw[:, half_life].contiguous())
+                parts.append(torch.log((seen + PSEUDO_STEPS) / (total[:, half_life] / size + PSEUDO_STEPS)))
         newest = sequence.codes[:, :, : self.newest].reshape(n, -1)
-        return torch.cat(parts, 1), newest, mixes
+        return torch.cat(parts, 1), newest
 
 
 class DeepFM(nn.Module):
@@ -109,7 +112,7 @@ class DeepFM(nn.Module):
     route : Route
         Which columns are its fields.
     settings : TeacherSettings
-        ``field_dim``, ``deep_hidden``, ``expert_dim``, ``dropout``, ``newest``, ``pool_half_lives``.
+        ``field_dim``, ``deep_hidden``, ``expert_dim``, ``dropout``, ``input_dropout``, ``newest``, ``pool_half_lives``.
 
     Shapes
     ------
@@ -131,15 +134,12 @@ class DeepFM(nn.Module):
         pools = [pool for pool in self.pools if isinstance(pool, SequencePool)]
         scalars = len(route.scalars) + sum(pool.scalar_count for pool in pools)
         sizes = [*route.code_sizes, *(size for pool in pools for size in pool.newest_sizes)]
-        mixes = [size for pool in pools for size in pool.mix_sizes]
         k, out = settings.field_dim, settings.expert_dim
-        self.k, self.count = k, scalars + len(sizes) + len(mixes)
+        self.k, self.count = k, scalars + len(sizes)
         self.scalar_embedding = _rows(scalars, k, _INITIAL_STD)
         self.linear = nn.Linear(scalars, out)
         self.code_embedding = nn.ModuleList(_table(size, k) for size in sizes)
         self.code_linear = nn.ModuleList(_table(size, out) for size in sizes)
-        self.mix_embedding = nn.ParameterList(_rows(size, k, _TABLE_STD) for size in mixes)
-        self.mix_linear = nn.ParameterList(_rows(size, out, _TABLE_STD) for size in mixes)
         self.second = nn.Linear(k, out, bias=False)
         first, *later = settings.deep_hidden
         self.enter = nn.Linear(self.count * k, first)
@@ -147,23 +147,20 @@ class DeepFM(nn.Module):
             RowNorm(), nn.SiLU(), nn.Dropout(settings.dropout), mlp(first, tuple(later), out, settings.dropout)
         )
         self.norm = RowNorm()
+        self.thin = nn.Dropout(settings.input_dropout)
 
     def parts(self, batch: Routed) -> tuple[Tensor, Tensor, Tensor]:
         """Return scalar values float [n, s], other fields' embeddings [n, f, k], and the linear part [n, expert_dim]."""
-        scalars, codes, mixes = [batch.scalars], [batch.codes], []
+        scalars, codes = [batch.scalars], [batch.codes]
         for pool, sequence in zip(self.pools, batch.sequences, strict=True):
-            pooled, newest, mixed = pool(sequence)
+            pooled, newest = pool(sequence)
             scalars.append(pooled)
             codes.append(newest)
-            mixes += mixed
-        values, ids = torch.cat(scalars, 1), torch.cat(codes, 1)
+        values, ids = self.thin(torch.cat(scalars, 1)), torch.cat(codes, 1)
         embedded, linear = [values.new_empty(len(values), 0, self.k)], self.linear(values)
         for index, (table, weights) in enumerate(zip(self.code_embedding, self.code_linear, strict=True)):
             embedded.append(table(ids[:, index])[:, None])
             linear = linear + weights(ids[:, index])
-        for mix, rows, weights_ in zip(mixes, self.mix_embedding, self.mix_linear, strict=True):
-            embedded.append((mix @ rows)[:, None])
-            linear = linear + mix @ weights_
         return values, torch.cat(embedded, 1), linear
 
     def fields(self, batch: Routed) -> Tensor:

@@ -97,7 +97,7 @@ class TaskMLP(nn.Module):
     route : Route
         Sequences in it are not read: name only groups of plain columns.
     settings : TeacherSettings
-        ``task_expert_hidden``, ``expert_dim``, ``dropout``.
+        ``task_expert_hidden``, ``expert_dim``, ``dropout``, ``input_dropout``.
 
     Shapes
     ------
@@ -116,6 +116,7 @@ class TaskMLP(nn.Module):
         self.code_sizes = route.code_sizes
         first, *later = settings.task_expert_hidden
         self.first = FannedLinear(tasks, len(route.scalars) + sum(route.code_sizes), first)
+        self.thin = nn.Dropout(settings.input_dropout)
         self.between = nn.Sequential(RowNorm(), nn.SiLU(), nn.Dropout(settings.dropout))
         self.rest = StackedMLP(tasks, first, tuple(later), settings.expert_dim)
 
@@ -125,6 +126,6 @@ class TaskMLP(nn.Module):
             functional.one_hot(batch.codes[:, index], size).to(batch.scalars.dtype)
             for index, size in enumerate(self.code_sizes)
         ]
-        hidden = self.between(self.first(torch.cat([batch.scalars, *coded], 1)))
+        hidden = self.between(self.first(self.thin(torch.cat([batch.scalars, *coded], 1))))
         result: Tensor = self.rest(hidden.transpose(0, 1))
         return result

@@ -120,7 +120,7 @@ def test_a_direct_student_needs_no_fidelity(made: Made) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"format": 2}, {"task": "other"}, {"route": "MAYBE"}, {"route": "SKIP"}, {"columns": ["no_such_column"]}]
+    "fields", [{"format": 1}, {"task": "other"}, {"route": "MAYBE"}, {"route": "SKIP"}, {"columns": ["no_such_column"]}]
 )
 def test_a_card_that_does_not_fit_is_refused(made: Made, fields: dict[str, Any]) -> None:
     with pytest.raises(BundleError):

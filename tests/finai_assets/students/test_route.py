@@ -25,8 +25,9 @@ def _evidence(**changed: object) -> Evidence:
         "classes": 1,
         "teacher": GOOD,
         "prior": {},
-        "teacher_over_prior": CLEAR,
-        "direct_over_prior": CLEAR,
+        "trivial": "prior",
+        "teacher_over_trivial": CLEAR,
+        "direct_over_trivial": CLEAR,
         "direct_over_distilled": NONE,
     }
     return Evidence(**{**base, **changed})  # type: ignore[arg-type]
@@ -45,19 +46,30 @@ def test_below_the_threshold_the_student_learns_the_labels(chosen: Settings) -> 
 
 
 def test_a_task_that_nobody_can_predict_is_left_to_the_rules(chosen: Settings) -> None:
-    route = choose_route(_evidence(teacher_over_prior=NONE, direct_over_prior=NONE), chosen.students)
+    route = choose_route(_evidence(teacher_over_trivial=NONE, direct_over_trivial=NONE), chosen.students)
     assert route.name == "SKIP"
     assert "[-0.0200, +0.0200]" in route.reason
 
 
-@pytest.mark.parametrize("one", ["teacher_over_prior", "direct_over_prior"])
-def test_one_of_the_two_beating_the_prior_is_enough_not_to_skip(chosen: Settings, one: str) -> None:
-    nobody = {"teacher_over_prior": NONE, "direct_over_prior": WORSE}
-    assert choose_route(_evidence(**{**nobody, one: CLEAR}), chosen.students).name != "SKIP"
+def test_what_serves_is_the_one_of_the_two_that_beats_the_trivial_forecast(chosen: Settings) -> None:
+    only_teacher = _evidence(direct_over_trivial=WORSE)
+    assert choose_route(only_teacher, chosen.students).name == "DISTILL"
+    only_direct = choose_route(_evidence(teacher_over_trivial=WORSE, trivial="persistence"), chosen.students)
+    assert only_direct.name == "DIRECT"
+    assert "does not beat the trivial forecast (persistence)" in only_direct.reason
 
 
-def test_without_evidence_against_the_prior_the_task_is_skipped(chosen: Settings) -> None:
-    route = choose_route(_evidence(teacher_over_prior=UNDEFINED, direct_over_prior=UNDEFINED), chosen.students)
+@pytest.mark.parametrize("against", [{"teacher": POOR}, {"direct_over_distilled": CLEAR}, {"missed_floors": ("kl",)}])
+def test_a_direct_student_below_the_trivial_forecast_serves_nothing(
+    chosen: Settings, against: dict[str, object]
+) -> None:
+    route = choose_route(_evidence(**against, direct_over_trivial=NONE), chosen.students)
+    assert route.name == "SKIP"
+    assert "the direct student does not beat the trivial forecast (prior)" in route.reason
+
+
+def test_without_evidence_against_the_trivial_forecast_the_task_is_skipped(chosen: Settings) -> None:
+    route = choose_route(_evidence(teacher_over_trivial=UNDEFINED, direct_over_trivial=UNDEFINED), chosen.students)
     assert route.name == "SKIP"
     assert "undefined (no labelled rows)" in route.reason
 
@@ -80,9 +92,9 @@ def test_an_unfaithful_copy_is_not_registered_as_one(chosen: Settings) -> None:
 def test_of_classes_a_smaller_log_loss_is_better(chosen: Settings) -> None:
     skilled = {"macro_f1": _at(0.8), "log_loss": _at(0.5)}
     several = {"kind": "multiclass", "classes": 4, "teacher": skilled, "prior": {"log_loss": _at(1.2)}}
-    beats = _evidence(**several, teacher_over_prior=WORSE, direct_over_prior=WORSE, direct_over_distilled=CLEAR)
+    beats = _evidence(**several, teacher_over_trivial=WORSE, direct_over_trivial=WORSE, direct_over_distilled=CLEAR)
     assert choose_route(beats, chosen.students).name == "DISTILL"
-    loses = _evidence(**several, teacher_over_prior=CLEAR, direct_over_prior=CLEAR)
+    loses = _evidence(**several, teacher_over_trivial=CLEAR, direct_over_trivial=CLEAR)
     assert choose_route(loses, chosen.students).name == "SKIP"
 
 

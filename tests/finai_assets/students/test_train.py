@@ -9,6 +9,7 @@ import pytest
 
 from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.features.matrix import TrainingMatrix
+from finai_assets.method_settings import InputSettings
 from finai_assets.settings import Settings
 from finai_assets.students.train import (
     StudentResult,
@@ -111,7 +112,7 @@ def test_a_card_of_another_format_or_without_its_model_is_refused(results: dict[
     files = to_files(results["churn"])
     with pytest.raises(BundleError, match="without a model"):
         from_files({"student.json": files["student.json"]})
-    other = files["student.json"].replace(b'"format": 1', b'"format": 7')
+    other = files["student.json"].replace(b'"format": 2', b'"format": 7')
     with pytest.raises(BundleError, match="format 7"):
         from_files({**files, "student.json": other})
 
@@ -246,3 +247,51 @@ def test_the_budget_counts_all_students_and_names_the_largest(
     assert total["leaves"] == sum(result.leaves for result in results.values())
     with pytest.raises(GateError, match=r"largest: family"):
         require_budget(results, chosen.students.model_copy(update={"max_leaves": 10}))
+
+
+def test_a_column_that_is_withheld_is_in_no_student_though_it_carries_the_signal(toy: Toy, chosen: Settings) -> None:
+    withheld = chosen.model_copy(update={"inputs": InputSettings(withheld={"column_0": "a reason that is told"})})
+    assert "column_0" in _train("churn", toy, chosen).columns
+    found = _train("churn", toy, withheld)
+    assert found.route != "SKIP"
+    assert "column_0" not in found.columns
+    assert "column_0" not in found.model_text
+    assert found.columns == tuple(sorted(found.columns, key=toy.matrix.columns.index))
+
+
+def _persistent(toy: Toy, *, changed: float) -> TrainingMatrix:
+    """Return the panel with a present class that stays what it is but for a share of the rows."""
+    rng = np.random.default_rng(3)
+    now = np.nan_to_num(toy.matrix.labels["family"], nan=0.0)
+    now = np.where(rng.random(len(now)) < changed, rng.integers(0, 3, len(now)), now).astype(np.float32)
+    return replace(toy.matrix, persistence={"family": now})
+
+
+def test_a_student_that_persistence_beats_serves_nothing_however_far_above_the_prior_it_is(
+    toy: Toy, chosen: Settings
+) -> None:
+    found = _train("family", toy, chosen, matrix=_persistent(toy, changed=0.03))
+    assert found.trivial.name == "persistence"
+    assert found.route == "SKIP"
+    assert "the trivial forecast (persistence)" in found.reason
+    assert found.metrics["test"]["direct"]["log_loss"].high < found.metrics["test"]["prior"]["log_loss"].low
+    assert found.trivial.over["teacher"].low > 0
+    assert "student" not in found.trivial.over
+    assert from_files(to_files(found)) == found
+
+
+def test_a_student_that_beats_persistence_serves_and_the_gain_is_stored(toy: Toy, chosen: Settings) -> None:
+    found = _train("family", toy, chosen, matrix=_persistent(toy, changed=0.9))
+    assert found.route == "DISTILL"
+    for who in ("student", "teacher"):
+        assert found.trivial.over[who].high < 0
+    card = json.loads(to_files(found)["student.json"])
+    assert card["trivial"]["name"] == found.trivial.name
+    assert card["trivial"]["over"]["student"]["high"] < 0
+
+
+def test_test_rows_do_not_choose_the_trivial_forecast(toy: Toy, chosen: Settings) -> None:
+    matrix = _persistent(toy, changed=0.03)
+    test = matrix.rows("test")
+    matrix.persistence["family"][test] = (matrix.persistence["family"][test] + 1) % 3
+    assert _train("family", toy, chosen, matrix=matrix).trivial.name == "persistence"

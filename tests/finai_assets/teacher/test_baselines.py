@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from panel import only
+from panel import only, small_settings
 from rich.console import Console
 
 from finai_assets.features.matrix import MatrixTask
-from finai_assets.teacher.baselines import align_truth, evaluate_all, render
-from finai_assets.teacher.rivals import lightgbm, persistence, prior
+from finai_assets.teacher.baselines import evaluate_all, render
+from finai_assets.teacher.rivals import Field, lightgbm, line_up, persistence, prior, train_rows
+from finai_assets.teacher.truth import align_truth
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
 
@@ -47,9 +48,28 @@ def teacher(three):
 
 
 @pytest.fixture(scope="module")
-def evaluation(three, teacher, registry, small):
+def evaluation(three, teacher, registry, small, field_of):
     truth = {"churn_signal": np.where(np.isnan(three.labels["churn_signal"]), 0.5, three.labels["churn_signal"])}
-    return evaluate_all(three, teacher, truth, registry, small)
+    return evaluate_all(three, field_of(three, teacher, truth, registry, small), small)
+
+
+@pytest.fixture(scope="module")
+def field_of():
+    """Line the models up, the rivals once: they do not depend on teacher and truth."""
+    trained = {}
+
+    def field(matrix, teacher, truth, registry, settings):
+        key = tuple(task.name for task in matrix.tasks)
+        if key not in trained:
+            trained[key] = line_up(matrix, teacher, {}, registry, settings)
+        first = trained[key]
+        given = {"teacher": {t.name: teacher[t.name][first.span] for t in matrix.tasks}}
+        if truth:
+            given["ceiling"] = {name: value[first.span] for name, value in truth.items()}
+        facts = {**first.facts, **({"ceiling": {}} if truth else {})}
+        return Field(first.span, {**first.predictions, **given}, facts)
+
+    return field
 
 
 def test_the_prior_is_the_train_average_of_the_labelled_rows():
@@ -110,7 +130,8 @@ def test_an_evaluation_is_json_and_holds_every_model_with_intervals_on_both_spli
     assert json.loads(text) == evaluation
     for split in ("validation", "test"):
         churn = evaluation["tasks"]["churn_signal"][split]
-        assert set(churn["metrics"]) == {"teacher", "prior", "lightgbm_raw", "lightgbm_all", "ceiling"}
+        models = {"teacher", "prior", "lightgbm_raw", "lightgbm_all", "shared_bottom", "ceiling"}
+        assert set(churn["metrics"]) == models
         auc = churn["metrics"]["teacher"]["auc"]
         assert auc["low"] <= auc["value"] <= auc["high"]
         assert churn["n"] == int(np.isfinite(three.labels["churn_signal"][three.rows(split)]).sum())
@@ -121,15 +142,20 @@ def test_the_lift_share_is_the_way_from_trivial_to_ceiling(evaluation):
     found = evaluation["tasks"]["churn_signal"]["test"]
     value = {model: metrics["auc"]["value"] for model, metrics in found["metrics"].items()}
     assert value["ceiling"] == 1
-    assert found["lift_share"]["lightgbm_all"] == pytest.approx((value["lightgbm_all"] - 0.5) / 0.5)
+    share = found["lift_share"]["lightgbm_all"]
+    assert share["value"] == pytest.approx((value["lightgbm_all"] - 0.5) / 0.5)
+    assert share["low"] <= share["value"] <= share["high"]
     assert evaluation["tasks"]["cross_sell_count"]["test"]["lift_share"] == {}
     assert evaluation["summary"]["test"]["lift_share"]["teacher"]["tasks"] == 1
 
 
-def test_a_ceiling_that_is_no_better_than_the_trivial_gives_no_lift_share(three, teacher, registry, small):
+def test_a_ceiling_that_is_no_better_than_the_trivial_gives_no_lift_share(three, teacher, registry, small, field_of):
     truth = {"churn_signal": np.full(len(three.X), 0.5, np.float32)}
     alone = only(three, "churn_signal")
-    found = evaluate_all(alone, teacher, truth, registry, small)["tasks"]["churn_signal"]["test"]
+    field = field_of(alone, teacher, truth, registry, small)
+    whole = evaluate_all(alone, field, small)
+    found = whole["tasks"]["churn_signal"]["test"]
+    assert whole["summary"]["test"]["lift_share"] == {}
     assert set(found["lift_share"].values()) == {None}
 
 
@@ -146,6 +172,49 @@ def test_verdicts_are_counted_over_tasks(evaluation):
     for counts in evaluation["summary"]["test"]["teacher_against"].values():
         assert sum(counts.values()) == len(TASKS)
     assert evaluation["summary"]["test"]["teacher_against"]["trivial"]["better"] == len(TASKS)
+    assert set(evaluation["summary"]["test"]["teacher_against"]) == {
+        "trivial", "lightgbm_raw", "lightgbm_all", "shared_bottom",
+    }  # fmt: skip
+
+
+def test_every_model_learns_from_the_same_train_rows_and_says_how_many(three, teacher, registry):
+    capped = small_settings(max_train_rows=1200, epochs=1)
+    field = line_up(three, teacher, {}, registry, capped)
+    learned = train_rows(three, capped)
+    assert len(learned) == 1200
+    rows = {name: fact["train_rows"] for name, fact in field.facts.items()}
+    assert rows == dict.fromkeys(
+        ("prior", "persistence", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher"), 1200
+    )
+    forgotten = {name: value.copy() for name, value in three.labels.items()}
+    for value in forgotten.values():
+        value[np.setdiff1d(np.arange(three.rows("train").stop), learned)[:50]] = (
+            NAN  # rows that no model may learn from
+        )
+    again = line_up(replace(three, labels=forgotten), teacher, {}, registry, capped)
+    for name in ("prior", "lightgbm_all"):
+        for task in TASKS:
+            np.testing.assert_array_equal(again.predictions[name][task], field.predictions[name][task])
+
+
+def test_no_baseline_reads_a_withheld_column(three, teacher, registry, small):
+    assert small.inputs.withheld
+    withheld = [place for place, name in enumerate(three.columns) if small.inputs.withholds(name)]
+    assert withheld
+    X = three.X.copy()
+    X[:, withheld] = np.where(np.isnan(X[:, withheld]), X[:, withheld], X[::-1, withheld])
+    one, two = (line_up(m, teacher, {}, registry, small_settings(epochs=1)) for m in (three, replace(three, X=X)))
+    for name, found in one.predictions.items():
+        for task, value in found.items():
+            np.testing.assert_array_equal(two.predictions[name][task], value, err_msg=f"{name} {task}")
+
+
+def test_progress_is_told_by_model(three, teacher, registry):
+    told = []
+    line_up(three, teacher, {}, registry, small_settings(epochs=1), watch=lambda *at: told.append(at))
+    assert ("lightgbm_raw: task", 3, 3) in told
+    assert ("lightgbm_all: task", 1, 3) in told
+    assert any(label.startswith("shared bottom, epoch 1 of 1") for label, _, _ in told)
 
 
 def test_the_table_names_every_task_and_shows_a_dash_where_there_is_nothing(evaluation):

@@ -23,7 +23,7 @@ from finai_resources.home import Home
 from finai_resources.lake_session import LakeSession
 
 TASKS = ("churn_signal", "next_mcc", "nba_primary", "cross_sell_count", "mcc_diversity_trend")
-CHANGES = {"dropout": 0.0, "batch_rows": 160, "epochs": 3, "learning_rate": 0.003}
+CHANGES = {"dropout": 0.0, "input_dropout": 0.0, "batch_rows": 160, "epochs": 3, "learning_rate": 0.003}
 
 
 def store(panel, lake) -> None:

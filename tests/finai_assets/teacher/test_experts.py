@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from finai_assets.teacher.experts import build_expert
-from finai_assets.teacher.experts.deepfm import DeepFM, SequencePool, second_order
+from finai_assets.teacher.experts.deepfm import PSEUDO_STEPS, DeepFM, SequencePool, second_order
 from finai_assets.teacher.experts.task_mlp import TaskMLP
 from finai_assets.teacher.router import FeatureRouter, Route, Routed, SequenceInput, SequenceSlots, make_route
 from finai_assets.teacher.structure import Structure
@@ -73,20 +73,20 @@ def test_a_pool_ignores_what_lies_beyond_the_length(small):
     one = pool(sequence([1.0, 2, 3, 4, 5, 0], [1, 2, 3, 4, 5, 0], 5))
     two = pool(sequence([1.0, 2, 3, 4, 5, 9], [1, 2, 3, 4, 5, 7], 5))
     torch.testing.assert_close(one[0], two[0])
-    for left, right in zip(one[2], two[2], strict=True):
-        torch.testing.assert_close(left, right)
 
 
-def test_a_pool_is_the_share_of_each_code_weighted_by_recency(small):
+def test_a_pool_says_how_much_more_often_than_an_equal_share_each_code_came_lately(small):
     pool = SequencePool(SequenceSlots((), ((0,) * 3,), (4,), 0, 3), small.teacher)
     empty = torch.zeros(1, 0, 3)
-    _, _, mixes = pool(SequenceInput(empty, torch.tensor([[[1, 2, 1]]]), torch.tensor([3])))
+    scalars, _ = pool(SequenceInput(empty, torch.tensor([[[1, 2, 1]]]), torch.tensor([3])))
     half = small.teacher.pool_half_lives[0]
     weight = torch.tensor([1, 2 ** (-1 / half), 2 ** (-2 / half)])
-    expected = torch.tensor([0, weight[0] + weight[2], weight[1], 0]) / weight.sum()
-    torch.testing.assert_close(mixes[0][0], expected)
-    _, _, nothing = pool(SequenceInput(empty, torch.tensor([[[0, 0, 0]]]), torch.tensor([0])))
-    assert nothing[0].sum() == 0
+    smoothed = torch.tensor([0, weight[0] + weight[2], weight[1], 0]) + PSEUDO_STEPS
+    torch.testing.assert_close(
+        scalars[0, 1:5], torch.log(smoothed / smoothed.mean())
+    )  # the first says how many steps there are
+    nothing, _ = pool(SequenceInput(empty, torch.tensor([[[0, 0, 0]]]), torch.tensor([0])))
+    assert not nothing.any()
 
 
 def test_each_task_has_an_expert_of_its_own(batch, small):

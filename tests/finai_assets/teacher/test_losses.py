@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from finai_assets.settings import load_settings
 from finai_assets.teacher.losses import TeacherTask, UncertaintyWeights, focal_loss, row_losses, task_loss
 from finai_resources.errors import GateError
 
@@ -107,6 +108,14 @@ class _Matrix:
     def __init__(self, name, kind, classes, focal):
         self.name, self.kind, self.classes, self.focal = name, kind, classes, focal
         self.group, self.weight = "value", 1.0
+
+
+def test_hubers_delta_is_wide_enough_to_ask_for_the_mean_of_a_rare_event():
+    rare, task = np.repeat([1.0, 0.5], [970, 30]).astype(np.float32), _Matrix("t", "regression", 1, None)
+    configured = load_settings("synthetic", "demo").teacher.huber_delta
+    assert TeacherTask.fit(task, rare, configured).start[0] == pytest.approx(rare.mean(), abs=2e-3)
+    # At 1 the best constant is most of the way from the mean to the median, and so is what a model learns.
+    assert TeacherTask.fit(task, rare, 1.0).start[0] > 0.3 * rare.mean() + 0.7 * 1.0
 
 
 @pytest.mark.parametrize(

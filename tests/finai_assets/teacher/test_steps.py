@@ -19,6 +19,7 @@ def run_of(panel, normaliser, small):
         chosen = small.teacher.model_copy(
             update={
                 "dropout": 0.0,
+                "input_dropout": 0.0,
                 "batch_rows": 300,
                 **changes,
                 "loop": small.teacher.loop.model_copy(update=loop or {}),
