@@ -27,15 +27,18 @@ class Step:
         Packages whose source makes the code version.
     sections : tuple of str
         Settings that the result depends on, apart from its upstream assets.
+    without : tuple of str
+        Packages within the rooms that it does not run.
     """
 
     rooms: tuple[str, ...]
     sections: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
     @property
     def code_version(self) -> str:
         """Return the hash of the source."""
-        return code_version(*self.rooms)
+        return code_version(*self.rooms, without=self.without)
 
     def config_hash(self, settings: Settings) -> str:
         """Return the hash of the settings that matter."""
@@ -60,9 +63,20 @@ FEATURES = Step(("features",), ("look_back_months", "statistics", "feature_group
 LABELS = Step(("labels",), ("horizon_months", "dataset", "families", "products", "acquisition_sets"))
 SPLITS = Step(("labels",), ("gap_days", "horizon_months", "dataset"))
 MATRIX = Step(("features", "labels"), ("seed", "teacher", "dataset", "feature_groups"))
-TEACHER = Step(("teacher", "metrics"), ("seed", "teacher", "inputs", "dataset"))
-EVALUATION = Step(("teacher", "report", "metrics"), ("seed", "teacher", "baselines", "inputs", "metrics", "dataset"))
-EXPLANATIONS = Step(("teacher", "report", "metrics"), ("seed", "teacher", "explanations", "metrics", "dataset"))
+ABLATION, EXPLANATION, REPORT = "teacher/ablation", "teacher/explanation", "teacher/report"
+TEACHER = Step(
+    ("teacher", "metrics"), ("seed", "teacher", "inputs", "dataset"), without=(ABLATION, EXPLANATION, REPORT)
+)
+EVALUATION = Step(
+    ("teacher", "report", "metrics"),
+    ("seed", "teacher", "baselines", "inputs", "metrics", "dataset"),
+    without=(ABLATION, EXPLANATION),
+)
+EXPLANATIONS = Step(
+    ("teacher", "report", "metrics"),
+    ("seed", "teacher", "explanations", "metrics", "dataset"),
+    without=(ABLATION, REPORT),
+)
 STUDENTS = Step(("students", "metrics"), ("seed", "students", "inputs", "metrics"))
 BUNDLE = Step(
     ("bundle", "../serving_lambda", "../configs"), ("seed", "bundle", "recommend", "acquisition_sets", *CATALOGUE)

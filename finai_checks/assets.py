@@ -180,7 +180,9 @@ def _metadata(check: Declared, outcome: CheckOutcome) -> dict[str, Any]:
     metadata |= {f"threshold {name}": _metadata_value(plain(value)) for name, value in check.thresholds.items()}
     metadata |= {name: _metadata_value(value) for name, value in plain(outcome.observed).items()}
     if outcome.table:
-        records = [dg.TableRecord({k: _cell(v) for k, v in row.items()}) for row in outcome.table[:TABLE_ROWS]]
+        rows = outcome.table[:TABLE_ROWS]
+        names = dict.fromkeys(name for row in rows for name in row)  # Dagster wants the same fields in every row
+        records = [dg.TableRecord({name: _cell(row.get(name, "")) for name in names}) for row in rows]
         metadata["table"] = dg.MetadataValue.table(records)
     return metadata
 

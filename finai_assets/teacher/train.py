@@ -81,9 +81,7 @@ def train_teacher(
             checkpoint = Checkpoint(checkpoint_dir, fingerprint(data, normaliser, structure, settings))
         learn(run, checkpoint, watch=watch, progress=progress)
         steps = settings.checks.reproducible.opening_steps
-        opening = (
-            opening_of(data, normaliser, structure, settings, known_groups=groups, steps=steps) if not world else None
-        )
+        opening = opening_of(data, normaliser, structure, settings, known_groups=groups, steps=steps)
         calibration = calibrate(model, normaliser, data, chosen.batch_rows)
         if checkpoint is not None and world is None:
             checkpoint.remove()
