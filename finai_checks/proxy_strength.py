@@ -282,10 +282,6 @@ def _row(strength: Strength, fault: str, accepted: str) -> dict[str, Any]:
 
 
 def _scarce_row(attribute: Attribute, k: int, customers: int) -> dict[str, Any]:
-    return {
-        "attribute": attribute.name,
-        "group": attribute.groups[k],
-        "customers": customers,
-        "auc": None,
-        "passed": False,
-    }
+    nothing = float("nan")
+    small = Strength(attribute.name, attribute.groups[k], customers, nothing, "", nothing, nothing, nothing)
+    return _row(small, "too few customers", "")
