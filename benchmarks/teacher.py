@@ -39,6 +39,7 @@ from finai_assets.teacher.router import make_route
 from finai_assets.teacher.shared_bottom import SharedBottom, widths_for
 from finai_assets.teacher.train import prepare
 from finai_assets.teacher.world import World, device_of
+from finai_resources.errors import FinaiError
 from finai_resources.lake import Lake
 
 TARGET = 4.0
@@ -183,7 +184,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
     settings = load_settings(chosen.dataset, chosen.profile, overrides={"teacher": {"batch_rows": chosen.rows}})
-    found = benchmark(settings, load_matrix(Lake.on_disk(chosen.home / "lake")), chosen.repeats)
+    try:
+        matrix = load_matrix(Lake.on_disk(chosen.home / "lake"))
+    except FinaiError as error:
+        parser.exit(1, f"{error}\n`make demo` or `finai run --home {chosen.home}` does\n")
+    found = benchmark(settings, matrix, chosen.repeats)
     console = Console()
     for table in render(found):
         console.print(table)

@@ -34,6 +34,15 @@ class WeightAverage:
         torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in self.model.parameters()], rate)
 
     @contextmanager
+    def setting(self) -> Iterator[None]:
+        """Take over as it is what a parameter is set to meanwhile: a mean of graphs without cycles, say, may have cycles."""
+        before = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
+        yield
+        for name, parameter in self.model.named_parameters():
+            if not torch.equal(parameter, before[name]):
+                self.values[name].copy_(parameter.detach())
+
+    @contextmanager
     def in_place(self) -> Iterator[None]:
         """Let the model have the averaged weights for a while."""
         own = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}

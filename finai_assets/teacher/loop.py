@@ -86,7 +86,8 @@ class Run:
         begun, number = time.perf_counter(), len(self.history) + 1
         train = self._train(number, watch, save)
         self.world.average(buffer for buffer in self.model.buffers())
-        self.model.after_epoch()
+        with self.average.setting():
+            self.model.after_epoch()
         self.world.follow(self.model.state_dict().values())
         with self.average.in_place():
             validation = self._validate()

@@ -50,6 +50,17 @@ def test_the_model_has_the_average_for_a_while_and_its_own_weights_again_even_af
     torch.testing.assert_close(model.state_dict(), before)
 
 
+def test_what_is_set_between_steps_is_taken_over_as_it_is_and_the_rest_stays_averaged():
+    model = nn.Linear(2, 1)
+    average = WeightAverage(model, horizon=10)
+    kept = average.values["bias"].clone()
+    walk(model, average, [1.0, 3.0])
+    with average.setting(), torch.no_grad():
+        model.weight.fill_(9.0)
+    torch.testing.assert_close(average.values["weight"], torch.full((1, 2), 9.0))
+    torch.testing.assert_close(average.values["bias"], kept)
+
+
 def test_taking_steps_leaves_the_model_as_it_is(model):
     before = model.weight.detach().clone()
     WeightAverage(model, horizon=3).take(0)

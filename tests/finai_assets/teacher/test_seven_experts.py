@@ -44,6 +44,9 @@ def test_the_whole_teacher_trains_is_stored_and_hears_every_expert(
     table = result.parameter_table
     assert table["total"] < PARAMETER_LIMIT
     assert {f"expert {name}" for name in SEVEN} <= set(table)
+    assert (
+        result.model.experts["causal"].acyclicity().item() < 1e-6
+    )  # of the weights that are kept, averaged though they are
     values, gates = predict(result, whole.X, 256, whole.side)
     again, _ = predict(teacher_from_files(teacher_to_files(result)), whole.X, 256, whole.side)
     for task, weights in gates.items():
