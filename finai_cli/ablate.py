@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from rich.table import Table
 from finai_assets.doors import MATRIX
 from finai_assets.features.matrix import ASSET, load_matrix
 from finai_assets.platform import Platform
+from finai_assets.settings import Settings
 from finai_assets.teacher.ablation.compare import compare
 from finai_assets.teacher.ablation.findings import interval, signed
+from finai_assets.teacher.ablation.processes import run_side_by_side
 from finai_assets.teacher.ablation.runs import Result, Runs, Unit, run_all, units
 from finai_assets.teacher.ablation.study import Study
 from finai_assets.teacher.ablation.variants import Variant, chosen_variants
@@ -36,6 +39,7 @@ class Order:
     seeds: int | None = None
     customers: int | None = None
     epochs: int | None = None
+    workers: int | None = None
 
 
 def folder_of(home: Home) -> Path:
@@ -59,11 +63,13 @@ def ablate(platform: Platform, home: Home, console: Console, order: Order, *, dr
     planned = units(study, variants, order.seeds or study.settings.ablation.seeds)
     stored = Runs(folder_of(home))
     finished = {unit.fingerprint: found for unit in planned if (found := stored.find(unit)) is not None}
-    _print_plan(study, variants, planned, finished, stored.others(planned), console)
+    workers = order.workers or study.settings.ablation.workers
+    _print_plan(study, variants, planned, finished, stored.others(planned), console, workers)
     if dry_run:
         return {}
     with stored.claim():
-        results = _run(study, planned, stored, finished, console)
+        again = partial(_open_again, platform.settings, home, order)
+        results = _run(study, planned, stored, finished, console, workers=workers, again=again)
     summary = {**compare(results, variants, study.settings), "study": study.facts()}
     _write(stored.folder / SUMMARY, as_text(summary))
     return summary
@@ -90,32 +96,47 @@ def open_study(platform: Platform, home: Home, order: Order, console: Console) -
     return study
 
 
+def _open_again(settings: Settings, home: Home, order: Order) -> Study:
+    """Open the study once more, in another process."""
+    return open_study(Platform.of(settings), home, order, Console(quiet=True))
+
+
 def _run(
-    study: Study, planned: Sequence[Unit], stored: Runs, finished: dict[str, Result], console: Console
+    study: Study,
+    planned: Sequence[Unit],
+    stored: Runs,
+    finished: dict[str, Result],
+    console: Console,
+    *,
+    workers: int,
+    again: Callable[[], Study],
 ) -> list[Result]:
     known, todo = dict(finished), [unit for unit in planned if unit.fingerprint not in finished]
+    workers = min(workers, len(todo))
     with bars(console) as shown:
         bar = shown.add_task("Ablation", total=len(planned), completed=len(finished), note="")
 
         def watch(unit: Unit) -> Any:
             def note(label: str, done: int, total: int) -> None:
                 epoch, _, _ = label.partition(":")  # the losses of all tasks would not fit beside it
-                shown.update(bar, note=f"{_told(unit)}, {epoch}, step {done}/{total}{_left(todo, known)}")
+                shown.update(bar, note=f"{_told(unit)}, {epoch}, step {done}/{total}{_left(todo, known, workers)}")
 
             return note
 
         def each(unit: Unit, result: Result) -> None:
             first = not known
             known[unit.fingerprint] = result
-            shown.update(bar, advance=1, note=f"{_told(unit)} done{_left(todo, known)}")
-            if first and (left := remaining(todo, known)) is not None:
+            shown.update(bar, advance=1, note=f"{_told(unit)} done{_left(todo, known, workers)}")
+            if first and (left := remaining(todo, known, workers)) is not None:
                 console.print(f"the first run took {spell(_whole(result))}; the others take about {spell(left)}")
 
+        if workers > 1:
+            return run_side_by_side(again, planned, stored, workers, each)
         return run_all(study, planned, stored, watch=watch, each=each)
 
 
-def remaining(todo: Sequence[Unit], known: dict[str, Result]) -> float | None:
-    """Return about how many seconds the open runs take: as long as finished ones of their variant, or of any; None before one."""
+def remaining(todo: Sequence[Unit], known: dict[str, Result], workers: int = 1) -> float | None:
+    """Return about how many seconds the open runs take, each as its variant did before, or as any did; None before one."""
     if not known:
         return None
     seconds: dict[str, list[float]] = {}
@@ -127,7 +148,7 @@ def remaining(todo: Sequence[Unit], known: dict[str, Result]) -> float | None:
         if unit.fingerprint not in known:
             like = seconds.get(unit.variant.name, every)
             total += sum(like) / len(like)
-    return total
+    return total / max(1, workers)
 
 
 def _whole(result: Result) -> float:
@@ -147,8 +168,8 @@ def _told(unit: Unit) -> str:
     return f"{unit.variant.name} seed {unit.seed}"
 
 
-def _left(todo: Sequence[Unit], known: dict[str, Result]) -> str:
-    left = remaining(todo, known)
+def _left(todo: Sequence[Unit], known: dict[str, Result], workers: int) -> str:
+    left = remaining(todo, known, workers)
     return f", about {spell(left)} left" if left else ""
 
 
@@ -159,6 +180,7 @@ def _print_plan(  # the plan's parts
     finished: dict[str, Result],
     others: int,
     console: Console,
+    workers: int,
 ) -> None:
     table = Table(title="What is asked", title_justify="left")
     for name in ("variant", "question", "runs", "stored"):
@@ -171,7 +193,7 @@ def _print_plan(  # the plan's parts
     rows = ", ".join(f"{split} {count:,}" for split, count in facts["rows"].items())
     console.print(f"{facts['customers']:,} customers; rows: {rows}; {len(study.matrix.tasks)} tasks", highlight=False)
     todo = [unit for unit in planned if unit.fingerprint not in finished]
-    left = remaining(todo, finished)
+    left = remaining(todo, finished, workers)
     time = "the first run will tell the time" if left is None else f"about {spell(left)}"
     told = f"{len(planned)} runs: {len(finished)} are stored and skipped, {len(todo)} to do"
     console.print(f"{told}; {time}" if todo else told, highlight=False)

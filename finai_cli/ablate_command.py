@@ -25,6 +25,10 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         int | None, typer.Option(min=1, help="a seeded sample of the customers, in every split; all by default")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="instead of teacher.epochs")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="runs side by side, instead of ablation.workers; the figures stay the same"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would run")] = False,
     document: Annotated[
         bool, typer.Option("--document", help="only write docs/ablations.md, from docs/data/teacher_ablation.json")
@@ -50,7 +54,7 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
     place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
     named = [name.strip() for name in variants.split(",")] if variants is not None else None
-    order = Order(named, seeds, customers, epochs)
+    order = Order(named, seeds, customers, epochs, workers)
     try:
         summary = ablate(Platform.of(settings), place, console, order, dry_run=dry_run)
     except KeyboardInterrupt:

@@ -37,7 +37,7 @@ SMALL = {
         "experts": ["deepfm"], "expert_dim": 8, "task_expert_hidden": [8], "deep_hidden": [8], "tower_hidden": [8, 4],
         "field_dim": 2, "batch_rows": 64, "epochs": 2, "threads": 1, "loop": {"device": "cpu"},
     },
-    "ablation": {"seeds": 2, "resamples": 20},
+    "ablation": {"seeds": 2, "resamples": 20, "workers": 1},
 }  # fmt: skip
 
 
@@ -139,6 +139,24 @@ def test_it_ends_with_a_table_and_a_second_call_computes_nothing(
     assert json.loads((tmp_path / "docs" / "study.json").read_text(encoding="utf-8")) == told
     assert "4 runs: 4 are stored and skipped, 0 to do" in second.stderr
     document.render(told)
+
+
+@pytest.mark.slow
+def test_workers_side_by_side_end_with_the_table_of_one(home: Path) -> None:
+    asked = ("--variants", "one_layer", "--epochs", "1", "--json")
+    two = finai(home, *asked, "--workers", "2")
+    assert two.exit_code == 0, two.output
+    assert "4 runs: 0 are stored and skipped, 4 to do" in two.stderr
+    (home / "ablation").rename(home / "kept")
+    one = finai(home, *asked, "--workers", "1")
+    assert without_times(json.loads(one.stdout)) == without_times(json.loads(two.stdout))
+
+
+def without_times(told: Any) -> Any:
+    """What a command tells, but how long it took."""
+    if isinstance(told, dict):
+        return {key: without_times(value) for key, value in told.items() if key != "seconds"}
+    return [without_times(value) for value in told] if isinstance(told, list) else told
 
 
 def test_other_epochs_and_other_customers_are_other_runs_and_the_old_ones_stay(home: Path) -> None:

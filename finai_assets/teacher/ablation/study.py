@@ -35,7 +35,7 @@ class Study:
         With the tasks that it can carry.
     registry : Registry
     settings : Settings
-        The reference's.
+        The reference's, with ``ablation.threads``.
     content : str
         Content hash of the stored matrix.
     left_out : dict of task to reason
@@ -66,6 +66,8 @@ class Study:
         GateError
             No task can be carried.
         """
+        teacher = settings.teacher.model_copy(update={"threads": settings.ablation.threads})
+        settings = settings.model_copy(update={"teacher": teacher})
         sampled = sample(matrix, customers, settings.seed)
         train = sampled.rows("train")
         if train.stop - train.start > settings.teacher.max_train_rows:
