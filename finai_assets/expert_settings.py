@@ -24,8 +24,6 @@ class TemporalSettings(Section):
     units: Positive  # of the liquid cell
     view: Positive  # of what each of the three says
     hidden: tuple[Positive, ...]
-    age_channel: Annotated[int, Field(ge=0)]  # which scalar channel of the sequence is the days before the cutoff
-    gap_scale: PositiveNumber  # gap units, about days, in one standard deviation of that channel
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
 
+DAYS = "days"  # the unit of a sequence's ages
 WITHHELD = "withheld"  # the group of a column that no expert reads
 _LAST_NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One quantity of a sequence: its kind, and its matrix position at each step, newest first."""
+    """One quantity of a sequence: its kind and unit, and its matrix position at each step, newest first."""
 
     name: str
     kind: str
+    unit: str
     positions: tuple[int, ...]
 
 
@@ -83,7 +85,12 @@ class Layout:
                     "group": sequence.group,
                     "steps": sequence.steps,
                     "channels": [
-                        {"name": channel.name, "kind": channel.kind, "positions": list(channel.positions)}
+                        {
+                            "name": channel.name,
+                            "kind": channel.kind,
+                            "unit": channel.unit,
+                            "positions": list(channel.positions),
+                        }
                         for channel in sequence.channels
                     ],
                 }
@@ -99,7 +106,7 @@ class Layout:
             Sequence(
                 sequence["group"],
                 sequence["steps"],
-                tuple(Channel(c["name"], c["kind"], tuple(c["positions"])) for c in sequence["channels"]),
+                tuple(Channel(c["name"], c["kind"], c["unit"], tuple(c["positions"])) for c in sequence["channels"]),
             )
             for sequence in values["sequences"]
         )
@@ -176,5 +183,6 @@ def _sequence(group: str, steps: int, registry: Registry) -> Sequence:
                 where=group,
                 fix="declare all steps of a channel, or make all of them unavailable",
             )
-        channels.append(Channel(name, kinds.pop(), tuple(position for _, position in members)))
+        unit = registry.columns[members[0][1]].unit
+        channels.append(Channel(name, kinds.pop(), unit, tuple(position for _, position in members)))
     return Sequence(group, steps, tuple(channels))

@@ -9,8 +9,17 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from finai_assets.teacher.layout import DAYS, Channel
 from finai_assets.teacher.normalise import Normaliser
 from finai_resources.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Which scalar channel of a sequence is the days before the cutoff, and how many days one of its units is."""
+
+    channel: int
+    std: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class SequenceSlots:
     code_sizes: tuple[int, ...]
     length: int
     steps: int
+    days: Days | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +111,15 @@ def make_route(groups: tuple[str, ...], normaliser: Normaliser, *, known: tuple[
         if sequence.group not in wanted:
             continue
         coded = [channel for channel in sequence.channels if channel.kind == "code"]
+        scalars = [channel for channel in sequence.channels if channel.kind != "code"]
         sequences.append(
             SequenceSlots(
-                scalars=tuple(channel.positions for channel in sequence.channels if channel.kind != "code"),
+                scalars=tuple(channel.positions for channel in scalars),
                 codes=tuple(channel.positions for channel in coded),
                 code_sizes=tuple(int(normaliser.codes[channel.positions[0]]) for channel in coded),
                 length=d + len(normaliser.log_of) + index,
                 steps=sequence.steps,
+                days=_days(scalars, normaliser),
             )
         )
     values = [j for j in plain if layout.kinds[j] != "code"]
@@ -126,6 +138,14 @@ def make_route(groups: tuple[str, ...], normaliser: Normaliser, *, known: tuple[
         tensors=tuple(tensors),
         names=tuple(layout.columns[j] for j in [*values, *logged]),
     )
+
+
+def _days(channels: list[Channel], normaliser: Normaliser) -> Days | None:
+    for index, channel in enumerate(channels):
+        if channel.unit == DAYS:
+            first = channel.positions[0]  # a channel is standardised as a whole
+            return Days(index, float(normaliser.std[first]))
+    return None
 
 
 class FeatureRouter(nn.Module):

@@ -61,7 +61,7 @@ class Temporal(nn.Module):
     Examples
     --------
     >>> steps = tuple(range(200))
-    >>> slots = SequenceSlots((steps, steps), (steps,), (60,), 0, 200)
+    >>> slots = SequenceSlots((steps, steps), (steps,), (60,), 0, 200, Days(1, 85.0))
     >>> empty = SequenceInput(torch.zeros(5, 2, 200), torch.zeros(5, 1, 200, dtype=torch.long), torch.zeros(5, dtype=torch.long))
     >>> batch = Routed(torch.zeros(5, 0), torch.zeros(5, 0, dtype=torch.long), (empty,))
     >>> Temporal(Route(("txn_lag_tensor",), (), (), (), (slots,)), settings)(batch).shape
@@ -82,9 +82,7 @@ class Temporal(nn.Module):
                 where="teacher.routing.temporal",
                 fix="route txn_lag_tensor to it, or take it out of teacher.experts",
             )
-        self.reader = StepReader(
-            route.sequences[0], age_channel=sizes.age_channel, gap_scale=sizes.gap_scale, multiple=sizes.patch
-        )
+        self.reader = StepReader(route.sequences[0], multiple=sizes.patch)
         rows, numbers, view = self.reader.rows, self.reader.numbers, sizes.view
         self.selective_ssm = SelectiveSSM(
             rows, numbers, channels=sizes.channels, states=sizes.states, rank=sizes.step_rank, reads=sizes.reads, width=view

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finai_assets.teacher.layout import DAYS
 from finai_assets.teacher.router import SequenceInput, SequenceSlots
 from finai_resources.errors import ConfigError
 
@@ -25,7 +26,7 @@ class Steps:
         Rows of one table of all code channels; what stands beyond the length is some row of it and not to be read.
     length : int64 [n]
     age : float [n, steps]
-        How long before the cutoff, in gap units from an unknown origin: only differences have a meaning. 0 beyond the length.
+        Days before the cutoff, less a constant: only differences have a meaning. 0 beyond the length.
     """
 
     numbers: Tensor
@@ -45,11 +46,7 @@ class StepReader(nn.Module):
     Parameters
     ----------
     slots : SequenceSlots
-        Its channels.
-    age_channel : int
-        Which scalar channel is the days before the cutoff, standardised: the gap between two transactions is its difference.
-    gap_scale : float
-        Gap units in one standard deviation of that channel. A gap enters as log(1 + gap), so that hours and months both show.
+        Its channels. A gap is the difference of two ages, and enters as log(1 + days), so that hours and months both show.
     multiple : int
         Steps are filled up, at the old end, to a multiple of this.
 
@@ -61,15 +58,15 @@ class StepReader(nn.Module):
 
     offsets: Tensor
 
-    def __init__(self, slots: SequenceSlots, *, age_channel: int, gap_scale: float, multiple: int) -> None:
+    def __init__(self, slots: SequenceSlots, *, multiple: int) -> None:
         super().__init__()
-        if age_channel >= len(slots.scalars):
+        if slots.days is None:
             raise ConfigError(
-                f"the sequence has {len(slots.scalars)} scalar channels, none at position {age_channel}",
-                where="teacher.expert.temporal.age_channel",
-                fix="give the position of the days before the cutoff",
+                f"none of the {len(slots.scalars)} scalar channels of the sequence is in {DAYS}",
+                where="teacher.experts",
+                fix="declare the unit of the transactions' ages, or take temporal out of teacher.experts",
             )
-        self.age_channel, self.gap_scale = age_channel, gap_scale
+        self.days = slots.days
         self.padding = -slots.steps % multiple
         self.steps = slots.steps + self.padding
         self.numbers = len(slots.scalars) + 2
@@ -82,7 +79,7 @@ class StepReader(nn.Module):
         steps = torch.arange(sequence.scalars.shape[2], device=sequence.length.device)
         mask = steps < sequence.length[:, None]
         scalars = torch.where(mask[:, None], sequence.scalars, 0.0)
-        age = scalars[:, self.age_channel] * self.gap_scale
+        age = scalars[:, self.days.channel] * self.days.std
         before = functional.pad(age[:, 1:], (0, 1))
         has_before = steps + 1 < sequence.length[:, None]
         gap = torch.where(has_before, before - age, 0.0).clamp_min(0).log1p()

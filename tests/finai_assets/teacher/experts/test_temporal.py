@@ -16,7 +16,7 @@ from finai_assets.teacher.experts.sequence.selective_kernel import compiled_stat
 from finai_assets.teacher.experts.sequence.selective_ssm import SelectiveSSM, tensor_state
 from finai_assets.teacher.experts.sequence.steps import Steps
 from finai_assets.teacher.experts.temporal import BRANCHES, Temporal
-from finai_assets.teacher.router import Route, Routed, SequenceInput, SequenceSlots
+from finai_assets.teacher.router import Days, Route, Routed, SequenceInput, SequenceSlots
 from finai_assets.teacher.structure import Structure
 from finai_resources.errors import ConfigError
 
@@ -37,7 +37,7 @@ def settings(**sizes):
 
 def route(steps=STEPS, codes=CODES, scalars=4):
     at = tuple(range(steps))
-    slots = SequenceSlots((at, at, at), (at,), (codes,), 0, steps)
+    slots = SequenceSlots((at, at, at), (at,), (codes,), 0, steps, Days(1, 85.0))
     return Route(("txn_lag_tensor", "hmm_states"), tuple(range(scalars)), (0,), (3,), (slots,))
 
 
@@ -434,8 +434,9 @@ def test_longer_gaps_between_the_same_transactions_change_the_liquid_branch(expe
 def test_a_route_without_a_sequence_or_without_its_ages_is_refused():
     with pytest.raises(ConfigError, match="reads one sequence"):
         Temporal(Route(("hmm_states",), (0,), (), (), ()), settings())
-    with pytest.raises(ConfigError, match="none at position 3"):
-        Temporal(route(), settings(age_channel=3))
+    ageless = replace(route(), sequences=(replace(route().sequences[0], days=None),))
+    with pytest.raises(ConfigError, match="none of the 3 scalar channels of the sequence is in days"):
+        Temporal(ageless, settings())
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():
