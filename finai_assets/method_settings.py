@@ -110,6 +110,7 @@ class TeacherSettings(Section):
     field_dim: Positive
     newest: Positive
     pool_half_lives: tuple[Annotated[float, Field(gt=0)], ...]
+    pool_windows: tuple[Annotated[float, Field(gt=0)], ...]
     deep_hidden: tuple[Positive, ...]
     expert: ExpertSettings
     tower_hidden: tuple[Positive, ...]

@@ -16,10 +16,15 @@ from finai_resources.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Which scalar channel of a sequence is the days before the cutoff, and how many days one of its units is."""
+    """Which scalar channel of a sequence is the days before the cutoff, and how the normaliser standardised it."""
 
     channel: int
+    mean: float
     std: float
+
+    def of(self, scalars: Tensor) -> Tensor:
+        """Return days, float [n, steps], of channels float [n, channels, steps]; those beyond the length mean nothing."""
+        return scalars[:, self.channel] * self.std + self.mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ def _days(channels: list[Channel], normaliser: Normaliser) -> Days | None:
     for index, channel in enumerate(channels):
         if channel.unit == DAYS:
             first = channel.positions[0]  # a channel is standardised as a whole
-            return Days(index, float(normaliser.std[first]))
+            return Days(index, float(normaliser.mean[first]), float(normaliser.std[first]))
     return None
 
 

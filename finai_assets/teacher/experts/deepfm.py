@@ -1,8 +1,8 @@
 """DeepFM (Guo et al., IJCAI 2017): linear part, second-order factorisation machine, and deep part over the same embeddings.
 
 Every scalar column is a field (value times the column's embedding), every code a field (row of its table). A transaction
-sequence becomes fields without regard to its order beyond recency: its newest steps one by one, and, for each half-life, how
-often each code occurs and mean and spread of the quantities, both recency-weighted. What depends on order is another's work.
+sequence becomes fields without regard to its order beyond recency: its newest steps one by one, and the figures of
+``pools.py``. What depends on order is another's work.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from finai_assets.method_settings import TeacherSettings
+from finai_assets.teacher.experts.pools import SequencePool
 from finai_assets.teacher.experts.task_mlp import RowNorm, mlp
-from finai_assets.teacher.router import Route, Routed, SequenceInput, SequenceSlots
+from finai_assets.teacher.router import Route, Routed
 
 # Small, so that the second-order term of some hundred fields starts near zero and the linear part leads.
 _INITIAL_STD = 0.05
 # Rows of a code's table: one of them speaks for the whole code and is seen in few rows of a batch. Measured: at 0.05 the code of
 # the newest transaction is not learned within the epochs of a run.
 _TABLE_STD = 0.25
-# Steps that each code is given before any is seen.
-PSEUDO_STEPS = 0.3
 
 
 def second_order(fields: Tensor) -> Tensor:
@@ -44,63 +43,6 @@ def second_order(fields: Tensor) -> Tensor:
     return 0.5 * (fields.sum(1).square() - fields.square().sum(1))
 
 
-class SequencePool(nn.Module):
-    """Fields of one sequence, for any order of equally recent steps the same.
-
-    Parameters
-    ----------
-    slots : SequenceSlots
-    settings : TeacherSettings
-        ``newest`` steps are fields of their own; ``pool_half_lives`` (in steps) weigh the pooled rest.
-
-    Shapes
-    ------
-    ``forward`` returns scalars float [n, s] and code ids int64 [n, newest · code channels]. Among the scalars is, for each
-    half-life and code, the logarithm of its smoothed share over an equal one: what a softmax over codes is linear in, and 0
-    everywhere for a customer without steps.
-    """
-
-    decay: Tensor
-
-    def __init__(self, slots: SequenceSlots, settings: TeacherSettings) -> None:
-        super().__init__()
-        self.newest = min(settings.newest, slots.steps)
-        self.code_sizes = slots.code_sizes
-        half_lives = torch.tensor(settings.pool_half_lives, dtype=torch.float32)
-        steps = torch.arange(slots.steps, dtype=torch.float32)
-        self.register_buffer("decay", torch.exp2(-steps / half_lives[:, None]), persistent=False)  # [half-lives, steps]
-        channels = len(slots.scalars)
-        self.scalar_count = self.newest * channels + len(half_lives) * (2 * channels + sum(slots.code_sizes)) + 1
-        self.newest_sizes = tuple(size for size in slots.code_sizes for _ in range(self.newest))
-
-    def forward(self, sequence: SequenceInput) -> tuple[Tensor, Tensor]:
-        """Pool a batch of sequences."""
-        n, channels, steps = sequence.scalars.shape
-        mask = (torch.arange(steps, device=sequence.length.device) < sequence.length[:, None]).to(
-            torch.float32
-        )  # [n, steps]
-        raw = mask[:, None, :] * self.decay  # [n, half-lives, steps]
-        total = raw.sum(-1, keepdim=True)
-        weight = raw / total.clamp_min(1e-12)
-        parts = [
-            sequence.scalars[:, :, : self.newest].reshape(n, -1),
-            # how many steps there are, on the scale of the others
-            torch.log1p(sequence.length.to(torch.float32))[:, None],
-        ]
-        if channels:
-            values = sequence.scalars.transpose(1, 2)  # [n, steps, channels]
-            mean = weight @ values
-            spread = ((weight @ values.square()) - mean.square()).clamp_min(0).add(1e-6).sqrt()
-            parts += [mean.reshape(n, -1), spread.reshape(n, -1)]
-        for half_life in range(len(self.decay)):
-            for channel, size in enumerate(self.code_sizes):
-                seen = weight.new_zeros(n, size)
-                seen.scatter_add_(1, sequence.codes[:, channel], raw[:, half_life].contiguous())
-                parts.append(torch.log((seen + PSEUDO_STEPS) / (total[:, half_life] / size + PSEUDO_STEPS)))
-        newest = sequence.codes[:, :, : self.newest].reshape(n, -1)
-        return torch.cat(parts, 1), newest
-
-
 class DeepFM(nn.Module):
     """Linear part + second-order part + deep part, each to ``expert_dim``.
 
@@ -112,7 +54,8 @@ class DeepFM(nn.Module):
     route : Route
         Which columns are its fields.
     settings : TeacherSettings
-        ``field_dim``, ``deep_hidden``, ``expert_dim``, ``dropout``, ``input_dropout``, ``newest``, ``pool_half_lives``.
+        ``field_dim``, ``deep_hidden``, ``expert_dim``, ``dropout``, ``input_dropout``, ``newest``, ``pool_half_lives``,
+        ``pool_windows``.
 
     Shapes
     ------

@@ -61,7 +61,7 @@ class Temporal(nn.Module):
     Examples
     --------
     >>> steps = tuple(range(200))
-    >>> slots = SequenceSlots((steps, steps), (steps,), (60,), 0, 200, Days(1, 85.0))
+    >>> slots = SequenceSlots((steps, steps), (steps,), (60,), 0, 200, Days(1, 110.0, 85.0))
     >>> empty = SequenceInput(torch.zeros(5, 2, 200), torch.zeros(5, 1, 200, dtype=torch.long), torch.zeros(5, dtype=torch.long))
     >>> batch = Routed(torch.zeros(5, 0), torch.zeros(5, 0, dtype=torch.long), (empty,))
     >>> Temporal(Route(("txn_lag_tensor",), (), (), (), (slots,)), settings)(batch).shape

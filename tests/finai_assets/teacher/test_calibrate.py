@@ -60,10 +60,24 @@ def test_masked_rows_take_no_part():
     assert whole.rows == 200
 
 
-def test_a_regression_stays_as_it_is():
-    z = np.array([[1.5], [2.5]])
-    fitted = fit_calibration("count", "regression", z, np.array([0.0, 1.0]))
-    assert fitted.apply(z).tolist() == [1.5, 2.5]
+def test_a_regression_that_says_too_little_of_a_long_tail_says_the_mean_again():
+    random = np.random.default_rng(1)
+    mean = random.exponential(1.0, 20_000)
+    label = mean * random.exponential(1.0, 20_000)
+    label[::4] = np.nan
+    shy = 0.3 + 0.5 * mean[:, None]
+    fitted = fit_calibration("trend", "regression", shy, label)
+    assert fitted.slope == pytest.approx(2.0, rel=0.1)
+    assert fitted.apply(shy)[np.isfinite(label)].mean() == pytest.approx(np.nanmean(label), rel=1e-5)
+    right = fit_calibration("trend", "regression", mean[:, None], label)
+    assert right.slope == pytest.approx(1.0, rel=0.1)
+
+
+@pytest.mark.parametrize("label", [np.arange(50.0)[::-1], np.full(50, 2.5), np.full(50, np.nan)])
+def test_a_regression_is_never_turned_round_or_made_a_constant(label):
+    z = np.arange(50.0)[:, None]
+    found = fit_calibration("trend", "regression", z, label).apply(z)
+    assert (np.diff(found) > 0).all()
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from finai_assets.teacher.experts import build_expert
-from finai_assets.teacher.experts.deepfm import PSEUDO_STEPS, DeepFM, SequencePool, second_order
+from finai_assets.teacher.experts.deepfm import DeepFM, second_order
 from finai_assets.teacher.experts.task_mlp import TaskMLP
-from finai_assets.teacher.router import FeatureRouter, Route, Routed, SequenceInput, SequenceSlots, make_route
+from finai_assets.teacher.router import FeatureRouter, Route, Routed, make_route
 from finai_assets.teacher.structure import Structure
 from finai_resources.errors import ConfigError
 
@@ -62,31 +62,6 @@ def test_deepfm_learns_an_xor_of_two_fields_that_its_linear_part_cannot(small):
 
     assert accuracy("all") > 0.99
     assert accuracy("linear") <= 0.75
-
-
-def sequence(scalars, codes, length):
-    return SequenceInput(torch.tensor(scalars)[None, None], torch.tensor(codes)[None, None], torch.tensor([length]))
-
-
-def test_a_pool_ignores_what_lies_beyond_the_length(small):
-    pool = SequencePool(SequenceSlots(((0,) * 6,), ((0,) * 6,), (9,), 0, 6), small.teacher)
-    one = pool(sequence([1.0, 2, 3, 4, 5, 0], [1, 2, 3, 4, 5, 0], 5))
-    two = pool(sequence([1.0, 2, 3, 4, 5, 9], [1, 2, 3, 4, 5, 7], 5))
-    torch.testing.assert_close(one[0], two[0])
-
-
-def test_a_pool_says_how_much_more_often_than_an_equal_share_each_code_came_lately(small):
-    pool = SequencePool(SequenceSlots((), ((0,) * 3,), (4,), 0, 3), small.teacher)
-    empty = torch.zeros(1, 0, 3)
-    scalars, _ = pool(SequenceInput(empty, torch.tensor([[[1, 2, 1]]]), torch.tensor([3])))
-    half = small.teacher.pool_half_lives[0]
-    weight = torch.tensor([1, 2 ** (-1 / half), 2 ** (-2 / half)])
-    smoothed = torch.tensor([0, weight[0] + weight[2], weight[1], 0]) + PSEUDO_STEPS
-    torch.testing.assert_close(
-        scalars[0, 1:5], torch.log(smoothed / smoothed.mean())
-    )  # the first says how many steps there are
-    nothing, _ = pool(SequenceInput(empty, torch.tensor([[[0, 0, 0]]]), torch.tensor([0])))
-    assert not nothing.any()
 
 
 def test_each_task_has_an_expert_of_its_own(batch, small):

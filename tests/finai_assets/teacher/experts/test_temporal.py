@@ -37,7 +37,7 @@ def settings(**sizes):
 
 def route(steps=STEPS, codes=CODES, scalars=4):
     at = tuple(range(steps))
-    slots = SequenceSlots((at, at, at), (at,), (codes,), 0, steps, Days(1, 85.0))
+    slots = SequenceSlots((at, at, at), (at,), (codes,), 0, steps, Days(1, 110.0, 85.0))
     return Route(("txn_lag_tensor", "hmm_states"), tuple(range(scalars)), (0,), (3,), (slots,))
 
 
