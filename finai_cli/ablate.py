@@ -76,7 +76,7 @@ def ablate(platform: Platform, home: Home, console: Console, order: Order, *, dr
 
 
 def open_study(platform: Platform, home: Home, order: Order, console: Console) -> Study:
-    """Open the home's training matrix, or the asked sample of its customers, behind its gates."""
+    """Open the home's training matrix, or with a sample of its customers to learn from, behind its gates."""
     lake, settings = lake_of(platform, home), platform.settings
     command = f"`finai run --dataset {settings.dataset.name} --profile {settings.profile} --home {home.root}`"
     manifest = lake.find(ASSET)
@@ -191,7 +191,10 @@ def _print_plan(  # the plan's parts
     console.print(table)
     facts = study.facts()
     rows = ", ".join(f"{split} {count:,}" for split, count in facts["rows"].items())
-    console.print(f"{facts['customers']:,} customers; rows: {rows}; {len(study.matrix.tasks)} tasks", highlight=False)
+    console.print(
+        f"{facts['customers']:,} customers to learn from; rows: {rows}; {len(study.matrix.tasks)} tasks",
+        highlight=False,
+    )
     todo = [unit for unit in planned if unit.fingerprint not in finished]
     left = remaining(todo, finished, workers)
     time = "the first run will tell the time" if left is None else f"about {spell(left)}"

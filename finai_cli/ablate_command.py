@@ -22,7 +22,8 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=100, help="instead of ablation.seeds")] = None,
     customers: Annotated[
-        int | None, typer.Option(min=1, help="a seeded sample of the customers, in every split; all by default")
+        int | None,
+        typer.Option(min=1, help="to learn from, a seeded sample; all by default. Validation and test keep all"),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="instead of teacher.epochs")] = None,
     workers: Annotated[

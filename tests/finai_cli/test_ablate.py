@@ -115,7 +115,9 @@ def test_a_dry_run_tells_the_questions_and_the_number_of_runs_and_runs_none(home
     assert "Are sigmoid gates better than softmax gates?" in ended.output
     # reference, control, gates, two transfers, surgery, weighting, layers; the transfers' other tasks are not there
     assert "24 runs: 0 are stored and skipped, 24 to do; the first run will tell the time" in ended.output
-    assert "120 customers; rows: train 120, validation 120, test 120; 2 tasks" in " ".join(ended.output.split())
+    assert "120 customers to learn from; rows: train 120, validation 120, test 120; 2 tasks" in " ".join(
+        ended.output.split()
+    )
     assert not (home / "ablation").exists()
 
 

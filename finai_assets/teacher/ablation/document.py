@@ -29,7 +29,7 @@ and in nothing else. A difference is variant less reference, turned so that **+ 
 
 _METHOD = """## Method
 
-- **Data**: `{dataset}`, profile `{profile}`, {customers:,} customers, {columns:,} columns. Train {train} ({train_rows:,} rows),
+- **Data**: `{dataset}`, profile `{profile}`, {columns:,} columns. Train {train} ({train_rows:,} rows of {customers:,} customers),
   validation {validation} ({validation_rows:,} rows: when to stop, and the calibration), test {test} ({test_rows:,} rows of
   {test_customers:,} customers: every figure below). Nothing is chosen on test.
 - **Runs**: {runs}. A seed chooses the initial weights, the order of rows and the dropout; the rows are the same for all. At most

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study:
-    """One training matrix, or a sample of its customers, and the teacher that is taken apart.
+    """One training matrix, or one with fewer train customers, and the teacher that is taken apart.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Study:
         content: str,
         customers: int | None = None,
     ) -> Study:
-        """Take a matrix, or a seeded sample of its customers, in train, validation and test alike.
+        """Take a matrix, or the train rows of a seeded sample of its customers; validation and test stay whole.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class Study:
             "profile": self.settings.profile,
             "months": {split: sorted(set(matrix.month[matrix.rows(split)].tolist())) for split in splits},
             "rows": {split: matrix.rows(split).stop - matrix.rows(split).start for split in splits},
-            "customers": len(np.unique(matrix.customer)),
+            "customers": len(np.unique(matrix.customer[matrix.rows("train")])),
             "test_customers": self.copies.shape[1],
             "columns": len(matrix.columns),
             "left_out": self.left_out,
@@ -146,18 +146,23 @@ class Study:
 
 
 def sample(matrix: TrainingMatrix, customers: int | None, seed: int) -> TrainingMatrix:
-    """Return the rows of some customers, drawn by a seeded hash, with all their months; in memory.
+    """Return the train rows of some customers, drawn by a seeded hash, and all validation and test rows; in memory.
+
+    Fewer customers to learn from make a run cheaper; fewer to be judged by would hide what it shows.
 
     Parameters
     ----------
     customers : int or None
-        The matrix itself where None, or where it has no more.
+        The matrix itself where None, or where train has no more.
     """
-    ids = np.unique(matrix.customer)
+    train = matrix.rows("train")
+    ids = np.unique(matrix.customer[train])
     if customers is None or customers >= len(ids):
         return matrix
     order = np.argsort(customer_hash(ids, seed=seed, salt="ablation"), kind="stable")
-    rows = np.flatnonzero(np.isin(matrix.customer, ids[order[:customers]]))
+    kept = np.ones(len(matrix.customer), dtype=bool)
+    kept[train] = np.isin(matrix.customer[train], ids[order[:customers]])
+    rows = np.flatnonzero(kept)
     return replace(
         matrix,
         X=matrix.X[rows],

@@ -85,7 +85,7 @@ def test_every_claim_speaks_of_a_variant_that_some_configuration_has():
 def test_the_page_tells_data_splits_rows_seeds_and_where_a_figure_comes_from(summary):
     page = document.render(summary)
     for text in (
-        "900 customers", "Train 2015-01..2015-02 (1,700 rows)", "test 2015-07 (890 rows of", "880 customers",
+        "Train 2015-01..2015-02 (1,700 rows of 900 customers)", "test 2015-07 (890 rows of", "880 customers",
         "5 seeds of each of 5 teachers", "95% interval", "200 resamples", "`experts`: deepfm, hgcn", "Holm", "NeurIPS 2020",
     ):  # fmt: skip
         assert text in page, text
