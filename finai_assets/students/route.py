@@ -29,6 +29,8 @@ class Evidence:
         The better of the constant prediction (``prior``) and, where a task has one, ``persistence``: what needs no model.
     teacher_over_trivial, direct_over_trivial : Estimate
         Paired difference of the primary metric.
+    distilled_over_trivial : Estimate or None
+        The same of the distilled student; a copy may lose what the teacher has over that forecast.
     direct_over_distilled : Estimate or None
         The same between the two students; None where no student was distilled.
     missed_floors : tuple of str
@@ -42,6 +44,7 @@ class Evidence:
     trivial: str
     teacher_over_trivial: Estimate
     direct_over_trivial: Estimate
+    distilled_over_trivial: Estimate | None = None
     direct_over_distilled: Estimate | None = None
     missed_floors: tuple[str, ...] = ()
 
@@ -76,9 +79,10 @@ def choose_route(evidence: Evidence, settings: StudentSettings) -> Route:
     """Choose the way of a task.
 
     In order: SKIP where neither the teacher nor the direct student beats the trivial forecast (the interval of the difference
-    includes zero); DIRECT where the teacher stays below its threshold or does not beat that forecast; DIRECT where, under the
-    policy ``better``, the direct student is significantly better than the distilled one or that one is no faithful copy; else
-    DISTILL. Where the way would be DIRECT and the direct student itself does not beat the trivial forecast, it is SKIP.
+    includes zero); DIRECT where the teacher stays below its threshold, or it or its copy does not beat that forecast; DIRECT
+    where, under the policy ``better``, the direct student is significantly better than the distilled one or that one is no
+    faithful copy; else DISTILL. Where the way would be DIRECT and the direct student itself does not beat the trivial forecast,
+    it is SKIP.
     """
     metric = PRIMARY[evidence.kind]
     over_trivial = {
@@ -106,6 +110,9 @@ def _against_copying(evidence: Evidence, settings: StudentSettings) -> str | Non
     if verdict(evidence.teacher_over_trivial, metric) != "better":
         over = _interval(evidence.teacher_over_trivial)
         return f"the teacher does not beat the trivial forecast ({evidence.trivial}): {metric} {over}"
+    copy = evidence.distilled_over_trivial
+    if copy is not None and verdict(copy, metric) != "better":
+        return f"the copy does not beat the trivial forecast ({evidence.trivial}): {metric} {_interval(copy)}"
     if settings.policy != "better":
         return None
     if rival is not None and verdict(rival, metric) == "better":

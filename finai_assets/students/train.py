@@ -185,9 +185,11 @@ def _evidence(
     forecast = trivial.predict(validation)
     direct, distilled = candidates[DIRECT], candidates.get(DISTILLED)
     rival: Estimate | None = None
+    copy: Estimate | None = None
     missed: tuple[str, ...] = ()
     if distilled is not None:
         rival = rows.difference(validation, direct.validation, distilled.validation)
+        copy = rows.difference(validation, distilled.validation, forecast)
         copied = _fidelity(rows, validation.teacher, distilled.validation, validation.label, distilled)
         missed = copied.failures
     return Evidence(
@@ -198,6 +200,7 @@ def _evidence(
         trivial=trivial.name,
         teacher_over_trivial=rows.difference(validation, validation.teacher, forecast),
         direct_over_trivial=rows.difference(validation, direct.validation, forecast),
+        distilled_over_trivial=copy,
         direct_over_distilled=rival,
         missed_floors=missed,
     )

@@ -59,6 +59,18 @@ def test_what_serves_is_the_one_of_the_two_that_beats_the_trivial_forecast(chose
     assert "does not beat the trivial forecast (persistence)" in only_direct.reason
 
 
+@pytest.mark.parametrize("policy", ["better", "replicate"])
+def test_a_copy_that_loses_what_its_teacher_has_over_the_trivial_forecast_does_not_serve(
+    chosen: Settings, policy: str
+) -> None:
+    students = chosen.students.model_copy(update={"policy": policy})
+    route = choose_route(_evidence(distilled_over_trivial=NONE, trivial="persistence"), students)
+    assert route.name == "DIRECT"
+    assert "the copy does not beat the trivial forecast (persistence)" in route.reason
+    assert choose_route(_evidence(distilled_over_trivial=NONE, direct_over_trivial=NONE), students).name == "SKIP"
+    assert choose_route(_evidence(distilled_over_trivial=CLEAR), students).name == "DISTILL"
+
+
 @pytest.mark.parametrize("against", [{"teacher": POOR}, {"direct_over_distilled": CLEAR}, {"missed_floors": ("kl",)}])
 def test_a_direct_student_below_the_trivial_forecast_serves_nothing(
     chosen: Settings, against: dict[str, object]
