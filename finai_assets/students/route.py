@@ -107,12 +107,9 @@ def _against_copying(evidence: Evidence, settings: StudentSettings) -> str | Non
     metric, rival = PRIMARY[evidence.kind], evidence.direct_over_distilled
     if not worth:
         return f"the teacher is not worth copying: {figures}"
-    if verdict(evidence.teacher_over_trivial, metric) != "better":
-        over = _interval(evidence.teacher_over_trivial)
-        return f"the teacher does not beat the trivial forecast ({evidence.trivial}): {metric} {over}"
-    copy = evidence.distilled_over_trivial
-    if copy is not None and verdict(copy, metric) != "better":
-        return f"the copy does not beat the trivial forecast ({evidence.trivial}): {metric} {_interval(copy)}"
+    for who, over in (("teacher", evidence.teacher_over_trivial), ("copy", evidence.distilled_over_trivial)):
+        if over is not None and verdict(over, metric) != "better":
+            return f"the {who} does not beat the trivial forecast ({evidence.trivial}): {metric} {_interval(over)}"
     if settings.policy != "better":
         return None
     if rival is not None and verdict(rival, metric) == "better":
