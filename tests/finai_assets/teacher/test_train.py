@@ -36,7 +36,7 @@ def test_a_planted_signal_is_learned_on_held_out_rows(result, panel, small):
                         settings=small.metrics, seed=1)[metric]  # fmt: skip
 
     assert score("will_acquire_deposits", "auc").low > 0.7
-    assert score("cross_sell_count", "r2").low > 0.2
+    assert score("cross_sell_count", "r2").low > 0.1
     prior = -np.log(1 / 4)
     assert score("segment_prediction", "log_loss").high < prior
 
@@ -169,7 +169,7 @@ def test_the_best_epoch_is_restored(panel, registry, small):
 
 
 def test_patience_ends_a_run_that_does_not_improve(panel, registry, small):
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(71)  # not the panel's seed, which would draw a column of it once more
     noise = only(
         with_labels(panel, cross_sell_count=random.normal(0, 1, len(panel.X)).astype(np.float32)), "cross_sell_count"
     )
