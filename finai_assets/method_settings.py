@@ -209,6 +209,7 @@ class StudentSettings(Section):
     min_child_rows: Positive
     calibration: Literal["isotonic", "platt", "none"]
     policy: Literal["better", "replicate"]
+    assurance: Annotated[float, Field(ge=0.5, lt=1)]
     threads: Positive
     max_leaves: Positive
     max_megabytes: Annotated[float, Field(gt=0)]

@@ -4,7 +4,7 @@ import pytest
 
 from finai_assets.metrics import Estimate
 from finai_assets.settings import Settings
-from finai_assets.students.route import Evidence, choose_route, worth_copying
+from finai_assets.students.route import Evidence, beats, choose_route, worth_copying
 
 NAN = float("nan")
 
@@ -57,6 +57,18 @@ def test_what_serves_is_the_one_of_the_two_that_beats_the_trivial_forecast(chose
     only_direct = choose_route(_evidence(teacher_over_trivial=WORSE, trivial="persistence"), chosen.students)
     assert only_direct.name == "DIRECT"
     assert "does not beat the trivial forecast (persistence)" in only_direct.reason
+
+
+def test_what_is_just_significant_on_validation_does_not_serve_since_other_rows_would_seldom_show_it(
+    chosen: Settings,
+) -> None:
+    just = Estimate(0.011, 0.001, 0.021, 500)  # 2.2 standard errors; 3.2 are asked
+    assert beats(just, "auc", 0.5)
+    assert not beats(just, "auc", 0.9)
+    assert beats(Estimate(0.017, 0.007, 0.027, 500), "auc", 0.9)
+    assert beats(Estimate(-0.017, -0.027, -0.007, 500), "log_loss", 0.9)
+    assert not beats(UNDEFINED, "auc", 0.9)
+    assert choose_route(_evidence(teacher_over_trivial=just, direct_over_trivial=just), chosen.students).name == "SKIP"
 
 
 @pytest.mark.parametrize("policy", ["better", "replicate"])
