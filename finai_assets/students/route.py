@@ -81,10 +81,10 @@ def choose_route(evidence: Evidence, settings: StudentSettings) -> Route:
     """Choose the way of a task.
 
     To beat the trivial forecast is to be so far above it that other rows would show it too (:func:`beats`). In order: SKIP where
-    neither the teacher nor the direct student beats that forecast; DIRECT where the teacher stays below its threshold, or it or its copy does not beat that forecast; DIRECT
-    where, under the policy ``better``, the direct student is significantly better than the distilled one or that one is no
-    faithful copy; else DISTILL. Where the way would be DIRECT and the direct student itself does not beat the trivial forecast,
-    it is SKIP.
+    neither the teacher nor the direct student beats that forecast; DIRECT where the teacher stays below its threshold, or it or
+    its copy does not beat that forecast; DIRECT where, under the policy ``better``, the direct student is significantly better
+    than the distilled one or that one is no faithful copy; else DISTILL. Where the way would be DIRECT and the direct student
+    itself does not beat the trivial forecast, it is SKIP.
     """
     metric = PRIMARY[evidence.kind]
     over_trivial = {

@@ -68,7 +68,9 @@ def test_what_is_just_significant_on_validation_does_not_serve_since_other_rows_
     assert beats(Estimate(0.017, 0.007, 0.027, 500), "auc", 0.9)
     assert beats(Estimate(-0.017, -0.027, -0.007, 500), "log_loss", 0.9)
     assert not beats(UNDEFINED, "auc", 0.9)
-    assert choose_route(_evidence(teacher_over_trivial=just, direct_over_trivial=just), chosen.students).name == "SKIP"
+    asked = chosen.students.model_copy(update={"assurance": 0.9})
+    assert choose_route(_evidence(teacher_over_trivial=just, direct_over_trivial=just), asked).name == "SKIP"
+    assert choose_route(_evidence(distilled_over_trivial=just), asked).name == "DIRECT"
 
 
 @pytest.mark.parametrize("policy", ["better", "replicate"])
