@@ -94,7 +94,8 @@ def choose_route(evidence: Evidence, settings: StudentSettings) -> Route:
     told = ", ".join(f"{name} {_interval(difference)}" for name, difference in over_trivial.items())
     forecast = f"the trivial forecast ({evidence.trivial})"
     if not any(beats(difference, metric, settings.assurance) for difference in over_trivial.values()):
-        return Route("SKIP", f"neither beats {forecast}; {metric} over it: {told}")
+        asked = f"so that other rows would show it with probability {settings.assurance}"
+        return Route("SKIP", f"neither beats {forecast} {asked}; {metric} over it: {told}")
     reason = _against_copying(evidence, settings)
     if reason is None:
         return Route("DISTILL", f"the teacher is worth copying: {_figures(evidence, settings)[1]}")
