@@ -9,8 +9,10 @@ import pytest
 
 from finai_assets.features.fitted_rows import FittedRows
 from finai_assets.features.matrix import TrainingMatrix
-from finai_assets.method_settings import InputSettings
+from finai_assets.method_settings import InputSettings, StudentSettings
 from finai_assets.settings import Settings
+from finai_assets.students import train
+from finai_assets.students.route import Evidence, Route, choose_route
 from finai_assets.students.train import (
     StudentResult,
     bin_train,
@@ -176,6 +178,22 @@ def test_rows_without_a_label_are_not_learned_from(
     X[masked] = np.roll(X[masked], 1, axis=0)  # the same values in other rows: the bins stay as they are
     found = _train("churn", toy, chosen, matrix=replace(toy.matrix, X=X))
     assert found.model == results["churn"].model
+
+
+def test_the_route_sees_what_the_copy_itself_has_over_the_trivial_forecast(
+    toy: Toy, chosen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def choose(evidence: Evidence, settings: StudentSettings) -> Route:
+        seen.append(evidence)
+        return choose_route(evidence, settings)
+
+    monkeypatch.setattr(train, "choose_route", choose)
+    name = next(name for name, task in TASKS.items() if task.kind == "binary")
+    result = _train(name, toy, chosen)
+    scores = {who: result.metrics["validation"][who]["auc"].value for who in ("distilled", seen[0].trivial)}
+    assert seen[0].distilled_over_trivial.value == pytest.approx(scores["distilled"] - scores[seen[0].trivial])
 
 
 def test_a_teacher_of_noise_is_not_copied(toy: Toy, chosen: Settings) -> None:
