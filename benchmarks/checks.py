@@ -28,8 +28,8 @@ from finai_assets.labels.tasks import build_tasks
 from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
-from finai_checks.declaration import Declared
-from finai_checks.run import run_check, run_together
+from finai_checks.framework.declaration import Declared
+from finai_checks.framework.run import run_check, run_together
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month

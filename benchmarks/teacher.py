@@ -26,19 +26,19 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from finai_assets.features.matrix import TrainingMatrix, load_matrix
+from finai_assets.evaluation.shared_bottom import SharedBottom, widths_for
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
-from finai_assets.teacher.blocks import Batch, Feed
-from finai_assets.teacher.cgc import OWN_SLOT
-from finai_assets.teacher.loop import Run
-from finai_assets.teacher.network import Network
-from finai_assets.teacher.ple import PLE, Views, parameter_table
+from finai_assets.teacher.fitting.blocks import Batch, Feed
+from finai_assets.teacher.fitting.loop import Run
+from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.teacher.network.cgc import OWN_SLOT
+from finai_assets.teacher.network.ple import PLE, Views, parameter_table
+from finai_assets.teacher.network.protocol import Network
+from finai_assets.teacher.network.router import make_route
 from finai_assets.teacher.result import deterministic
-from finai_assets.teacher.router import make_route
-from finai_assets.teacher.shared_bottom import SharedBottom, widths_for
 from finai_assets.teacher.train import prepare
-from finai_assets.teacher.world import World, device_of
+from finai_assets.training.matrix import TrainingMatrix, load_matrix
 from finai_resources.errors import FinaiError
 from finai_resources.lake import Lake
 

@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-ROOMS = ("features", "ingest", "teacher", "metrics.py", "rank_kernels.py")
+ROOMS = ("features", "ingest", "teacher", "scoring")
 PREFIX = "numba-"
 VARIABLE = "NUMBA_CACHE_DIR"
 

@@ -6,26 +6,20 @@ The Dagster checks, their metadata, the evidence records, ``finai checks list`` 
 from __future__ import annotations
 
 from finai_assets.platform import Platform
-from finai_checks.declaration import Declared
-from finai_checks.kind import Kind
-from finai_checks.theme import Theme
-from finai_checks.themes import (
-    contract,
-    fidelity,
-    fits,
-    identifiers,
-    leaks,
-    lineage,
-    model_inputs,
-    point_in_time,
-    proxies,
-    pseudonyms,
-    reproducibility,
-    skill,
-    splits,
-    stability,
-    variation,
-)
+from finai_checks.contract import checks as contract
+from finai_checks.fairness import model_inputs, proxies
+from finai_checks.fits import checks as fits
+from finai_checks.framework.declaration import Declared
+from finai_checks.framework.kind import Kind
+from finai_checks.framework.theme import Theme
+from finai_checks.leaks import checks as leaks
+from finai_checks.lineage import checks as lineage
+from finai_checks.models import fidelity, reproducibility, skill
+from finai_checks.point_in_time import checks as point_in_time
+from finai_checks.privacy import identifiers, pseudonyms
+from finai_checks.splits import checks as splits
+from finai_checks.stability import checks as stability
+from finai_checks.stability import variation
 from finai_resources.errors import ConfigError
 
 THEMES: tuple[Theme, ...] = (

@@ -13,10 +13,10 @@ from typing import Any
 
 from finai_assets.settings import load_settings
 from finai_checks.catalogue import KINDS
-from finai_checks.declaration import threshold_values
-from finai_checks.kind import Kind
+from finai_checks.framework.declaration import threshold_values
+from finai_checks.framework.kind import Kind
+from finai_checks.framework.regulations import regulation_map
 from finai_checks.proof import Proof
-from finai_checks.regulations import regulation_map
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 TARGET = _DOCS / "checks.md"

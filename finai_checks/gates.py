@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
-from finai_checks.declaration import Declared
-from finai_checks.record import has_passed, read_record
+from finai_checks.framework.declaration import Declared
+from finai_checks.framework.record import has_passed, read_record
 from finai_resources.errors import GateError
 from finai_resources.lake import Lake
 from finai_resources.manifest import address

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from finai_assets.settings import Settings
-from finai_checks.canary import Canary, LakeCanary
 from finai_checks.catalogue import KINDS, THEMES, declared_checks
-from finai_checks.kind import Kind
-from finai_checks.outcome import CheckOutcome
-from finai_checks.small_lake import SmallLake
+from finai_checks.framework.canary import Canary, LakeCanary
+from finai_checks.framework.kind import Kind
+from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.small_lake import SmallLake
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from rich.table import Table
 from finai_assets.platform import Platform
 from finai_checks.assets import as_evaluation
 from finai_checks.catalogue import KINDS, declared_checks
-from finai_checks.declaration import Declared
-from finai_checks.outcome import CheckOutcome
-from finai_checks.overrides import Overrides
-from finai_checks.regulations import regulation_map
-from finai_checks.run import EVIDENCE, run_check, run_together
+from finai_checks.framework.declaration import Declared
+from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.overrides import Overrides
+from finai_checks.framework.regulations import regulation_map
+from finai_checks.framework.run import EVIDENCE, run_check, run_together
 from finai_cli.execute import dagster_instance
 from finai_cli.run import bars, lake_of
 from finai_resources.chained_log import ChainedLog, Head

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from finai_cli.ablate_command import ablate_command
+from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
-from finai_cli.promises import checks_app, evidence_app, overrides_app, recheck_command
 from finai_resources.errors import FinaiError
 
 app = typer.Typer(
@@ -75,7 +75,8 @@ def run(
 
 
 app.command("recheck")(recheck_command)
-app.command("ablate")(ablate_command)
+for _added in sorted(entry_points(group="finai.commands"), key=lambda entry: entry.name):
+    app.command(_added.name)(_added.load())
 
 
 @app.command()
@@ -86,7 +87,7 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Generate the synthetic panel alone, and print how real it looks."""
-    from finai_assets.doors import SOURCE
+    from finai_assets.asset_graph import SOURCE
     from finai_assets.ingest.pseudonym import pseudonym_key
     from finai_assets.ingest.synthetic import generate as simulate
     from finai_assets.ingest.synthetic.report import render

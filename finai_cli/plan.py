@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from finai_assets import doors
+from finai_assets import asset_graph as doors
 from finai_assets.bundle.assets import BUNDLE_ASSET
 from finai_assets.features.assets import state_asset
 from finai_assets.ingest.assets import CATALOGUE_ASSETS, MONTHLY_ASSETS, SOURCE_ASSET
@@ -22,8 +22,8 @@ from finai_assets.teacher.assets import (
     TEACHER_ASSET,
 )
 from finai_checks.catalogue import declared_checks
-from finai_checks.declaration import Declared
-from finai_checks.record import has_passed
+from finai_checks.framework.declaration import Declared
+from finai_checks.framework.record import has_passed
 from finai_resources.lake import Lake
 from finai_resources.months import Month
 

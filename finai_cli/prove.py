@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from finai_assets.platform import Platform
+from finai_checks.framework.run import EVIDENCE
+from finai_checks.framework.small_lake import small_settings
 from finai_checks.proof import Proof, lake_canaries, plain_canaries, sing
-from finai_checks.run import EVIDENCE
-from finai_checks.small_lake import small_settings
 from finai_cli.run import bars, lake_of
 from finai_resources.chained_log import ChainedLog
 from finai_resources.home import Home

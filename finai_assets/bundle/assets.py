@@ -3,17 +3,17 @@
 import dagster as dg
 import numpy as np
 
+from finai_assets.asset_graph import BUNDLE, facts
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.registry import export, set_alias
 from finai_assets.bundle.shares import acquisition_shares
-from finai_assets.doors import BUNDLE, facts
-from finai_assets.features.matrix import load_matrix
 from finai_assets.made_with import EXTRA as MADE_WITH
 from finai_assets.made_with import made_with
 from finai_assets.platform import Platform
 from finai_assets.students.assets import student_asset
 from finai_assets.students.result import from_files, require_budget
 from finai_assets.teacher.assets import EVALUATION_ASSET, MATRIX_ASSET, TEACHER_ASSET, read_files
+from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.doors import FEATURE_STATE, FEATURES, facts
+from finai_assets.asset_graph import FEATURE_STATE, FEATURES, facts
 from finai_assets.features.compute import GroupResult, compute_month
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group

@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from finai_assets.group_settings import FeatureGroupSettings
+from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from finai_assets.doors import RAW, SOURCE, facts
+from finai_assets.asset_graph import RAW, SOURCE, facts
 from finai_assets.ingest.adapter import open_adapter
 from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.ingest.pseudonym import pseudonym_key

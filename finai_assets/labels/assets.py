@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.doors import LABELS, SPLITS, facts
+from finai_assets.asset_graph import LABELS, SPLITS, facts
 from finai_assets.features.assets import snapshot_partitions
 from finai_assets.labels.derive import LabelResult, compute_labels
 from finai_assets.labels.splits import gap_report

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from finai_assets.asset_graph import RECOMMENDATIONS, facts
 from finai_assets.bundle.assets import BUNDLE_ASSET
 from finai_assets.bundle.registry import export
-from finai_assets.doors import RECOMMENDATIONS, facts
 from finai_assets.features.assets import snapshot_partitions
 from finai_assets.platform import Platform
 from finai_assets.recommend.score import score_month

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.doors import STUDENTS, facts
-from finai_assets.features.matrix import load_matrix
+from finai_assets.asset_graph import STUDENTS, facts
 from finai_assets.labels.tasks import Task
 from finai_assets.made_with import EXTRA as MADE_WITH
 from finai_assets.made_with import made_with
@@ -14,6 +13,7 @@ from finai_assets.students.result import to_files
 from finai_assets.students.train import bin_train, train_student
 from finai_assets.teacher.assets import MATRIX_ASSET, PREDICTIONS_ASSET, TEACHER_ASSET
 from finai_assets.teacher.predictions import load_predictions
+from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
 from finai_resources.progress import progress

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import entr, rel_entr
 from scipy.stats import norm, rankdata
 
-from finai_assets.method_settings import FidelitySettings, MetricSettings
-from finai_assets.metrics import PROBABILITY_FLOOR, evaluate, expected_calibration_error
+from finai_assets.scoring.metrics import PROBABILITY_FLOOR, evaluate, expected_calibration_error
+from finai_assets.settings.method import FidelitySettings, MetricSettings
 
 # Bins of a regression's predictions: equally likely under the Gaussian of the teacher's.
 _BINS = 20

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.method_settings import StudentSettings
-from finai_assets.metrics import PRIMARY, Estimate
+from finai_assets.scoring.metrics import PRIMARY, Estimate
+from finai_assets.settings.method import StudentSettings
 from finai_assets.students.calibrate import NONE, Transform, finish
 from finai_assets.students.distill import count_leaves, raw_scores
 from finai_assets.students.fidelity import Fidelity
 from finai_assets.students.route import RouteName
+from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import BundleError, GateError
 
 FORMAT = 2

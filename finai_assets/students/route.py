@@ -12,8 +12,8 @@ from typing import Literal
 
 from scipy.stats import norm
 
-from finai_assets.method_settings import StudentSettings, TeacherThreshold
-from finai_assets.metrics import PRIMARY, Estimate, verdict
+from finai_assets.scoring.metrics import PRIMARY, Estimate, verdict
+from finai_assets.settings.method import StudentSettings, TeacherThreshold
 
 RouteName = Literal["DISTILL", "DIRECT", "SKIP"]
 Metrics = Mapping[str, Estimate]

@@ -13,11 +13,9 @@ from dataclasses import dataclass, replace
 import lightgbm as lgb
 import numpy as np
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.features.matrix import MatrixTask, TrainingMatrix
 from finai_assets.features.registry import Registry
 from finai_assets.features.sampling import sample_customers
-from finai_assets.metrics import Estimate
+from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
 from finai_assets.students.calibrate import fit_calibrator
 from finai_assets.students.distill import (
@@ -34,6 +32,8 @@ from finai_assets.students.result import OverTrivial, StudentModel, StudentResul
 from finai_assets.students.route import Evidence, Route, choose_route, worth_copying
 from finai_assets.students.rows import Part, TaskRows, Trivial, constant
 from finai_assets.students.select import select_columns
+from finai_assets.training.fitted_rows import FittedRows
+from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 
 __all__ = ["StudentResult", "bin_train", "from_files", "require_budget", "to_files", "train_student"]
 

@@ -6,25 +6,25 @@ from typing import Any
 
 import dagster as dg
 
-from finai_assets.doors import EVALUATION, EXPLANATIONS, MATRIX, TEACHER, facts
+from finai_assets.asset_graph import EVALUATION, EXPLANATIONS, MATRIX, TEACHER, facts
+from finai_assets.evaluation.baselines import line_up
+from finai_assets.evaluation.comparison import evaluate_all
+from finai_assets.evaluation.curves import curves_of
+from finai_assets.evaluation.explanation.explain import explain
+from finai_assets.evaluation.explanation.explanation_page import explanation_page
+from finai_assets.evaluation.report.evaluation_page import evaluation_report
+from finai_assets.evaluation.truth import align_truth
 from finai_assets.features.assets import column_key, state_asset
 from finai_assets.features.inputs import CATEGORIES, PRODUCTS
-from finai_assets.features.matrix import build_matrix, load_matrix
 from finai_assets.labels.assets import SPLITS_ASSET
 from finai_assets.labels.splits import Splits
 from finai_assets.made_with import EXTRA as MADE_WITH
 from finai_assets.made_with import made_with
 from finai_assets.partitions import partition_keys
 from finai_assets.platform import Platform
-from finai_assets.teacher.baselines import evaluate_all
-from finai_assets.teacher.curves import curves_of
-from finai_assets.teacher.explanation.document import explanation_page
-from finai_assets.teacher.explanation.explain import explain
 from finai_assets.teacher.predictions import load_gates, load_predictions, predictions_table
-from finai_assets.teacher.report.document import evaluation_report
-from finai_assets.teacher.rivals import line_up
 from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
-from finai_assets.teacher.truth import align_truth
+from finai_assets.training.matrix import build_matrix, load_matrix
 from finai_resources.errors import LakeError
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource

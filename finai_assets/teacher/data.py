@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from finai_assets.features.sampling import sample_customers
-from finai_assets.teacher.losses import TeacherTask
+from finai_assets.teacher.fitting.losses import TeacherTask
 from finai_resources.errors import GateError
 
 if TYPE_CHECKING:
-    from finai_assets.features.matrix import TrainingMatrix
     from finai_assets.settings import Settings
+    from finai_assets.training.matrix import TrainingMatrix
 
 
 class Named(Protocol):

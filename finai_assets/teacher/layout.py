@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from finai_assets.features.side import SideTensor, routed_tensors, width_of
+from finai_assets.training.side import SideTensor, routed_tensors, width_of
 from finai_resources.errors import ConfigError, GateError
 
 if TYPE_CHECKING:

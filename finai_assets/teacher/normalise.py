@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finai_assets.method_settings import NormaliseSettings
+from finai_assets.settings.method import NormaliseSettings
 from finai_assets.teacher.layout import Layout
 from finai_assets.teacher.normalise_kernels import AS_IS, CODE, SCALED, first_pass, lengths, second_pass, transform
 from finai_resources.errors import GateError

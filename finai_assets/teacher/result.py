@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.method_settings import TeacherSettings
-from finai_assets.teacher.calibrate import Calibration
-from finai_assets.teacher.network import Network
+from finai_assets.scoring.calibration import Calibration
+from finai_assets.settings.method import TeacherSettings
+from finai_assets.teacher.network.ple import PLE
+from finai_assets.teacher.network.protocol import Network
 from finai_assets.teacher.normalise import Normaliser
-from finai_assets.teacher.ple import PLE
 from finai_assets.teacher.structure import Structure
+from finai_assets.training.fitted_rows import FittedRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load, save
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.method_settings import TeacherSettings
-from finai_assets.teacher.calibrate import Calibration
-from finai_assets.teacher.losses import TeacherTask
+from finai_assets.scoring.calibration import Calibration
+from finai_assets.settings.method import TeacherSettings
+from finai_assets.teacher.fitting.losses import TeacherTask
+from finai_assets.teacher.network.ple import PLE, parameter_table
 from finai_assets.teacher.normalise import Normaliser
-from finai_assets.teacher.ple import PLE, parameter_table
 from finai_assets.teacher.result import EpochRecord, Opening, TeacherResult, deterministic
 from finai_assets.teacher.structure import Structure
+from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import GateError
 
 if TYPE_CHECKING:

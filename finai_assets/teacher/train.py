@@ -11,25 +11,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.teacher.calibrate import Calibration, fit_calibration
-from finai_assets.teacher.checkpoint import Checkpoint, fingerprint
+from finai_assets.scoring.calibration import Calibration, fit_calibration
 from finai_assets.teacher.data import Named, TeacherData
+from finai_assets.teacher.fitting.checkpoint import Checkpoint, fingerprint
+from finai_assets.teacher.fitting.loop import Run, Watcher
+from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.teacher.fitting.training_fingerprint import opening_of
 from finai_assets.teacher.layout import layout_of
-from finai_assets.teacher.loop import Run, Watcher
-from finai_assets.teacher.network import Network
+from finai_assets.teacher.network.ple import PLE, parameter_table
+from finai_assets.teacher.network.protocol import Network
 from finai_assets.teacher.normalise import Normaliser
-from finai_assets.teacher.opening import opening_of
-from finai_assets.teacher.ple import PLE, parameter_table
 from finai_assets.teacher.result import EpochRecord, TeacherResult, deterministic, predict, raw_logits
 from finai_assets.teacher.store import teacher_from_files, teacher_to_files
 from finai_assets.teacher.structure import Structure
-from finai_assets.teacher.world import World, device_of
+from finai_assets.training.fitted_rows import FittedRows
 
 if TYPE_CHECKING:
-    from finai_assets.features.matrix import TrainingMatrix
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
+    from finai_assets.training.matrix import TrainingMatrix
 
 __all__ = ["EpochRecord", "TeacherResult", "predict", "teacher_from_files", "teacher_to_files", "train_teacher"]
 

@@ -13,8 +13,8 @@ from finai_assets.definitions import build_definitions, default_resources
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_checks.catalogue import declared_checks
-from finai_checks.record import has_passed, read_record
-from finai_checks.run import run_check
+from finai_checks.framework.record import has_passed, read_record
+from finai_checks.framework.run import run_check
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finai_checks.outcome import CheckOutcome
-from finai_checks.record import has_passed, read_record, write_record
-from finai_checks.themes.fidelity import student_fidelity
-from finai_checks.themes.splits import gap_split
-from finai_checks.themes.variation import columns_vary
+from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.record import has_passed, read_record, write_record
+from finai_checks.models.fidelity import student_fidelity
+from finai_checks.splits.checks import gap_split
+from finai_checks.stability.variation import columns_vary
 from finai_resources.lake import Lake
 
 MONTHS = {"train": ["2015-01"], "validation": ["2015-03"], "test": ["2015-05"], "purged": ["2015-02", "2015-04"]}

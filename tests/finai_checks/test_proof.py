@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from finai_checks import proof
-from finai_checks.canary import Canary
 from finai_checks.catalogue import KINDS, kind
 from finai_checks.document import TARGET, render, stored_proofs
-from finai_checks.outcome import CheckOutcome
+from finai_checks.framework.canary import Canary
+from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.small_lake import small_settings
 from finai_checks.proof import lake_canaries, plain_canaries, sing
-from finai_checks.small_lake import small_settings
 
 
 def outcome(*, passed: bool, reason: str = "") -> CheckOutcome:

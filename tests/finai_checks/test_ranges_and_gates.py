@@ -14,10 +14,10 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_checks import assets as door
 from finai_checks.catalogue import declared_checks
-from finai_checks.declaration import Declared
+from finai_checks.framework.declaration import Declared
+from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.record import write_record
 from finai_checks.gates import CheckGates
-from finai_checks.outcome import CheckOutcome
-from finai_checks.record import write_record
 from finai_resources.errors import GateError
 from finai_resources.home import Home
 from finai_resources.lake import Lake

@@ -25,8 +25,8 @@ from finai_resources.errors import ConfigError, GateError
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
     from finai_assets.features.catalogue import Catalogue
-    from finai_assets.group_settings import MerchantHierarchySettings
     from finai_assets.settings import Settings
+    from finai_assets.settings.features import MerchantHierarchySettings
 
 MEASURE = "spend_measure"
 

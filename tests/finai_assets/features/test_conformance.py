@@ -15,7 +15,7 @@ import pytest
 from finai_assets.features.fit import fit_states
 from finai_assets.features.state import GroupState, load_states, store_states
 from finai_assets.features.tensors import read_tensor
-from finai_assets.group_settings import FeatureGroupSettings
+from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month

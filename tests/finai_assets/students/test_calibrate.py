@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit, softmax
 
-from finai_assets.metrics import expected_calibration_error
+from finai_assets.scoring.metrics import expected_calibration_error
 from finai_assets.students.calibrate import EDGE, finish, fit_calibrator
 from serving_lambda import scorer
 

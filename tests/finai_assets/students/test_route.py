@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from finai_assets.metrics import Estimate
+from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
 from finai_assets.students.route import Evidence, beats, choose_route, worth_copying
 

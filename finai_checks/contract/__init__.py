@@ -1,0 +1,1 @@
+"""C05: raw tables of a month keep the data contract."""

@@ -1,0 +1,1 @@
+"""What every check shares: its declaration, its run, its record, its canaries and its overrides."""

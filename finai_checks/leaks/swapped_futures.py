@@ -1,0 +1,154 @@
+"""Exchanging the futures of some customers: raw tables in which each has another's label months, and what is computed from them.
+
+Each customer of the sample keeps the own past and gets what lies after the cutoff from another one: the events, and the snapshots
+of the label months. The tables live in a lake of their own for as long as it takes; the one that is examined is only read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finai_assets.features.block import read_block
+from finai_assets.features.fit import load_states, transform_group
+from finai_assets.features.inputs import CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS
+from finai_assets.labels.derive import compute_labels
+from finai_assets.labels.windows import sources
+from finai_assets.partitions import look_back
+from finai_assets.platform import Platform
+from finai_assets.training.labelling import LabelReader
+from finai_assets.training.matrix import TrainingMatrix
+from finai_checks.point_in_time.replay import sample_runs, sampled_rows
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
+from finai_resources.months import Month
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """Customers of one month, each with another's future.
+
+    Parameters
+    ----------
+    month : str
+    customer : int64 [n]
+    stored : float32 [n, d]
+        Features as the training matrix holds them.
+    features : float32 [n, d]
+        Features as the real code computes them where the future is another's.
+    labels : task -> float32 [n]
+        Labels of the donors, as the matrix holds them.
+    derived : task -> float32 [n]
+        Labels as the real code derives them where the future is another's.
+    """
+
+    month: str
+    customer: np.ndarray
+    stored: np.ndarray
+    features: np.ndarray
+    labels: Mapping[str, np.ndarray]
+    derived: Mapping[str, np.ndarray]
+
+
+def exchange(
+    session: LakeSession, platform: Platform, matrix: TrainingMatrix, month: Month, *, customers: int
+) -> Exchanged | None:
+    """Give some customers of a month another's future, and compute their features and labels anew; None where it has too few.
+
+    The lake that is examined is only read.
+
+    Raises
+    ------
+    LakeError
+        A raw partition or a state is absent or damaged.
+    GateError
+        The label window of the month has not fully passed.
+    """
+    settings, groups, tasks = platform.settings, platform.registry.available, platform.available_tasks
+    rows = np.flatnonzero(matrix.month == month.key)
+    runs = sample_runs(session, groups[0].asset, month, customers, settings.seed)
+    if not runs or not len(rows):
+        return None
+    order = np.argsort(matrix.customer[rows])
+    rows = rows[order]
+    ids = np.intersect1d(np.concatenate(runs), matrix.customer[rows])
+    if len(ids) < 2:
+        return None
+    at = rows[np.searchsorted(matrix.customer[rows], ids)]
+    donor = donors(len(ids), np.random.default_rng([settings.seed, month.ordinal, 11]))
+    states = load_states(session, groups)
+    with tempfile.TemporaryDirectory(prefix="finai-exchange-") as folder:
+        copy = LakeSession(Lake.on_disk(Path(folder), compression="none"))
+        _write_exchanged(session, copy, platform, month, runs, ids, donor)
+        compute_labels(copy, month, tasks, settings, code_version="exchange")
+        derived = LabelReader(copy, settings, matrix.tasks).labels(month, ids)
+        block = read_block(copy, month, int(ids[0]), int(ids[-1]), settings)
+        features = np.empty((len(ids), len(matrix.columns)), np.float32)
+        position = {name: p for p, name in enumerate(matrix.columns)}
+        for group in groups:
+            values, _ = transform_group(group, block.view(group.columns), states[group.name].params, settings)
+            features[:, [position[name] for name in group.names]] = values
+    return Exchanged(
+        month=month.key,
+        customer=ids,
+        stored=np.asarray(matrix.X[at]),
+        features=features,
+        labels={task.name: matrix.labels[task.name][at][donor] for task in matrix.tasks},
+        derived=derived,
+    )
+
+
+def donors(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return whose future each of ``n`` customers gets: one random cycle, in which nobody is the own donor."""
+    cycle = rng.permutation(n)
+    donor = np.empty(n, np.int64)
+    donor[cycle] = np.roll(cycle, 1)
+    return donor
+
+
+def _write_exchanged(
+    session: LakeSession,
+    copy: LakeSession,
+    platform: Platform,
+    month: Month,
+    runs: Sequence[np.ndarray],
+    ids: np.ndarray,
+    donor: np.ndarray,
+) -> None:
+    """Write the raw tables of the sample; from the cutoff on, what is a donor's belongs to the one who receives it."""
+    settings = platform.settings
+    recipient = np.empty(len(ids), np.int64)
+    recipient[donor] = ids  # by position of the donor
+    for asset in (PRODUCTS, CATEGORIES):
+        with copy.lake.write(asset) as out:
+            out.write(session.read(asset))
+    wanted = {(asset, m.key) for asset in (SNAPSHOTS, TRANSACTIONS) for m in look_back(month, settings)}
+    for task in platform.available_tasks:
+        wanted |= sources(task, month, settings)
+    for asset, key in sorted(wanted):
+        past = Month.parse(key)
+        table = sampled_rows(session, asset, past, runs)
+        table = table.filter(pc.is_in(table["customer_id"], value_set=pa.array(ids)))
+        if asset == SNAPSHOTS:
+            later = np.full(table.num_rows, past > month)
+        else:
+            later = pc.greater_equal(table["ts"].cast(pa.int64()), month.cutoff_us).to_numpy()
+        with copy.lake.write(asset, key) as out:
+            out.write(_handed_over(table, ids, recipient, later))
+
+
+def _handed_over(table: pa.Table, ids: np.ndarray, recipient: np.ndarray, later: np.ndarray) -> pa.Table:
+    """Return a table whose later rows belong to the recipients, again in the order of customers."""
+    if not later.any():
+        return table
+    owner = table["customer_id"].to_numpy()
+    owner = np.where(later, recipient[np.searchsorted(ids, owner)], owner)
+    place = table.schema.get_field_index("customer_id")
+    changed = table.set_column(place, table.schema.field(place), pa.array(owner, table.schema.field(place).type))
+    return changed.take(np.argsort(owner, kind="stable"))

@@ -1,0 +1,163 @@
+"""C01: nothing that names a person directly lies in the lake downstream of the source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from finai_assets.platform import Platform
+from finai_assets.settings import Settings
+from finai_checks.framework.canary import Canary, LakeCanary
+from finai_checks.framework.declaration import Declared, EvaluateTogether, declare_together
+from finai_checks.framework.kind import Kind
+from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.small_lake import SmallLake
+from finai_checks.framework.theme import Theme
+from finai_checks.privacy.identifier_scan import Finding, denied_names, is_text, scan_json, scan_texts
+from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import Manifest, address
+from finai_resources.months import Month
+
+NO_IDENTIFIERS = Kind(
+    "C01",
+    "no_direct_identifiers",
+    "no column is called like a direct identifier, and no text looks like a national id, a phone or card number or an e-mail "
+    "address",
+    blocking=True,
+    minimum=1,
+    units="columns and files",
+    thresholds=("checks.denied_names",),
+)
+RAW = ("raw/snapshots", "raw/transactions", "raw/protected_attributes")
+ONCE = ("teacher/training_matrix", "serving/bundle")
+RECOMMENDATIONS = "recommendations/customers"
+
+
+def scan_partition(
+    session: LakeSession, asset: str, partition: str | None, patterns: Sequence[str]
+) -> tuple[int, list[Finding]]:
+    """Look at every table and JSON file of a partition; return how many columns and files were looked at, and what was found."""
+    manifest = session.manifest(asset, partition)
+    looked, findings = 0, []
+    schema = _schema(session, manifest)
+    if schema is not None:
+        looked += len(schema)
+        findings += [
+            Finding(f"{address(asset, partition)}.{name}", "a denied name", 0)
+            for name in denied_names(schema.names, patterns)
+        ]
+        texts = [field.name for field in schema if is_text(field.type)]
+        if texts:
+            table = session.read(asset, partition, columns=texts)
+            for name in texts:
+                findings += scan_texts(f"{address(asset, partition)}.{name}", table[name])
+    for stored in manifest.files:
+        if stored.role.endswith(".json"):
+            looked += 1
+            content = json.loads(session.read_bytes(asset, partition, stored.role))
+            findings += scan_json(f"{address(asset, partition)}/{stored.role}", content)
+    return looked, findings
+
+
+def _schema(session: LakeSession, manifest: Manifest) -> pa.Schema | None:
+    for file in session.lake.open_parquet(manifest):
+        schema: pa.Schema = file.schema_arrow
+        return schema
+    return None
+
+
+def verdict(looked: int, findings: Sequence[Finding]) -> CheckOutcome:
+    """Return what follows from the findings."""
+    if not looked:
+        return CheckOutcome.no_evidence()
+    reason = "; ".join(f"{finding.place} holds {finding.what}" for finding in findings[:5])
+    table = [finding.as_dict() for finding in findings]
+    return CheckOutcome(not findings, reason, looked, {"findings": len(findings)}, table)
+
+
+def _declare(platform: Platform) -> list[Declared]:
+    settings = platform.settings
+    raw, snapshots = tuple(settings.dataset.raw_months), tuple(settings.dataset.snapshot_months)
+    groups = [group.asset for group in platform.registry.available]
+    look = _look(settings)
+    return [
+        *declare_together(NO_IDENTIFIERS, [RAW[0]], _look(settings, RAW), settings, months=raw),
+        *declare_together(NO_IDENTIFIERS, groups, look, settings, months=snapshots),
+        *(check for asset in ONCE for check in declare_together(NO_IDENTIFIERS, [asset], _look(settings), settings)),
+        *declare_together(NO_IDENTIFIERS, [RECOMMENDATIONS], _look(settings), settings, months=snapshots),
+    ]
+
+
+def _look(settings: Settings, all_of: Sequence[str] = ()) -> EvaluateTogether:
+    """Return a function that scans the assets asked for; or, where one speaks for several, all of them."""
+
+    def evaluate(session: LakeSession, month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+        found = {}
+        for asset in assets:
+            looked = 0
+            findings: list[Finding] = []
+            for place in all_of or (asset,):
+                columns, here = scan_partition(
+                    session, place, month.key if month else None, settings.checks.denied_names
+                )
+                looked, findings = looked + columns, [*findings, *here]
+            found[asset] = verdict(looked, findings)
+        return found
+
+    return evaluate
+
+
+def _canaries(settings: Settings) -> list[Canary]:
+    patterns = settings.checks.denied_names
+
+    def canary(label: str, expects: str | None, name: str, texts: list[str]) -> Canary:
+        def evaluate() -> CheckOutcome:
+            named = [Finding(name, "a denied name", 0) for name in denied_names([name], patterns)]
+            return verdict(1, [*named, *scan_texts(name, pa.array(texts))])
+
+        return Canary(NO_IDENTIFIERS, label, expects, evaluate)
+
+    return [
+        canary(
+            "segments and reasons", None, "reason_ko", ["최근 12개월 거래 일수 44일을 바탕으로", "2015-01-31", "mass"]
+        ),
+        canary("amounts and times", None, "note", ["1,234,567.89 KRW", "2015-01-31 23:59:59.999999", "0.123456789012"]),
+        canary("pseudonyms as texts", None, "note", ["7807725872912407000", "20277050550257332", "p-9081726354"]),
+        canary("a column called phone", "a denied name", "customer_phone", ["x"]),
+        canary("a column called name", "a denied name", "Name", ["x"]),
+        canary("a resident registration number", "national id", "note", ["id 900101-1234567 seen"]),
+        canary("a phone number", "phone number", "note", ["01012345678"]),
+        canary("a phone number abroad", "phone number", "note", ["+82 10-1234-5678"]),
+        canary("a card number", "card number", "note", ["4111 1111 1111 1111"]),
+        canary("an e-mail address", "e-mail address", "note", ["kim@example.co.kr"]),
+        Canary(NO_IDENTIFIERS, "nothing looked at", NO_EVIDENCE, lambda: verdict(0, [])),
+    ]
+
+
+def _lake_canaries() -> list[LakeCanary]:
+    raw, group, matrix = RAW[0], "features/demographics", ONCE[0]
+    return [
+        LakeCanary(NO_IDENTIFIERS, raw, "a month as it was loaded"),
+        LakeCanary(NO_IDENTIFIERS, raw, "phone numbers as segments", "phone number", _phones),
+        LakeCanary(NO_IDENTIFIERS, group, "a group as it was computed"),
+        LakeCanary(NO_IDENTIFIERS, group, "a column email in a group", "demographics@2015-02.email", _email),
+        LakeCanary(NO_IDENTIFIERS, matrix, "the matrix as it was built"),
+    ]
+
+
+def _phones(small: SmallLake) -> None:
+    table = small.lake.read(RAW[0], small.month.key)
+    at = table.schema.get_field_index("segment")
+    numbers = pa.array([f"010-{k:04d}-{k:04d}" for k in range(table.num_rows)])
+    small.rewrite(RAW[0], small.month.key, table.set_column(at, "segment", numbers))
+
+
+def _email(small: SmallLake) -> None:
+    asset = "features/demographics"
+    table = small.lake.read(asset, small.month.key)
+    small.rewrite(asset, small.month.key, table.append_column("email", pa.array(["x"] * table.num_rows)))
+
+
+THEME = Theme((NO_IDENTIFIERS,), _declare, _canaries, _lake_canaries)

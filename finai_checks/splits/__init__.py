@@ -1,0 +1,1 @@
+"""C13: the splits keep their gap."""
