@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finai_assets.ingest.adapter import Adapter, Piece
-from finai_assets.ingest.contract import (
+from finai_assets.ingest.contract_checker import (
     MonthChecker,
     check_merchant_categories,
     check_months,
