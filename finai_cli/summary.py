@@ -20,9 +20,11 @@ from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
 from finai_assets.teacher.assets import EVALUATION_ASSET, evaluation_report_path
 from finai_checks.framework.declaration import Declared
-from finai_checks.framework.record import plain, read_record
+from finai_checks.framework.record import read_record
 from finai_resources.home import Home
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
+from finai_resources.whole_file import replace_file
 
 # Parts of the platform that do not exist yet; named so that nobody looks for them in vain.
 ABSENT = (
@@ -40,9 +42,7 @@ def write_summary(
 ) -> dict[str, Any]:
     """Collect the summary, write it to the home, and return it."""
     summary = plain(_collect(platform, home, lake, checks, _with_earlier_figures(home, stages)))
-    partial = home.summary.with_suffix(".new")
-    partial.write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(home.summary)
+    replace_file(home.summary, to_json(summary, indent=1))
     return dict(summary)
 
 

@@ -21,6 +21,7 @@ from finai_assets.features.registry import Registry
 from finai_assets.labels.tasks import Task, available
 from finai_assets.settings import Settings
 from finai_resources.errors import BundleError, GateError
+from finai_resources.json_text import plain
 from serving_lambda.answer import choose, evidence_of, reason_of
 from serving_lambda.bundle import (
     ALGORITHM,
@@ -204,16 +205,7 @@ def _distilled(cards: Mapping[str, Mapping[str, Any]]) -> int:
 
 def _task_entry(card: Mapping[str, Any]) -> dict[str, Any]:
     model = None if card["route"] == "SKIP" else f"{MODEL_FOLDER}{card['task']}.txt"
-    return {**{key: _finite(card.get(key)) for key in _CARD_KEYS}, "model": model}
-
-
-def _finite(value: Any) -> Any:
-    """Return the value with every number that JSON cannot hold (NaN, infinity) as null."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return {**{key: plain(card.get(key)) for key in _CARD_KEYS}, "model": model}
 
 
 def _in_memory(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:

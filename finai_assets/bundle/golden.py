@@ -12,6 +12,8 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
+from finai_resources.json_text import plain
+
 _EDGE = 1e-7
 
 
@@ -64,6 +66,6 @@ def golden_content(
         expected[task] = reference_prediction(cards[task], model, chosen).tolist()
     return {
         "columns": list(columns),
-        "rows": [[None if np.isnan(value) else float(value) for value in row] for row in rows],
+        "rows": plain(rows),
         "expected": expected,
     }

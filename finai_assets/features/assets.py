@@ -18,7 +18,6 @@ from finai_assets.platform import Platform
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from finai_resources.progress import stages
 
 RAW_INPUTS = ("raw/snapshots", "raw/transactions")
 CATALOGUE_INPUTS = ("raw/products", "raw/merchant_categories")
@@ -80,9 +79,7 @@ def _states(platform: Platform) -> dg.AssetsDefinition:
     def feature_state(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         chosen = [g for g in groups if dg.AssetKey(state_asset(g).split("/")) in context.selected_asset_keys]
         session = lake.session()
-        states = fit_states(
-            session, settings, platform.registry, platform.splits.train, groups=chosen, progress=stages()
-        )
+        states = fit_states(session, settings, platform.registry, platform.splits.train, groups=chosen)
         stored = store_states(
             session,
             states,
@@ -141,7 +138,6 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
                 chosen,
                 code_version=FEATURES.code_version,
                 config_hash=FEATURES.config_hash(settings),
-                progress=stages(),
             )
             return [_materialised(group, month, results[group.name]) for group in chosen]
 

@@ -5,7 +5,6 @@ At most ``lake.workers`` blocks are being computed and one is being written, so 
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,9 +32,11 @@ from finai_assets.features.tensors import tensor_batch, tensor_writer
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest
 from finai_resources.months import Month
+from finai_resources.progress import report_progress
 
 Progress = Callable[[str, int, int], None]
 STATISTICS_FILE = "statistics.json"
@@ -60,7 +61,7 @@ class _Part:
     measured: Measured
 
 
-def compute_month(  # noqa: PLR0913 # one call states all that a month is made from
+def compute_month(  # one call states all that a month is made from
     session: LakeSession,
     month: Month,
     registry: Registry,
@@ -70,7 +71,6 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
     *,
     code_version: str,
     config_hash: str = "",
-    progress: Progress | None = None,
 ) -> dict[str, GroupResult]:
     """Compute and write ``features/<group>@month`` for some groups.
 
@@ -78,8 +78,6 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
     ----------
     states
         The fitted state of each group, as ``fit_states`` gives them.
-    progress
-        Called with a label, how many blocks are written, and how many there are.
 
     Raises
     ------
@@ -120,8 +118,7 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
                     sinks[group.name, name].write_batch(batch)
                 before = measured.get(group.name)
                 measured[group.name] = before + part.measured if before else part.measured
-            if progress:
-                progress(f"features {month}", done + 1, len(ranges))
+            report_progress(f"features {month}", done + 1, len(ranges))
         statistics = {}
         for group in chosen:
             enforce_missing_policy(group.columns, measured[group.name], where=f"{group.asset}@{month.key}")
@@ -264,8 +261,4 @@ def _result(manifest: Manifest | None, statistics: tuple[ColumnStatistics, ...])
 
 def statistics_json(statistics: Iterable[ColumnStatistics]) -> bytes:
     """Return statistics by column as JSON; what is undefined (the mean of nothing) is null."""
-    plain = {
-        entry.name: {key: None if value != value else value for key, value in entry.as_dict().items()}  # noqa: PLR0124 - NaN
-        for entry in statistics
-    }
-    return json.dumps(plain, sort_keys=True).encode()
+    return to_json(plain({entry.name: entry.as_dict() for entry in statistics}), sort_keys=True)

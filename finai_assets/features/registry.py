@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["continuous", "binary", "code", "share", "count"]
 Params = Mapping[str, "np.ndarray"]
-Progress = Callable[[str, int, int], None]  # a label, how many steps are done, and how many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class GroupModule(Protocol):
     """
 
     columns: Callable[[Settings], tuple[Column, ...]]
-    fit: Callable[[Sequence[Block], Settings, Progress], Params]
+    fit: Callable[[Sequence[Block], Settings], Params]
     transform: Callable[[Block, Params, Settings], np.ndarray]
     tensors: Callable[[Settings], tuple[Tensor, ...]]
     transform_with_tensors: Callable[[Block, Params, Settings], tuple[np.ndarray, dict[str, np.ndarray]]]

@@ -1,6 +1,5 @@
 """The door of ingest: the generated source (synthetic data only), the catalogue, and the raw tables of each month."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,12 +12,12 @@ from finai_assets.ingest.pseudonym import pseudonym_key
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_resources.home_resource import HomeResource
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.manifest import Manifest, address
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from finai_resources.progress import progress
 
 SOURCE_ASSET = "source/panel"
 SOURCE_TABLES = ("source/snapshots", "source/transactions", "source/protected_attributes")
@@ -64,14 +63,13 @@ def _source(settings: Settings) -> dg.AssetsDefinition:
             pseudonym_key(settings, home.secrets()),
             session,
             workers=settings.lake.workers,
-            progress=progress("customers"),
             code_version=SOURCE.code_version,
         )
         with session.lake.write(
             SOURCE_ASSET, code_version=SOURCE.code_version, config_hash=SOURCE.config_hash(settings)
         ) as out:
-            out.put("panel.json", json.dumps(_written(session.lake, settings), indent=1, sort_keys=True).encode())
-            out.put("report.json", json.dumps(report.figures, indent=1, sort_keys=True, ensure_ascii=False).encode())
+            out.put("panel.json", to_json(_written(session.lake, settings), indent=1, sort_keys=True))
+            out.put("report.json", to_json(plain(report.figures), indent=1, sort_keys=True))
         assert out.manifest is not None  # noqa: S101 - set by the commit above
         return dg.MaterializeResult(
             metadata={**facts(out.manifest), "realism": dg.MetadataValue.json(report.figures)},

@@ -24,14 +24,13 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, address
 from finai_resources.months import Month, month_range
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.progress import report_progress
 
 # A customer who will hold less than 7/10 of the mean number of the last months counts as leaving; compared in whole numbers,
 # so that exactly 7/10 is not a churn on any machine.
 CHURN_SHARE = (7, 10)
 
 TYPES = {"nba_primary": pa.int8(), "segment_prediction": pa.int8(), "next_mcc": pa.int32()}
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -150,11 +149,10 @@ def compute_labels(
     *,
     code_version: str,
     config_hash: str = "",
-    progress: Progress | None = None,
 ) -> dict[str, LabelResult]:
     """Write ``labels/<task>`` of a month for every available task.
 
-    Each partition's upstream is what that task reads, no more. ``progress`` is told customers done and in all.
+    Each partition's upstream is what that task reads, no more.
 
     Raises
     ------
@@ -178,8 +176,7 @@ def compute_labels(
             ).items():
                 writers[name].write(pa.table({"customer_id": block, "label": values}))
                 labels[name].append(values)
-            if progress:
-                progress(begin + len(block), len(ids))
+            report_progress(f"customers of {month}", begin + len(block), len(ids))
         statistics = {
             task.name: describe(pa.chunked_array(labels[task.name], label_type(task)), task) for task in chosen
         }

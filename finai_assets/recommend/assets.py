@@ -16,7 +16,6 @@ from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from finai_resources.progress import progress
 from serving_lambda.bundle import load_bundle
 
 RECOMMENDATIONS_ASSET = "recommendations/customers"
@@ -56,7 +55,6 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
                 asset=RECOMMENDATIONS_ASSET,
                 code_version=RECOMMENDATIONS.code_version,
                 config_hash=RECOMMENDATIONS.config_hash(settings),
-                progress=progress("customers"),
             )
             manifest = session.lake.manifest(RECOMMENDATIONS_ASSET, month.key)
             return [Materialised(RECOMMENDATIONS_ASSET, manifest.content_hash, {**facts(manifest), **figures})]

@@ -16,7 +16,7 @@ from finai_assets.teacher.predictions import load_predictions
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
-from finai_resources.progress import progress
+from finai_resources.progress import report_progress
 
 
 def student_asset(task: Task) -> str:
@@ -52,9 +52,9 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         matrix = load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
         chosen = [t for t in tasks if dg.AssetKey(student_asset(t).split("/")) in context.selected_asset_keys]
-        probe, report, made = bin_train(matrix, settings), progress("student"), {MADE_WITH: made_with(settings.seed)}
+        probe, made = bin_train(matrix, settings), {MADE_WITH: made_with(settings.seed)}
         for number, task in enumerate(chosen):
-            report(number, len(chosen))
+            report_progress(f"student of {task.name}", number, len(chosen))
             result = train_student(
                 matrix.task(task.name), matrix, teacher[task.name], platform.registry, settings, probe=probe
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import isnan
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +17,7 @@ from finai_assets.students.fidelity import Fidelity
 from finai_assets.students.route import RouteName
 from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import BundleError, GateError
+from finai_resources.json_text import plain, to_json
 
 FORMAT = 2
 CARD, MODEL = "student.json", "model.txt"
@@ -159,8 +159,8 @@ def to_files(result: StudentResult) -> dict[str, bytes]:
         "init_score": list(model.init_score) if model else [],
         "calibrator": dict(result.calibrator),
         "threshold": result.threshold,
-        "metrics": _plain(result.metrics),
-        "trivial": {"name": result.trivial.name, "over": {who: _entry(e) for who, e in result.trivial.over.items()}},
+        "metrics": _entries(result.metrics),
+        "trivial": {"name": result.trivial.name, "over": _entries(result.trivial.over)},
         "fidelity": result.fidelity.to_json() if result.fidelity else None,
         "trees": result.trees,
         "leaves": result.leaves,
@@ -168,7 +168,7 @@ def to_files(result: StudentResult) -> dict[str, bytes]:
         "explains": dict(result.gain),
         "fitted_on": {name: asdict(rows) for name, rows in result.fitted_on.items()},
     }
-    files = {CARD: json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False).encode()}
+    files = {CARD: to_json(card, indent=1)}
     return files | ({MODEL: model.text.encode()} if model else {})
 
 
@@ -241,16 +241,10 @@ def require_budget(results: Mapping[str, StudentResult], settings: StudentSettin
     return {"leaves": leaves, "megabytes": megabytes}
 
 
-def _plain(report: Report) -> dict[str, Any]:
+def _entries(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested estimates as plain values; what is undefined is null."""
     return {
-        split: {who: {name: _entry(estimate) for name, estimate in found.items()} for who, found in models.items()}
-        for split, models in report.items()
-    }
-
-
-def _entry(estimate: Estimate) -> dict[str, Any]:
-    return {
-        key: None if isinstance(value, float) and isnan(value) else value for key, value in asdict(estimate).items()
+        name: _entries(entry) if isinstance(entry, Mapping) else plain(asdict(entry)) for name, entry in found.items()
     }
 
 

@@ -28,11 +28,11 @@ from finai_assets.training.matrix import build_matrix, load_matrix
 from finai_resources.errors import LakeError
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
-from finai_resources.progress import stages
 
 MATRIX_ASSET = "teacher/training_matrix"
 TEACHER_ASSET = "teacher/ple"
@@ -80,7 +80,7 @@ def _matrix(platform: Platform) -> dg.AssetsDefinition:
         ) as out:
             tasks = platform.available_tasks
             months: dict[str, Sequence[Month]] = dict(platform.splits)
-            summary = build_matrix(session, settings, registry, tasks, months, out, stages())
+            summary = build_matrix(session, settings, registry, tasks, months, out)
         assert out.manifest is not None  # noqa: S101 - set by the commit above
         context.log.info("training matrix: %s", summary)
         return dg.MaterializeResult(
@@ -121,7 +121,6 @@ def _ple(platform: Platform) -> dg.AssetsDefinition:
             platform.available_tasks,
             settings,
             checkpoint_dir=home.checkpoints,
-            watch=stages(),
         )
         with session.write(
             TEACHER_ASSET,
@@ -205,7 +204,6 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
             platform.registry,
             settings,
             checkpoint_dir=home.checkpoints,
-            watch=stages(),
         )
         result = evaluate_all(matrix, field, settings)
         card = session.read_json(TEACHER_ASSET, None, "teacher.json")
@@ -213,8 +211,8 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
         with session.write(
             EVALUATION_ASSET, code_version=EVALUATION.code_version, config_hash=EVALUATION.config_hash(settings)
         ) as out:
-            out.put("evaluation.json", json.dumps(result, indent=1, sort_keys=True, ensure_ascii=False).encode())
-            out.put("curves.json", json.dumps(curves, sort_keys=True, ensure_ascii=False).encode())
+            out.put("evaluation.json", to_json(plain(result), indent=1, sort_keys=True))
+            out.put("curves.json", to_json(plain(curves), sort_keys=True))
             out.put(REPORT, evaluation_report(result, curves))
         assert out.manifest is not None  # noqa: S101 - set by the commit above
         return dg.MaterializeResult(
@@ -270,8 +268,8 @@ def _explanations(platform: Platform) -> dg.AssetsDefinition:
             read_files(session, TEACHER_ASSET), platform.registry, platform.available_tasks, settings
         )
         stored = load_predictions(session.read(PREDICTIONS_ASSET), matrix.tasks)
-        found = explain(teacher, matrix, stored, settings, stages())
-        content = json.dumps(found.summary, indent=1, sort_keys=True, ensure_ascii=False).encode()
+        found = explain(teacher, matrix, stored, settings)
+        content = to_json(plain(found.summary), indent=1, sort_keys=True)
         with session.write(
             EXPLANATIONS_ASSET, code_version=EXPLANATIONS.code_version, config_hash=EXPLANATIONS.config_hash(settings)
         ) as out:

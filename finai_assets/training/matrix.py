@@ -6,7 +6,6 @@ of ``next_mcc``, on train labels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -23,10 +22,12 @@ from finai_assets.settings import Settings
 from finai_assets.training.labelling import LabelReader, MatrixTask, matrix_tasks
 from finai_assets.training.side import SideTensor, fill_side, routed_tensors, width_of
 from finai_resources.errors import GateError, LakeError
+from finai_resources.json_text import to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.progress import report_progress
 
 __all__ = ["MatrixTask", "TrainingMatrix", "build_matrix", "load_matrix", "month_features"]
 
@@ -108,7 +109,6 @@ def build_matrix(
     tasks: Sequence[Task],
     splits_months: Mapping[str, Sequence[Month]],
     writer: PartitionWriter,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the training matrix and return its description (what ``matrix.json`` holds).
 
@@ -144,8 +144,7 @@ def build_matrix(
             fill_side(session, registry, tensors, chunk.month.key, chunk.customer, part)
         writer.write(_row_table(chunk, reader), row_group_size=65_536)
         at += len(chunk.customer)
-        if progress:
-            progress("training matrix", done + 1, len(chunks))
+        report_progress("training matrix", done + 1, len(chunks))
     for array in (X, side):
         if array is not None:
             array.flush()
@@ -158,7 +157,7 @@ def build_matrix(
         "rows": {name: sum(len(c.customer) for c in chunks if c.split == name) for name in SPLITS},
         "months": {name: [month.key for month in sorted(splits_months[name])] for name in SPLITS},
     }
-    writer.put(DESCRIPTION, json.dumps(description, ensure_ascii=False, indent=1).encode())
+    writer.put(DESCRIPTION, to_json(description, indent=1))
     return description
 
 

@@ -164,11 +164,12 @@ def _expectations(gxe: Any, rule: Rule, month: Month, mccs: Sequence[int] | None
             yield gxe.ExpectColumnValuesToBeBetween(column=f"{column}_highest", max_value=rule.products - 1)
         case AscendingProducts():
             yield gxe.ExpectColumnValuesToBeInSet(column=f"{column}_ascends", value_set=[True])
-        case KnownCategory() if mccs is None:
-            yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0)
         case KnownCategory():
-            codes = sorted({int(code) for code in mccs})
-            yield gxe.ExpectColumnValuesToBeInSet(column=column, value_set=codes)
+            if mccs is None:
+                yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0)
+            else:
+                codes = sorted({int(code) for code in mccs})
+                yield gxe.ExpectColumnValuesToBeInSet(column=column, value_set=codes)
         case _:
             raise TypeError(f"no expectation of a {type(rule).__name__}")
 

@@ -39,7 +39,6 @@ from finai_checks.framework.small_lake import SPLITS_ASSET, STUDENT, TEACHER_ASS
 from finai_checks.framework.theme import Theme
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
-from finai_resources.progress import stages
 
 ON_TRAIN_ONLY = Kind(
     "C12",
@@ -148,7 +147,7 @@ def _students(platform: Platform) -> EvaluateTogether:
 def _refit_states(platform: Platform) -> EvaluateTogether:
     def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
         groups = [group for group in platform.registry.available if state_asset(group.name) in assets]
-        outcomes = refit_states(session, platform, groups, stages())
+        outcomes = refit_states(session, platform, groups)
         return {state_asset(name): outcome for name, outcome in outcomes.items()}
 
     return evaluate
@@ -156,7 +155,7 @@ def _refit_states(platform: Platform) -> EvaluateTogether:
 
 def _refit_columns(platform: Platform) -> EvaluateTogether:
     def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-        return refit_columns(_load_students(session, assets), load_matrix(session), platform.settings, stages())
+        return refit_columns(_load_students(session, assets), load_matrix(session), platform.settings)
 
     return evaluate
 

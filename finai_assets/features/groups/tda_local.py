@@ -19,7 +19,7 @@ import numpy as np
 from finai_assets.features.inputs import AMOUNT, DAY_US, TS
 from finai_assets.features.methods.persistence import WIDTH, describe, diagram_tensor, statistic_columns
 from finai_assets.features.methods.rips import rips, workspace
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -41,7 +41,7 @@ def tensors(settings: Settings) -> tuple[Tensor, ...]:
     return (diagram_tensor(_own(settings).points),)
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Return ``weight`` float64 [1]: one over the standard deviation of log daily spend over train days, or 0."""
     spend = np.concatenate([daily_spend(block, settings) for block in blocks])
     varies = spend.size and spend.min() < spend.max()
