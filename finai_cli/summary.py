@@ -14,16 +14,19 @@ from rich.console import Console
 from rich.table import Table
 
 from finai_assets.bundle.assets import BUNDLE_ASSET
+from finai_assets.labels.tasks import Task
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
+from finai_assets.students.card import read_card
 from finai_assets.teacher.assets import EVALUATION_ASSET, evaluation_report_path
 from finai_checks.framework.declaration import Declared
 from finai_checks.framework.record import read_record
 from finai_resources.home import Home
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.whole_file import replace_file
 
 # Parts of the platform that do not exist yet; named so that nobody looks for them in vain.
@@ -83,7 +86,7 @@ def _collect(
             "unavailable": {name: reason for group in registry for name, reason in group.unavailable.items()},
             "constant": verdicts["constant_columns"],
         },
-        "tasks": {task.name: _task(lake, platform, evaluation, task.name) for task in platform.available_tasks},
+        "tasks": {task.name: _task(lake, evaluation, task) for task in platform.available_tasks},
         "unavailable_tasks": {task.name: task.unavailable for task in platform.tasks if task.unavailable},
         "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
         "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
@@ -101,22 +104,18 @@ def _collect(
     }
 
 
-def _task(lake: Lake, platform: Platform, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
-    student = json.loads(lake.read_bytes(student_asset(_by_name(platform, task)), None, "student.json"))
+def _task(lake: Lake, evaluation: dict[str, Any], task: Task) -> dict[str, Any]:
+    student = read_card(LakeSession(lake), student_asset(task))
     return {
-        "kind": student["kind"],
-        "route": student["route"],
-        "route_reason": student["reason"],
-        "evaluation": evaluation["tasks"][task],
-        "student": (student.get("metrics") or {}).get("test"),
-        "fidelity": student.get("fidelity"),
-        "leaves": student.get("leaves"),
-        "bytes": student.get("model_bytes"),
+        "kind": student.kind,
+        "route": student.route,
+        "route_reason": student.reason,
+        "evaluation": evaluation["tasks"][task.name],
+        "student": student.metrics.get("test"),
+        "fidelity": student.fidelity,
+        "leaves": student.leaves,
+        "bytes": student.model_bytes,
     }
-
-
-def _by_name(platform: Platform, name: str) -> Any:
-    return next(task for task in platform.tasks if task.name == name)
 
 
 def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> dict[str, Any]:

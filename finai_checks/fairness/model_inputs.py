@@ -11,8 +11,8 @@ import numpy as np
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.settings.method import InputSettings
-from finai_assets.students.result import CARD as STUDENT_CARD
-from finai_assets.students.result import MODEL
+from finai_assets.students.card import CARD as STUDENT_CARD
+from finai_assets.students.card import MODEL, read_card
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.matrix import TrainingMatrix, load_matrix
 from finai_checks.fairness.canaries import copies_gender
@@ -91,14 +91,14 @@ def _students(platform: Platform) -> EvaluateTogether:
         sources, settings = _sources(platform), platform.settings
         carried, found = _carried(session, load_matrix(session), settings), {}
         for asset in assets:
-            card = session.read_json(asset, None, STUDENT_CARD)
-            if card["route"] == "SKIP":
+            card = read_card(session, asset)
+            if card.route == "SKIP":
                 found[asset] = CheckOutcome(True, "route SKIP: no model reads anything", 1, {"route": "SKIP"})
                 continue
             text = session.read_bytes(asset, None, MODEL).decode()
-            read = tuple(dict.fromkeys([*card["columns"], *_names_in(text)]))
+            read = tuple(dict.fromkeys([*card.columns, *_names_in(text)]))
             found[asset] = prohibited_inputs_absent(
-                read, sources, carried, chosen=settings.checks.prohibited_inputs, route=card["route"]
+                read, sources, carried, chosen=settings.checks.prohibited_inputs, route=card.route
             )
         return found
 

@@ -12,7 +12,7 @@ from finai_assets.features.state import state_asset
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_assets.students.result import CARD as STUDENT_CARD
+from finai_assets.students.card import read_card
 from finai_assets.students.result import StudentResult, from_files
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
@@ -133,9 +133,9 @@ def _students(platform: Platform) -> EvaluateTogether:
     def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
         matrix, found = load_matrix(session), {}
         for asset in assets:
-            card = session.read_json(asset, None, STUDENT_CARD)
-            scopes = student_scopes(matrix, card["task"], platform.settings, model=bool(card["columns"]))
-            found[asset] = fitted_on_train_only(rows_of_card(card), scopes)
+            card = read_card(session, asset)
+            scopes = student_scopes(matrix, card.task, platform.settings, model=bool(card.columns))
+            found[asset] = fitted_on_train_only(rows_of_card(card.values()), scopes)
         return found
 
     return evaluate

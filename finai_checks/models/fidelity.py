@@ -8,6 +8,7 @@ from typing import Any
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
+from finai_assets.students.card import read_card
 from finai_checks.framework.canary import Canary, LakeCanary
 from finai_checks.framework.declaration import Declared, Evaluate, declare
 from finai_checks.framework.kind import Kind
@@ -68,8 +69,7 @@ def _declare(platform: Platform) -> list[Declared]:
 
 def _fidelity(task: Task) -> Evaluate:
     def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
-        stored = session.read_json(f"students/{task.name}", None, "student.json")
-        return student_fidelity(task.name, stored)
+        return student_fidelity(task.name, read_card(session, f"students/{task.name}").values())
 
     return evaluate
 

@@ -10,7 +10,7 @@ from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.settings.checks import MetricFloorSettings
-from finai_assets.students.result import CARD
+from finai_assets.students.card import CARD, read_card
 from finai_checks.framework.canary import Canary, LakeCanary
 from finai_checks.framework.declaration import Declared, Evaluate, declare
 from finai_checks.framework.kind import Kind
@@ -57,7 +57,7 @@ def _teacher(platform: Platform) -> Evaluate:
 
 def _student(platform: Platform, task: Task) -> Evaluate:
     def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
-        return student_floor(task.name, session.read_json(f"students/{task.name}", None, CARD), _chosen(platform))
+        return student_floor(task.name, read_card(session, f"students/{task.name}").values(), _chosen(platform))
 
     return evaluate
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.registry import Group
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
+from finai_assets.students.card import CARD, untrained
 from finai_checks.framework.canary import Canary, LakeCanary
 from finai_checks.framework.declaration import Declared, EvaluateTogether, declare_together
 from finai_checks.framework.kind import Kind
@@ -283,8 +283,9 @@ def _student_of(column: str) -> Callable[[SmallLake], None]:
 
     def spoil(small: SmallLake) -> None:
         _no_student(small)
-        with small.lake.write(f"students/{small.platform.available_tasks[0].name}") as out:
-            out.put("student.json", json.dumps({"columns": [column]}).encode())
+        task = small.platform.available_tasks[0].name
+        with small.lake.write(f"students/{task}") as out:
+            out.put(CARD, untrained(task, columns=(column,)).to_bytes())
 
     return spoil
 

@@ -12,6 +12,7 @@ import pytest
 from finai_assets.definitions import build_definitions, default_resources
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
+from finai_assets.students.card import CARD, untrained
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.record import has_passed, read_record
 from finai_checks.framework.run import run_check
@@ -85,13 +86,10 @@ def test_a_month_of_broken_raw_data_is_refused_by_its_check_and_the_record_says_
 
 def test_a_distilled_student_over_its_floor_fails_the_gate_on_the_stored_asset(small: Settings, home: Home) -> None:
     lake = lake_of(small, home)
-    card = {
-        "route": "DISTILL",
-        "reason": "",
-        "fidelity": {"n": 100, "verdicts": [{"measure": "kl", "observed": 0.9, "floor": 0.2, "passed": False}]},
-    }
+    missed = {"n": 100, "verdicts": [{"measure": "kl", "observed": 0.9, "floor": 0.2, "passed": False}]}
+    card = untrained("churn_signal", route="DISTILL", fidelity=missed)
     with lake.write("students/churn_signal") as out:
-        out.put("student.json", json.dumps(card).encode())
+        out.put(CARD, card.to_bytes())
     check = next(c for c in declared_checks(Platform.of(small)) if (c.id, c.asset) == ("C23", "students/churn_signal"))
     outcome = run_check(check, LakeSession(lake), None)
     assert not outcome.passed
