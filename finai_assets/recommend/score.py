@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
-from finai_assets.labels.windows import multi_hot
+from finai_assets.ingest.holdings import multi_hot
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import month_features
 from finai_resources.errors import BundleError, ContractError
@@ -271,7 +271,7 @@ def _score_range(
             customer_id,
             X,
             registry.names,
-            held=multi_hot(snapshot["held"], len(settings.products)),
+            held=multi_hot(snapshot["held"], len(settings.products), where=f"{SNAPSHOTS}@{month.key}"),
             age=pc.cast(snapshot["age"], pa.float64()).to_numpy(zero_copy_only=False),
             segment=snapshot["segment"].to_pylist(),
             settings=settings,
