@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
+from finai_assets.asset_graph import group_asset
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.errors import ConfigError
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["continuous", "binary", "code", "share", "count"]
 Params = Mapping[str, "np.ndarray"]
+_PACKAGE = "finai_assets.features.groups"
+SETTINGS = ("seed", "look_back_months", "products.code", "lake")  # what every group receives
 Progress = Callable[[str, int, int], None]  # a label, how many steps are done, and how many there are
 
 
@@ -110,7 +113,7 @@ class Group:
     @property
     def asset(self) -> str:
         """Return the path of the group's asset."""
-        return f"features/{self.name}"
+        return group_asset(self.name)
 
     @property
     def fits(self) -> bool:
@@ -118,9 +121,28 @@ class Group:
         return any(column.fit_scope == "train" for column in self.columns)
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        """Return the functions of the group's module that compute its values, as ``package.module:function``."""
+        module = self.module
+        names = ("fit", "transform", "transform_with_tensors")
+        return tuple(f"{_PACKAGE}.{self.name}:{name}" for name in names if hasattr(module, name))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Return the settings that the group's functions receive, by dotted path: those of every group, and its own.
+
+        A group that reads more names it in its module's ``SETTINGS``.
+        """
+        return (*SETTINGS, f"feature_groups.{self.name}", *getattr(self.module, "SETTINGS", ()))
+
+    def narrowed(self, settings: Settings) -> Settings:
+        """Return the settings that the group's functions receive."""
+        return settings.only(*self.reads)
+
+    @property
     def module(self) -> GroupModule:
         """Return the group's module."""
-        return cast(GroupModule, importlib.import_module(f"finai_assets.features.groups.{self.name}"))
+        return cast(GroupModule, importlib.import_module(f"{_PACKAGE}.{self.name}"))
 
 
 @dataclass(frozen=True)
@@ -177,7 +199,7 @@ def build_registry(settings: Settings) -> Registry:
     patterns = settings.dataset.unavailable_columns
     used: set[str] = set()
     for number, name in enumerate(FeatureGroupSettings.names(), start=1):
-        module = importlib.import_module(f"finai_assets.features.groups.{name}")
+        module = importlib.import_module(f"{_PACKAGE}.{name}")
         declared: tuple[Column, ...] = module.columns(settings)
         unavailable = {}
         for column in declared:

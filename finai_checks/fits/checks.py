@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.features.registry import Group
-from finai_assets.features.state import state_asset
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings

@@ -27,6 +27,7 @@ from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.point_in_time.replay import sample_runs, sampled_rows
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 
@@ -86,7 +87,7 @@ def exchange(
     with tempfile.TemporaryDirectory(prefix="finai-exchange-") as folder:
         copy = LakeSession(Lake.on_disk(Path(folder), compression="none"))
         _write_exchanged(session, copy, platform, month, runs, ids, donor)
-        compute_labels(copy, month, tasks, settings, code_version="exchange")
+        compute_labels(copy, month, tasks, settings, versions=one_version("exchange"))
         derived = LabelReader(copy, settings, matrix.tasks).labels(month, ids)
         block = read_block(copy, month, int(ids[0]), int(ids[-1]), settings)
         features = np.empty((len(ids), len(matrix.columns)), np.float32)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.compute import raw_partitions
 from finai_assets.features.inputs import AMOUNT, COUNTRY, SNAPSHOTS, TRANSACTIONS, look_back_days
 from finai_assets.features.registry import Column, Group, build_registry
-from finai_assets.features.state import state_asset
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.compute import STATISTICS_FILE
 from finai_assets.features.fit import load_states
 from finai_assets.features.registry import Group
-from finai_assets.features.state import state_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.framework.canary import Canary, LakeCanary

@@ -7,8 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from finai_assets.asset_graph import state_asset
+from finai_assets.automation.specs import column_key
 from finai_assets.definitions import build_definitions
-from finai_assets.features.assets import column_key, state_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_resources.home import Home

@@ -17,6 +17,7 @@ from finai_assets.features.state import GroupState
 from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month, month_range
 
 CUSTOMERS = 300
@@ -187,7 +188,13 @@ class World:
         """Compute all groups of a month in another lake, with this world's states."""
         settings = self.settings.model_copy(update={"lake": self.settings.lake.model_copy(update=lake_settings)})
         return compute_month(
-            LakeSession(lake), month, self.registry, self.states, settings, self.registry.available, code_version="test"
+            LakeSession(lake),
+            month,
+            self.registry,
+            self.states,
+            settings,
+            self.registry.available,
+            versions=one_version("test"),
         )
 
 

@@ -18,6 +18,7 @@ from finai_assets.features.tensors import read_tensor
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 GROUPS = FeatureGroupSettings.names()
@@ -153,7 +154,7 @@ def test_the_state_survives_save_and_load(world: Any, new_lake: Callable[[], Lak
     assert again.to_bytes() == state.to_bytes()
     lake = new_lake()
     session = LakeSession(lake)
-    store_states(session, {name: state}, code_version="test")
+    store_states(session, {name: state}, versions=one_version("test"))
     loaded = load_states(session, [name])[name]
     assert loaded.meta == state.meta
     assert sorted(loaded.params) == sorted(state.params)
@@ -201,6 +202,7 @@ from finai_assets.features.registry import build_registry
 from finai_assets.settings import load_settings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 overrides = {
     "fit": {"rows": 500},
@@ -211,7 +213,8 @@ settings = load_settings("synthetic", "smoke", overrides=overrides)
 registry = build_registry(settings)
 session = LakeSession(Lake.on_disk(sys.argv[1]))
 states = fit_states(session, settings, registry)
-results = compute_month(session, Month.parse("2015-03"), registry, states, settings, registry.available, code_version="test")
+month, versions = Month.parse("2015-03"), one_version("test")
+results = compute_month(session, month, registry, states, settings, registry.available, versions=versions)
 print([result.manifest.content_hash for result in results.values()])
 """
 
