@@ -127,8 +127,8 @@ class Asset:
     group : str
         Dagster's group; jobs are selections of groups.
     code : tuple of str
-        The functions that compute it, ``package.module:function``; what they reach is its code version. ``{module}`` is what
-        computes a group or a task, ``{adapter}`` what reads the data set.
+        The functions that compute it, ``package.module:function``; what they reach is its code version. A word in
+        braces stands for the functions of its group, task or data set.
     settings : tuple of str
         What its functions receive, by dotted path; nothing else can be read there, and its hash is the config version.
         Names that begin with ``declared`` stand for what code declares: columns, tasks, their texts, or the member's own.
@@ -136,6 +136,8 @@ class Asset:
     partitions : Partitions
     together : bool
         Whether assets of the same group are written by one computation, all or none.
+    unversioned : tuple of str
+        Those of the settings with which a check judges the stored result again, so that a change of them computes nothing anew.
     files : tuple of str
         Files in ``configs/`` that it reads whole.
     only : str
@@ -149,6 +151,7 @@ class Asset:
     reads: tuple[Read, ...] = ()
     partitions: Partitions = Partitions.NONE
     together: bool = False
+    unversioned: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     only: str = ""
 
@@ -158,9 +161,14 @@ class Asset:
 UNVERSIONED = ("lake", "dataset.raw_months", "dataset.snapshot_months")
 _SOURCE_SETTINGS = (  # what adapters and the data contract receive
     "dataset.name", "dataset.adapter", "dataset.source", "dataset.real_customers", "dataset.segments",
-    "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "families", "products", "merchant_categories",
-    "generator",
+    "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "merchant_categories",
 )  # fmt: skip
+# What settings hand over that computes.
+HANDED = (
+    "finai_resources.months:Month",
+    "finai_assets.settings.dataset:MonthSpan",
+    "finai_assets.settings.method:InputSettings",
+)
 _ROWS = ("seed", "look_back_months", "dataset.splits.train", "dataset.raw_months.first")
 
 ASSETS = (
@@ -179,7 +187,7 @@ ASSETS = (
             path,
             "catalogue",
             ("finai_assets.ingest.load:load_catalogue", "{adapter}"),
-            _SOURCE_SETTINGS,
+            (*_SOURCE_SETTINGS, "families", "products", "generator"),
             (Read(SOURCE),),
             together=True,
         )
@@ -190,7 +198,7 @@ ASSETS = (
             path,
             "raw",
             ("finai_assets.ingest.load:load_month", "{adapter}"),
-            _SOURCE_SETTINGS,
+            (*_SOURCE_SETTINGS, "products.code"),
             (Read(SOURCE),),
             Partitions.RAW,
             together=True,
@@ -200,14 +208,14 @@ ASSETS = (
     Asset(
         _STATE,
         "feature_state",
-        ("finai_assets.features.fit:fit_states", "finai_assets.features.state:store_states", "{module}"),
+        ("finai_assets.features.fit:fit_states", "finai_assets.features.state:store_states", "{fit}", "{transform}"),
         (*_ROWS, "fit", "statistics", "declared.own"),
         (Read(SNAPSHOTS, Window.FIT), Read(TRANSACTIONS, Window.FIT), Read(PRODUCTS), Read(CATEGORIES)),
     ),
     Asset(
         _GROUP,
         "features",
-        ("finai_assets.features.compute:compute_month", "finai_assets.features.state:load_states", "{module}"),
+        ("finai_assets.features.compute:compute_month", "finai_assets.features.state:load_states", "{transform}"),
         ("look_back_months", "dataset.raw_months.first", "declared.own"),
         (Read(SNAPSHOTS, Window.LOOK_BACK), Read(TRANSACTIONS, Window.LOOK_BACK), Read(PRODUCTS), Read(CATEGORIES),
          Read(_STATE)),
@@ -216,7 +224,7 @@ ASSETS = (
     Asset(
         _LABEL,
         "labels",
-        ("finai_assets.labels.derive:compute_labels", "{module}"),
+        ("finai_assets.labels.derive:compute_labels", "{formula}"),
         ("horizon_months", "dataset.raw_months", "declared.own"),
         (Read(SNAPSHOTS, Window.HOLDINGS), Read(TRANSACTIONS, Window.SPENDING)),
         Partitions.SNAPSHOT,
@@ -281,6 +289,7 @@ ASSETS = (
          "finai_assets.teacher.predictions:load_predictions"),
         ("seed", "students", "inputs", "metrics", "declared.columns"),
         (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS)),
+        unversioned=("students.fidelity",),  # C23 compares the stored figures with today's floors
     ),
     Asset(
         BUNDLE,
@@ -345,8 +354,8 @@ class Member:
 
     Parameters
     ----------
-    code : tuple of str
-        The functions of its own that compute it.
+    code : dict
+        The functions of its own that compute it, by the word that stands for them in :attr:`Asset.code`.
     declaration
         What its asset's functions receive of its declaration, JSON-able and without texts.
     settings : tuple of str
@@ -354,7 +363,7 @@ class Member:
     """
 
     name: str
-    code: tuple[str, ...] = ()
+    code: Mapping[str, tuple[str, ...]]
     declaration: Any = None
     settings: tuple[str, ...] = ()
 
@@ -474,10 +483,8 @@ class AssetGraph:
     def code_version(self, path: str) -> str:
         """Return the hash of the source that an asset's functions reach."""
         asset, member = self._members[path]
-        starts: list[str] = []
-        for start in asset.code:
-            starts += {"{module}": member.code if member else (), "{adapter}": (self.adapter,)}.get(start, (start,))
-        return code_version(*starts)
+        own = {"{adapter}": (self.adapter,), **(member.code if member is not None else {})}
+        return code_version(*HANDED, *(name for start in asset.code for name in own.get(start, (start,))))
 
     def config_version(self, path: str) -> str:
         """Return the hash of what an asset's functions receive of the settings, of declarations and of configuration files."""
@@ -485,6 +492,8 @@ class AssetGraph:
         versioned = [name for name in self._sections(path) if name != "lake"]
         declared = {**self.declared, "declared.own": member.declaration if member else None}
         content: dict[str, Any] = {"settings": self.settings.only(*versioned).model_dump(mode="json")}
+        for section, _, name in (setting.rpartition(".") for setting in asset.unversioned):
+            del content["settings"][section][name]
         content |= {name: declared[name] for name in asset.settings if name in declared}
         if asset.files:
             files = [self.config_folder / name for name in asset.files]

@@ -74,12 +74,13 @@ class Platform:
 
 def _group(group: Group) -> Member:
     declared = [_declared(column) for column in group.columns], [asdict(tensor) for tensor in group.tensors]
-    return Member(group.name, group.functions, declared, group.reads)
+    transform = group.functions("transform", "transform_with_tensors")
+    return Member(group.name, {"{transform}": transform, "{fit}": group.functions("fit")}, declared, group.reads)
 
 
 def _task(task: Task) -> Member:
     own = {name: value for name, value in _declared(task).items() if name not in {"weight", "focal"}}
-    return Member(task.name, (), own, ("families", "products", "acquisition_sets", "dataset.segments"))
+    return Member(task.name, {}, own, ("families", "products", "acquisition_sets", "dataset.segments"))
 
 
 def _declared(declaration: Column | Task) -> dict[str, Any]:

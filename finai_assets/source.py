@@ -83,9 +83,10 @@ def reached(*starts: str) -> tuple[Symbol, ...]:
             raise LookupError(f"{module} defines no {name}")
         waiting += [(module, each) for each in names]
     found: set[Symbol] = set()
+    asked = set(waiting)  # whatever the rule leaves out otherwise
     while waiting:
         module, name = waiting.pop()
-        if (module, name) in found or _LEFT_OUT.match(module):
+        if (module, name) in found or (_LEFT_OUT.match(module) and (module, name) not in asked):
             continue
         source = _module(module)
         if name and name not in source.definitions:

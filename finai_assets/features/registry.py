@@ -120,12 +120,9 @@ class Group:
         """Tell whether any column needs a state fitted on train."""
         return any(column.fit_scope == "train" for column in self.columns)
 
-    @property
-    def functions(self) -> tuple[str, ...]:
-        """Return the functions of the group's module that compute its values, as ``package.module:function``."""
-        module = self.module
-        names = ("fit", "transform", "transform_with_tensors")
-        return tuple(f"{_PACKAGE}.{self.name}:{name}" for name in names if hasattr(module, name))
+    def functions(self, *names: str) -> tuple[str, ...]:
+        """Return those of the named functions that the group's module has, as ``package.module:function``."""
+        return tuple(f"{_PACKAGE}.{self.name}:{name}" for name in names if hasattr(self.module, name))
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -127,15 +127,15 @@ class SyntheticAdapter:
 
     def products(self) -> pa.Table:
         """Return the generator's products."""
-        from finai_assets.ingest.synthetic import catalogue  # noqa: PLC0415 - compiles kernels; see module
+        from finai_assets.ingest.synthetic.tables import product_table  # noqa: PLC0415 - compiles kernels; see module
 
-        return catalogue(self.settings)[0]
+        return product_table(self.settings)
 
     def merchant_categories(self) -> pa.Table:
         """Return the generator's tree of merchant categories."""
-        from finai_assets.ingest.synthetic import catalogue  # noqa: PLC0415 - compiles kernels; see module
+        from finai_assets.ingest.synthetic.tables import category_table  # noqa: PLC0415 - compiles kernels; see module
 
-        return catalogue(self.settings)[1]
+        return category_table(self.settings)
 
     def source_files(self) -> dict[str, str]:
         """Return nothing: a generated panel has no files; its partitions are the upstream of what is written from them."""
