@@ -80,7 +80,7 @@ def _group(group: Group) -> Member:
 
 def _task(task: Task) -> Member:
     own = {name: value for name, value in _declared(task).items() if name not in {"weight", "focal"}}
-    return Member(task.name, {}, own, ("families", "products", "acquisition_sets", "dataset.segments"))
+    return Member(task.name, {"{formula}": ()}, own, ("families", "products", "acquisition_sets", "dataset.segments"))
 
 
 def _declared(declaration: Column | Task) -> dict[str, Any]:
