@@ -17,7 +17,13 @@ import numba
 import numpy as np
 
 from finai_assets.features.inputs import AMOUNT, DAY_US, HOUR_US, MCC, TS
-from finai_assets.features.methods.persistence import WIDTH, describe_clouds, diagram_tensor, statistic_columns
+from finai_assets.features.methods.persistence import (
+    WIDTH,
+    describe_clouds,
+    diagram_tensor,
+    engine_note,
+    statistic_columns,
+)
 from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from finai_assets.group_settings import TdaGlobalSettings
     from finai_assets.settings import Settings
 
+NOTE = engine_note(6)
 COORDINATES = 4
 _WEEK_US = 7 * DAY_US
 _NIGHT_US = 6 * HOUR_US

@@ -17,7 +17,13 @@ import numba
 import numpy as np
 
 from finai_assets.features.inputs import AMOUNT, DAY_US, TS
-from finai_assets.features.methods.persistence import WIDTH, describe_clouds, diagram_tensor, statistic_columns
+from finai_assets.features.methods.persistence import (
+    WIDTH,
+    describe_clouds,
+    diagram_tensor,
+    engine_note,
+    statistic_columns,
+)
 from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
     from finai_assets.features.tensors import Tensor
     from finai_assets.group_settings import TdaLocalSettings
     from finai_assets.settings import Settings
+
+NOTE = engine_note(11)
 
 
 def columns(settings: Settings) -> tuple[Column, ...]:
