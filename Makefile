@@ -40,6 +40,7 @@ ui: install      ## the Dagster UI of the demo on localhost:3000
 bench: install   ## speed: features against the Parquet write floor, checks, Dagster's bookkeeping, generator, serving, teacher (of a demo)
 	@mkdir -p benchmarks/out
 	$(BIN)/python -m benchmarks.features --customers 10000 --json benchmarks/out/features.json
+	$(BIN)/python -m benchmarks.persistence --json benchmarks/out/persistence.json
 	$(BIN)/python -m benchmarks.checks --customers 10000 --json benchmarks/out/checks.json
 	$(BIN)/python -m benchmarks.bookkeeping --json benchmarks/out/bookkeeping.json
 	$(BIN)/python -m benchmarks.generator 5000

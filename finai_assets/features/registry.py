@@ -74,7 +74,7 @@ class GroupModule(Protocol):
     """What a module in ``groups/`` offers: pure functions.
 
     ``fit`` is there where a column has the fit scope ``train``; ``tensors`` and ``transform_with_tensors``, where the group
-    stores side tensors.
+    stores side tensors; ``NOTE``, where the reference has to tell more of the method than the docstring's first line.
     """
 
     columns: Callable[[Settings], tuple[Column, ...]]
@@ -94,6 +94,7 @@ class Group:
     declared: tuple[Column, ...]
     unavailable: Mapping[str, str]
     tensors: tuple[Tensor, ...] = ()
+    note: str = ""
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -212,6 +213,7 @@ def build_registry(settings: Settings) -> Registry:
                 declared,
                 unavailable,
                 module.tensors(settings) if hasattr(module, "tensors") else (),
+                getattr(module, "NOTE", ""),
             )
         )
     if idle := set(patterns) - used:
