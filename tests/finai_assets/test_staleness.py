@@ -127,6 +127,10 @@ def korean_text(tree: Tree) -> None:
     tree.texts = {"tda_local_h0_count": "하루 지출의 모양 H0 개수"}
 
 
+def engine(tree: Tree) -> None:
+    tree.overrides = {"feature_groups": {"tda_local": {"engine": "gudhi"}}}
+
+
 def rank_kernels(tree: Tree) -> None:
     tree.edit("finai_assets/scoring/rank_kernels.py", "def auc(", "def auc(  # noqa\n        ")
     tree.edit("finai_assets/scoring/rank_kernels.py", "def auc(  # noqa\n        ", "def auc(_spoiled: Any = 0, *, ")
@@ -228,6 +232,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ),
     # Texts reach the customer by the bundle's contract, and nothing else.
     ("a group's Korean text", korean_text, {BUNDLE}),
+    ("a group's engine", engine, of("tda_local")),
     # Metrics decide routes, stop the deletion curves, and are what the evaluation publishes.
     ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS} | STUDENTS),
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.

@@ -29,8 +29,8 @@ from finai_assets.features.registry import Column, Params, Progress
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
     from finai_assets.features.tensors import Tensor
-    from finai_assets.group_settings import TdaGlobalSettings
     from finai_assets.settings import Settings
+    from finai_assets.settings.features import TdaGlobalSettings
 
 NOTE = engine_note(6)
 COORDINATES = 4

@@ -22,7 +22,7 @@ from finai_assets.features.registry import Column, Kind
 from finai_assets.features.tensors import Tensor
 
 if TYPE_CHECKING:
-    from finai_assets.group_settings import PersistenceEngine
+    from finai_assets.settings.features import PersistenceEngine
 
 STATISTICS = 8
 WIDTH = 2 * STATISTICS

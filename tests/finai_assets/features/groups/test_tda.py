@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from finai_assets.doors import FEATURE_STATE, FEATURES
 from finai_assets.features.block import Block, read_block
 from finai_assets.features.events import Events
 from finai_assets.features.groups import tda_global, tda_local
@@ -314,21 +313,6 @@ def test_columns_name_their_statistics_in_order(small: Settings, name: str) -> N
     assert [column.name for column in group.declared] == expected
     assert [tensor.shape for tensor in group.tensors] == [(2, 32, 2)]
     assert {column.window_days for column in group.declared} == {364 if name == "tda_global" else 90}
-
-
-@each_group
-def test_another_engine_makes_the_group_and_its_state_stale(
-    new_lake: Callable[[], Lake], small: Settings, small_by_gudhi: Settings, month: Month, name: str
-) -> None:
-    lake = new_lake()
-    for step, asset, partition in (
-        (FEATURES, f"features/{name}", month.key),
-        (FEATURE_STATE, f"feature_state/{name}", None),
-    ):
-        with lake.write(asset, partition, code_version=step.code_version, config_hash=step.config_hash(small)) as out:
-            out.put("values", b"")
-        assert step.is_current(lake, small, asset, partition)
-        assert not step.is_current(lake, small_by_gudhi, asset, partition)
 
 
 @each_group
