@@ -131,7 +131,8 @@ class Asset:
         braces stands for the functions of its group, task or data set.
     settings : tuple of str
         What its functions receive, by dotted path; nothing else can be read there, and its hash is the config version.
-        Names that begin with ``declared`` stand for what code declares: columns, tasks, their texts, or the member's own.
+        ``{own}`` stands for those that its group or task reads; names that begin
+        with ``declared``, for what code declares: columns, tasks, their texts, or the member's own.
     reads : tuple of Read
     partitions : Partitions
     together : bool
@@ -209,14 +210,14 @@ ASSETS = (
         _STATE,
         "feature_state",
         ("finai_assets.features.fit:fit_states", "finai_assets.features.state:store_states", "{fit}", "{transform}"),
-        (*_ROWS, "fit", "statistics", "declared.own"),
+        (*_ROWS, "fit", "statistics", "{own}", "declared.own"),
         (Read(SNAPSHOTS, Window.FIT), Read(TRANSACTIONS, Window.FIT), Read(PRODUCTS), Read(CATEGORIES)),
     ),
     Asset(
         _GROUP,
         "features",
         ("finai_assets.features.compute:compute_month", "finai_assets.features.state:load_states", "{transform}"),
-        ("look_back_months", "dataset.raw_months.first", "declared.own"),
+        ("look_back_months", "dataset.raw_months.first", "{own}", "declared.own"),
         (Read(SNAPSHOTS, Window.LOOK_BACK), Read(TRANSACTIONS, Window.LOOK_BACK), Read(PRODUCTS), Read(CATEGORIES),
          Read(_STATE)),
         Partitions.SNAPSHOT,
@@ -225,7 +226,7 @@ ASSETS = (
         _LABEL,
         "labels",
         ("finai_assets.labels.derive:compute_labels", "{formula}"),
-        ("horizon_months", "dataset.raw_months", "declared.own"),
+        ("horizon_months", "dataset.raw_months.first", "{own}", "declared.own"),
         (Read(SNAPSHOTS, Window.HOLDINGS), Read(TRANSACTIONS, Window.SPENDING)),
         Partitions.SNAPSHOT,
     ),
@@ -307,7 +308,7 @@ ASSETS = (
         RECOMMENDATIONS,
         "recommendations",
         ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
-        ("products", "recommend.top_k", "declared.columns"),
+        ("products.code", "recommend.top_k", "declared.columns"),
         (Read(BUNDLE, asked=True), Read(_GROUP, asked=True), Read(SNAPSHOTS)),
         Partitions.SNAPSHOT,
     ),
@@ -477,8 +478,9 @@ class AssetGraph:
 
     def _sections(self, path: str) -> list[str]:
         asset, member = self._members[path]
-        names = [name for name in asset.settings if not name.startswith("declared.")]
-        return list(dict.fromkeys((*names, *(member.settings if member is not None else ()))))
+        own = {"{own}": member.settings if member is not None else ()}
+        names = [name for setting in asset.settings for name in own.get(setting, (setting,))]
+        return [name for name in dict.fromkeys(names) if not name.startswith("declared.")]
 
     def code_version(self, path: str) -> str:
         """Return the hash of the source that an asset's functions reach."""
