@@ -482,11 +482,15 @@ class AssetGraph:
         names = [name for setting in asset.settings for name in own.get(setting, (setting,))]
         return [name for name in dict.fromkeys(names) if not name.startswith("declared.")]
 
-    def code_version(self, path: str) -> str:
-        """Return the hash of the source that an asset's functions reach."""
+    def starts(self, path: str) -> tuple[str, ...]:
+        """Return the functions that compute an asset."""
         asset, member = self._members[path]
         own = {"{adapter}": (self.adapter,), **(member.code if member is not None else {})}
-        return code_version(*HANDED, *(name for start in asset.code for name in own.get(start, (start,))))
+        return tuple(name for start in asset.code for name in own.get(start, (start,)))
+
+    def code_version(self, path: str) -> str:
+        """Return the hash of the source that an asset's functions reach."""
+        return code_version(*HANDED, *self.starts(path))
 
     def config_version(self, path: str) -> str:
         """Return the hash of what an asset's functions receive of the settings, of declarations and of configuration files."""

@@ -86,7 +86,7 @@ def reached(*starts: str) -> tuple[Symbol, ...]:
     asked = set(waiting)  # whatever the rule leaves out otherwise
     while waiting:
         module, name = waiting.pop()
-        if (module, name) in found or (_LEFT_OUT.match(module) and (module, name) not in asked):
+        if (module, name) in found or (is_left_out(module) and (module, name) not in asked):
             continue
         source = _module(module)
         if name and name not in source.definitions:
@@ -97,6 +97,11 @@ def reached(*starts: str) -> tuple[Symbol, ...]:
             waiting.append((module, ""))
         waiting += _references(module, name)
     return tuple(sorted(found))
+
+
+def is_left_out(module: str) -> bool:
+    """Return whether a module takes part in no code version."""
+    return _LEFT_OUT.match(module) is not None
 
 
 def forget() -> None:
