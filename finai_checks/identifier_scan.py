@@ -40,7 +40,7 @@ _PHONE = re.compile(
 )
 _FEWEST_PHONE_DIGITS = 9
 # The last part of a host is no number: numpy@2.1.0 is a version, not a mailbox.
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]+@(?=[A-Za-z0-9])(?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]+")
+_MAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@(?=[A-Za-z0-9])(?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]+")
 _NUMBERS = re.compile(r"\d+(?:[ -]\d+)*")
 _CARD_DIGITS = range(13, 20)
 # In what groups cards are written (ISO/IEC 7812-1 leaves it open), where more numbers stand beside them.
