@@ -91,6 +91,7 @@ def generate(
     from finai_assets.ingest.pseudonym import pseudonym_key
     from finai_assets.ingest.synthetic import generate as simulate
     from finai_assets.ingest.synthetic.report import render
+    from finai_assets.labels.tasks import available, build_tasks
     from finai_assets.settings import load_settings
     from finai_cli.run import bars
     from finai_resources.home import Home
@@ -109,6 +110,7 @@ def generate(
             settings,
             pseudonym_key(settings, SecretStore(place.root)),
             LakeSession(Lake.on_disk(place.lake_root)),
+            tasks=available(build_tasks(settings)),
             workers=settings.lake.workers,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
             code_version=SOURCE.code_version,

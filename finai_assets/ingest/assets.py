@@ -42,11 +42,13 @@ def raw_partitions(platform: Platform) -> dg.MonthlyPartitionsDefinition:
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """Return the ingest assets of a data set."""
     settings = platform.settings
-    built = [_source(settings)] if settings.dataset.adapter == "synthetic" else []
+    built = [_source(platform)] if settings.dataset.adapter == "synthetic" else []
     return [*built, _catalogue(settings), _monthly(platform)]
 
 
-def _source(settings: Settings) -> dg.AssetsDefinition:
+def _source(platform: Platform) -> dg.AssetsDefinition:
+    settings = platform.settings
+
     @dg.asset(
         key=SOURCE_ASSET.split("/"),
         group_name="source",
@@ -63,6 +65,7 @@ def _source(settings: Settings) -> dg.AssetsDefinition:
             settings,
             pseudonym_key(settings, home.secrets()),
             session,
+            tasks=platform.available_tasks,
             workers=settings.lake.workers,
             progress=progress("customers"),
             code_version=SOURCE.code_version,

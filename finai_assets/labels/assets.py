@@ -1,14 +1,16 @@
 """The door of labels: one asset for each task and month, and the splits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from finai_assets.asset_graph import LABELS, SPLITS, facts
 from finai_assets.features.assets import snapshot_partitions
+from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.labels.derive import LabelResult, compute_labels
 from finai_assets.labels.splits import gap_report
-from finai_assets.labels.tasks import Task
+from finai_assets.labels.task import Task
+from finai_assets.labels.windows import months_read
 from finai_assets.platform import Platform
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
@@ -24,15 +26,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
 def _labels(platform: Platform) -> dg.AssetsDefinition:
     settings, tasks = platform.settings, platform.available_tasks
-    # The label window reaches forward by the horizon; churn looks at the holdings of the last six months.
-    held = dg.TimeWindowPartitionMapping(
-        start_offset=-5, end_offset=settings.horizon_months, allow_nonexistent_upstream_partitions=True
-    )
-    spent = dg.TimeWindowPartitionMapping(start_offset=1 - settings.horizon_months, end_offset=settings.horizon_months)
-    deps = [
-        dg.AssetDep(["raw", "snapshots"], partition_mapping=held),
-        dg.AssetDep(["raw", "transactions"], partition_mapping=spent),
-    ]
+    deps = {table: _months(tasks, table, settings.horizon_months) for table in (SNAPSHOTS, TRANSACTIONS)}
 
     @dg.multi_asset(
         name="labels",
@@ -42,7 +36,11 @@ def _labels(platform: Platform) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 task.asset.split("/"),
                 group_name="labels",
-                deps=deps,
+                deps=[
+                    dg.AssetDep(table.split("/"), partition_mapping=months)
+                    for table, months in deps.items()
+                    if task.window.months(table, settings.horizon_months)
+                ],
                 skippable=True,
                 kinds={"parquet"},
                 code_version=LABELS.code_version,
@@ -68,6 +66,14 @@ def _labels(platform: Platform) -> dg.AssetsDefinition:
         yield from yield_months(context, ((month, derive(month)) for month in months_of(context)))
 
     return labels
+
+
+def _months(tasks: Sequence[Task], table: str, horizon: int) -> dg.TimeWindowPartitionMapping:
+    """Return the months of a raw table that any of the tasks reads: Dagster takes one mapping for all labels of a run."""
+    first, last = months_read(tasks, table, horizon) or (0, 0)
+    return dg.TimeWindowPartitionMapping(
+        start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=table == SNAPSHOTS
+    )
 
 
 def _materialised(task: Task, result: LabelResult) -> Materialised:

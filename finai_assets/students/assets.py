@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from finai_assets.asset_graph import STUDENTS, facts
-from finai_assets.labels.tasks import Task
+from finai_assets.labels.task import Task
 from finai_assets.made_with import EXTRA as MADE_WITH
 from finai_assets.made_with import made_with
 from finai_assets.platform import Platform

@@ -59,7 +59,7 @@ def one_bit_of_a_state(small: SmallLake) -> None:
 def vocabulary_saw_test(small: SmallLake) -> None:
     """Count the classes of ``next_mcc`` on train and test months, and say so."""
     months = [*small.platform.splits.train, *small.platform.splits.test]
-    counted = matrix_tasks(small.session, small.settings, small.platform.available_tasks, months)
+    counted = matrix_tasks(small.session, small.platform.available_tasks, months)
     task = next(task for task in counted if task.name == VOCABULARY)
     _describe(small, class_labels=list(task.class_labels), fitted_on=asdict(task.fitted_on))  # type: ignore[arg-type]
 

@@ -17,7 +17,7 @@ from finai_assets.students.result import StudentResult, from_files
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.fitted_rows import FittedRows
-from finai_assets.training.labelling import mcc_vocabulary
+from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, load_matrix
 from finai_checks.fits import canaries as fit_canaries
@@ -113,7 +113,7 @@ def _matrix(platform: Platform) -> Evaluate:
         stored, scopes = matrix_scopes(matrix, months)
         for task in platform.available_tasks:
             if task.name == VOCABULARY:
-                _, counted = mcc_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
+                _, counted = class_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
                 scopes[VOCABULARY] = Scope("train", tuple(months["train"]), counted.digest)
                 if (told := matrix.task(VOCABULARY).fitted_on) is not None:
                     stored[VOCABULARY] = told

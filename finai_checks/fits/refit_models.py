@@ -25,7 +25,7 @@ from finai_assets.teacher.result import TeacherResult, deterministic
 from finai_assets.teacher.structure import Structure
 from finai_assets.teacher.train import calibrate as calibrate_teacher
 from finai_assets.teacher.train import prepare
-from finai_assets.training.labelling import mcc_vocabulary
+from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fits.refit import garbage_after, later_months, refit_is_equal, refit_outcome
 from finai_checks.framework.outcome import CheckOutcome
@@ -68,7 +68,7 @@ def refit_vocabulary(session: LakeSession, task: Task, stored: Sequence[str], pl
     train = platform.splits.train
     owners = session.lake.read(task.asset, train[-1].key, columns=["customer_id"])["customer_id"].to_numpy()
     with garbage_after(session, [task.asset], train[-1], owners=owners, seed=platform.settings.seed) as view:
-        classes, _ = mcc_vocabulary(view, task, sorted(train))
+        classes, _ = class_vocabulary(view, task, sorted(train))
         outside = later_months(view.seen, train[-1])
     name = f"{task.name} vocabulary"
     return refit_outcome({name: np.array(stored)}, {name: np.array(classes)}, outside)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -56,7 +57,7 @@ def _one(
         before=_events([before]),
         window=_events([window]),
     )
-    return {name: values[0].as_py() for name, values in derive_labels(block, TASKS, SETTINGS).items()}
+    return {name: values[0].as_py() for name, values in derive_labels(block, TASKS).items()}
 
 
 TEN = [product.code for product in SETTINGS.products[:10]]
@@ -294,7 +295,7 @@ def test_a_longer_horizon_ends_the_window_later(filled: Lake) -> None:
 def test_an_unavailable_task_is_left_out(filled: Lake) -> None:
     tasks = (
         *(t for t in TASKS if t.name != "next_mcc"),
-        Task("next_mcc", "multiclass", "engagement", 1.2, "", "", "", (), unavailable="no transactions"),
+        *(replace(t, unavailable="no transactions") for t in TASKS if t.name == "next_mcc"),
     )
     assert "next_mcc" not in _compute(filled, tasks=tasks)
     assert filled.find("labels/next_mcc", MONTH.key) is None

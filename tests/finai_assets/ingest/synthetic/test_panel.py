@@ -13,6 +13,7 @@ import pytest
 from finai_assets.ingest import contract
 from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.ingest.synthetic import catalogue, customer_tokens, generate, panel, panel_digest
+from finai_assets.labels.tasks import build_tasks
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
@@ -40,7 +41,7 @@ def short(**overrides: object) -> Settings:
 
 def hashes(folder: Path, settings: Settings, workers: int, key: bytes = KEY) -> dict[tuple[str, str | None], str]:
     lake = Lake.on_disk(folder)
-    generate(settings, key, LakeSession(lake), workers=workers, code_version="test")
+    generate(settings, key, LakeSession(lake), tasks=build_tasks(settings), workers=workers, code_version="test")
     assets = [f"source/{name}" for name in ("snapshots", "transactions", "protected_attributes")]
     assets += [f"truth/{path.name}" for path in sorted((folder / "truth").iterdir())]
     found = {
@@ -67,7 +68,7 @@ def test_another_key_changes_the_tokens_and_the_digest_but_not_the_figures(tmp_p
     first, second = (hashes(tmp_path / key.decode(), short(), workers=2, key=key) for key in (b"a" * 16, b"b" * 16))
     assert first["source/report", None] == second["source/report", None]
     assert first["source/snapshots", "2015-01"] != second["source/snapshots", "2015-01"]
-    assert panel_digest(short(), b"a" * 16) != panel_digest(short(), b"b" * 16)
+    assert panel_digest(short(), b"a" * 16, ()) != panel_digest(short(), b"b" * 16, ())
 
 
 def test_progress_ends_at_all_customers(lake: Lake) -> None:
@@ -76,6 +77,7 @@ def test_progress_ends_at_all_customers(lake: Lake) -> None:
         short(),
         KEY,
         LakeSession(lake),
+        tasks=(),
         workers=2,
         code_version="1",
         progress=lambda done, total: seen.append((done, total)),
@@ -93,7 +95,7 @@ def test_a_failure_half_way_leaves_no_partition(lake: Lake, monkeypatch: pytest.
 
     monkeypatch.setattr(panel, "simulate_block", fails_on_the_third)
     with pytest.raises(MemoryError, match="the third block"):
-        generate(short(), KEY, LakeSession(lake), workers=2, code_version="1")
+        generate(short(), KEY, LakeSession(lake), tasks=build_tasks(short()), workers=2, code_version="1")
     assert lake.partitions("source/snapshots") == []
     assert lake.partitions("truth/churn_signal") == []
     assert not list(Path(lake.root).rglob("*.parquet"))
@@ -101,7 +103,7 @@ def test_a_failure_half_way_leaves_no_partition(lake: Lake, monkeypatch: pytest.
 
 def test_a_horizon_of_two_months_is_refused(lake: Lake) -> None:
     with pytest.raises(ConfigError, match="horizon_months is 2"):
-        generate(short(horizon_months=2), KEY, LakeSession(lake), workers=1, code_version="1")
+        generate(short(horizon_months=2), KEY, LakeSession(lake), tasks=(), workers=1, code_version="1")
     assert lake.partitions("source/snapshots") == []
 
 
@@ -213,7 +215,7 @@ def test_the_catalogue_is_the_one_of_the_settings(settings: Settings) -> None:
 def test_a_name_that_the_catalogue_lacks_is_refused(part: str, change: dict[str, object], lake: Lake) -> None:
     settings = load_settings("synthetic", "smoke", overrides={"generator": {"process": change}})
     with pytest.raises(ConfigError, match=part):
-        generate(settings, KEY, LakeSession(lake), workers=1, code_version="1")
+        generate(settings, KEY, LakeSession(lake), tasks=(), workers=1, code_version="1")
 
 
 def test_a_product_that_names_an_unknown_stage_is_refused_with_the_settings() -> None:

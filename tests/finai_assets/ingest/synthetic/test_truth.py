@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from finai_assets.ingest.synthetic.compile import compile_law, leaf_codes
 from finai_assets.ingest.synthetic.spending import draw_from_table, mixture, next_leaf, seconds_at
-from finai_assets.ingest.synthetic.truth import poisson_binomial
+from finai_assets.ingest.synthetic.truths.holdings import poisson_binomial
 from finai_assets.labels.derive import compute_labels
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.settings import Settings, load_settings
