@@ -24,10 +24,10 @@ from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.labelling import matrix_tasks
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
-from finai_checks.fits.refit_models import VOCABULARY
 from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET, VERSION, SmallLake
 
 GROUP = "demographics"
+VOCABULARY = "next_mcc"
 
 
 def state_saw_test(small: SmallLake) -> None:
