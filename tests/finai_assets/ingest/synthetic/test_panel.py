@@ -71,6 +71,24 @@ def test_another_key_changes_the_tokens_and_the_digest_but_not_the_figures(tmp_p
     assert panel_digest(short(), b"a" * 16, ()) != panel_digest(short(), b"b" * 16, ())
 
 
+def test_another_definition_of_churn_changes_its_truth_and_the_digest_and_no_other_truth(tmp_path: Path) -> None:
+    other = short(tasks={"churn_signal": {"share": [9, 10], "history_months": 2}})
+    first, second = (hashes(tmp_path / name, of, workers=2) for name, of in (("one", short()), ("other", other)))
+    differing = {asset for asset, month in first if first[asset, month] != second[asset, month]}
+    assert differing == {"truth/churn_signal", "source/report"}
+    assert panel_digest(short(), KEY, build_tasks(short())) != panel_digest(other, KEY, build_tasks(other))
+
+
+def test_a_task_that_is_not_asked_for_has_no_truth_and_changes_none_of_the_others(tmp_path: Path) -> None:
+    every, lake = hashes(tmp_path / "every", short(), workers=1), Lake.on_disk(tmp_path / "some")
+    some = [task for task in build_tasks(short()) if task.name in {"top_mcc_shift", "next_mcc"}]
+    generate(short(), KEY, LakeSession(lake), tasks=some, workers=1, code_version="test")
+    assert {path.name for path in (tmp_path / "some" / "truth").iterdir()} == {"top_mcc_shift", "next_mcc"}
+    for task in some:
+        for month in lake.partitions(f"truth/{task.name}"):
+            assert lake.manifest(f"truth/{task.name}", month).content_hash == every[f"truth/{task.name}", month]
+
+
 def test_progress_ends_at_all_customers(lake: Lake) -> None:
     seen: list[tuple[int, int]] = []
     generate(
