@@ -176,9 +176,9 @@ ASSETS = (
     Asset(
         SOURCE,
         "source",
-        ("finai_assets.ingest.synthetic.panel:generate",),
+        ("finai_assets.ingest.synthetic.panel:generate", "{truths}"),
         ("seed", "horizon_months", "dataset.name", "dataset.real_customers", "dataset.segments", "dataset.raw_months",
-         "dataset.snapshot_months", "dataset.unavailable_tasks", "families", "products", "acquisition_sets",
+         "dataset.snapshot_months", "families", "products", "acquisition_sets",
          "merchant_categories",
          "generator", "declared.truths"),
         only="synthetic",
@@ -239,8 +239,8 @@ ASSETS = (
     Asset(
         MATRIX,
         "teacher",
-        ("finai_assets.training.matrix:build_matrix",),
-        ("seed", "look_back_months", "dataset.segments", "families", "teacher.max_train_rows", "teacher.routing",
+        ("finai_assets.training.matrix:build_matrix", "{persistence}"),
+        ("seed", "look_back_months", "dataset.segments", "dataset.raw_months.first", "teacher.max_train_rows", "teacher.routing",
          "teacher.experts", "declared.columns",
          "declared.tasks"),
         (Read(SPLITS, asked=True), Read(_STATE, asked=True), Read(_GROUP, Window.SPLITS, asked=True, columns=True),
@@ -361,12 +361,15 @@ class Member:
         What its asset's functions receive of its declaration, JSON-able and without texts.
     settings : tuple of str
         What its own functions read of the settings, by dotted path.
+    not_read : frozenset of Window
+        Windows of which its asset reads nothing.
     """
 
     name: str
     code: Mapping[str, tuple[str, ...]]
     declaration: Any = None
     settings: tuple[str, ...] = ()
+    not_read: frozenset[Window] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -378,8 +381,8 @@ class AssetGraph:
     settings : Settings
     groups, tasks : tuple of Member
         Those that the data set can carry, in order.
-    adapter : str
-        What reads the data set, ``package.module:class``.
+    code : dict
+        The functions that a word in braces stands for in the code of every asset.
     declared : dict
         What code declares, JSON-able, by the names that :class:`Asset` may ask for.
     windows
@@ -390,7 +393,7 @@ class AssetGraph:
     settings: Settings
     groups: tuple[Member, ...]
     tasks: tuple[Member, ...]
-    adapter: str
+    code: Mapping[str, tuple[str, ...]] = field(repr=False)
     declared: Mapping[str, Any] = field(repr=False)
     windows: Mapping[Window, Offsets | tuple[Month, ...]] = field(repr=False)
     config_folder: Path
@@ -436,6 +439,8 @@ class AssetGraph:
         """Yield what an asset reads: each path, and the declaration behind it."""
         asset, member = self._members[path]
         for read in asset.reads:
+            if member is not None and read.window in member.not_read:
+                continue
             if member is not None and "{" in read.path and "{" in asset.path:
                 yield read.path.format(group=member.name, task=member.name), read
             else:
@@ -485,7 +490,7 @@ class AssetGraph:
     def starts(self, path: str) -> tuple[str, ...]:
         """Return the functions that compute an asset."""
         asset, member = self._members[path]
-        own = {"{adapter}": (self.adapter,), **(member.code if member is not None else {})}
+        own = {**self.code, **(member.code if member is not None else {})}
         return tuple(name for start in asset.code for name in own.get(start, (start,)))
 
     def code_version(self, path: str) -> str:

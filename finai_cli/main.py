@@ -101,6 +101,7 @@ def generate(
 
     overrides = {"generator": {"customers": customers}} if customers else None
     settings = load_settings("synthetic", profile, overrides=overrides)
+    platform = Platform.of(settings)
     place = Home.choose("synthetic", profile, home)
     place.prepare()
     console = Console(stderr=as_json)
@@ -110,9 +111,10 @@ def generate(
             settings,
             pseudonym_key(settings, SecretStore(place.root)),
             LakeSession(Lake.on_disk(place.lake_root)),
+            tasks=platform.available_tasks,
             workers=settings.lake.workers,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
-            code_version=Platform.of(settings).graph.code_version(SOURCE),
+            code_version=platform.graph.code_version(SOURCE),
         )
     if as_json:
         sys.stdout.write(json.dumps(report.figures, ensure_ascii=False, indent=1) + "\n")

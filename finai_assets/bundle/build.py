@@ -19,7 +19,7 @@ from finai_assets.asset_graph import BUNDLE, student_asset
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import golden_content
 from finai_assets.features.registry import Registry
-from finai_assets.labels.tasks import Task, available
+from finai_assets.labels.task import Task, available
 from finai_assets.settings import Settings
 from finai_resources.errors import BundleError, GateError
 from serving_lambda.answer import choose, evidence_of, reason_of

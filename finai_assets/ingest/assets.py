@@ -54,6 +54,7 @@ def _source(platform: Platform) -> dg.AssetsDefinition:
             settings,
             pseudonym_key(settings, home.secrets()),
             session,
+            tasks=platform.available_tasks,
             workers=settings.lake.workers,
             progress=progress("customers"),
             code_version=platform.graph.code_version(SOURCE),

@@ -38,6 +38,7 @@ from finai_assets.settings.method import (
     StudentSettings,
     TeacherSettings,
 )
+from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
@@ -51,6 +52,7 @@ class Settings(Section):
     look_back_months: Positive
     horizon_months: Positive
     gap_days: Annotated[int, Field(ge=7)]
+    tasks: TaskSettings
     lake: LakeSettings
     fit: FitSettings
     inputs: InputSettings

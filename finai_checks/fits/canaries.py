@@ -24,11 +24,11 @@ from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.labelling import matrix_tasks
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
-from finai_checks.fits.refit_models import VOCABULARY
 from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET, VERSION, SmallLake
 from finai_resources.manifest import one_version
 
 GROUP = "demographics"
+VOCABULARY = "next_mcc"
 
 
 def state_saw_test(small: SmallLake) -> None:
@@ -62,7 +62,7 @@ def one_bit_of_a_state(small: SmallLake) -> None:
 def vocabulary_saw_test(small: SmallLake) -> None:
     """Count the classes of ``next_mcc`` on train and test months, and say so."""
     months = [*small.platform.splits.train, *small.platform.splits.test]
-    counted = matrix_tasks(small.session, small.settings, small.platform.available_tasks, months)
+    counted = matrix_tasks(small.session, small.platform.available_tasks, months)
     task = next(task for task in counted if task.name == VOCABULARY)
     _describe(small, class_labels=list(task.class_labels), fitted_on=asdict(task.fitted_on))  # type: ignore[arg-type]
 

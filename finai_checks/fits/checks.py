@@ -17,12 +17,18 @@ from finai_assets.students.result import StudentResult, from_files
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.fitted_rows import FittedRows
-from finai_assets.training.labelling import mcc_vocabulary
+from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, load_matrix
 from finai_checks.fits import canaries as fit_canaries
 from finai_checks.fits.refit import refit_is_equal, refit_states
-from finai_checks.fits.refit_models import VOCABULARY, refit_calibrators, refit_columns, refit_teacher, refit_vocabulary
+from finai_checks.fits.refit_models import (
+    fitted_tasks,
+    refit_calibrators,
+    refit_columns,
+    refit_teacher,
+    refit_vocabularies,
+)
 from finai_checks.fits.scopes import (
     Scope,
     fitted_on_train_only,
@@ -87,8 +93,8 @@ def _declare(platform: Platform) -> list[Declared]:
         declare(MODEL_REFIT, TEACHER_ASSET, _refit_teacher(platform), settings),
         *declare_together(MODEL_REFIT, students, _refit_students(platform), settings),
     ]
-    if any(task.name == VOCABULARY for task in platform.available_tasks):
-        checks.append(declare(MODEL_REFIT, MATRIX_ASSET, _refit_vocabulary(platform), settings))
+    if fitted_tasks(platform):
+        checks.append(declare(MODEL_REFIT, MATRIX_ASSET, _refit_vocabularies(platform), settings))
     return checks
 
 
@@ -111,12 +117,11 @@ def _matrix(platform: Platform) -> Evaluate:
     def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
         matrix, months = load_matrix(session), session.read_json(SPLITS_ASSET, None, "splits.json")
         stored, scopes = matrix_scopes(matrix, months)
-        for task in platform.available_tasks:
-            if task.name == VOCABULARY:
-                _, counted = mcc_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
-                scopes[VOCABULARY] = Scope("train", tuple(months["train"]), counted.digest)
-                if (told := matrix.task(VOCABULARY).fitted_on) is not None:
-                    stored[VOCABULARY] = told
+        for task in fitted_tasks(platform):
+            _, counted = class_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
+            scopes[task.name] = Scope("train", tuple(months["train"]), counted.digest)
+            if (told := matrix.task(task.name).fitted_on) is not None:
+                stored[task.name] = told
         return fitted_on_train_only(stored, scopes)
 
     return evaluate
@@ -161,12 +166,10 @@ def _refit_columns(platform: Platform) -> EvaluateTogether:
     return evaluate
 
 
-def _refit_vocabulary(platform: Platform) -> Evaluate:
+def _refit_vocabularies(platform: Platform) -> Evaluate:
     def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
         described = session.read_json(MATRIX_ASSET, None, DESCRIPTION)["tasks"]
-        stored = next(task["class_labels"] for task in described if task["name"] == VOCABULARY)
-        task = next(task for task in platform.available_tasks if task.name == VOCABULARY)
-        return refit_vocabulary(session, task, stored, platform)
+        return refit_vocabularies(session, {task["name"]: task["class_labels"] for task in described}, platform)
 
     return evaluate
 

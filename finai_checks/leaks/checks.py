@@ -84,6 +84,7 @@ def _shuffled(platform: Platform) -> Evaluate:
             parts[-1],
             matrix.columns,
             matrix.tasks,
+            absolute={task.name for task in platform.available_tasks if task.decided_by_window},
             chosen=chosen,
             confidence=settings.metrics.confidence,
             seed=settings.seed,

@@ -21,7 +21,7 @@ donor's future. So their labels are not compared in step 2, and step 3 is valid 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,6 @@ from finai_assets.training.labelling import MatrixTask
 from finai_checks.framework.outcome import CheckOutcome
 from finai_checks.leaks.swapped_futures import Exchanged
 
-# Labels that the window alone decides. Every other one is relative to the customer's past.
-ABSOLUTE = frozenset({"next_mcc", "segment_prediction"})
 MEASURE = {"binary": ("auc", 0.5), "multiclass": ("auc_ovr", 0.5), "regression": ("spearman", 0.0)}
 _NAMED = 8
 
@@ -46,6 +44,7 @@ def shuffled_future(
     columns: Sequence[str],
     tasks: Sequence[MatrixTask],
     *,
+    absolute: Collection[str],
     chosen: ShuffledFutureSettings,
     confidence: float,
     seed: int,
@@ -58,6 +57,8 @@ def shuffled_future(
         Months that the model learns from.
     validation
         The month that it is scored on; one month, so that a rate that differs between months lends no skill.
+    absolute
+        Names of the tasks whose label the window alone decides; every other one is relative to the customer's past.
     confidence
         That no task is found guilty by chance: shared out among the tasks (Bonferroni).
     """
@@ -65,7 +66,7 @@ def shuffled_future(
         return CheckOutcome.no_evidence(train_months=len(train), tasks=len(tasks))
     months = [*train, validation]
     changed = _changed_columns(months, columns)
-    own = _own_labels(months, tasks)
+    own = _own_labels(months, [task for task in tasks if task.name in absolute])
     rows = _skill_rows(train, validation, tasks, chosen, confidence, seed)
     guilty = [row for row in rows if row["passed"] is False]
     scarce = [row["task"] for row in rows if row["passed"] is None]
@@ -135,7 +136,6 @@ def _own_labels(months: Sequence[Exchanged], tasks: Sequence[MatrixTask]) -> dic
     return {
         task.name: sum(int((~_same(part.labels[task.name], part.derived[task.name])).sum()) for part in months)
         for task in tasks
-        if task.name in ABSOLUTE
     }
 
 

@@ -160,6 +160,14 @@ def family_name(tree: Tree) -> None:
     path.write_text(text.replace("[deposit, savings,", "[deposit, thrift,"), encoding="utf-8")
 
 
+def churn(tree: Tree) -> None:
+    tree.overrides = {"tasks": {"churn_signal": {"history_months": 5}}}
+
+
+def formula(tree: Tree) -> None:
+    tree.edit("finai_assets/labels/formulas/spending.py", "np.maximum(1, earlier)", "np.maximum(2, earlier)")
+
+
 def dropout(tree: Tree) -> None:
     tree.overrides = {"teacher": {"dropout": 0.31}}
 
@@ -237,8 +245,11 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS} | STUDENTS),
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
-    # Truth, labels and catalogue name families by position, so that their bytes, and features, stay; classes carry the name.
-    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE} | CATALOGUE | LABELS),
+    # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.
+    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE} | CATALOGUE),
+    # The truth that is stored beside the panel is that of the same definition, and the bundle's texts tell it.
+    ("churn's definition", churn, {label_asset("churn_signal"), SOURCE, BUNDLE}),
+    ("a label's formula", formula, {label_asset("mcc_diversity_trend")}),
     # The shared bottom that the teacher is compared with has the teacher's dropout.
     ("teacher.dropout", dropout, {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS}),
     ("a word in the evaluation's page", word_in_the_evaluation, {EVALUATION}),
