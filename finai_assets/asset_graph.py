@@ -171,6 +171,7 @@ HANDED = (
     "finai_assets.settings.method:InputSettings",
 )
 _ROWS = ("seed", "look_back_months", "dataset.splits.train", "dataset.raw_months.first")
+_NETWORK = ("teacher", "inputs", "feature_groups.txn_lag_tensor.transactions")  # the last: the length of a sequence
 
 ASSETS = (
     Asset(
@@ -251,7 +252,7 @@ ASSETS = (
         "teacher",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.train:train_teacher",
          "finai_assets.teacher.store:teacher_to_files"),
-        ("seed", "teacher", "inputs", "declared.columns"),
+        ("seed", *_NETWORK, "declared.columns"),
         (Read(MATRIX, asked=True),),
     ),
     Asset(
@@ -259,7 +260,7 @@ ASSETS = (
         "teacher",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.store:teacher_from_files",
          "finai_assets.teacher.result:predict", "finai_assets.teacher.predictions:predictions_table"),
-        ("seed", "teacher", "inputs", "declared.columns"),
+        ("seed", *_NETWORK, "declared.columns"),
         (Read(MATRIX), Read(TEACHER)),
     ),
     Asset(
@@ -269,7 +270,7 @@ ASSETS = (
          "finai_assets.evaluation.baselines:line_up", "finai_assets.evaluation.comparison:evaluate_all",
          "finai_assets.evaluation.curves:curves_of", "finai_assets.teacher.predictions:load_predictions",
          "finai_assets.evaluation.report.evaluation_page:evaluation_report"),
-        ("profile", "seed", "horizon_months", "gap_days", "dataset.name", "teacher", "baselines", "inputs", "metrics",
+        ("profile", "seed", "horizon_months", "gap_days", "dataset.name", *_NETWORK, "baselines", "metrics",
          "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
     ),
@@ -279,7 +280,7 @@ ASSETS = (
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.store:teacher_from_files",
          "finai_assets.evaluation.explanation.explain:explain", "finai_assets.teacher.predictions:load_predictions",
          "finai_assets.evaluation.explanation.explanation_page:explanation_page"),
-        ("profile", "seed", "dataset.name", "teacher", "inputs", "explanations", "metrics", "declared.columns"),
+        ("profile", "seed", "dataset.name", *_NETWORK, "explanations", "metrics", "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
     ),
     Asset(

@@ -258,10 +258,12 @@ def test_a_labels_upstream_is_what_it_reads_and_no_more(filled: Lake) -> None:
 
 
 def test_each_task_can_have_a_version_of_its_own(filled: Lake) -> None:
-    codes = {task.name: f"code of {task.name}" for task in TASKS}
-    compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, code_version=codes, config_hash="c")
+    def versions(path: str) -> dict[str, str]:
+        return {"code_version": f"code of {path}", "config_hash": "c"}
+
+    compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=versions)
     manifest = filled.manifest("labels/next_mcc", MONTH.key)
-    assert (manifest.code_version, manifest.config_hash) == ("code of next_mcc", "c")
+    assert (manifest.code_version, manifest.config_hash) == ("code of labels/next_mcc", "c")
 
 
 def _spent(block: LabelBlock, _parameters: None) -> pa.Array:

@@ -149,14 +149,3 @@ def test_what_several_tasks_read_reaches_from_the_first_month_of_any_to_the_last
     held = [task for task in TASKS if HELD in task.inputs and task.name != "churn_signal"]
     assert months_read(held, SNAPSHOTS, 1) == (0, 1)
     assert months_read(held, TRANSACTIONS, 1) is None
-
-
-def test_the_digest_follows_all_of_a_row_but_its_texts() -> None:
-    task = row("cross_sell_count")
-    texts = {"title": "a", "title_ko": "b", "definition": "c"}
-    assert replace(task, **texts).digest == task.digest  # type: ignore[arg-type]
-    changed: list[dict[str, Any]] = [
-        {"formula": "a:b"}, {"parameters": 1}, {"window": Window(history_months=2, end=True)}, {"weight": 2.0},
-        {"type": pa.int32()}, {"persistence": "a:b"}, {"group": "value"},
-    ]  # fmt: skip
-    assert len({task.digest, *(replace(task, **change).digest for change in changed)}) == 1 + len(changed)

@@ -135,7 +135,7 @@ def test_labels_and_truth_follow_the_same_definition_of_churn(tmp_path) -> None:
         with session.write("raw/snapshots", month.key, code_version="1") as out:
             out.write(session.read("source/snapshots", month.key))
     for month in months:
-        compute_labels(session, month, churn, settings, code_version="1")
+        compute_labels(session, month, churn, settings, versions=one_version("1"))
         label = lake.read("labels/churn_signal", month.key)["label"].to_numpy(zero_copy_only=False)
         truth = lake.read("truth/churn_signal", month.key)["p"].to_numpy(zero_copy_only=False)
         assert report.figures["tasks"]["churn_signal"]["by_month"][month.key] == pytest.approx(
