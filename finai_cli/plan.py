@@ -22,7 +22,7 @@ from finai_assets.teacher.assets import (
     TEACHER_ASSET,
 )
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.declaration import Declared
+from finai_checks.framework.check import Declared
 from finai_checks.framework.record import has_passed
 from finai_resources.lake import Lake
 from finai_resources.months import Month

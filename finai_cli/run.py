@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from finai_assets.platform import Platform
-from finai_checks.framework.declaration import Declared
+from finai_checks.framework.check import Declared
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
 from finai_cli.plan import Stage, Unit, checks_of, main_job, stale_assets

@@ -19,7 +19,7 @@ from finai_assets.platform import Platform
 from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
 from finai_assets.students.assets import student_asset
 from finai_assets.teacher.assets import EVALUATION_ASSET, evaluation_report_path
-from finai_checks.framework.declaration import Declared
+from finai_checks.framework.check import Declared
 from finai_checks.framework.record import plain, read_record
 from finai_resources.home import Home
 from finai_resources.lake import Lake

@@ -45,7 +45,7 @@ def build_jobs(platform: Platform, audit: Sequence[dg.AssetCheckKey] = ()) -> li
     Parameters
     ----------
     audit
-        Checks that are too dear for every run: they have a job of their own.
+        Checks that are too expensive for every run: they have a job of their own.
     """
     apart = dg.AssetSelection.checks(*audit)
 
@@ -87,6 +87,6 @@ def build_jobs(platform: Platform, audit: Sequence[dg.AssetCheckKey] = ()) -> li
         ),
     ]
     if audit:
-        text = "Checks that are too dear for every run: refits, and what each group really reads."
+        text = "Checks that are too expensive for every run: refits, and what each group really reads."
         jobs.append(_job(AUDIT_JOB, apart, text))
     return jobs
