@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -161,6 +162,9 @@ def _swapped_futures(settings: Settings) -> list[Canary]:
         train = [swapped_month("2015-01", leaks=leaks), swapped_month("2015-02", leaks=leaks)]
         return train, swapped_month("2015-04", leaks=leaks)
 
+    def leaking(task: str) -> CheckOutcome:
+        return judge(*parts(task))
+
     def altered() -> CheckOutcome:
         train, validation = parts()
         stored = validation.stored.copy()
@@ -179,7 +183,7 @@ def _swapped_futures(settings: Settings) -> list[Canary]:
         canary("features that know nothing of the donor", None, lambda: judge(*parts())),
         *(
             canary(f"a feature computed from the swapped events: {task.name}", f"{task.name} is still predictable",
-                   lambda name=task.name: judge(*parts(name)))
+                   partial(leaking, task.name))
             for task in TASKS
         ),
         canary("a matrix with a value that the past does not give", "1 columns of the matrix are not what the past gives: income",

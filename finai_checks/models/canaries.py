@@ -32,7 +32,7 @@ Card = dict[str, Any]
 def plain_canaries(settings: Settings) -> list[Canary]:
     """Return cards of models, evaluations, records and replays that the checks must let pass or reject."""
     rules = settings.checks.metric_floor.model_copy(
-        update={"declared": {"told": "the rules read its score as a hint only"}}
+        update={"declared": {"weak": "the rules read its score as a hint only"}}
     )
     return [*_students(rules), *_teachers(rules), *_fidelities(settings), *_records(), *_replays()]
 
@@ -52,7 +52,7 @@ def _students(rules: MetricFloorSettings) -> list[Canary]:
         canary("classes predicted better than by persistence", None, _card("multiclass", 0.5, over=-0.1, trivial="persistence")),
         canary("a regression that explains something", None, _card("regression", 0.08, over=0.08)),
         canary("a task that the rules serve", None, _card(route="SKIP")),
-        canary("a student below the floor that is declared", None, _card(value=0.56), task="told"),
+        canary("a student below the floor that is declared", None, _card(value=0.56), task="weak"),
         canary("an interval that reaches below the floor", "student: auc 0.5600 [0.5400, 0.5800], floor 0.55", _card(value=0.56)),
         canary("a regression that may explain nothing", "student: r2 0.0100 [-0.0100, 0.0300], floor 0",
                _card("regression", 0.01, over=0.01)),
