@@ -32,6 +32,7 @@ from finai_checks.framework.check import CheckContext, Declared, sharing_work
 from finai_checks.framework.run import run_checks
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 MONTHS, FIT_ROWS = 5, 5000
@@ -67,7 +68,7 @@ def benchmark(customers: int, repeats: int, folder: Path, notes: Notes) -> dict[
     raw = sorted({past for month in bench.months for past in look_back(month, bench.settings)})
     write_raw(lake, bench.settings, raw, customers, events_a_month=EVENTS_A_MONTH, progress=notes)
     states, _, _ = fit_all(lake, bench, notes)
-    store_states(LakeSession(lake), states, code_version="bench")
+    store_states(LakeSession(lake), states, versions=one_version("bench"))
     compute(lake, bench, bench.groups, notes)  # the earlier months, and a warm page cache
     month = bench.months[-1]
     checks = month_checks(platform, month)

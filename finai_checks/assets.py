@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from finai_assets.features.assets import snapshot_partitions
-from finai_assets.ingest.assets import raw_partitions
+from finai_assets.automation.specs import partitions_of
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared, sharing_work
@@ -126,9 +125,7 @@ def _over_months(entries: Sequence[Evaluated]) -> CheckOutcome:
 
 
 def _partitions(check: Declared, platform: Platform) -> dg.PartitionsDefinition | None:
-    if check.months is None:
-        return None
-    return raw_partitions(platform) if check.asset.startswith("raw/") else snapshot_partitions(platform)
+    return None if check.months is None else partitions_of(platform, check.asset)
 
 
 def _result(check: Declared, outcome: CheckOutcome) -> dg.AssetCheckResult:

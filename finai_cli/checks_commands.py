@@ -80,6 +80,7 @@ def checks_docs(
 ) -> None:
     """Write Great Expectations' pages about the raw tables of stored months; they load their styles from public networks."""
     platform = chosen_platform(dataset, profile, home)
+    from finai_assets.asset_graph import SNAPSHOTS
     from finai_checks.contract.data_docs import write_data_docs
     from finai_cli.run import bars, lake_of
     from finai_resources.errors import ConfigError
@@ -88,7 +89,7 @@ def checks_docs(
 
     place = Home.choose(dataset, profile, home)
     lake, console = lake_of(platform, place), Console()
-    stored = lake.partitions("raw/snapshots")
+    stored = lake.partitions(SNAPSHOTS)
     if not stored:
         raise ConfigError("no raw month is stored", where=str(place.root), fix="`finai run` first")
     months = parse_months(month or [max(stored)])

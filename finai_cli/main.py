@@ -91,6 +91,7 @@ def generate(
     from finai_assets.ingest.pseudonym import pseudonym_key
     from finai_assets.ingest.synthetic import generate as simulate
     from finai_assets.ingest.synthetic.report import render
+    from finai_assets.platform import Platform
     from finai_assets.settings import load_settings
     from finai_cli.run import bars
     from finai_resources.home import Home
@@ -111,7 +112,7 @@ def generate(
             LakeSession(Lake.on_disk(place.lake_root)),
             workers=settings.lake.workers,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
-            code_version=SOURCE.code_version,
+            code_version=Platform.of(settings).graph.code_version(SOURCE),
         )
     if as_json:
         sys.stdout.write(json.dumps(report.figures, ensure_ascii=False, indent=1) + "\n")

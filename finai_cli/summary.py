@@ -13,12 +13,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from finai_assets.bundle.assets import BUNDLE_ASSET
+from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSHOTS, student_asset
+from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
-from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
-from finai_assets.students.assets import student_asset
-from finai_assets.teacher.assets import EVALUATION_ASSET, evaluation_report_path
 from finai_checks.framework.check import Declared
 from finai_checks.framework.record import plain, read_record
 from finai_resources.home import Home
@@ -61,10 +59,10 @@ def _collect(
     settings, registry = platform.settings, platform.registry
     snapshots = list(settings.dataset.snapshot_months)
     last = snapshots[-1].key
-    bundle = lake.manifest(BUNDLE_ASSET)
-    bundle_id = json.loads(lake.read_bytes(BUNDLE_ASSET, None, "manifest.json"))["bundle_id"]
-    recommended = lake.manifest(RECOMMENDATIONS_ASSET, last)
-    evaluation = json.loads(lake.read_bytes(EVALUATION_ASSET, None, "evaluation.json"))
+    bundle = lake.manifest(BUNDLE)
+    bundle_id = json.loads(lake.read_bytes(BUNDLE, None, "manifest.json"))["bundle_id"]
+    recommended = lake.manifest(RECOMMENDATIONS, last)
+    evaluation = json.loads(lake.read_bytes(EVALUATION, None, "evaluation.json"))
     verdicts = check_verdicts(lake, checks, platform)
     return {
         "dataset": settings.dataset.name,
@@ -75,7 +73,7 @@ def _collect(
             "snapshots": [snapshots[0].key, last],
             **{name: [month.key for month in months] for name, months in platform.splits},
         },
-        "customers": lake.manifest("raw/snapshots", last).rows,
+        "customers": lake.manifest(SNAPSHOTS, last).rows,
         "groups": [group.name for group in registry.available],
         "columns": {
             "available": len(registry.columns),
@@ -102,7 +100,7 @@ def _collect(
 
 
 def _task(lake: Lake, platform: Platform, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
-    student = json.loads(lake.read_bytes(student_asset(_by_name(platform, task)), None, "student.json"))
+    student = json.loads(lake.read_bytes(student_asset(task), None, "student.json"))
     return {
         "kind": student["kind"],
         "route": student["route"],
@@ -113,10 +111,6 @@ def _task(lake: Lake, platform: Platform, evaluation: dict[str, Any], task: str)
         "leaves": student.get("leaves"),
         "bytes": student.get("model_bytes"),
     }
-
-
-def _by_name(platform: Platform, name: str) -> Any:
-    return next(task for task in platform.tasks if task.name == name)
 
 
 def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> dict[str, Any]:
@@ -216,7 +210,7 @@ def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
 
 
 def _print_recommendations(summary: dict[str, Any], lake: Lake, console: Console) -> None:
-    table = lake.read(RECOMMENDATIONS_ASSET, summary["recommendations"]["month"])
+    table = lake.read(RECOMMENDATIONS, summary["recommendations"]["month"])
     customers = len(table["customer_id"].unique())
     console.print(
         f"\n{table.num_rows:,} recommendations to {customers:,} customers for {summary['recommendations']['month']}:"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import BUNDLE, student_asset
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import golden_content
 from finai_assets.features.registry import Registry
@@ -153,13 +154,13 @@ def _gated_cards(
     if missing := [name for name in names if name not in students or CARD not in students[name]]:
         raise GateError(
             f"{len(missing)} tasks have no student: {', '.join(missing)}",
-            where="serving/bundle",
+            where=BUNDLE,
             fix="distil them, or declare them in dataset.unavailable_tasks with the reason",
         )
     if extra := sorted(set(students) - set(names)):
         raise GateError(
             f"students of tasks that are not available: {', '.join(extra)}",
-            where="serving/bundle",
+            where=BUNDLE,
             fix="leave them out",
         )
     cards = {name: _card(name, students[name]) for name in names}
@@ -168,14 +169,14 @@ def _gated_cards(
         told = "; ".join(f"{name}: {', '.join(reasons)}" for name, reasons in failed.items())
         raise GateError(
             f"{len(failed)} distilled students do not agree with their teacher: {told}",
-            where="serving/bundle",
+            where=BUNDLE,
             fix="give these students more rounds or leaves, or let their route be DIRECT",
         )
     return cards
 
 
 def _card(name: str, files: StudentFiles) -> dict[str, Any]:
-    where = f"students/{name}"
+    where = student_asset(name)
     card: dict[str, Any] = json.loads(files[CARD])
     fix = "distil the student again with this version of the code"
     if card.get("format") != STUDENT_FORMAT or card.get("task") != name:
@@ -226,13 +227,13 @@ def _check_golden(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> in
     bundle = _in_memory(manifest, files)
     broken = {entry.task: entry.code for entry in bundle.degraded if entry.code != "SKIPPED"}
     if broken:
-        raise GateError(f"serving cannot load {broken}", where="serving/bundle", fix="distil these students again")
+        raise GateError(f"serving cannot load {broken}", where=BUNDLE, fix="distil these students again")
     try:
         return self_test(bundle)
     except ServingError as error:
         raise GateError(
             f"serving does not reproduce the golden rows: {error.message}",
-            where="serving/bundle",
+            where=BUNDLE,
             fix="the reference (bundle/golden.py) and serving_lambda/scorer.py must follow docs/student-format.md",
         ) from error
 

@@ -16,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import SNAPSHOTS, label_asset
 from finai_assets.labels.tasks import Task, available
-from finai_assets.labels.windows import SNAPSHOTS, LabelBlock, WindowEvents, read_block, sources
+from finai_assets.labels.windows import LabelBlock, WindowEvents, read_block, sources
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
-from finai_resources.manifest import Manifest, address
+from finai_resources.manifest import Manifest, Versions, address
 from finai_resources.months import Month, month_range
 from finai_resources.partition_writer import PartitionWriter
 
@@ -148,8 +149,7 @@ def compute_labels(
     tasks: Sequence[Task],
     settings: Settings,
     *,
-    code_version: str,
-    config_hash: str = "",
+    versions: Versions,
     progress: Progress | None = None,
 ) -> dict[str, LabelResult]:
     """Write ``labels/<task>`` of a month for every available task.
@@ -167,7 +167,6 @@ def compute_labels(
     require_mature(session, month, chosen, settings)
     ids = session.read(SNAPSHOTS, month.key, columns=["customer_id"])["customer_id"].to_numpy()
     size = settings.lake.block_customers
-    versions: dict[str, Any] = {"code_version": code_version, "config_hash": config_hash}
     labels: dict[str, list[pa.Array]] = {task.name: [] for task in chosen}
     with ExitStack() as stack:
         writers = {task.name: _open(stack, session, task, month, settings, versions) for task in chosen}
@@ -186,7 +185,7 @@ def compute_labels(
         for name, writer in writers.items():
             writer.extra.update(statistics[name])
     return {
-        name: LabelResult(name, len(ids), session.lake.manifest(f"labels/{name}", month.key), statistics[name])
+        name: LabelResult(name, len(ids), session.lake.manifest(label_asset(name), month.key), statistics[name])
         for name in writers
     }
 
@@ -244,7 +243,7 @@ def describe(label: pa.ChunkedArray, task: Task) -> dict[str, Any]:
 
 
 def _open(
-    stack: ExitStack, session: LakeSession, task: Task, month: Month, settings: Settings, versions: dict[str, Any]
+    stack: ExitStack, session: LakeSession, task: Task, month: Month, settings: Settings, versions: Versions
 ) -> PartitionWriter:
     upstream = {
         address(asset, key): session.manifest(asset, key).content_hash for asset, key in sources(task, month, settings)
@@ -254,6 +253,6 @@ def _open(
             task.asset,
             month.key,
             upstream=upstream,
-            **versions,
+            **versions(task.asset),
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from finai_assets.asset_graph import SNAPSHOTS, TRANSACTIONS, label_asset
 from finai_resources.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ class Task:
     @property
     def asset(self) -> str:
         """Return the path of the label's asset."""
-        return f"labels/{self.name}"
+        return label_asset(self.name)
 
 
-SNAPSHOT_HELD = "raw/snapshots.held"
-SNAPSHOT_SEGMENT = "raw/snapshots.segment"
-MCC = "raw/transactions.mcc"
-TIME = "raw/transactions.ts"
+SNAPSHOT_HELD = f"{SNAPSHOTS}.held"
+SNAPSHOT_SEGMENT = f"{SNAPSHOTS}.segment"
+MCC = f"{TRANSACTIONS}.mcc"
+TIME = f"{TRANSACTIONS}.ts"
 
 ACQUISITION = {  # name of the set -> (focal alpha, weight, Korean name)
     "deposits": (0.95, 1.5, "예·적금 가입"),

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import SNAPSHOTS, TRANSACTIONS
 from finai_assets.labels.tasks import MCC, SNAPSHOT_HELD, SNAPSHOT_SEGMENT, Task
 from finai_assets.settings import Settings
 from finai_resources.errors import ContractError
@@ -21,8 +22,6 @@ from finai_resources.months import Month, month_range
 
 # Months of holdings that a churn is measured against.
 HISTORY_MONTHS = 6
-
-SNAPSHOTS, TRANSACTIONS = "raw/snapshots", "raw/transactions"
 
 
 @dataclass(frozen=True, slots=True)

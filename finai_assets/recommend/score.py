@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
 from finai_assets.labels.windows import multi_hot
@@ -45,7 +46,6 @@ SCHEMA = pa.schema(
         ("bundle_id", pa.string()),
     ]
 )
-SNAPSHOTS = "raw/snapshots"
 
 Progress = Callable[[int, int], None]  # customers done, customers in all
 

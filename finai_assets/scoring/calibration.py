@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 
+from finai_assets.asset_graph import label_asset
 from finai_resources.errors import GateError
 
 # Standard deviation of the normal prior on the log of the slope, centred at slope 1: a handful of positives cannot turn the
@@ -62,7 +63,7 @@ def fit_calibration(task: str, kind: str, logits: np.ndarray, label: np.ndarray)
     if not rows:
         raise GateError(
             f"task {task!r} has no validation labels to calibrate on",
-            where=f"labels/{task}",
+            where=label_asset(task),
             fix="widen splits.validation, or declare the task in dataset.unavailable_tasks with the reason",
         )
     values, truth = logits[known].astype(np.float64), label[known].astype(np.float64)

@@ -93,8 +93,8 @@ class Settings(Section):
         return {product.code: index for index, product in enumerate(self.products)}
 
     def digest(self, *sections: str) -> str:
-        """Return a short hash of the named sections (all of them when none is named), for manifests."""
-        dumped = self.model_dump(mode="json", include=set(sections) or None)
+        """Return a short hash of the named sections, for manifests; where none is named, of all that values depend on."""
+        dumped = self.model_dump(mode="json", include=set(sections) or None, exclude=None if sections else {"lake"})
         return hashlib.sha256(json.dumps(dumped, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from finai_assets.asset_graph import student_asset
 from finai_assets.scoring.metrics import PRIMARY, Estimate
 from finai_assets.settings.method import StudentSettings
 from finai_assets.students.calibrate import NONE, Transform, finish
@@ -184,13 +185,13 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
     if card.get("format") != FORMAT:
         raise BundleError(
             f"a student of format {card.get('format')}, this code reads {FORMAT}",
-            where=f"students/{card.get('task')}",
+            where=student_asset(str(card.get("task"))),
             fix="distil the student again with this version of the code",
         )
     if (card["route"] == "SKIP") == (MODEL in files):
         raise BundleError(
             f"route {card['route']} {'with' if MODEL in files else 'without'} a model",
-            where=f"students/{card['task']}",
+            where=student_asset(card["task"]),
             fix="distil the student again",
         )
     model = None

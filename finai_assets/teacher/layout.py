@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from finai_assets.asset_graph import MATRIX
 from finai_assets.training.side import SideTensor, routed_tensors, width_of
 from finai_resources.errors import ConfigError, GateError
 
@@ -136,13 +137,13 @@ def layout_of(
         differ = sorted(set(columns) ^ set(registry.names))[:5]
         raise GateError(
             f"the matrix has {len(columns)} columns, the registry {len(registry.names)}; they differ in {differ or 'order'}",
-            where="teacher/training_matrix",
+            where=MATRIX,
             fix="materialise the training matrix again with this configuration",
         )
     if absent := [tensor for tensor in routed_tensors(registry, settings) if tensor not in tensors]:
         raise GateError(
             f"the matrix does not hold {', '.join(f'{t.group}.{t.name} {t.shape}' for t in absent)}",
-            where="teacher/training_matrix",
+            where=MATRIX,
             fix="materialise the training matrix again with this configuration",
         )
     sequences = []

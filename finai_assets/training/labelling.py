@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import label_asset
 from finai_assets.features.events import read_events
 from finai_assets.features.inputs import SNAPSHOTS
 from finai_assets.labels.tasks import NEXT_MCC_TOP, Task, TaskKind, available
@@ -112,14 +113,14 @@ class LabelReader:
         """
         found = {}
         for name, task in self.tasks.items():
-            table = self.session.read(f"labels/{name}", month.key, columns=["customer_id", "label"])
-            values = _aligned(table, "label", customer, f"labels/{name}@{month.key}")
+            table = self.session.read(label_asset(name), month.key, columns=["customer_id", "label"])
+            values = _aligned(table, "label", customer, f"{label_asset(name)}@{month.key}")
             found[name] = self._mcc_classes(values) if name == "next_mcc" else values.astype(np.float32)
             known = found[name][~np.isnan(found[name])]
             if task.kind == "multiclass" and len(known) and not 0 <= known.min() <= known.max() < task.classes:
                 raise GateError(
                     f"labels reach from {known.min():g} to {known.max():g}, the task has {task.classes} classes",
-                    where=f"labels/{name}@{month.key}",
+                    where=f"{label_asset(name)}@{month.key}",
                     fix="materialise the label again",
                 )
         return found

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import MATRIX
 from finai_assets.features.catalogue import Catalogue, read_catalogue
 from finai_assets.features.registry import Registry
 from finai_assets.features.sampling import customer_hash, lowest
@@ -30,7 +31,7 @@ from finai_resources.partition_writer import PartitionWriter
 
 __all__ = ["MatrixTask", "TrainingMatrix", "build_matrix", "load_matrix", "month_features"]
 
-ASSET = "teacher/training_matrix"
+ASSET = MATRIX
 SPLITS = ("train", "validation", "test")
 ARRAY, SIDE, DESCRIPTION = "X.npy", "side.npy", "matrix.json"
 Progress = Callable[[str, int, int], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from finai_assets.features.state import state_asset
+from finai_assets.asset_graph import state_asset
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.fit import load_states, train_sample_digest
-from finai_assets.features.state import state_asset
 from finai_assets.platform import Platform
 from finai_assets.students.result import CARD as STUDENT_CARD
 from finai_assets.students.result import StudentResult, from_files

@@ -26,6 +26,7 @@ from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
 from finai_checks.fits.refit_models import VOCABULARY
 from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET, VERSION, SmallLake
+from finai_resources.manifest import one_version
 
 GROUP = "demographics"
 
@@ -44,7 +45,7 @@ def state_saw_test_in_secret(small: SmallLake) -> None:
     honest = load_states(small.session, [GROUP])[GROUP]
     state_saw_test(small)
     seen = load_states(small.session, [GROUP])[GROUP]
-    store_states(small.session, {GROUP: replace(seen, meta=honest.meta)}, code_version=VERSION)
+    store_states(small.session, {GROUP: replace(seen, meta=honest.meta)}, versions=one_version(VERSION))
 
 
 def one_bit_of_a_state(small: SmallLake) -> None:
@@ -53,7 +54,9 @@ def one_bit_of_a_state(small: SmallLake) -> None:
     name = next(name for name, values in sorted(state.params.items()) if values.dtype.kind == "f")
     changed = state.params[name].copy()
     changed.reshape(-1).view(f"u{changed.itemsize}")[0] ^= 1
-    store_states(small.session, {GROUP: replace(state, params={**state.params, name: changed})}, code_version=VERSION)
+    store_states(
+        small.session, {GROUP: replace(state, params={**state.params, name: changed})}, versions=one_version(VERSION)
+    )
 
 
 def vocabulary_saw_test(small: SmallLake) -> None:

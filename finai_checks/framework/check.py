@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.registry import Group
-from finai_assets.features.state import state_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError

@@ -34,6 +34,7 @@ from finai_assets.training.matrix import build_matrix, load_matrix
 from finai_checks.framework.check import CheckContext
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month, month_range
 from finai_resources.secrets import DEMO_PSEUDONYM_KEY
 
@@ -98,7 +99,7 @@ class SmallLake:
             out.put("splits.json", make_splits(settings).to_json())
         for month in made.months:
             made.compute(month)
-            compute_labels(session, month, platform.available_tasks, settings, code_version=VERSION)
+            compute_labels(session, month, platform.available_tasks, settings, versions=one_version(VERSION))
         made.rebuild_matrix()
         made.retrain()
         made.distil(STUDENT)
@@ -145,13 +146,13 @@ class SmallLake:
         """Fit the states of some groups on the lake as it stands."""
         session = self.session
         states = fit_states(session, settings or self.settings, self.platform.registry, groups=groups)
-        store_states(session, states, code_version=VERSION)
+        store_states(session, states, versions=one_version(VERSION))
 
     def compute(self, month: Month) -> None:
         """Compute the features of a month from the lake as it stands."""
         session, registry = self.session, self.platform.registry
         states = load_states(session, registry.available)
-        compute_month(session, month, registry, states, self.settings, GROUPS, code_version=VERSION)
+        compute_month(session, month, registry, states, self.settings, GROUPS, versions=one_version(VERSION))
 
     def rebuild_matrix(self) -> None:
         """Write the training matrix from the lake as it stands."""

@@ -28,6 +28,7 @@ from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.point_in_time.replay import sample_runs, sampled_rows
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 
@@ -90,7 +91,7 @@ def swap_futures(
     with tempfile.TemporaryDirectory(prefix="finai-swap-") as folder:
         copy = LakeSession(Lake.on_disk(Path(folder), compression="none"))
         _write_swapped(session, copy, platform, month, runs, ids, donor)
-        compute_labels(copy, month, tasks, settings, code_version="swap")
+        compute_labels(copy, month, tasks, settings, versions=one_version("swap"))
         derived = LabelReader(copy, settings, matrix.tasks).labels(month, ids)
         block = read_block(copy, month, int(ids[0]), int(ids[-1]), settings)
         features = np.empty((len(ids), len(matrix.columns)), np.float32)

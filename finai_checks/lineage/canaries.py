@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.inputs import AMOUNT, COUNTRY, TRANSACTIONS
 from finai_assets.features.registry import Column, build_registry
-from finai_assets.features.state import state_asset
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET

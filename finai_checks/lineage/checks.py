@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.compute import raw_partitions
 from finai_assets.features.inputs import SNAPSHOTS, look_back_days
-from finai_assets.features.state import state_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET

@@ -1,9 +1,14 @@
-"""C01: no asset downstream of the source stores a direct identifier of a person."""
+"""C01: no asset downstream of the source stores a direct identifier of a person.
+
+False alarms, measured by ``python -m benchmarks.identifiers``: none in 30,000 bundles like a real one, whose digests, ids and
+numbers were drawn anew (at most .01 % of them with 95 % confidence). All of 15,000 identifiers planted into such are found.
+What it cannot distinguish, and what it reports then, is in docs/evidence.md.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -23,6 +28,7 @@ from finai_checks.framework.check import (
 )
 from finai_checks.framework.small_lake import SmallLake
 from finai_checks.privacy.identifier_scan import Finding, denied_names, is_text, scan_json, scan_texts
+from finai_checks.privacy.known_digests import without_known_digests
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, address
 
@@ -63,7 +69,8 @@ def scan_partition(
         if stored.role.endswith(".json"):
             looked += 1
             content = json.loads(session.read_bytes(asset, partition, stored.role))
-            findings += scan_json(f"{address(asset, partition)}/{stored.role}", content)
+            unknown = without_known_digests(asset, stored.role, content)
+            findings += scan_json(f"{address(asset, partition)}/{stored.role}", unknown)
     return looked, findings
 
 
@@ -130,32 +137,102 @@ def _canaries(settings: Settings) -> list[Canary]:
 
         return Canary(NO_IDENTIFIERS, label, expects, evaluate)
 
+    digest = (
+        "a3" * 12 + "f9001011234567e" + "5c" * 12 + "b"
+    )  # 64 hexadecimal digits, 13 of which look like a national id
     return [
         canary(
             "segments and reasons", None, "reason_ko", ["최근 12개월 거래 일수 44일을 바탕으로", "2015-01-31", "mass"]
         ),
         canary("amounts and times", None, "note", ["1,234,567.89 KRW", "2015-01-31 23:59:59.999999", "0.123456789012"]),
-        canary("pseudonyms as texts", None, "note", ["7807725872912407000", "20277050550257332", "p-9081726354"]),
+        canary(
+            "long numbers without a check digit",
+            None,
+            "note",
+            ["7807725872912407000", "20277050550257332", "p-9081726354"],
+        ),
+        canary("digests that hold a national id's digits", None, "note", [digest, f"sha256:{digest}, {digest[:40]}"]),
+        canary(
+            "ids of runs, commits and bundles",
+            None,
+            "note",
+            [
+                "4a01012e-1234-4567-8901-012345678901",
+                "run f0101234-5678-4123-9123-01012345678f of 3c9001011234567a41b2c07d",
+                "ab4111111111111111cd" * 2,
+                "01012345678ffa12" * 2,
+            ],
+        ),
+        canary(
+            "base64 with digits",
+            None,
+            "note",
+            ["qL9001011234567xTfYb3kRmW2sVhA8uJ5dPcZ0eNgI=", "sig=aQ-9kX_w3+821012345678Zp7Rb2LmT4yHc6VsD1nKfGjE"],
+        ),
+        canary(
+            "decimals and lists of numbers",
+            None,
+            "note",
+            [
+                "0.4111111111111111",
+                "-2.9001011234567e-05",
+                "threshold=1.0000000180025095e-35 0.9001011234567",
+                "tree_sizes=2604 4111 1111 1111 1111 2930 3016 3146 3024 2927",
+            ],
+        ),
         canary("a column called phone", "a denied name", "customer_phone", ["x"]),
         canary("a column called name", "a denied name", "Name", ["x"]),
         canary("a resident registration number", "national id", "note", ["id 900101-1234567 seen"]),
+        canary("one within Korean words", "national id", "note", ["주민번호900101-1234567입니다"]),
+        canary("one beside a digest", "national id", "note", [f"sha256:{digest} 900101-1234567"]),
+        canary("one written as a float", "national id", "note", ["9001011234567.0"]),
         canary("a phone number", "phone number", "note", ["01012345678"]),
         canary("a phone number abroad", "phone number", "note", ["+82 10-1234-5678"]),
         canary("a card number", "card number", "note", ["4111 1111 1111 1111"]),
+        canary("a card number with its expiry", "card number", "note", ["1 4111 1111 1111 1111 12/27"]),
         canary("an e-mail address", "e-mail address", "note", ["kim@example.co.kr"]),
+        canary("a digest for a mailbox", "e-mail address", "note", [f"{digest[:32]}@example.co.kr"]),
         Canary(NO_IDENTIFIERS, "nothing looked at", NO_EVIDENCE, lambda: verdict(0, [])),
     ]
 
 
 def _lake_canaries() -> list[LakeCanary]:
-    raw, group, matrix = RAW[0], "features/demographics", ONCE[0]
+    raw, group, (matrix, bundle) = RAW[0], "features/demographics", ONCE
     return [
         LakeCanary(NO_IDENTIFIERS, raw, "a month as it was loaded"),
         LakeCanary(NO_IDENTIFIERS, raw, "phone numbers as segments", "phone number", _phones),
         LakeCanary(NO_IDENTIFIERS, group, "a group as it was computed"),
         LakeCanary(NO_IDENTIFIERS, group, "a column email in a group", "demographics@2015-02.email", _email),
         LakeCanary(NO_IDENTIFIERS, matrix, "the matrix as it was built"),
-    ]
+        LakeCanary(NO_IDENTIFIERS, bundle, "a bundle whose digests hold digits of every kind", None, _bundle()),
+        LakeCanary(
+            NO_IDENTIFIERS, bundle, "a national id beside the digests", "manifest.json holds national id",
+            _bundle(reason="cf. 900101-1234567"),
+        ),
+        LakeCanary(
+            NO_IDENTIFIERS, bundle, "a national id in the place of a digest", "manifest.json holds national id",
+            _bundle(config="9001011234567"),
+        ),
+    ]  # fmt: skip
+
+
+def _bundle(*, reason: str = "", config: str = "4111111111111111") -> Callable[[SmallLake], None]:
+    """Return what stores a bundle's manifest and signature; its digests hold what would be identifiers elsewhere."""
+    sha256 = "9001011234567abc" * 4
+    manifest = {
+        "bundle_id": "01012345678fedcba4111111111111a2",
+        "files": {"models/churn_signal.txt": {"bytes": 1, "sha256": sha256}},
+        "tasks": [{"task": "churn_signal", "reason": reason}],
+        "versions": {"code": "01012345678a", "config": config, "data": sha256[::-1]},
+    }
+    signature = {"algorithm": "HMAC-SHA256", "key_id": "4111111111111111", "mac": sha256}
+
+    def store(small: SmallLake) -> None:
+        with small.lake.write(ONCE[1]) as out:
+            out.put("manifest.json", json.dumps(manifest).encode())
+            out.put("signature.json", json.dumps(signature).encode())
+
+    return store
 
 
 def _phones(small: SmallLake) -> None:

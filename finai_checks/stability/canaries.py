@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
-from finai_assets.features.state import state_asset
 from finai_assets.settings import Settings
 from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckKind, LakeCanary
 from finai_checks.framework.small_lake import SmallLake

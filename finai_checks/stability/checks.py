@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.fit import load_states
 from finai_assets.features.inputs import SNAPSHOTS
 from finai_assets.features.registry import Group
-from finai_assets.features.state import state_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.framework.check import (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import EXPLANATIONS
 from finai_assets.evaluation.explanation import gate_faithfulness, importance
 from finai_assets.evaluation.explanation.ablation_of_experts import REPLACED, Ablation, ablate, mean_views, views_of
 from finai_assets.evaluation.explanation.deletion import BEATS, judge, mask_rows
@@ -85,7 +86,7 @@ def explain(  # the model, its rows, what it is known to say of them
         rows = ExplainedRows.sample(matrix, teacher, "test", chosen.rows, seed)
         more = ExplainedRows.sample(matrix, teacher, "test", chosen.ablation_rows, seed)
         if not len(rows) or not len(more):
-            raise GateError("there are no test rows", where="teacher/explanations", fix="widen splits.test")
+            raise GateError("there are no test rows", where=EXPLANATIONS, fix="widen splits.test")
         inputs = Inputs.of(teacher.normaliser, routes_of(teacher))
         train = sample_customers(matrix.customer, matrix.rows("train"), chosen.train_rows, seed)
         baseline = inputs.baseline(matrix.X, matrix.side, train, teacher.normaliser)
@@ -143,7 +144,7 @@ def _demand_same(found: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarra
         if not apart <= ROUNDING * max(1.0, float(np.abs(values).max())):
             raise GateError(
                 f"predictions of {name} differ from the stored ones by up to {apart:.2g}",
-                where="teacher/explanations",
+                where=EXPLANATIONS,
                 fix="materialise teacher/predictions again",
             )
 

@@ -16,6 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import SOURCE_PROTECTED as PROTECTED
+from finai_assets.asset_graph import SOURCE_REPORT as REPORT
+from finai_assets.asset_graph import SOURCE_SNAPSHOTS as SNAPSHOTS
+from finai_assets.asset_graph import SOURCE_TRANSACTIONS as TRANSACTIONS
+from finai_assets.asset_graph import truth_asset
 from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.ingest.synthetic.compile import compile_law, generator_of
 from finai_assets.ingest.synthetic.law import Law
@@ -31,12 +36,6 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.partition_writer import PartitionWriter
 
 ROW_GROUP = 65_536
-SNAPSHOTS, TRANSACTIONS, PROTECTED = "source/snapshots", "source/transactions", "source/protected_attributes"
-REPORT = "source/report"
-# Sections of the settings that the panel's bytes depend on.
-SECTIONS = (
-    "seed", "horizon_months", "dataset", "families", "products", "acquisition_sets", "merchant_categories", "generator",
-)  # fmt: skip
 
 
 class Purpose(IntEnum):
@@ -73,7 +72,7 @@ def customer_tokens(settings: Settings, key: bytes) -> np.ndarray:
 def panel_digest(settings: Settings, key: bytes) -> str:
     """Return a short hash of all that the panel's bytes depend on: the settings, and which pseudonym key was used."""
     fingerprint = pseudonymise(["synthetic:key-fingerprint"], key)[0]
-    return hashlib.sha256(f"{settings.digest(*SECTIONS)} {fingerprint}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{settings.digest()} {fingerprint}".encode()).hexdigest()[:16]
 
 
 def generate(
@@ -197,7 +196,7 @@ def simulate_block(tokens: np.ndarray, number: int, law: Law, settings: Settings
         truth = month_truth(streams[Purpose.TRUTH], position, people, record, law, settings, draws)
         truths[position] = truth
         for task, table in truth_tables(tokens, truth, settings, kinds).items():
-            tables[f"truth/{task}", month.key] = table
+            tables[truth_asset(task), month.key] = table
             if task in truth.squared_error:
-                squared_error[f"truth/{task}", month.key] = truth.squared_error[task]
+                squared_error[truth_asset(task), month.key] = truth.squared_error[task]
     return BlockTables(tables, squared_error, block_sums(payments, record, truths, kinds, settings))

@@ -20,11 +20,11 @@ PROTECTED = ("gender", "age_band", "region", "disability")
 AGE_BANDS = ((0, "under 30"), (30, "30-44"), (45, "45-64"), (65, "65 and over"))
 
 
-def catalogue(settings: Settings) -> tuple[pa.Table, pa.Table]:
-    """Return ``raw/products`` and ``raw/merchant_categories`` of the settings."""
+def product_table(settings: Settings) -> pa.Table:
+    """Return the products of the settings as ``raw/products`` has them."""
     process = generator_of(settings).process
     terms = [process.products[product.code].term for product in settings.products]
-    products = pa.table(
+    return pa.table(
         {
             "product_id": range(len(settings.products)),
             "name": [product.name for product in settings.products],
@@ -35,9 +35,13 @@ def catalogue(settings: Settings) -> tuple[pa.Table, pa.Table]:
         },
         schema=PRODUCTS,
     )
+
+
+def category_table(settings: Settings) -> pa.Table:
+    """Return the tree of merchant categories of the settings as ``raw/merchant_categories`` has it."""
     categories = sorted(settings.merchant_categories, key=lambda category: category.mcc)
     l2, l1 = (_numbers(getattr(c, level) for c in settings.merchant_categories) for level in ("l2", "l1"))
-    merchants = pa.table(
+    return pa.table(
         {
             "mcc": [category.mcc for category in categories],
             "name": [category.name for category in categories],
@@ -46,7 +50,6 @@ def catalogue(settings: Settings) -> tuple[pa.Table, pa.Table]:
         },
         schema=MERCHANT_CATEGORIES,
     )
-    return products, merchants
 
 
 def _numbers(names: Iterable[str]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finai_assets.asset_graph import label_asset
 from finai_resources.errors import GateError
 
 
@@ -69,7 +70,7 @@ class TeacherTask:
         if len(np.unique(known)) < 2:
             raise GateError(
                 f"task {task.name!r} has {len(known)} train labels and {len(np.unique(known))} different values",
-                where=f"labels/{task.name}",
+                where=label_asset(task.name),
                 fix="widen splits.train, or declare the task in dataset.unavailable_tasks with the reason",
             )
         outputs = task.classes if task.kind == "multiclass" else 1

@@ -15,6 +15,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ContractError, GateError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 SETTINGS = load_settings("synthetic", "smoke")
@@ -197,7 +198,7 @@ def filled(lake: Lake) -> Lake:
 
 
 def _compute(lake: Lake, settings: Settings = SETTINGS, tasks: tuple[Task, ...] = TASKS) -> dict[str, list[Any]]:
-    results = compute_labels(LakeSession(lake), MONTH, tasks, settings, code_version="1", config_hash="c")
+    results = compute_labels(LakeSession(lake), MONTH, tasks, settings, versions=one_version("1", "c"))
     for name, result in results.items():
         table = lake.read(f"labels/{name}", MONTH.key)
         assert table["customer_id"].to_pylist() == list(ROWS)
@@ -219,7 +220,7 @@ def test_a_month_is_written_for_every_available_task(filled: Lake) -> None:
 
 
 def test_statistics_stand_in_the_manifest(filled: Lake) -> None:
-    results = compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, code_version="1")
+    results = compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=one_version("1"))
     churn = results["churn_signal"]
     assert churn.statistics["rate"] == pytest.approx(2 / 3)
     assert churn.statistics["balance"] == {"0": 1, "1": 2}
@@ -303,13 +304,13 @@ def test_an_unavailable_task_is_left_out(filled: Lake) -> None:
 def test_a_month_whose_window_lies_outside_the_raw_months_is_immature(filled: Lake) -> None:
     last = SETTINGS.dataset.raw_months.last
     with pytest.raises(GateError, match=r"2015-08 reaches months 2015-09 outside raw_months 2014-01..2015-08"):
-        compute_labels(LakeSession(filled), last, TASKS, SETTINGS, code_version="1")
+        compute_labels(LakeSession(filled), last, TASKS, SETTINGS, versions=one_version("1"))
 
 
 def test_a_month_whose_window_has_not_arrived_is_refused_and_nothing_is_written(filled: Lake) -> None:
     filled.delete("raw/transactions", "2015-04")
     with pytest.raises(GateError, match="does not hold raw/transactions@2015-04") as caught:
-        compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, code_version="1")
+        compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=one_version("1"))
     assert "2015-03 are immature" in str(caught.value)
     assert filled.partitions("labels/churn_signal") == []
 
@@ -317,5 +318,5 @@ def test_a_month_whose_window_has_not_arrived_is_refused_and_nothing_is_written(
 def test_an_unknown_segment_is_refused_by_name(filled: Lake) -> None:
     _write_snapshots(filled, MONTH + 1, [(11, [], "gold")])
     with pytest.raises(ContractError, match=r"segments \['gold'\]"):
-        compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, code_version="1")
+        compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=one_version("1"))
     assert filled.partitions("labels/segment_prediction") == []

@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from finai_assets import settings as settings_module
-from finai_assets.asset_graph import MATRIX
 from finai_assets.features.registry import build_registry
 from finai_assets.labels.tasks import available, build_tasks
 from finai_assets.platform import Platform
@@ -75,7 +74,7 @@ def store_matrix(lake: Lake, settings: Settings) -> None:
         "label:churn_signal": held[:, 0],
         "label:cross_sell_count": held[:, 1] + 0.1 * random.normal(0, 1, n).astype(np.float32),
     }
-    with lake.write(ASSET, code_version=MATRIX.code_version, config_hash=MATRIX.config_hash(settings)) as out:
+    with lake.write(ASSET, **Platform.of(settings).graph.versions(ASSET)) as out:
         np.save(out.new_file(ARRAY), X)
         out.write(pa.table(rows))
         description = {

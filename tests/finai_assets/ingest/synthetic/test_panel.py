@@ -12,7 +12,8 @@ import pytest
 
 from finai_assets.ingest import contract
 from finai_assets.ingest.pseudonym import pseudonymise
-from finai_assets.ingest.synthetic import catalogue, customer_tokens, generate, panel, panel_digest
+from finai_assets.ingest.synthetic import customer_tokens, generate, panel, panel_digest
+from finai_assets.ingest.synthetic.tables import category_table, product_table
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
@@ -191,7 +192,7 @@ def test_protected_attributes_have_the_customers_of_the_snapshots(panel) -> None
 
 
 def test_the_catalogue_is_the_one_of_the_settings(settings: Settings) -> None:
-    products, merchants = catalogue(settings)
+    products, merchants = product_table(settings), category_table(settings)
     assert products["product_id"].to_pylist() == list(range(24))
     assert [settings.families[i] for i in products["family"].to_pylist()] == [p.family for p in settings.products]
     assert products.schema.equals(contract.PRODUCTS)

@@ -17,6 +17,7 @@ from finai_assets.labels.derive import compute_labels
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.settings import Settings, load_settings
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 
 # Standard errors that a right law may be off by: one in 30,000 by chance, per figure; the panel's seed is fixed.
 LIMIT = 4.2
@@ -33,7 +34,7 @@ def labelled(panel):
                 out.write(session.read(f"source/{name}", month))
     tasks = build_tasks(panel.settings)
     for month in panel.settings.dataset.snapshot_months:
-        compute_labels(session, month, tasks, panel.settings, code_version="1")
+        compute_labels(session, month, tasks, panel.settings, versions=one_version("1"))
     return {task.name: _read(panel, task) for task in tasks}
 
 
