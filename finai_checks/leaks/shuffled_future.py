@@ -16,8 +16,8 @@ again. Then
 Most labels are *relative* to the customer's own past: churn to the mean held before, stability, acquisitions and cross-sell to
 what is held at the cutoff, the trend and the shift of categories to the window before. With another customer's future such a
 label would rightly depend on the customer's own past (who holds a deposit cannot acquire it), and a model would have an honest
-skill. For these the donor brings past and future alike: the label is that of the donor, whole, while the features stand between the
-customer's own past and the donor's future. So their labels are not compared in step 2, and step 3 is valid for every task.
+skill. For these the donor brings past and future alike: the label is that of the donor, whole, while the features stand between
+the customer's own past and the donor's future. So their labels are not compared in step 2, and step 3 is valid for every task.
 """
 
 from __future__ import annotations
