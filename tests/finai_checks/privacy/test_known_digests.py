@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from finai_assets import doors
+from finai_assets.platform import Platform
+from finai_assets.settings import load_settings
 from finai_checks.privacy.identifier_scan import scan_json
 from finai_checks.privacy.known_digests import PLACES, without_known_digests
 from finai_resources.lake import Lake
@@ -79,4 +80,4 @@ def test_the_versions_of_code_and_data_have_the_length_that_the_schema_says(lake
         out.put("matrix.json", b"{}")
     places = PLACES[BUNDLE, "manifest.json"]
     assert len(lake.manifest("teacher/training_matrix").content_hash) == places["versions", "data"]
-    assert len(doors.BUNDLE.code_version) == places["versions", "code"]
+    assert len(Platform.of(load_settings("synthetic", "smoke")).graph.code_version(BUNDLE)) == places["versions", "code"]
