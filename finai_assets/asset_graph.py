@@ -300,7 +300,7 @@ ASSETS = (
          "finai_assets.bundle.shares:acquisition_shares", "finai_assets.bundle.build:build_bundle"),
         ("profile", "seed", "horizon_months", "dataset.name", "dataset.segments", "dataset.currency", "dataset.splits.train",
          "families", "products", "acquisition_sets", "bundle", "recommend",
-         "students.max_leaves", "students.max_megabytes", "declared.column_texts", "declared.task_texts"),
+         "students.fidelity", "students.max_leaves", "students.max_megabytes", "declared.column_texts", "declared.task_texts"),
         (Read(_STUDENT, asked=True), Read(PRODUCTS), Read(MATRIX, asked=True), Read(TEACHER, asked=True, data=False),
          Read(EVALUATION, asked=True, data=False)),
         files=("reason_templates.yaml", "rules.yaml"),

@@ -59,7 +59,7 @@ def checks_prove(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(proofs_json(proofs), encoding="utf-8")
     if as_json:
-        rows = [sung.as_dict() for proof in proofs for sung in proof.sung]
+        rows = [result.as_dict() for proof in proofs for result in proof.results]
         sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
     else:
         console.print(proof_table(proofs))
@@ -113,7 +113,9 @@ def recheck_command(
         list[str] | None, typer.Option("--month", "-m", help="2016-05; may be given again; all by default")
     ] = None,
     check: Annotated[str | None, typer.Option("--check", "-c", help="number or name, e.g. C09; all by default")] = None,
-    audit: Annotated[bool, typer.Option("--audit", help="also the checks that are too dear for every run")] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="also the checks that are too expensive for every run")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate checks on what is stored, without computing any of it anew; exit code 1 where a blocking one fails."""

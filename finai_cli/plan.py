@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from finai_assets.asset_graph import JOBS, Job, Partitions
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
-from finai_checks.framework.declaration import Declared
+from finai_checks.framework.check import Declared
 from finai_checks.framework.record import has_passed
 from finai_resources.lake import Lake
 from finai_resources.months import Month

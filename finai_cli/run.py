@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.declaration import Declared
+from finai_checks.framework.check import Declared
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
 from finai_cli.plan import Stage, Unit, main_job, stale_assets

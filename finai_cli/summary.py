@@ -17,7 +17,7 @@ from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSH
 from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
-from finai_checks.framework.declaration import Declared
+from finai_checks.framework.check import Declared
 from finai_checks.framework.record import plain, read_record
 from finai_resources.home import Home
 from finai_resources.lake import Lake

@@ -15,7 +15,7 @@ from finai_assets.scoring.metrics import PRIMARY, Estimate
 from finai_assets.settings.method import StudentSettings
 from finai_assets.students.calibrate import NONE, Transform, finish
 from finai_assets.students.distill import count_leaves, raw_scores
-from finai_assets.students.fidelity import Fidelity
+from finai_assets.students.fidelity import FidelityVerdict
 from finai_assets.students.route import RouteName
 from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import BundleError, GateError
@@ -87,7 +87,7 @@ class StudentResult:
     threshold: float | None
     metrics: Report
     trivial: OverTrivial
-    fidelity: Fidelity | None
+    fidelity: FidelityVerdict | None
     gain: Mapping[str, float]
     fitted_on: Mapping[str, FittedRows]
 
@@ -214,7 +214,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         threshold=card["threshold"],
         metrics=_estimates(card["metrics"]),
         trivial=OverTrivial(card["trivial"]["name"], {w: _estimate(e) for w, e in card["trivial"]["over"].items()}),
-        fidelity=Fidelity.from_json(card["fidelity"]) if card["fidelity"] else None,
+        fidelity=FidelityVerdict.from_json(card["fidelity"]) if card["fidelity"] else None,
         gain=card["explains"],
         fitted_on={name: FittedRows.from_json(rows) for name, rows in card["fitted_on"].items()},
     )

@@ -27,9 +27,9 @@ from finai_assets.students.distill import (
     probe_gain,
     train_model,
 )
-from finai_assets.students.fidelity import Fidelity, measure_fidelity
+from finai_assets.students.fidelity import FidelityVerdict, compare_fidelity, measure_fidelity
 from finai_assets.students.result import OverTrivial, StudentModel, StudentResult, from_files, require_budget, to_files
-from finai_assets.students.route import Evidence, Route, choose_route, worth_copying
+from finai_assets.students.route import Route, RouteEvidence, choose_route, worth_copying
 from finai_assets.students.rows import Part, TaskRows, Trivial, constant
 from finai_assets.students.select import select_columns
 from finai_assets.training.fitted_rows import FittedRows
@@ -180,7 +180,7 @@ def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:
 
 def _evidence(
     rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate], trivial: Trivial
-) -> Evidence:
+) -> RouteEvidence:
     """Collect what the route is chosen by, all of it on validation."""
     forecast = trivial.predict(validation)
     direct, distilled = candidates[DIRECT], candidates.get(DISTILLED)
@@ -190,9 +190,8 @@ def _evidence(
     if distilled is not None:
         rival = rows.difference(validation, direct.validation, distilled.validation)
         copy = rows.difference(validation, distilled.validation, forecast)
-        copied = _fidelity(rows, validation.teacher, distilled.validation, validation.label, distilled)
-        missed = copied.failures
-    return Evidence(
+        missed = _fidelity(rows, validation.teacher, distilled.validation, validation.label, distilled).failures
+    return RouteEvidence(
         kind=rows.task.kind,
         classes=rows.task.classes,
         teacher=rows.score(validation, validation.teacher),
@@ -208,15 +207,10 @@ def _evidence(
 
 def _fidelity(
     rows: TaskRows, teacher: np.ndarray, student: np.ndarray, label: np.ndarray, candidate: Candidate
-) -> Fidelity:
-    return measure_fidelity(
-        rows.task.kind,
-        teacher,
-        student,
-        label,
-        threshold=candidate.threshold,
-        settings=rows.settings.students.fidelity,
-    )
+) -> FidelityVerdict:
+    kind = rows.task.kind
+    fidelity = measure_fidelity(kind, teacher, student, label, threshold=candidate.threshold)
+    return compare_fidelity(kind, fidelity, rows.settings.students.fidelity)
 
 
 def _measured(

@@ -16,7 +16,7 @@ from finai_assets.teacher.data import Named, TeacherData
 from finai_assets.teacher.fitting.checkpoint import Checkpoint, fingerprint
 from finai_assets.teacher.fitting.loop import Run, Watcher
 from finai_assets.teacher.fitting.process_group import World, device_of
-from finai_assets.teacher.fitting.training_fingerprint import opening_of
+from finai_assets.teacher.fitting.training_fingerprint import training_fingerprint
 from finai_assets.teacher.layout import layout_of
 from finai_assets.teacher.network.ple import PLE, parameter_table
 from finai_assets.teacher.network.protocol import Network
@@ -80,8 +80,8 @@ def train_teacher(
         if checkpoint_dir is not None:
             checkpoint = Checkpoint(checkpoint_dir, fingerprint(data, normaliser, structure, settings))
         learn(run, checkpoint, watch=watch, progress=progress)
-        steps = settings.checks.reproducible.opening_steps
-        opening = opening_of(data, normaliser, structure, settings, known_groups=groups, steps=steps)
+        steps = settings.checks.reproducible.fingerprint_steps
+        first_steps = training_fingerprint(data, normaliser, structure, settings, known_groups=groups, steps=steps)
         calibration = calibrate(model, normaliser, data, chosen.batch_rows)
         if checkpoint is not None and world is None:
             checkpoint.remove()
@@ -96,7 +96,7 @@ def train_teacher(
         calibration=calibration,
         fitted_on=fitted_on(matrix, data),
         seed=settings.seed,
-        opening=opening,
+        training_fingerprint=first_steps,
     )
 
 

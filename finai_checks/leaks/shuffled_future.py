@@ -1,22 +1,23 @@
-"""C11, shuffled future: customers exchange their label months, and nothing that a model finds may remain.
+"""C11, the verdict on swapped futures: a model trained on the swapped labels must have no skill.
 
-For some customers of a month, raw tables are copied into a lake that lives for the length of the check. There each customer
-keeps the own past, and has what lies after the cutoff from another one: the events, and the snapshots of the label months. The
-exchange runs in one cycle over the sample, drawn anew in each month, so that nobody keeps the own future, and knowing who a
-customer is tells nothing of the next donor. On that lake the real code computes features and labels again. Then
+For a sample of customers of a month, raw tables are copied into a lake that lives for the length of the check. There the
+customers keep their own past, and have the data after the cutoff of another customer (the donor): the events, and the snapshots
+of the label months. The swap runs in one cycle over the sample, drawn anew in each month, so that no customers keep their own
+future, and the identity of a customer tells nothing of the next donor. On that lake the real code computes features and labels
+again. Then
 
-1. *features*: every column must come out as the training matrix holds it, to the bit. A feature that reads the future, or a
-   column of the matrix that was put there from labels, differs;
-2. *labels*: a label that the window alone decides must be the donor's, as the matrix holds it. One that is taken from the own
-   past differs;
+1. *features*: every column must equal that of the training matrix, bit for bit. A feature that reads the future, or a column of
+   the matrix that was written from labels, differs;
+2. *labels*: a label that the window alone decides must be the donor's, as the matrix holds it. One that is taken from the
+   customer's own past differs;
 3. *skill*: a model that learns the donors' labels from those features must be no better than the prior, on validation rows
-   exchanged likewise. What survives the exchange (a feature computed from the exchanged events) has skill.
+   swapped likewise. A feature that survives the swap (since it is computed from the swapped events) has skill.
 
 Most labels are *relative* to the customer's own past: churn to the mean held before, stability, acquisitions and cross-sell to
-what is held at the cutoff, the trend and the shift of categories to the window before. Given another's future such a label
-would rightly depend on the own past (who holds a deposit cannot acquire it), and a model would have an honest skill. For these
-the donor brings past and future alike: the label is the donor's, whole, while the features stand between the own past and the
-donor's future. So their labels are not compared in step 2, and step 3 is valid for every task.
+what is held at the cutoff, the trend and the shift of categories to the window before. With another customer's future such a
+label would rightly depend on the customer's own past (who holds a deposit cannot acquire it), and a model would have an honest
+skill. For these the donor brings past and future alike: the label is that of the donor, whole, while the features stand between
+the customer's own past and the donor's future. So their labels are not compared in step 2, and step 3 is valid for every task.
 """
 
 from __future__ import annotations
@@ -31,25 +32,25 @@ import numpy as np
 from finai_assets.scoring.rank_kernels import auc, midranks_correlation
 from finai_assets.settings.checks import ShuffledFutureSettings
 from finai_assets.training.labelling import MatrixTask
-from finai_checks.framework.outcome import CheckOutcome
-from finai_checks.leaks.swapped_futures import Exchanged
+from finai_checks.framework.check import CheckOutcome
+from finai_checks.leaks.shuffled_future_lake import SwappedMonth
 
 MEASURE = {"binary": ("auc", 0.5), "multiclass": ("auc_ovr", 0.5), "regression": ("spearman", 0.0)}
 _NAMED = 8
 
 
 def shuffled_future(
-    train: Sequence[Exchanged],
-    validation: Exchanged | None,
+    train: Sequence[SwappedMonth],
+    validation: SwappedMonth | None,
     columns: Sequence[str],
     tasks: Sequence[MatrixTask],
     *,
     absolute: Collection[str],
-    chosen: ShuffledFutureSettings,
+    rules: ShuffledFutureSettings,
     confidence: float,
     seed: int,
 ) -> CheckOutcome:
-    """Tell whether nothing survives the exchange.
+    """Return whether no feature, label or skill survives the swap.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def shuffled_future(
     months = [*train, validation]
     changed = _changed_columns(months, columns)
     own = _own_labels(months, [task for task in tasks if task.name in absolute])
-    rows = _skill_rows(train, validation, tasks, chosen, confidence, seed)
+    rows = _skill_rows(train, validation, tasks, rules, confidence, seed)
     guilty = [row for row in rows if row["passed"] is False]
     scarce = [row["task"] for row in rows if row["passed"] is None]
     reasons = []
@@ -76,11 +77,11 @@ def shuffled_future(
         reasons.append(f"{len(changed)} columns of the matrix are not what the past gives: {named}")
     reasons += [f"{task} is not decided by the window in {count} rows" for task, count in own.items() if count]
     reasons += [
-        f"{row['task']} is still foretold: {row['measure']} {row['skill']:.3f}, at least {row['low']:.3f}"
+        f"{row['task']} is still predictable: {row['measure']} {row['skill']:.3f}, at least {row['low']:.3f}"
         for row in guilty
     ]
     if len(scarce) == len(rows):
-        reasons.append(f"no task has {chosen.class_rows} rows of a class to be scored on")
+        reasons.append(f"no task has {rules.class_rows} rows of a class to be scored on")
     judged = [row for row in rows if row["passed"] is not None]
     highest = max(judged, key=lambda row: float(row["low"] - row["chance"]), default=None)
     observed = {
@@ -94,7 +95,7 @@ def shuffled_future(
         "interval": [highest["low"], highest["high"]] if highest else None,
     }
     remark = (
-        f"not judged, as fewer than {chosen.class_rows} rows lie outside the main class: {', '.join(scarce)}"
+        f"not judged, as fewer than {rules.class_rows} rows lie outside the main class: {', '.join(scarce)}"
         if scarce
         else ""
     )
@@ -103,35 +104,35 @@ def shuffled_future(
 
 
 def _skill_rows(  # what the models and their scores are made of
-    train: Sequence[Exchanged],
-    validation: Exchanged,
+    train: Sequence[SwappedMonth],
+    validation: SwappedMonth,
     tasks: Sequence[MatrixTask],
-    chosen: ShuffledFutureSettings,
+    rules: ShuffledFutureSettings,
     confidence: float,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Train a model of each task on exchanged rows, and score it on others."""
-    models = _Models(np.concatenate([part.features for part in train]), chosen.rounds, seed)
-    judge = _Judge.of(len(validation.customer), len(tasks), chosen, confidence, seed)
+    """Train a model of each task on swapped rows, and score it on others."""
+    models = _Models(np.concatenate([part.features for part in train]), rules.rounds, seed)
+    judge = _Judge.of(len(validation.customer), len(tasks), rules, confidence, seed)
     rows = []
     for task in tasks:
         learnt, scored = np.concatenate([part.labels[task.name] for part in train]), validation.labels[task.name]
-        enough = min(_contrast(task, learnt), _contrast(task, scored)) >= chosen.class_rows
+        enough = min(_contrast(task, learnt), _contrast(task, scored)) >= rules.class_rows
         prediction = models.predict(task, learnt, validation.features) if enough else None
         rows.append(_skill_row(task, scored, prediction, judge))
     return rows
 
 
-def _changed_columns(months: Sequence[Exchanged], columns: Sequence[str]) -> dict[str, int]:
+def _changed_columns(months: Sequence[SwappedMonth], columns: Sequence[str]) -> dict[str, int]:
     """Return how many rows of each column differ in a bit, for those that do."""
     wrong = np.zeros(len(columns), np.int64)
     for part in months:
         stored, features = (np.ascontiguousarray(values).view(np.uint32) for values in (part.stored, part.features))
         wrong += (stored != features).sum(axis=0)
-    return {columns[int(at)]: int(wrong[at]) for at in np.flatnonzero(wrong)}
+    return {columns[int(index)]: int(wrong[index]) for index in np.flatnonzero(wrong)}
 
 
-def _own_labels(months: Sequence[Exchanged], tasks: Sequence[MatrixTask]) -> dict[str, int]:
+def _own_labels(months: Sequence[SwappedMonth], tasks: Sequence[MatrixTask]) -> dict[str, int]:
     """Return in how many rows a label that the window decides is not the donor's."""
     return {
         task.name: sum(int((~_same(part.labels[task.name], part.derived[task.name])).sum()) for part in months)
@@ -166,7 +167,7 @@ def _skill_row(task: MatrixTask, scored: np.ndarray, prediction: np.ndarray | No
 
 @dataclass(frozen=True)
 class _Judge:
-    """What a score is judged by: resamples of customers, the tail of the interval, and the tolerance.
+    """Judges a score by resamples of customers, the tail of the interval, and a tolerance.
 
     Parameters
     ----------
@@ -179,10 +180,10 @@ class _Judge:
     tolerance: float
 
     @classmethod
-    def of(cls, n: int, tasks: int, chosen: ShuffledFutureSettings, confidence: float, seed: int) -> _Judge:
+    def of(cls, n: int, tasks: int, rules: ShuffledFutureSettings, confidence: float, seed: int) -> _Judge:
         rng = np.random.default_rng([seed, n])
-        drawn = rng.multinomial(n, np.full(n, 1 / n), chosen.resamples).astype(np.float64)
-        return cls(np.concatenate([np.ones((1, n)), drawn]), (1 - confidence) / (2 * tasks), chosen.tolerance)
+        drawn = rng.multinomial(n, np.full(n, 1 / n), rules.resamples).astype(np.float64)
+        return cls(np.concatenate([np.ones((1, n)), drawn]), (1 - confidence) / (2 * tasks), rules.tolerance)
 
     def skill(self, task: MatrixTask, label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """Return the skill on all customers and on each resample, NaN where it is not defined: [resamples + 1]."""

@@ -1,8 +1,8 @@
-"""C01: nothing that names a person directly lies in the lake downstream of the source.
+"""C01: no asset downstream of the source stores a direct identifier of a person.
 
 False alarms, measured by ``python -m benchmarks.identifiers``: none in 30,000 bundles like a real one, whose digests, ids and
 numbers were drawn anew (at most .01 % of them with 95 % confidence). All of 15,000 identifiers planted into such are found.
-What it can't tell, and what it reports then, is in docs/evidence.md.
+What it cannot distinguish, and what it reports then, is in docs/evidence.md.
 """
 
 from __future__ import annotations
@@ -14,23 +14,29 @@ import pyarrow as pa
 
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_checks.framework.canary import Canary, LakeCanary
-from finai_checks.framework.declaration import Declared, EvaluateTogether, declare_together
-from finai_checks.framework.kind import Kind
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import (
+    NO_EVIDENCE,
+    Canary,
+    CheckContext,
+    CheckKind,
+    CheckOutcome,
+    Declared,
+    LakeCanary,
+    Theme,
+    declare,
+    declare_together,
+)
 from finai_checks.framework.small_lake import SmallLake
-from finai_checks.framework.theme import Theme
 from finai_checks.privacy.identifier_scan import Finding, denied_names, is_text, scan_json, scan_texts
 from finai_checks.privacy.known_digests import without_known_digests
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, address
-from finai_resources.months import Month
 
-NO_IDENTIFIERS = Kind(
+NO_IDENTIFIERS = CheckKind(
     "C01",
     "no_direct_identifiers",
-    "no column is called like a direct identifier, and no text looks like a national id, a phone or card number or an e-mail "
-    "address",
+    "no column has the name of a direct identifier, and no stored text contains a national id, a phone number, a card number or "
+    "an e-mail address",
     blocking=True,
     minimum=1,
     units="columns and files",
@@ -44,7 +50,7 @@ RECOMMENDATIONS = "recommendations/customers"
 def scan_partition(
     session: LakeSession, asset: str, partition: str | None, patterns: Sequence[str]
 ) -> tuple[int, list[Finding]]:
-    """Look at every table and JSON file of a partition; return how many columns and files were looked at, and what was found."""
+    """Scan every table and JSON file of a partition; return how many columns and files were scanned, and the findings."""
     manifest = session.manifest(asset, partition)
     looked, findings = 0, []
     schema = _schema(session, manifest)
@@ -88,32 +94,37 @@ def _declare(platform: Platform) -> list[Declared]:
     settings = platform.settings
     raw, snapshots = tuple(settings.dataset.raw_months), tuple(settings.dataset.snapshot_months)
     groups = [group.asset for group in platform.registry.available]
-    look = _look(settings)
     return [
-        *declare_together(NO_IDENTIFIERS, [RAW[0]], _look(settings, RAW), settings, months=raw),
-        *declare_together(NO_IDENTIFIERS, groups, look, settings, months=snapshots),
-        *(check for asset in ONCE for check in declare_together(NO_IDENTIFIERS, [asset], _look(settings), settings)),
-        *declare_together(NO_IDENTIFIERS, [RECOMMENDATIONS], _look(settings), settings, months=snapshots),
+        declare(NO_IDENTIFIERS, RAW[0], evaluate_raw, settings, months=raw),
+        *declare_together(NO_IDENTIFIERS, groups, evaluate_groups, settings, months=snapshots),
+        *(declare(NO_IDENTIFIERS, asset, evaluate_asset, settings) for asset in ONCE),
+        declare(NO_IDENTIFIERS, RECOMMENDATIONS, evaluate_asset, settings, months=snapshots),
     ]
 
 
-def _look(settings: Settings, all_of: Sequence[str] = ()) -> EvaluateTogether:
-    """Return a function that scans the assets asked for; or, where one speaks for several, all of them."""
+def evaluate_raw(context: CheckContext, _asset: str) -> CheckOutcome:
+    """Scan all raw tables of a month; the check sits on the first of them."""
+    return _scan(context, RAW)
 
-    def evaluate(session: LakeSession, month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-        found = {}
-        for asset in assets:
-            looked = 0
-            findings: list[Finding] = []
-            for place in all_of or (asset,):
-                columns, here = scan_partition(
-                    session, place, month.key if month else None, settings.checks.denied_names
-                )
-                looked, findings = looked + columns, [*findings, *here]
-            found[asset] = verdict(looked, findings)
-        return found
 
-    return evaluate
+def evaluate_groups(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Scan each feature group of a month."""
+    return {asset: _scan(context, [asset]) for asset in assets}
+
+
+def evaluate_asset(context: CheckContext, asset: str) -> CheckOutcome:
+    """Scan one asset."""
+    return _scan(context, [asset])
+
+
+def _scan(context: CheckContext, assets: Sequence[str]) -> CheckOutcome:
+    scanned = 0
+    findings: list[Finding] = []
+    for asset in assets:
+        patterns = context.settings.checks.denied_names
+        columns, of_asset = scan_partition(context.session, asset, context.partition, patterns)
+        scanned, findings = scanned + columns, [*findings, *of_asset]
+    return verdict(scanned, findings)
 
 
 def _canaries(settings: Settings) -> list[Canary]:

@@ -105,7 +105,7 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C16_lineage_complete",
         "C17_feature_drift_psi_important",
         "C23_student_fidelity",
-        "C28_teacher_comes_again",
+        "C28_teacher_is_reproducible",
     }
     students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]
     assert len(students) == len(platform.available_tasks) == 13

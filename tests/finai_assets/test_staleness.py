@@ -254,8 +254,8 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("teacher.dropout", dropout, {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS}),
     ("a word in the evaluation's page", word_in_the_evaluation, {EVALUATION}),
     ("a word in the explanations' page", word_in_the_explanations, {EXPLANATIONS}),
-    # C23 judges the stored figures again; no tree changes.
-    ("a fidelity floor", fidelity_floor, set()),
+    # C23 judges the stored figures again, and so does the bundle, which is refused where one misses a floor; no tree changes.
+    ("a fidelity floor", fidelity_floor, {BUNDLE}),
     ("a student's setting", student_rounds, set(STUDENTS)),
     ("a threshold of a check", check_threshold, set()),
     ("another data set's YAML", other_data_set, set()),

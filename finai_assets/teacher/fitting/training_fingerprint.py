@@ -1,4 +1,4 @@
-"""The opening of a training: its first steps, done again from nothing, as one hash of all that they leave.
+"""The fingerprint of a training: a hash of the weights after its first steps, with all that was fitted before them.
 
 The training stores it, so that whoever has the data, the code and the lock file can see whether they train the same teacher
 without training it to the end: what is fitted on train, the first weights, the order of rows and every kernel of a step take
@@ -17,7 +17,7 @@ import torch
 from finai_assets.teacher.fitting.loop import Run
 from finai_assets.teacher.fitting.process_group import World
 from finai_assets.teacher.network.ple import PLE
-from finai_assets.teacher.result import Opening, deterministic
+from finai_assets.teacher.result import TrainingFingerprint, deterministic
 
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
@@ -31,7 +31,7 @@ class _Enough(Exception):  # noqa: N818 # no error: the way out of an epoch
     """The steps are done."""
 
 
-def opening_of(
+def training_fingerprint(
     data: TeacherData,
     normaliser: Normaliser,
     structure: Structure,
@@ -39,7 +39,7 @@ def opening_of(
     *,
     known_groups: Sequence[str],
     steps: int,
-) -> Opening:
+) -> TrainingFingerprint:
     """Train a fresh network for some steps, and hash its weights with what was fitted before them.
 
     On the CPU whatever the training computes on: a GPU's sums have no fixed order. The caller's random state stays as it is.
@@ -66,7 +66,7 @@ def opening_of(
 
         with suppress(_Enough):
             run.epoch(enough)
-    return Opening(last, _digest(model, normaliser, structure))
+    return TrainingFingerprint(last, _digest(model, normaliser, structure))
 
 
 def _digest(model: Network, normaliser: Normaliser, structure: Structure) -> str:

@@ -22,7 +22,7 @@ from finai_assets.ingest.contract import check_merchant_categories, check_snapsh
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings, load_settings
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
 from finai_checks.lineage.input_probe import Reaction, changed_rows, judge, probe_inputs
 from finai_checks.lineage.label_reach import RAW_COLUMNS, Spans, lineage_free_of_labels, made_before
 from finai_checks.lineage.provenance import Provenance, lineage_complete

@@ -24,8 +24,7 @@ from finai_assets.platform import Platform
 from finai_assets.settings import available_datasets, load_settings
 from finai_checks.assets import build_checks
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.declaration import Declared
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckOutcome, Declared
 from finai_checks.stability.inputs import student_columns
 from finai_checks.stability.verdicts import (
     Drift,
@@ -289,7 +288,7 @@ def stored(lake: Lake, platform: Platform) -> Lake:
 
 def verdict(platform: Platform, lake: Lake, name: str, month: str) -> CheckOutcome:
     (check,) = checks(platform, name, "features/demographics")
-    return check.evaluate(LakeSession(lake), Month.parse(month))
+    return check.evaluate(CheckContext(LakeSession(lake), platform, Month.parse(month)))
 
 
 def test_a_shifted_column_of_a_stored_month_is_named_by_the_warning_and_by_the_gate(

@@ -21,7 +21,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_assets.training.labelling import MatrixTask
 from finai_assets.training.matrix import ARRAY, ASSET, DESCRIPTION
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_checks.framework.record import write_record
 from finai_cli.main import app
 from finai_resources.errors import ConfigError, GateError, LakeError

@@ -1,8 +1,8 @@
-"""C11, columns together: what a shallow tree, or a pair of columns, of one feature group tells of each label.
+"""C11, columns together: how well a shallow tree, or a pair of columns, of one feature group predicts each label.
 
 A leak may be spread over two or three columns of a group. A tree of depth 3 over all columns of the group finds most of them. It
-grows greedily, so where neither of two columns says anything alone (an exclusive or) it does not find the pair. Therefore of
-each group the pair whose *product of signs* (above or below the median) goes best with a label is looked up among all pairs, and
+grows greedily, so that it misses a pair of which neither column predicts anything alone (an exclusive or). Therefore of each
+group the pair whose *product of signs* (above or below the median) goes best with a label is looked up among all pairs, and
 judged as one column of nine values: either column missing, low or high.
 
 Trees split where the sum of squares within the parts (of a label's values, or of the class shares: Gini's index) falls most.
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from finai_checks.leaks.column_kernels import auc_of_bins
-from finai_checks.leaks.column_skill import Targets
+from finai_checks.leaks.single_column_kernels import auc_of_bins
+from finai_checks.leaks.single_column_skill import Targets
 
 DEPTH = 3
 LEAVES = 2**DEPTH
@@ -70,12 +70,12 @@ def tree_skills(
     -------
     skill : float64 [tasks]
         AUC, best AUC of a class against the rest, or R2; NaN where the rows are too few.
-    chosen : int64 [tasks]
-        The class that is told best; -1 for a regression.
+    best_class : int64 [tasks]
+        The class that is predicted best; -1 for a regression.
     """
     with ThreadPoolExecutor(2) as pool:
         grown = list(pool.map(lambda half: _grown(bins, targets, allowed, half, count), range(2)))
-    skill, chosen = np.full(len(targets.tasks), np.nan), np.full(len(targets.tasks), -1)
+    skill, best_class = np.full(len(targets.tasks), np.nan), np.full(len(targets.tasks), -1)
     for t, task in enumerate(targets.tasks):
         if not targets.sufficient(task.name):
             continue
@@ -84,8 +84,8 @@ def tree_skills(
             label = targets.label(task.name, int(c))
             halves = [_half_skill(leaves[half], label, targets.fold == half, task.kind) for half in range(2)]
             if np.isfinite(halves).any() and not np.nanmean(halves) <= skill[t]:
-                skill[t], chosen[t] = np.nanmean(halves), c
-    return skill, chosen
+                skill[t], best_class[t] = np.nanmean(halves), c
+    return skill, best_class
 
 
 def _half_skill(leaf: np.ndarray, label: np.ndarray, learn: np.ndarray, kind: str) -> float:
@@ -105,16 +105,16 @@ def _half_skill(leaf: np.ndarray, label: np.ndarray, learn: np.ndarray, kind: st
 
 def _grown(bins: np.ndarray, targets: Targets, allowed: np.ndarray, half: int, count: int) -> list[Tree]:
     """Grow the tree of each task on the rows of a half."""
-    at = np.flatnonzero(targets.fold == half)
-    mine = np.ascontiguousarray(bins[:, at])
+    rows = np.flatnonzero(targets.fold == half)
+    mine = np.ascontiguousarray(bins[:, rows])
     trees = []
     for t, task in enumerate(targets.tasks):
         where, position = targets.place(task.name)
         if where == "codes":
-            classes, codes = targets.first[position + 1] - targets.first[position], targets.codes[at, position]
-            values = np.ones(len(at), np.float32)
+            classes, codes = targets.first[position + 1] - targets.first[position], targets.codes[rows, position]
+            values = np.ones(len(rows), np.float32)
         else:
-            values = targets.values[at, position]
+            values = targets.values[rows, position]
             known = np.isfinite(values)
             classes, codes = 1, np.where(known, 0, -1).astype(np.int16)
             values = np.where(known, values - (values[known].mean() if known.any() else 0.0), 0.0).astype(np.float32)
@@ -143,10 +143,10 @@ def _tree(
                     sums[node[i], bins[c, i], codes[i]] += values[i]
                     size[node[i], bins[c, i]] += 1
             for k in range(width):
-                gain, at = _best_split(sums[k], size[k])
+                gain, last_bin = _best_split(sums[k], size[k])
                 if gain > best[k]:
                     best[k] = gain
-                    split_column[width - 1 + k], split_bin[width - 1 + k] = c, at
+                    split_column[width - 1 + k], split_bin[width - 1 + k] = c, last_bin
         for i in range(n):
             k = width - 1 + node[i]
             right = split_column[k] >= 0 and bins[split_column[k], i] > split_bin[k]
@@ -169,7 +169,7 @@ def _best_split(sums: np.ndarray, size: np.ndarray) -> tuple[float, int]:
     for c in range(classes):
         whole += total[c] * total[c] / rows
     left, inside = np.zeros(classes), 0.0
-    best, at = 0.0, 0
+    best, last_bin = 0.0, 0
     for b in range(count - 1):
         if size[b] == 0:
             continue
@@ -183,8 +183,8 @@ def _best_split(sums: np.ndarray, size: np.ndarray) -> tuple[float, int]:
             continue
         gain = squares_left / inside + squares_right / (rows - inside) - whole
         if gain > best:
-            best, at = gain, b
-    return best, at
+            best, last_bin = gain, b
+    return best, last_bin
 
 
 def strongest_pairs(
@@ -203,7 +203,7 @@ def strongest_pairs(
     n = columns.shape[1]
     picked = np.unique(np.linspace(0, n - 1, min(rows, n)).astype(np.int64))
     signs = np.array([_signs(column) for column in columns[:, picked]], np.float32).T  # [rows, d]
-    found = {}
+    pairs = {}
     for t, task in enumerate(targets.tasks):
         if not targets.sufficient(task.name) or allowed[:, t].sum() < 2:
             continue
@@ -217,12 +217,12 @@ def strongest_pairs(
             weighted = signs * (y / np.linalg.norm(y)).astype(np.float32)[:, None] * allowed[:, t]
             together = np.abs(weighted.T @ signs) * allowed[:, t]
             np.fill_diagonal(together, 0.0)
-            at = int(together.argmax())
-            if together.flat[at] > best:
-                best, pair = float(together.flat[at]), divmod(at, len(columns))
+            strongest = int(together.argmax())
+            if together.flat[strongest] > best:
+                best, pair = float(together.flat[strongest]), divmod(strongest, len(columns))
         if best > 0:
-            found[task.name] = (min(pair), max(pair))
-    return found
+            pairs[task.name] = (min(pair), max(pair))
+    return pairs
 
 
 def cells(first: np.ndarray, second: np.ndarray) -> np.ndarray:

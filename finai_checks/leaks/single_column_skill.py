@@ -1,9 +1,9 @@
-"""C11, columns by themselves: how well each single column of a matrix tells each label.
+"""C11, columns by themselves: how well each single column of a matrix predicts each label.
 
 Every column is sorted once. From that one order come, for all tasks together:
 
 - *binary*: the area under the ROC curve (AUC), two-sided, and the AUC of a score learnt per bin;
-- *multiclass*: the same for each class against the rest, of which the best counts, so that a column that gives away one class
+- *multiclass*: the same for each class against the rest, of which the best counts, so that a column that reveals one class
   alone shows. A mean over classes, or a normalised mutual information, would dilute it among fifty classes;
 - *regression*: R2 of the best monotone function (isotonic, rising or falling), and of a mean learnt per bin.
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from finai_assets.features.sampling import customer_hash
 from finai_assets.training.labelling import MatrixTask
-from finai_checks.leaks.column_kernels import bins_of, class_skills, value_skills
+from finai_checks.leaks.single_column_kernels import bins_of, class_skills, value_skills
 
 EXACT = 1 - 1e-9  # a regression's R2 from here on is a reconstruction, but for rounding
 _CHUNK = 16  # columns that a thread takes at a time
@@ -72,7 +72,7 @@ class Targets:
         Parameters
         ----------
         class_rows
-            Fewer rows than that in a class, or outside it, and the class is not judged.
+            A class with fewer rows inside, or outside, is not judged.
         """
         n = len(customer)
         named, numeric = _by_kind(tasks)
@@ -107,15 +107,15 @@ class Targets:
         _, t = self.place(name)
         return np.flatnonzero(self.judged[self.first[t] : self.first[t + 1]])
 
-    def label(self, name: str, chosen: int = -1) -> np.ndarray:
+    def label(self, name: str, of_class: int = -1) -> np.ndarray:
         """Return a task's label, or that of one class against the rest: float64 [n], NaN where masked."""
         where, t = self.place(name)
         if where == "values":
             return np.asarray(self.values[:, t])
-        return np.where(self.codes[:, t] < 0, np.nan, self.codes[:, t] == chosen)
+        return np.where(self.codes[:, t] < 0, np.nan, self.codes[:, t] == of_class)
 
     def sufficient(self, name: str) -> bool:
-        """Tell whether the rows can say anything about a task: a class that is judged, or values that differ."""
+        """Return whether the rows can judge a task: some class is judged, or the values differ."""
         where, t = self.place(name)
         if where == "codes":
             return len(self.judged_classes(name)) > 0
@@ -134,14 +134,14 @@ def _by_kind(tasks: Sequence[MatrixTask]) -> tuple[list[MatrixTask], list[Matrix
 
 @dataclass(frozen=True)
 class Skills:
-    """How well each of some columns tells each label.
+    """How well each of some columns predicts each label.
 
     Parameters
     ----------
     skill : float64 [columns, tasks]
         AUC, best AUC of a class against the rest, or R2; NaN where the rows are too few.
-    chosen : int64 [columns, tasks]
-        The class that is told best; -1 for a regression.
+    best_class : int64 [columns, tasks]
+        The class that is predicted best; -1 for a regression.
     mean : float64 [columns, tasks]
         The same skill, but averaged over the judged classes.
     exact : bool [columns, tasks]
@@ -151,7 +151,7 @@ class Skills:
     """
 
     skill: np.ndarray
-    chosen: np.ndarray
+    best_class: np.ndarray
     mean: np.ndarray
     exact: np.ndarray
     bins: np.ndarray
@@ -171,29 +171,31 @@ def column_skills(columns: np.ndarray, targets: Targets, *, bins: int, threads: 
     shape = (d, len(targets.tasks))
     result = Skills(
         skill=np.full(shape, np.nan),
-        chosen=np.full(shape, -1),
+        best_class=np.full(shape, -1),
         mean=np.full(shape, np.nan),
         exact=np.zeros(shape, bool),
         bins=np.empty((d, n), np.uint8),
     )
-    at_named = np.array([i for i, task in enumerate(targets.tasks) if task.kind != "regression"], np.int64)
-    at_numeric = np.array([i for i, task in enumerate(targets.tasks) if task.kind == "regression"], np.int64)
+    classified = np.array([i for i, task in enumerate(targets.tasks) if task.kind != "regression"], np.int64)
+    numeric = np.array([i for i, task in enumerate(targets.tasks) if task.kind == "regression"], np.int64)
 
     def measure(begin: int) -> None:
         for c in range(begin, min(d, begin + _CHUNK)):
             order, value = _sorted_rows(columns[c])
             bin_of, missing = bins_of(order, value, bins)
             result.bins[c] = bin_of
-            if len(at_named):
-                found = class_skills(
+            if len(classified):
+                measured = class_skills(
                     order, value, bin_of, bins + 1, targets.codes, targets.first, targets.judged, targets.fold
                 )
-                for kept, values in zip((result.skill, result.chosen, result.mean, result.exact), found, strict=True):
-                    kept[c, at_named] = values
-            if len(at_numeric):
+                for kept, values in zip(
+                    (result.skill, result.best_class, result.mean, result.exact), measured, strict=True
+                ):
+                    kept[c, classified] = values
+            if len(numeric):
                 r2 = value_skills(order, value, missing, bin_of, bins + 1, targets.values, targets.fold)
-                result.skill[c, at_numeric], result.mean[c, at_numeric] = r2, r2
-                result.exact[c, at_numeric] = r2 >= EXACT
+                result.skill[c, numeric], result.mean[c, numeric] = r2, r2
+                result.exact[c, numeric] = r2 >= EXACT
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(measure, range(0, d, _CHUNK)))

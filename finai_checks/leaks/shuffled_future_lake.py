@@ -1,7 +1,8 @@
-"""Exchanging the futures of some customers: raw tables in which each has another's label months, and what is computed from them.
+"""C11, the lake in which customers' futures are swapped, with the features and labels that are computed from it.
 
-Each customer of the sample keeps the own past and gets what lies after the cutoff from another one: the events, and the snapshots
-of the label months. The tables live in a lake of their own for as long as it takes; the one that is examined is only read.
+The customers of the sample keep their own past and get the data after the cutoff of another customer (the donor): the events, and
+the snapshots of the label months. The tables live in a lake of their own for the length of the check; the lake that is examined
+is only read.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from finai_resources.months import Month
 
 
 @dataclass(frozen=True)
-class Exchanged:
-    """Customers of one month, each with another's future.
+class SwappedMonth:
+    """Customers of one month, each with the future of another.
 
     Parameters
     ----------
@@ -42,11 +43,11 @@ class Exchanged:
     stored : float32 [n, d]
         Features as the training matrix holds them.
     features : float32 [n, d]
-        Features as the real code computes them where the future is another's.
+        Features as the real code computes them after the swap.
     labels : task -> float32 [n]
         Labels of the donors, as the matrix holds them.
     derived : task -> float32 [n]
-        Labels as the real code derives them where the future is another's.
+        Labels as the real code derives them after the swap.
     """
 
     month: str
@@ -57,12 +58,15 @@ class Exchanged:
     derived: Mapping[str, np.ndarray]
 
 
-def exchange(
+def swap_futures(
     session: LakeSession, platform: Platform, matrix: TrainingMatrix, month: Month, *, customers: int
-) -> Exchanged | None:
-    """Give some customers of a month another's future, and compute their features and labels anew; None where it has too few.
+) -> SwappedMonth | None:
+    """Swap the futures of a sample of customers of a month, and compute their features and labels again.
 
-    The lake that is examined is only read.
+    Returns
+    -------
+    SwappedMonth or None
+        None where the month has fewer than two customers.
 
     Raises
     ------
@@ -81,13 +85,13 @@ def exchange(
     ids = np.intersect1d(np.concatenate(runs), matrix.customer[rows])
     if len(ids) < 2:
         return None
-    at = rows[np.searchsorted(matrix.customer[rows], ids)]
+    sampled = rows[np.searchsorted(matrix.customer[rows], ids)]
     donor = donors(len(ids), np.random.default_rng([settings.seed, month.ordinal, 11]))
     states = load_states(session, groups)
-    with tempfile.TemporaryDirectory(prefix="finai-exchange-") as folder:
+    with tempfile.TemporaryDirectory(prefix="finai-swap-") as folder:
         copy = LakeSession(Lake.on_disk(Path(folder), compression="none"))
-        _write_exchanged(session, copy, platform, month, runs, ids, donor)
-        compute_labels(copy, month, tasks, settings, versions=one_version("exchange"))
+        _write_swapped(session, copy, platform, month, runs, ids, donor)
+        compute_labels(copy, month, tasks, settings, versions=one_version("swap"))
         derived = read_labels(copy, month, ids, matrix.tasks)
         block = read_block(copy, month, int(ids[0]), int(ids[-1]), settings)
         features = np.empty((len(ids), len(matrix.columns)), np.float32)
@@ -95,25 +99,25 @@ def exchange(
         for group in groups:
             values, _ = transform_group(group, block.view(group.columns), states[group.name].params, settings)
             features[:, [position[name] for name in group.names]] = values
-    return Exchanged(
+    return SwappedMonth(
         month=month.key,
         customer=ids,
-        stored=np.asarray(matrix.X[at]),
+        stored=np.asarray(matrix.X[sampled]),
         features=features,
-        labels={task.name: matrix.labels[task.name][at][donor] for task in matrix.tasks},
+        labels={task.name: matrix.labels[task.name][sampled][donor] for task in matrix.tasks},
         derived=derived,
     )
 
 
 def donors(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return whose future each of ``n`` customers gets: one random cycle, in which nobody is the own donor."""
+    """Return the donor of each of ``n`` customers: one random cycle, so that no customers are their own donors."""
     cycle = rng.permutation(n)
     donor = np.empty(n, np.int64)
     donor[cycle] = np.roll(cycle, 1)
     return donor
 
 
-def _write_exchanged(
+def _write_swapped(
     session: LakeSession,
     copy: LakeSession,
     platform: Platform,
@@ -122,7 +126,7 @@ def _write_exchanged(
     ids: np.ndarray,
     donor: np.ndarray,
 ) -> None:
-    """Write the raw tables of the sample; from the cutoff on, what is a donor's belongs to the one who receives it."""
+    """Write the raw tables of the sample; from the cutoff on, the rows of a donor belong to the recipient."""
     settings = platform.settings
     recipient = np.empty(len(ids), np.int64)
     recipient[donor] = ids  # by position of the donor
@@ -145,7 +149,7 @@ def _write_exchanged(
 
 
 def _handed_over(table: pa.Table, ids: np.ndarray, recipient: np.ndarray, later: np.ndarray) -> pa.Table:
-    """Return a table whose later rows belong to the recipients, again in the order of customers."""
+    """Return a table whose later rows belong to the recipients, sorted by customer."""
     if not later.any():
         return table
     owner = table["customer_id"].to_numpy()

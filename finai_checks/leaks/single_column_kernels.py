@@ -1,4 +1,4 @@
-"""Compiled walks over the sorted rows of a column, for all labels together.
+"""C11, compiled walks over the sorted rows of a column, for all labels together.
 
 Of a column, ``order`` int64 [n] holds the rows in ascending order, ``value`` int64 [n] the values in that order as whole numbers,
 0 where missing, and ``bin_of`` int64 [n] the bin of each row, 0 where missing. Of labels, ``codes`` int16 [n, tasks] are classes,
@@ -67,11 +67,11 @@ def auc_of_bins(score: np.ndarray, positive: np.ndarray, total: np.ndarray) -> f
     bins = len(score)
     order = np.empty(bins, np.int64)
     for b in range(bins):  # sorted by insertion: the bins are few
-        at = b
-        while at > 0 and score[order[at - 1]] > score[b]:
-            order[at] = order[at - 1]
-            at -= 1
-        order[at] = b
+        place = b
+        while place > 0 and score[order[place - 1]] > score[b]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = b
     won, below, positives = 0.0, 0.0, 0.0
     tied_positive, tied_negative = 0.0, 0.0
     for i in range(bins):
@@ -129,11 +129,11 @@ def class_skills(
     judged: np.ndarray,
     fold: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the best AUC over the judged classes of each classification task, that class, the mean, and whether all is told."""
+    """Return for each classification task the best AUC of its judged classes, that class, the mean, and whether it is exact."""
     tasks = codes.shape[1]
     count = _counts(bin_of, bins, codes, first, fold)
     sums = _rank_sums(order, value, codes, first)
-    skill, chosen, mean = np.full(tasks, np.nan), np.full(tasks, -1), np.full(tasks, np.nan)
+    skill, best_class, mean = np.full(tasks, np.nan), np.full(tasks, -1), np.full(tasks, np.nan)
     exact = np.zeros(tasks, np.bool_)
     total = np.empty((2, bins))
     for t in range(tasks):
@@ -160,17 +160,17 @@ def class_skills(
             added += best
             classes += 1
             if not best <= skill[t]:
-                skill[t], chosen[t] = best, c - first[t]
+                skill[t], best_class[t] = best, c - first[t]
         if classes > 0:
             mean[t] = added / classes
             if _without_error(count, total, first[t], first[t + 1]):
                 exact[t] = True
-    return skill, chosen, mean, exact
+    return skill, best_class, mean, exact
 
 
 @numba.njit(cache=True, nogil=True)
 def _without_error(count: np.ndarray, total: np.ndarray, begin: int, end: int) -> bool:
-    """Tell whether the most frequent class of each bin in one half is that of all its rows in the other."""
+    """Return whether the most frequent class of each bin in one half is that of all its rows in the other."""
     for f in range(2):
         for b in range(total.shape[1]):
             if total[f, b] == 0:
