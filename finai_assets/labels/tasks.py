@@ -7,7 +7,7 @@ elsewhere enters by ``Platform.of(settings, more_tasks=...)``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -48,8 +48,8 @@ def build_tasks(settings: Settings, more: Sequence[Task] = ()) -> tuple[Task, ..
     Raises
     ------
     ConfigError
-        Two rows have one name, ``unavailable_tasks`` names a task that does not exist, or an available task lacks its
-        acquisition set or its classes.
+        Two rows have one name, ``unavailable_tasks`` names a task that does not exist, an acquisition set has no task, or an
+        available task lacks its acquisition set or its classes.
     """
     tasks = (*_rows(settings), *more)
     if twice := sorted(name for name, count in Counter(task.name for task in tasks).items() if count > 1):
@@ -61,6 +61,13 @@ def build_tasks(settings: Settings, more: Sequence[Task] = ()) -> tuple[Task, ..
             f"unknown tasks {sorted(unknown)}",
             where="dataset.unavailable_tasks",
             fix=f"allowed: {', '.join(sorted(names))}",
+        )
+    sets = {task.acquires for task in tasks if task.acquires}
+    if unknown := set(settings.acquisition_sets) - sets:
+        raise ConfigError(
+            f"no task is about the products of {sorted(unknown)}",
+            where="acquisition_sets",
+            fix=f"allowed: {', '.join(sorted(sets))}",
         )
     for task in tasks:
         if task.name in reasons:
@@ -82,7 +89,6 @@ def build_tasks(settings: Settings, more: Sequence[Task] = ()) -> tuple[Task, ..
 
 def _rows(settings: Settings) -> list[Task]:
     """Return the rows. A product is its id, as in the columns of a block's holdings."""
-    members: Mapping[str, tuple[str, ...]] = {str(name): codes for name, codes in settings.acquisition_sets.items()}
     churn, top = settings.tasks.churn_signal, settings.tasks.next_mcc.top
     changed = Window(history_months=1, end=True)
     spent = Window(events_before=True, events_after=True)
@@ -118,7 +124,7 @@ def _rows(settings: Settings) -> list[Task]:
                 f"will_acquire_{name}", "binary", "consumption", weight, f"Will acquire: {name}", title_ko,
                 f"any product of the set {name} acquired in the window",
                 (HELD,), changed, f"{FORMULAS}.holdings:will_acquire",
-                tuple(settings.product_ids[code] for code in members.get(name, ())),
+                tuple(settings.product_ids[code] for code in settings.acquisition_sets.get(name, ())),
                 focal=(alpha, 2.0), truth=f"{TRUTHS}.holdings:WILL_ACQUIRE", acquires=name,
             )
             for name, (alpha, weight, title_ko) in ACQUISITION.items()

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -70,7 +70,7 @@ class Settings(Section):
     dataset: DatasetSettings
     families: tuple[str, ...]
     products: tuple[Product, ...]
-    acquisition_sets: dict[Literal["deposits", "investments", "accounts", "lending", "payments"], tuple[str, ...]]
+    acquisition_sets: dict[str, tuple[str, ...]]
     merchant_categories: tuple[MerchantCategory, ...] = ()
     generator: GeneratorSettings | None = None
 

@@ -15,6 +15,7 @@ from finai_assets.features.inputs import HELD, MCC, SNAPSHOTS, TRANSACTIONS, TS
 from finai_assets.ingest.synthetic.truth import Truth
 from finai_assets.labels.task import Task, Window
 from finai_assets.labels.tasks import available, build_tasks
+from finai_assets.labels.tasks_page import TARGET, render
 from finai_assets.labels.windows import LabelBlock, WindowEvents, months_read, sources
 from finai_assets.platform import Platform
 from finai_assets.reference import resolve
@@ -99,6 +100,15 @@ def test_an_acquisition_set_that_is_missing_is_asked_for() -> None:
     assert "will_acquire_lending" in str(error.value)
 
 
+def test_an_acquisition_set_that_no_task_is_about_is_refused() -> None:
+    settings = load_settings("synthetic", "smoke", overrides={"acquisition_sets": {"pensions": ["annuity"]}})
+    with pytest.raises(ConfigError, match=r"no task is about the products of \['pensions'\]") as error:
+        build_tasks(settings)
+    assert "lending" in str(error.value)
+    pensions = replace(row("will_acquire_lending"), name="will_acquire_pensions", acquires="pensions")
+    assert build_tasks(settings, [pensions])[-1] == pensions
+
+
 def test_a_row_from_elsewhere_stands_last_and_needs_a_name_of_its_own(settings: Settings) -> None:
     more = replace(row("cross_sell_count"), name="another")
     assert Platform.of(settings, more_tasks=(more,)).tasks == (*build_tasks(settings), more)
@@ -149,3 +159,8 @@ def test_what_several_tasks_read_reaches_from_the_first_month_of_any_to_the_last
     held = [task for task in TASKS if HELD in task.inputs and task.name != "churn_signal"]
     assert months_read(held, SNAPSHOTS, 1) == (0, 1)
     assert months_read(held, TRANSACTIONS, 1) is None
+
+
+def test_the_page_of_tasks_is_up_to_date() -> None:
+    page = render(build_tasks(load_settings("synthetic", "demo")))
+    assert TARGET.read_text(encoding="utf-8") == page, "run python -m finai_assets.labels.tasks_page"
