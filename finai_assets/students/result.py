@@ -10,10 +10,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from finai_assets.scoring.boosting import count_leaves, raw_scores
+from finai_assets.scoring.calibration import NO_CALIBRATOR, apply_calibrator
+from finai_assets.scoring.links import Link
 from finai_assets.scoring.metrics import PRIMARY, Estimate
 from finai_assets.settings.method import StudentSettings
-from finai_assets.students.calibrate import NONE, Transform, finish
-from finai_assets.students.distill import count_leaves, raw_scores
 from finai_assets.students.fidelity import Fidelity
 from finai_assets.students.route import RouteName
 from finai_assets.training.fitted_rows import FittedRows
@@ -42,7 +43,7 @@ class StudentModel:
 
     text: str
     columns: tuple[str, ...]
-    transform: Transform
+    transform: Link
     init_score: tuple[float, ...]
     calibrator: Mapping[str, Any]
 
@@ -57,7 +58,7 @@ class StudentModel:
 
     def finish(self, raw: np.ndarray) -> np.ndarray:
         """Turn raw scores, initial score included, into the answer."""
-        return finish(raw, self.transform, self.calibrator)
+        return apply_calibrator(raw, self.transform, self.calibrator)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class StudentResult:
     @property
     def calibrator(self) -> Mapping[str, Any]:
         """Return the calibrator."""
-        return self.model.calibrator if self.model else NONE
+        return self.model.calibrator if self.model else NO_CALIBRATOR
 
     @property
     def trees(self) -> int:
@@ -198,7 +199,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         model = StudentModel(
             files[MODEL].decode(),
             tuple(card["columns"]),
-            cast(Transform, card["output_transform"]),
+            cast(Link, card["output_transform"]),
             tuple(card["init_score"]),
             card["calibrator"],
         )

@@ -25,9 +25,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 
+from finai_assets.scoring.boosting import Binning, Growth, bin_rows, hard_loss, train_trees
 from finai_assets.scoring.rank_kernels import auc, midranks_correlation
 from finai_assets.settings.checks import ShuffledFutureSettings
 from finai_assets.training.labelling import MatrixTask
@@ -225,20 +225,10 @@ class _Models:
 
     def __init__(self, X: np.ndarray, rounds: Mapping[Any, int], seed: int) -> None:
         self.rounds = rounds
-        self.parameters: dict[str, Any] = {
-            "num_leaves": 8, "learning_rate": 0.1, "max_bin": 63, "min_data_in_leaf": 5, "feature_fraction": 0.3,
-            "feature_pre_filter": False, "deterministic": True, "force_col_wise": True, "num_threads": 1,
-            "seed": seed % 2**31, "verbosity": -1,
-        }  # fmt: skip
-        self.binned = lgb.Dataset(X, params=self.parameters).construct()
+        self.binned = bin_rows(X, Binning(seed=seed, threads=1, min_leaf_rows=5, max_bin=63))
 
     def predict(self, task: MatrixTask, label: np.ndarray, X: np.ndarray) -> np.ndarray:
         """Learn a task and return [n] or, for a multiclass task, [n, classes]."""
-        known = np.isfinite(label)
-        self.binned.set_label(np.nan_to_num(label))
-        train = self.binned if known.all() else self.binned.subset(np.flatnonzero(known).tolist()).construct()
-        objective: dict[str, Any] = {"objective": task.kind}
-        if task.kind == "multiclass":
-            objective["num_class"] = task.classes
-        model = lgb.train({**self.parameters, **objective}, train, num_boost_round=self.rounds[task.kind])
-        return np.asarray(model.predict(X, num_threads=1))
+        growth = Growth(rounds=self.rounds[task.kind], leaves=8, learning_rate=0.1, column_share=0.3)
+        trees = train_trees(hard_loss(task.kind, task.classes), self.binned.labelled(label), growth)
+        return trees.predict(X, threads=1)
