@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from finai_assets.evaluation.models import CEILING, MODELS
 from finai_assets.scoring.metrics import expected_calibration_error
@@ -217,11 +217,8 @@ def wilson(hits: float, n: int, confidence: float) -> tuple[float, float]:
     >>> [round(bound, 3) for bound in wilson(0, 10, 0.95)]
     [0.0, 0.278]
     """
-    z = float(norm.ppf((1 + confidence) / 2))
-    share, weight = hits / n, z * z / n
-    centre = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share * (1 - share) / n + weight / (4 * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = binomtest(round(hits), n).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def drawn_models(by_model: Mapping[str, Any], key: str) -> Sequence[str]:
