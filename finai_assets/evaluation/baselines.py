@@ -40,8 +40,8 @@ _PRIOR_ROWS = 10.0
 
 
 @dataclass(frozen=True)
-class Field:
-    """Every model's predictions of the same rows.
+class ModelComparison:
+    """Predictions of the same rows by every model, and how each model was made.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Field:
         return {name: found[task][at] for name, found in self.predictions.items() if task in found}
 
 
-def line_up(
+def predict_all_models(
     matrix: TrainingMatrix,
     teacher: Mapping[str, np.ndarray],
     truth: Mapping[str, np.ndarray],
@@ -72,8 +72,8 @@ def line_up(
     *,
     checkpoint_dir: Path | None = None,
     watch: Watcher | None = None,
-) -> Field:
-    """Train every rival on the train rows, stop it on validation, and let all models predict validation and test.
+) -> ModelComparison:
+    """Train every baseline on the train rows, stop it on validation, and let all models predict validation and test.
 
     Parameters
     ----------
@@ -118,11 +118,11 @@ def line_up(
     if truth:
         found[CEILING] = {name: values[span] for name, values in truth.items()}
         facts[CEILING] = {}
-    return Field(span, found, facts)
+    return ModelComparison(span, found, facts)
 
 
 def train_rows(matrix: TrainingMatrix, settings: Settings) -> np.ndarray:
-    """Return the rows that the teacher and every rival learn from, int64 [m]."""
+    """Return the rows that the teacher and every baseline learn from, int64 [m]."""
     return sample_customers(matrix.customer, matrix.rows("train"), settings.teacher.max_train_rows, settings.seed)
 
 

@@ -122,7 +122,7 @@ class StudentResult:
         return len(self.model_text.encode())
 
     def facts(self) -> dict[str, Any]:
-        """Return what a materialisation tells: route, size, and the primary metric on test beside its rivals'."""
+        """Return what a materialisation tells: route, size, and the primary metric on test beside that of the other models."""
         primary = PRIMARY[self.kind]
         told: dict[str, Any] = {
             "route": self.route,

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from finai_assets.asset_graph import EVALUATION, EXPLANATIONS, MATRIX, TEACHER, facts
-from finai_assets.evaluation.baselines import line_up
+from finai_assets.evaluation.baselines import predict_all_models
 from finai_assets.evaluation.comparison import evaluate_all
 from finai_assets.evaluation.curves import curves_of
 from finai_assets.evaluation.explanation.explain import explain
@@ -198,7 +198,7 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
                 aligned = align_truth(session, matrix, task)
                 if aligned is not None:
                     truth[task.name] = aligned
-        field = line_up(
+        field = predict_all_models(
             matrix,
             teacher,
             truth,

@@ -1,1 +1,1 @@
-"""The evaluation as a page for people: ``evaluation_page.py`` joins it, ``results.py`` tells the outcome, ``figures.py`` draws."""
+"""The evaluation as a page for people: ``evaluation_page.py`` joins it, ``results.py`` holds results, ``figures.py`` draws."""
