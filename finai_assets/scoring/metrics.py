@@ -59,7 +59,7 @@ class Estimate:
 
     @property
     def defined(self) -> bool:
-        """Tell whether the metric has a value."""
+        """Whether the metric has a value."""
         return self.value == self.value
 
 
@@ -181,7 +181,7 @@ def _score_among(  # what `resampled` and `scores_under` take
     classes: int,
     metric: str | None,
 ) -> Scorer:
-    """Return a metric as a function of copies of all customers ``among`` whom is drawn."""
+    """Return a metric as a function of copies of all customers that are drawn, ``among``."""
     rows = _Rows.of(kind, label, prediction, customer, classes)
     if rows.without_contrast:
         return lambda copies: np.full(len(copies), np.nan)

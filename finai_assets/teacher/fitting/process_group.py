@@ -67,7 +67,7 @@ class ProcessGroup:
 
     @property
     def leads(self) -> bool:
-        """Tell whether this process writes and reports."""
+        """Whether this process writes and reports."""
         return self.rank == 0
 
     def add(self, value: Tensor) -> Tensor:
