@@ -267,7 +267,7 @@ ASSETS = (
         EVALUATION,
         "teacher",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.truth:align_truth",
-         "finai_assets.evaluation.baselines:line_up", "finai_assets.evaluation.comparison:evaluate_all",
+         "finai_assets.evaluation.baselines:predict_all_models", "finai_assets.evaluation.comparison:evaluate_all",
          "finai_assets.evaluation.curves:curves_of", "finai_assets.teacher.predictions:load_predictions",
          "finai_assets.evaluation.report.evaluation_page:evaluation_report"),
         ("profile", "seed", "horizon_months", "gap_days", "dataset.name", *_NETWORK, "baselines", "metrics",

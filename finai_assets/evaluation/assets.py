@@ -8,7 +8,7 @@ import dagster as dg
 
 from finai_assets.asset_graph import EVALUATION, EXPLANATIONS, PREDICTIONS, SOURCE, TEACHER
 from finai_assets.automation.specs import spec_of, stored, writing
-from finai_assets.evaluation.baselines import line_up
+from finai_assets.evaluation.baselines import predict_all_models
 from finai_assets.evaluation.comparison import evaluate_all
 from finai_assets.evaluation.curves import curves_of
 from finai_assets.evaluation.explanation.explain import explain
@@ -51,7 +51,7 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
             {task.name: align_truth(session, matrix, task) for task in matrix.tasks} if SOURCE in platform.graph else {}
         )
         truth = {name: values for name, values in known.items() if values is not None}
-        field = line_up(
+        field = predict_all_models(
             matrix,
             load_predictions(predictions, matrix.tasks),
             truth,

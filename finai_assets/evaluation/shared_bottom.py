@@ -23,7 +23,7 @@ from finai_assets.settings.method import TeacherSettings
 from finai_assets.teacher.fitting.checkpoint import Checkpoint, fingerprint
 from finai_assets.teacher.fitting.loop import Run, Watcher
 from finai_assets.teacher.fitting.losses import TeacherTask
-from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.network.experts.task_mlp import RowNorm, mlp
 from finai_assets.teacher.network.ple import PLE, PLEOutput, Tower, parameter_table
 from finai_assets.teacher.network.protocol import Network
@@ -195,7 +195,7 @@ def train_shared_bottom(
         A split has no rows, a task has no labels, a loss is not finite, or no width gives the teacher's size.
     """
     chosen = settings.teacher
-    place = World(device_of(chosen.loop.device))
+    place = ProcessGroup(device_of(chosen.loop.device))
     with deterministic(chosen.threads, settings.seed, place.device):
         data, normaliser, structure = prepare(matrix, registry, tasks, settings)
         groups = tuple(group.name for group in registry.groups)

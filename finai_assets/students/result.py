@@ -11,10 +11,11 @@ from typing import Any, cast
 import numpy as np
 
 from finai_assets.asset_graph import student_asset
+from finai_assets.scoring.boosting import count_leaves, raw_scores
+from finai_assets.scoring.calibration import NO_CALIBRATOR, apply_calibrator
+from finai_assets.scoring.links import Link
 from finai_assets.scoring.metrics import PRIMARY, Estimate
 from finai_assets.settings.method import StudentSettings
-from finai_assets.students.calibrate import NONE, Transform, finish
-from finai_assets.students.distill import count_leaves, raw_scores
 from finai_assets.students.fidelity import FidelityVerdict
 from finai_assets.students.route import RouteName
 from finai_assets.training.fitted_rows import FittedRows
@@ -43,7 +44,7 @@ class StudentModel:
 
     text: str
     columns: tuple[str, ...]
-    transform: Transform
+    transform: Link
     init_score: tuple[float, ...]
     calibrator: Mapping[str, Any]
 
@@ -58,7 +59,7 @@ class StudentModel:
 
     def finish(self, raw: np.ndarray) -> np.ndarray:
         """Turn raw scores, initial score included, into the answer."""
-        return finish(raw, self.transform, self.calibrator)
+        return apply_calibrator(raw, self.transform, self.calibrator)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class StudentResult:
     @property
     def calibrator(self) -> Mapping[str, Any]:
         """Return the calibrator."""
-        return self.model.calibrator if self.model else NONE
+        return self.model.calibrator if self.model else NO_CALIBRATOR
 
     @property
     def trees(self) -> int:
@@ -122,7 +123,7 @@ class StudentResult:
         return len(self.model_text.encode())
 
     def facts(self) -> dict[str, Any]:
-        """Return what a materialisation tells: route, size, and the primary metric on test beside its rivals'."""
+        """Return what a materialisation tells: route, size, and the primary metric on test beside that of the other models."""
         primary = PRIMARY[self.kind]
         told: dict[str, Any] = {
             "route": self.route,
@@ -199,7 +200,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         model = StudentModel(
             files[MODEL].decode(),
             tuple(card["columns"]),
-            cast(Transform, card["output_transform"]),
+            cast(Link, card["output_transform"]),
             tuple(card["init_score"]),
             card["calibrator"],
         )

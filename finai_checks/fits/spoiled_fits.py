@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from finai_assets.features.fit import load_states, store_states
-from finai_assets.students.distill import bin_rows
+from finai_assets.students.distill import bin_probe
 from finai_assets.students.result import CARD as STUDENT_CARD
 from finai_assets.students.result import from_files, to_files
 from finai_assets.students.rows import Part, TaskRows
@@ -152,7 +152,7 @@ def columns_saw_test(small: SmallLake) -> None:
     """Select a student's columns on all rows."""
     matrix = load_matrix(small.session)
     everything = np.arange(len(matrix))
-    probe = Probe(everything, bin_rows(np.asarray(matrix.X), small.settings))
+    probe = Probe(everything, bin_probe(np.asarray(matrix.X), small.settings))
     nothing = np.zeros(len(matrix), np.float32)
     rows = TaskRows(matrix.task(STUDENT), matrix, nothing, small.settings)
     known = np.flatnonzero(np.isfinite(matrix.labels[STUDENT]))

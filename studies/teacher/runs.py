@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finai_assets.evaluation.baselines import prior
-from finai_assets.scoring.metrics import NAMES, evaluate
-from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.scoring.metrics import NAMES, evaluate, scores_under
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.train import predict, train_teacher
 from finai_resources.errors import LakeError
-from studies.teacher.skill import primary, skill
+from studies.teacher.skill import skill
 from studies.teacher.study import Study
 from studies.teacher.variants import Variant
 
@@ -65,7 +65,7 @@ def run(study: Study, variant: Variant, seed: int, *, checkpoints: Path | None, 
         progress=lambda record: epochs.append(record.seconds),
         checkpoint_dir=checkpoints,
         watch=watch,
-        world=World(device_of(settings.teacher.loop.device)),
+        processes=ProcessGroup(device_of(settings.teacher.loop.device)),
     )
     side = None if matrix.side is None else matrix.side[span]
     predictions, _ = predict(trained, matrix.X[span], settings.teacher.batch_rows, side)
@@ -103,7 +103,7 @@ def _score(study: Study, task: MatrixTask, prediction: np.ndarray) -> dict[str, 
             "skill": _number(skills[0]),
         }
         if split == "test":
-            scores = primary(task, label, values, customer, copies)
+            scores = scores_under(task.kind, label, values, customer, copies, classes=task.classes)
             found["draws"] = {"metric": _rounded(scores), "skill": _rounded(skills)}
     return found
 

@@ -22,7 +22,7 @@ from finai_assets.evaluation.explanation.gradients import Attributions, Attribut
 from finai_assets.evaluation.explanation.inputs import Inputs
 from finai_assets.evaluation.explanation.rows import ExplainedRows, scales
 from finai_assets.features.sampling import sample_customers
-from finai_assets.teacher.network.cgc import OWN_SLOT
+from finai_assets.settings.method import OWN_SLOT
 from finai_assets.teacher.network.router import Route, make_route
 from finai_assets.teacher.result import deterministic
 from finai_resources.errors import GateError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from finai_assets.teacher.fitting.loop import Run
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.network.ple import PLE
 from finai_assets.teacher.result import TrainingFingerprint, deterministic
 
@@ -56,7 +56,7 @@ def training_fingerprint(
     chosen = settings.teacher
     with deterministic(chosen.threads, settings.seed):
         model = PLE(normaliser, data.tasks, chosen, structure=structure, known_groups=tuple(known_groups))
-        run = Run(model, normaliser, data, settings, World(torch.device("cpu")))
+        run = Run(model, normaliser, data, settings, ProcessGroup(torch.device("cpu")))
 
         last = min(steps, run.feed.batches)
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finai_assets.settings.method import TeacherSettings, Transfer
+from finai_assets.settings.method import OWN_SLOT, TeacherSettings, Transfer
 from finai_assets.teacher.fitting.losses import TeacherTask
-from finai_assets.teacher.network.cgc import CGC, OWN_SLOT, SharedGate, TaskFusion, TaskGates
+from finai_assets.teacher.network.cgc import CGC, SharedGate, TaskFusion, TaskGates
 from finai_assets.teacher.network.experts import build_expert, known
 from finai_assets.teacher.network.experts.task_mlp import RowNorm, TaskMLP
 from finai_assets.teacher.network.protocol import Network

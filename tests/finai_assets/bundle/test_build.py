@@ -253,7 +253,7 @@ def test_no_personal_path_or_time_of_building_is_in_the_bundle(bundle_files: dic
 
 
 def test_serving_finishes_raw_scores_as_the_measured_students_do(made: Made, bundle: Bundle) -> None:
-    from finai_assets.students.calibrate import finish
+    from finai_assets.scoring.calibration import apply_calibrator
 
     for task, student in bundle.students.items():
         if student.model is None:
@@ -261,7 +261,7 @@ def test_serving_finishes_raw_scores_as_the_measured_students_do(made: Made, bun
         card = json.loads(made.students[task]["student.json"])
         raw = np.random.default_rng(2).normal(scale=3, size=(200, student.classes))
         shifted = raw + np.array(card["init_score"])
-        measured = finish(
+        measured = apply_calibrator(
             shifted if student.classes > 1 else shifted[:, 0], card["output_transform"], card["calibrator"]
         )
         served = np.array([student.finish(row) for row in raw.tolist()])
