@@ -23,6 +23,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 from finai_resources.progress import report_progress, watched
 
@@ -96,7 +97,15 @@ def compute(lake: Lake, bench: Bench, groups: Sequence[Group]) -> None:
     session = LakeSession(lake)
     states = load_states(session, groups)
     for month in bench.months:
-        compute_month(session, month, bench.registry, states, bench.settings, groups, code_version="bench")
+        compute_month(
+            session,
+            month,
+            bench.registry,
+            states,
+            bench.settings,
+            groups,
+            versions=one_version("bench"),
+        )
 
 
 def write_floor(lake: Lake, groups: Sequence[Group], months: Sequence[Month]) -> tuple[float, float]:

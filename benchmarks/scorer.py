@@ -31,6 +31,7 @@ from finai_assets.labels.tasks import build_tasks
 from finai_assets.recommend.score import score_block
 from finai_assets.settings import load_settings
 from finai_assets.students.card import CARD, MODEL, untrained
+from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
 from serving_lambda.answer import choose
 from serving_lambda.bundle import load_bundle
 from serving_lambda.contract import parse
@@ -105,6 +106,8 @@ def make_bundle(home: Path) -> Path:
             **({"num_class": classes} if classes > 1 else {}),
         }  # fmt: skip
         model = lgb.train(parameters, lgb.Dataset(X[:, chosen], label), rounds)
+        prediction = model.predict(X[:, chosen], num_threads=1)
+        copy = measure_fidelity(task.kind, prediction, prediction, label.astype(float), threshold=0.5)
         card = untrained(
             task.name,
             kind=task.kind,
@@ -115,7 +118,7 @@ def make_bundle(home: Path) -> Path:
             columns=tuple(registry.names[place] for place in chosen),
             init_score=(0.0,) * classes,
             output_transform={"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind],
-            fidelity={"n": 1, "verdicts": [{"measure": "none", "passed": True}]},
+            fidelity=compare_fidelity(task.kind, copy, settings.students.fidelity).to_json(),
             trees=model.num_trees(),
             leaves=sum(tree["num_leaves"] for tree in model.dump_model()["tree_info"]),
         )

@@ -1,12 +1,12 @@
-"""The gates that training, building and publishing stand behind: the records of every blocking check."""
+"""Gates before training, building and publishing: they ask for the records of every blocking check upstream."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from finai_assets.platform import Platform
-from finai_checks.catalogue import declared_checks
-from finai_checks.framework.declaration import Declared
+from finai_checks.catalogue import THEMES, declared_checks
+from finai_checks.framework.check import Declared, Theme
 from finai_checks.framework.record import has_passed, read_record
 from finai_resources.errors import GateError
 from finai_resources.lake import Lake
@@ -18,14 +18,14 @@ SHOWN = 5
 class CheckGates:
     """Reads the records that checks left in the lake; see :class:`finai_resources.gates.Gates`."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, themes: Sequence[Theme] = THEMES) -> None:
         self._blocking: dict[str, list[Declared]] = {}
-        for check in declared_checks(platform):
+        for check in declared_checks(platform, themes):
             if check.blocking and not check.kind.audit:
                 self._blocking.setdefault(check.asset, []).append(check)
 
     def demand(self, lake: Lake, partitions: Iterable[tuple[str, str | None]]) -> None:
-        """Raise unless every blocking check of these partitions has passed on what they hold now."""
+        """Raise unless every blocking check of these partitions has passed on the content that they have now."""
         refused = [
             f"{check.id} {check.name} on {address(asset, partition)}: {_why(lake, check, partition)}"
             for asset, partition in partitions
@@ -38,7 +38,7 @@ class CheckGates:
             raise GateError(
                 f"{len(refused)} blocking checks have not passed:\n  " + "\n  ".join(refused[:SHOWN]) + more,
                 where="gates",
-                fix="mend what they name, then `finai recheck`, or run the upstream again",
+                fix="fix the data or settings that they name, then `finai recheck`, or run the upstream assets again",
             )
 
 

@@ -58,7 +58,7 @@ def checks_prove(
 
         replace_file(out, proofs_json(proofs).encode())
     if as_json:
-        rows = [sung.as_dict() for proof in proofs for sung in proof.sung]
+        rows = [result.as_dict() for proof in proofs for result in proof.results]
         print_json(rows)
     else:
         console.print(proof_table(proofs))
@@ -79,6 +79,7 @@ def checks_docs(
 ) -> None:
     """Write Great Expectations' pages about the raw tables of stored months; they load their styles from public networks."""
     platform = chosen_platform(dataset, profile, home)
+    from finai_assets.asset_graph import SNAPSHOTS
     from finai_checks.contract.data_docs import write_data_docs
     from finai_cli.display import display
     from finai_cli.run import lake_of
@@ -88,7 +89,7 @@ def checks_docs(
 
     place = Home.choose(dataset, profile, home)
     lake, console = lake_of(platform, place), Console()
-    stored = lake.partitions("raw/snapshots")
+    stored = lake.partitions(SNAPSHOTS)
     if not stored:
         raise ConfigError("no raw month is stored", where=str(place.root), fix="`finai run` first")
     months = parse_months(month or [max(stored)])
@@ -107,7 +108,9 @@ def recheck_command(
         list[str] | None, typer.Option("--month", "-m", help="2016-05; may be given again; all by default")
     ] = None,
     check: Annotated[str | None, typer.Option("--check", "-c", help="number or name, e.g. C09; all by default")] = None,
-    audit: Annotated[bool, typer.Option("--audit", help="also the checks that are too dear for every run")] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="also the checks that are too expensive for every run")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate checks on what is stored, without computing any of it anew; exit code 1 where a blocking one fails."""

@@ -10,7 +10,7 @@ import dagster as dg
 
 from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
-from finai_checks.framework.declaration import Declared
+from finai_checks.framework.check import Declared
 from finai_checks.framework.record import read_record
 from finai_cli.plan import Unit
 from finai_resources.errors import FinaiError, GateError

@@ -92,6 +92,7 @@ def generate(
     from finai_assets.ingest.pseudonym import pseudonym_key
     from finai_assets.ingest.synthetic import generate as simulate
     from finai_assets.ingest.synthetic.report import render
+    from finai_assets.platform import Platform
     from finai_assets.settings import load_settings
     from finai_cli.display import display
     from finai_resources.home import Home
@@ -101,6 +102,7 @@ def generate(
 
     overrides = {"generator": {"customers": customers}} if customers else None
     settings = load_settings("synthetic", profile, overrides=overrides)
+    platform = Platform.of(settings)
     place = Home.choose("synthetic", profile, home)
     place.prepare()
     console = Console(stderr=as_json)
@@ -109,8 +111,9 @@ def generate(
             settings,
             pseudonym_key(settings, SecretStore(place.root)),
             LakeSession(Lake.on_disk(place.lake_root)),
+            tasks=platform.available_tasks,
             workers=settings.lake.workers,
-            code_version=SOURCE.code_version,
+            code_version=platform.graph.code_version(SOURCE),
         )
         shown.advance()
     if as_json:

@@ -12,7 +12,7 @@ from rich.table import Table
 from finai_assets.platform import Platform
 from finai_checks.framework.run import EVIDENCE
 from finai_checks.framework.small_lake import small_settings
-from finai_checks.proof import Proof, lake_canaries, plain_canaries, sing
+from finai_checks.proof import Proof, lake_canaries, plain_canaries, run_canaries
 from finai_cli.display import display
 from finai_cli.run import lake_of
 from finai_resources.chained_log import ChainedLog
@@ -27,11 +27,11 @@ def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
             shown.advance()
         with show("Canaries", len(canaries), 0) as shown:
 
-            def sung(label: str) -> None:
+            def ran(label: str) -> None:
                 shown.note(label)
                 shown.advance()
 
-            proofs = sing(canaries, each=sung)
+            proofs = run_canaries(canaries, each=ran)
     home.prepare()
     log = ChainedLog(lake_of(platform, home), EVIDENCE)
     for proof in proofs:
@@ -41,9 +41,9 @@ def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
                 "name": proof.kind.name,
                 "asset": "proof",
                 "passed": proof.proved,
-                "n": len(proof.sung),
+                "n": len(proof.results),
                 "reason": "" if proof.proved else "not proved",
-                "canaries": [sung.as_dict() for sung in proof.sung],
+                "canaries": [result.as_dict() for result in proof.results],
             }
         )
     return proofs
@@ -56,8 +56,8 @@ def proof_table(proofs: list[Proof]) -> Table:
     for name in ("check", "good passes", "bad fails", "proved", "for example"):
         table.add_column(name, overflow="fold", justify="right" if name in {"good passes", "bad fails"} else "left")
     for proof in proofs:
-        good, bad = (sum(sung.right for sung in part) for part in (proof.good, proof.bad))
-        example = next((sung for sung in proof.bad[::-1] if sung.right), None)
+        good, bad = (sum(result.right for result in part) for part in (proof.good, proof.bad))
+        example = next((result for result in proof.bad[::-1] if result.right), None)
         table.add_row(
             f"{proof.kind.id} {proof.kind.name}",
             f"{good}/{len(proof.good)}",
@@ -65,9 +65,9 @@ def proof_table(proofs: list[Proof]) -> Table:
             "[green]yes[/]" if proof.proved else "[red]no[/]",
             f"{example.canary.label}: {example.outcome.reason}" if example else "",
         )
-        for sung in proof.sung:
-            if not sung.right:
-                row = sung.as_dict()
+        for result in proof.results:
+            if not result.right:
+                row = result.as_dict()
                 table.add_row(
                     "", "", "", "[red]wrong[/]", f"{row['input']} must {row['must']}: {row['reason'] or 'passed'}"
                 )

@@ -8,11 +8,12 @@ from typing import Any
 from rich.console import Console
 
 from finai_assets.platform import Platform
-from finai_checks.framework.declaration import Declared
+from finai_checks.catalogue import declared_checks
+from finai_checks.framework.check import Declared
 from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
-from finai_cli.plan import Stage, Unit, checks_of, main_job, stale_assets
+from finai_cli.plan import Stage, Unit, main_job, stale_assets
 from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
@@ -38,7 +39,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     dry_run
         Only print what would run.
     """
-    checks = checks_of(platform)
+    checks = declared_checks(platform)
     stages = main_job(platform)
     if dry_run:
         _print_plan(lake_of(platform, home), platform, stages, checks, console)
@@ -48,7 +49,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
         runner = Runner(platform, home, lake, instance)
         reports = [_run_stage(stage, runner, checks, show) for stage in stages]
     if lake.is_local and any(report.ran for report in reports):
-        rebuild(lake, home.warehouse, [asset for stage in stages for unit in stage.units for asset, _ in unit.assets])
+        rebuild(lake, home.warehouse, list(platform.graph.paths))
     return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
 
 

@@ -13,15 +13,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from finai_assets.bundle.assets import BUNDLE_ASSET
-from finai_assets.labels.tasks import Task
+from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSHOTS, student_asset
+from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
-from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
-from finai_assets.students.assets import student_asset
 from finai_assets.students.card import read_card
-from finai_assets.teacher.assets import EVALUATION_ASSET, evaluation_report_path
-from finai_checks.framework.declaration import Declared
+from finai_checks.framework.check import Declared
 from finai_checks.framework.record import read_record
 from finai_resources.home import Home
 from finai_resources.json_text import plain, to_json
@@ -64,10 +61,10 @@ def _collect(
     settings, registry = platform.settings, platform.registry
     snapshots = list(settings.dataset.snapshot_months)
     last = snapshots[-1].key
-    bundle = lake.manifest(BUNDLE_ASSET)
-    bundle_id = json.loads(lake.read_bytes(BUNDLE_ASSET, None, "manifest.json"))["bundle_id"]
-    recommended = lake.manifest(RECOMMENDATIONS_ASSET, last)
-    evaluation = json.loads(lake.read_bytes(EVALUATION_ASSET, None, "evaluation.json"))
+    bundle = lake.manifest(BUNDLE)
+    bundle_id = json.loads(lake.read_bytes(BUNDLE, None, "manifest.json"))["bundle_id"]
+    recommended = lake.manifest(RECOMMENDATIONS, last)
+    evaluation = json.loads(lake.read_bytes(EVALUATION, None, "evaluation.json"))
     verdicts = check_verdicts(lake, checks, platform)
     return {
         "dataset": settings.dataset.name,
@@ -78,7 +75,7 @@ def _collect(
             "snapshots": [snapshots[0].key, last],
             **{name: [month.key for month in months] for name, months in platform.splits},
         },
-        "customers": lake.manifest("raw/snapshots", last).rows,
+        "customers": lake.manifest(SNAPSHOTS, last).rows,
         "groups": [group.name for group in registry.available],
         "columns": {
             "available": len(registry.columns),
@@ -86,7 +83,7 @@ def _collect(
             "unavailable": {name: reason for group in registry for name, reason in group.unavailable.items()},
             "constant": verdicts["constant_columns"],
         },
-        "tasks": {task.name: _task(lake, evaluation, task) for task in platform.available_tasks},
+        "tasks": {task.name: _task(lake, evaluation, task.name) for task in platform.available_tasks},
         "unavailable_tasks": {task.name: task.unavailable for task in platform.tasks if task.unavailable},
         "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
         "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
@@ -104,13 +101,13 @@ def _collect(
     }
 
 
-def _task(lake: Lake, evaluation: dict[str, Any], task: Task) -> dict[str, Any]:
+def _task(lake: Lake, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
     student = read_card(LakeSession(lake), student_asset(task))
     return {
         "kind": student.kind,
         "route": student.route,
         "route_reason": student.reason,
-        "evaluation": evaluation["tasks"][task.name],
+        "evaluation": evaluation["tasks"][task],
         "student": student.metrics.get("test"),
         "fidelity": student.fidelity,
         "leaves": student.leaves,
@@ -215,7 +212,7 @@ def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
 
 
 def _print_recommendations(summary: dict[str, Any], lake: Lake, console: Console) -> None:
-    table = lake.read(RECOMMENDATIONS_ASSET, summary["recommendations"]["month"])
+    table = lake.read(RECOMMENDATIONS, summary["recommendations"]["month"])
     customers = len(table["customer_id"].unique())
     console.print(
         f"\n{table.num_rows:,} recommendations to {customers:,} customers for {summary['recommendations']['month']}:"

@@ -18,10 +18,16 @@ from finai_resources.partition_writer import PartitionWriter
 class LakeSession:
     """A lake that remembers what was read through it, so that what is written knows its upstream.
 
-    >>> session = LakeSession(lake)
-    >>> table = session.read("raw/snapshots", "2015-01")
-    >>> with session.write("features/demographics", "2015-01", code_version="1") as out:
-    ...     out.write(table)
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     session = LakeSession(Lake.on_disk(folder))
+    ...     with session.write("raw/snapshots", "2015-01", code_version="1") as out:
+    ...         out.write(pa.table({"customer_id": [1, 2]}))
+    ...     table = session.read("raw/snapshots", "2015-01")
+    ...     with session.write("features/demographics", "2015-01", code_version="1") as out:
+    ...         out.write(table)
+    ...     list(out.manifest.upstream)
+    ['raw/snapshots@2015-01']
     """
 
     def __init__(self, lake: Lake) -> None:
@@ -54,6 +60,10 @@ class LakeSession:
         """Read one stored file."""
         self.manifest(asset, partition)
         return self.lake.read_bytes(asset, partition, role)
+
+    def read_files(self, asset: str) -> dict[str, bytes]:
+        """Read every stored file of an asset without months, by role."""
+        return {stored.role: self.read_bytes(asset, None, stored.role) for stored in self.manifest(asset).files}
 
     def read_json(self, asset: str, partition: str | None, role: str) -> Any:
         """Read one stored JSON file."""

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.ingest.holdings import multi_hot
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
-
-SNAPSHOTS = "raw/snapshots"
 
 
 def acquisition_shares(session: LakeSession, months: Sequence[Month], settings: Settings) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from finai_assets.evaluation.models import CEILING, TEACHER
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, resampled, verdict
+from finai_assets.scoring.resampling import Interval
 from finai_resources.json_text import number
 
 if TYPE_CHECKING:
@@ -77,16 +78,11 @@ def lift_samples(
 
 def interval(samples: np.ndarray, n: int, settings: MetricSettings) -> Estimate:
     """Return the estimate of a figure and its resamples; without interval where most resamples have no value."""
-    value, drawn = float(samples[0]), samples[1:][np.isfinite(samples[1:])]
-    if not math.isfinite(value):
+    found = Interval.of(samples, settings.confidence)
+    if not math.isfinite(found.value):
         return Estimate(math.nan, math.nan, math.nan, n, "the ceiling is not above the trivial forecast")
-    if len(drawn) < len(samples[1:]) / 2:
-        return Estimate(
-            value, math.nan, math.nan, n, "too few resamples in which the ceiling is above the trivial forecast"
-        )
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Estimate(value, float(low), float(high), n)
+    too_few = "too few resamples in which the ceiling is above the trivial forecast"
+    return Estimate(found.value, found.low, found.high, n, "" if math.isfinite(found.low) else too_few)
 
 
 def over_tasks(shares: Mapping[str, Samples], models: Sequence[str], settings: MetricSettings) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from finai_assets.settings.method import TeacherSettings
 from finai_assets.teacher.fitting.checkpoint import Checkpoint, fingerprint
 from finai_assets.teacher.fitting.loop import Run
 from finai_assets.teacher.fitting.losses import TeacherTask
-from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.network.experts.task_mlp import RowNorm, mlp
 from finai_assets.teacher.network.ple import PLE, PLEOutput, Tower, parameter_table
 from finai_assets.teacher.network.protocol import Network
@@ -66,8 +66,9 @@ class SharedBottom(Network):
 
     Examples
     --------
-    >>> model = SharedBottom(route, tasks, settings, hidden=(320, 330))
-    >>> output = model(torch.from_numpy(normaliser.transform(X[:8])))
+    >>> route = Route(("a",), scalars=(0, 1), codes=(2,), code_sizes=(4,), sequences=())
+    >>> tasks = [TeacherTask("nba_primary", "multiclass", "acquisition", 7, 1.0, None, start=(0.0,) * 7)]
+    >>> output = SharedBottom(route, tasks, settings, hidden=(32, 33))(torch.zeros(8, 3))
     >>> output.logits["nba_primary"].shape, output.gates
     (torch.Size([8, 7]), {})
     """
@@ -192,7 +193,7 @@ def train_shared_bottom(
         A split has no rows, a task has no labels, a loss is not finite, or no width gives the teacher's size.
     """
     chosen = settings.teacher
-    place = World(device_of(chosen.loop.device))
+    place = ProcessGroup(device_of(chosen.loop.device))
     with deterministic(chosen.threads, settings.seed, place.device):
         data, normaliser, structure = prepare(matrix, registry, tasks, settings)
         groups = tuple(group.name for group in registry.groups)

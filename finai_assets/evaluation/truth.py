@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from finai_assets.asset_graph import truth_asset
 from finai_resources.errors import GateError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def align_truth(session: LakeSession, matrix: TrainingMatrix, task: MatrixTask) 
     GateError
         The truth's columns are not those of the task's classes.
     """
-    asset = f"truth/{task.name}"
+    asset = truth_asset(task.name)
     months = sorted(set(matrix.month.tolist()))
     if all(session.find(asset, month) is None for month in months):
         return None
@@ -55,7 +56,7 @@ def _in_classes(values: np.ndarray, names: list[str], task: MatrixTask) -> np.nd
     labels = by_position if codes == by_position else list(task.class_labels)
     if unknown := [label for label in labels[: len(labels) - 1] if label not in codes]:
         raise GateError(
-            f"the truth has no column for {unknown[:3]}", where=f"truth/{task.name}", fix="generate it again"
+            f"the truth has no column for {unknown[:3]}", where=truth_asset(task.name), fix="generate it again"
         )
     out = np.zeros((len(values), task.classes), dtype=np.float64)
     for column, code in enumerate(codes):

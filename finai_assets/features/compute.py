@@ -15,11 +15,12 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.block import block_ranges, read_block
 from finai_assets.features.fit import transform_group
 from finai_assets.features.inputs import CATEGORIES, DAY_US, PRODUCTS, SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.registry import Group, Registry
-from finai_assets.features.state import GroupState, state_asset
+from finai_assets.features.state import GroupState
 from finai_assets.features.statistics import (
     ColumnStatistics,
     Measured,
@@ -34,11 +35,10 @@ from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake_session import LakeSession
-from finai_resources.manifest import Manifest
+from finai_resources.manifest import Manifest, Versions
 from finai_resources.months import Month
 from finai_resources.progress import report_progress
 
-Progress = Callable[[str, int, int], None]
 STATISTICS_FILE = "statistics.json"
 REFERENCE_DIGEST = "train_reference"  # in a month's manifest: what its statistics were taken against
 
@@ -69,8 +69,7 @@ def compute_month(  # one call states all that a month is made from
     settings: Settings,
     groups: Iterable[Group | str],
     *,
-    code_version: str,
-    config_hash: str = "",
+    versions: Versions,
 ) -> dict[str, GroupResult]:
     """Compute and write ``features/<group>@month`` for some groups.
 
@@ -78,6 +77,8 @@ def compute_month(  # one call states all that a month is made from
     ----------
     states
         The fitted state of each group, as ``fit_states`` gives them.
+    versions
+        What each group's partition is written with, by the path of its asset.
 
     Raises
     ------
@@ -101,8 +102,7 @@ def compute_month(  # one call states all that a month is made from
                 session.lake.write(
                     group.asset,
                     month.key,
-                    code_version=code_version,
-                    config_hash=config_hash,
+                    **versions(group.asset),
                     upstream=partial(_upstream, session, raw, group, month, settings),
                     extra={REFERENCE_DIGEST: states[group.name].reference.digest()},
                 )

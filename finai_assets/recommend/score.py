@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
 from finai_assets.ingest.holdings import multi_hot
@@ -46,7 +47,6 @@ SCHEMA = pa.schema(
         ("bundle_id", pa.string()),
     ]
 )
-SNAPSHOTS = "raw/snapshots"
 
 
 def score_block(  # noqa: PLR0913 -- one array for each thing that a request brings

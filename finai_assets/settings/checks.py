@@ -154,5 +154,5 @@ class ReproducibleSettings(Section):
     """What must be known of how a model was made."""
 
     require_clean: bool  # true: a model made from a tree that is not a clean commit does not pass the gates
-    opening_steps: Positive  # of the teacher's training, which are run again
+    fingerprint_steps: Positive  # first steps of the teacher's training, which are run again
     prediction_batches: Positive  # of the teacher's predictions, which are computed again

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from finai_assets.settings.base import Positive, PositiveNumber, Section, Share
+
+PersistenceEngine = Literal["kernel", "gudhi"]  # what finds the bars of a cloud; both find the same ones
 
 
 class NothingToChoose(Section):
@@ -31,6 +33,7 @@ class TdaGlobalSettings(Section):
 
     weeks: Annotated[int, Field(ge=4, le=64)]
     points: Positive  # of the stored diagrams, in each dimension
+    engine: PersistenceEngine
 
 
 class TdaLocalSettings(Section):
@@ -41,6 +44,7 @@ class TdaLocalSettings(Section):
     lag_days: Positive
     landmarks: Annotated[int, Field(ge=4, le=64)]
     points: Positive
+    engine: PersistenceEngine
 
     @model_validator(mode="after")
     def _window_holds_a_cloud(self) -> TdaLocalSettings:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
-from finai_assets.students.calibrate import NONE, Transform
+from finai_assets.asset_graph import student_asset
+from finai_assets.scoring.calibration import NO_CALIBRATOR
+from finai_assets.scoring.links import Link
 from finai_assets.students.route import RouteName
 from finai_resources.errors import BundleError
 from finai_resources.json_text import to_json
@@ -47,7 +49,7 @@ class StudentCard:
     route: RouteName
     reason: str
     columns: tuple[str, ...]
-    output_transform: Transform
+    output_transform: Link
     init_score: tuple[float, ...]
     calibrator: Mapping[str, Any]
     threshold: float | None
@@ -114,7 +116,7 @@ def card_of(files: Mapping[str, bytes], *, task: str | None = None) -> StudentCa
         The card cannot be read, is another task's, or its route does not go with the files: a model is there exactly where the
         route is not SKIP.
     """
-    where = f"students/{task}" if task else "students"
+    where = student_asset(task) if task else "students"
     card = StudentCard.from_bytes(files[CARD], where=where)
     fix = "distil the student again with this version of the code"
     if card.task != (task or card.task):
@@ -136,7 +138,7 @@ def untrained(task: str, **changed: Any) -> StudentCard:
         columns=(),
         output_transform="identity",
         init_score=(),
-        calibrator=NONE,
+        calibrator=NO_CALIBRATOR,
         threshold=None,
         metrics={},
         trivial={},

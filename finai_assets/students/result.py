@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from finai_assets.scoring.boosting import count_leaves, raw_scores
+from finai_assets.scoring.calibration import NO_CALIBRATOR, apply_calibrator
+from finai_assets.scoring.links import Link
 from finai_assets.scoring.metrics import PRIMARY, Estimate
 from finai_assets.settings.method import StudentSettings
-from finai_assets.students.calibrate import NONE, Transform, finish
 from finai_assets.students.card import CARD, MODEL, StudentCard, card_of
-from finai_assets.students.distill import count_leaves, raw_scores
-from finai_assets.students.fidelity import Fidelity
+from finai_assets.students.fidelity import FidelityVerdict
 from finai_assets.students.route import RouteName
 from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import GateError
@@ -39,7 +40,7 @@ class StudentModel:
 
     text: str
     columns: tuple[str, ...]
-    transform: Transform
+    transform: Link
     init_score: tuple[float, ...]
     calibrator: Mapping[str, Any]
 
@@ -54,7 +55,7 @@ class StudentModel:
 
     def finish(self, raw: np.ndarray) -> np.ndarray:
         """Turn raw scores, initial score included, into the answer."""
-        return finish(raw, self.transform, self.calibrator)
+        return apply_calibrator(raw, self.transform, self.calibrator)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class StudentResult:
     threshold: float | None
     metrics: Report
     trivial: OverTrivial
-    fidelity: Fidelity | None
+    fidelity: FidelityVerdict | None
     gain: Mapping[str, float]
     fitted_on: Mapping[str, FittedRows]
 
@@ -100,7 +101,7 @@ class StudentResult:
     @property
     def calibrator(self) -> Mapping[str, Any]:
         """Return the calibrator."""
-        return self.model.calibrator if self.model else NONE
+        return self.model.calibrator if self.model else NO_CALIBRATOR
 
     @property
     def trees(self) -> int:
@@ -118,7 +119,7 @@ class StudentResult:
         return len(self.model_text.encode())
 
     def facts(self) -> dict[str, Any]:
-        """Return what a materialisation tells: route, size, and the primary metric on test beside its rivals'."""
+        """Return what a materialisation tells: route, size, and the primary metric on test beside that of the other models."""
         primary = PRIMARY[self.kind]
         told: dict[str, Any] = {
             "route": self.route,
@@ -192,7 +193,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         threshold=card.threshold,
         metrics=_estimates(card.metrics),
         trivial=OverTrivial(card.trivial["name"], {w: _estimate(e) for w, e in card.trivial["over"].items()}),
-        fidelity=Fidelity.from_json(card.fidelity) if card.fidelity else None,
+        fidelity=FidelityVerdict.from_json(card.fidelity) if card.fidelity else None,
         gain=card.explains,
         fitted_on={name: FittedRows.from_json(rows) for name, rows in card.fitted_on.items()},
     )

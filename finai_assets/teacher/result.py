@@ -35,8 +35,8 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """The first steps of a training: how many, and a hash of all that they leave."""
+class TrainingFingerprint:
+    """A hash of what the first steps of a training leave, and their number."""
 
     steps: int
     digest: str
@@ -56,7 +56,7 @@ class TeacherResult:
     calibration: dict[str, Calibration]
     fitted_on: dict[str, FittedRows]
     seed: int
-    opening: Opening | None = None
+    training_fingerprint: TrainingFingerprint | None = None
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:

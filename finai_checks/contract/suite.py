@@ -32,7 +32,7 @@ from finai_assets.ingest.contract import (
     transactions_contract,
 )
 from finai_assets.settings import Settings
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
 from finai_resources.months import Month
 
 # Rows of a table that a suite reads. Beyond it, every k-th row is read, and the rows that hold a column's extremes, nulls,

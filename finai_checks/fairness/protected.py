@@ -1,4 +1,4 @@
-"""Protected attributes beside the rows of a training matrix, and which columns are an attribute under another name."""
+"""Protected attributes beside the rows of a training matrix, and the columns that are exact proxies of one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ProtectedRows:
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A column that tells an attribute, or one of its groups from the rest, and is told by it.
+    """A column that determines an attribute, or one of its groups against the rest, and is determined by it.
 
     ``both_ways`` is the smaller one of Goodman and Kruskal's lambdas: the share of errors in guessing the one that knowing the
     other takes away.
@@ -56,26 +56,26 @@ class Carrier:
     both_ways: float
 
     def sentence(self) -> str:
-        """Return it in words."""
-        told = f"{self.attribute} = {self.group}" if self.group else self.attribute
-        return f"{self.column} is {told} under another name (lambda {self.both_ways:.2f})"
+        """Return the finding in words."""
+        carried = f"{self.attribute} = {self.group}" if self.group else self.attribute
+        return f"{self.column} is {carried} under another name (lambda {self.both_ways:.2f})"
 
 
 def protected_rows(session: LakeSession, matrix: TrainingMatrix, *, customers: int, seed: int) -> ProtectedRows:
-    """Return the rows of so many customers in the last train month, chosen by a seeded hash, with their attributes.
+    """Return the rows of a sample of customers in the last train month, chosen by a seeded hash, with their attributes.
 
     A customer without a row of attributes is unknown in all of them.
     """
     span = matrix.rows("train")
     last = np.unique(matrix.month[span])[-1]
-    at = np.flatnonzero(matrix.month[span] == last) + span.start
-    hashes = customer_hash(matrix.customer[at], seed=seed, salt="protected attributes")
-    at = at[hashes <= np.uint64(lowest(hashes, customers))]
+    rows = np.flatnonzero(matrix.month[span] == last) + span.start
+    hashes = customer_hash(matrix.customer[rows], seed=seed, salt="protected attributes")
+    rows = rows[hashes <= np.uint64(lowest(hashes, customers))]
     table = session.read(ASSET, str(last))
-    ids, wanted = table["customer_id"].to_numpy(), matrix.customer[at]
+    ids, wanted = table["customer_id"].to_numpy(), matrix.customer[rows]
     order = np.argsort(ids, kind="stable")
     place = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)] if len(ids) else None
-    found = []
+    attributes = []
     for name in table.column_names:
         if name == "customer_id" or place is None:
             continue
@@ -84,8 +84,8 @@ def protected_rows(session: LakeSession, matrix: TrainingMatrix, *, customers: i
         number = np.array([groups.index(group) for group in encoded.dictionary.to_pylist()] or [-1], np.int64)
         codes = number[encoded.indices.fill_null(0).to_numpy()]
         codes = np.where(encoded.is_valid().to_numpy(zero_copy_only=False), codes, -1)[place]
-        found.append(Attribute(name, groups, np.where(ids[place] == wanted, codes, -1)))
-    return ProtectedRows(at, wanted, tuple(found))
+        attributes.append(Attribute(name, groups, np.where(ids[place] == wanted, codes, -1)))
+    return ProtectedRows(rows, wanted, tuple(attributes))
 
 
 def carriers(
@@ -93,8 +93,8 @@ def carriers(
 ) -> list[Carrier]:
     """Return the columns that are one-to-one with an attribute, or with one of its groups against the rest.
 
-    A column that tells an attribute but is finer (an age beside a band of ages) is none, whatever it tells: :mod:`proxy_strength`
-    measures that.
+    A column that determines an attribute but is finer (an age beside a band of ages) is none: :mod:`proxy_strength` measures such
+    columns.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def carriers(
         if len(attribute.groups) > 1
         for group, codes in _codings(attribute)
     ]
-    found: list[Carrier] = []
+    exact: list[Carrier] = []
     for position, column in enumerate(columns):
         _, value = np.unique(np.nan_to_num(X[:, position], nan=_MISSING), return_inverse=True)
         best: dict[str, Carrier] = {}
@@ -117,8 +117,8 @@ def carriers(
             both = _lambda_both_ways(value[attribute.known], codes[attribute.known])
             if both >= one_to_one and (attribute.name not in best or both > best[attribute.name].both_ways):
                 best[attribute.name] = Carrier(column, attribute.name, group, both)
-        found += best.values()
-    return found
+        exact += best.values()
+    return exact
 
 
 def _codings(attribute: Attribute) -> list[tuple[str | None, np.ndarray]]:
@@ -136,19 +136,19 @@ def _lambda_both_ways(first: np.ndarray, second: np.ndarray) -> float:
     width = int(second.max()) + 1
     cells, counts = np.unique(first * width + second, return_counts=True)
     lambdas = []
-    for given, told in ((cells // width, second), (cells % width, first)):
-        errors = len(told) - int(np.bincount(told).max())
+    for given, guessed in ((cells // width, second), (cells % width, first)):
+        errors = len(guessed) - int(np.bincount(guessed).max())
         if not errors:
             return 0.0
         most = np.zeros(int(given.max()) + 1, np.int64)
         np.maximum.at(most, given, counts)
-        lambdas.append(1 - (len(told) - int(most.sum())) / errors)
+        lambdas.append(1 - (len(guessed) - int(most.sum())) / errors)
     return float(min(lambdas))
 
 
-def by_column(found: Sequence[Carrier]) -> Mapping[str, list[Carrier]]:
+def by_column(listed: Sequence[Carrier]) -> Mapping[str, list[Carrier]]:
     """Return carriers by the name of the column."""
     grouped: dict[str, list[Carrier]] = {}
-    for carrier in found:
+    for carrier in listed:
         grouped.setdefault(carrier.column, []).append(carrier)
     return grouped

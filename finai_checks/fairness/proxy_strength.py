@@ -1,12 +1,12 @@
-"""C15: how well what the models read foretells each protected attribute.
+"""C15, the verdict: how well the columns that models read predict each protected attribute.
 
 An attribute that no model reads can still reach it through others (a proxy). The strength of the proxies is the AUC of the group
-that is told best against the rest: by a small LightGBM that never saw the customer, or by a single column where that tells more.
-The best group and not the mean over groups, since a proxy that gives away one of four age bands harms that band, and the mean
-would hide three quarters of it. Columns that are withheld from the models take no part, nor do those that policy allows to carry
-the attribute openly: they are the attribute, and no proxy of it.
+that is predicted best against the rest: by a small LightGBM that never saw the customer, or by a single column where that is
+better. The best group and not the mean over groups, since a proxy that reveals one of four age bands harms that band, and the
+mean would hide three quarters of it. Columns that are withheld from the models take no part, nor do those that policy allows to
+carry the attribute openly: they are the attribute, and no proxy of it.
 
-Above the threshold somebody must have assessed it: the configuration then holds the assessment's id, reason and last day.
+Above the threshold an assessment is required: the configuration then holds the assessment's id, reason and last day.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 from scipy.stats import norm
 
 from finai_assets.features.sampling import customer_hash
+from finai_assets.scoring.boosting import Binning, Growth, Sample, bin_rows, hard_loss, train_trees
 from finai_assets.settings.checks import ProxyStrengthSettings
 from finai_assets.training.labelling import MatrixTask
 from finai_checks.fairness.protected import Attribute
-from finai_checks.framework.outcome import CheckOutcome
-from finai_checks.leaks.column_skill import Targets, column_skills, skill_interval
+from finai_checks.framework.check import CheckOutcome
+from finai_checks.leaks.single_column_skill import Targets, column_skills, skill_interval
 
 MODEL = "all columns together"
 
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How well one group of an attribute is told from the rest.
+    """How well one group of an attribute is predicted against the rest.
 
     ``together`` is the AUC of the model on customers that it did not learn from, ``alone`` that of the strongest single
     ``column``.
@@ -60,7 +60,7 @@ def proxy_strength(  # noqa: PLR0913 # a matrix has these parts
     attributes: Sequence[Attribute],
     *,
     openly: Sequence[tuple[str, str]],
-    chosen: ProxyStrengthSettings,
+    rules: ProxyStrengthSettings,
     confidence: float,
     seed: int,
     threads: int,
@@ -80,7 +80,7 @@ def proxy_strength(  # noqa: PLR0913 # a matrix has these parts
     Returns
     -------
     CheckOutcome
-        Fails where an attribute is foretold above the threshold without a valid assessment, or a group is too small to tell.
+        Fails where an attribute is predictable above the threshold without a valid assessment, or a group is too small to judge.
     """
     if not attributes or not len(X) or not columns:
         return CheckOutcome.no_evidence(attributes=len(attributes), customers=len(X), columns=len(columns))
@@ -89,24 +89,24 @@ def proxy_strength(  # noqa: PLR0913 # a matrix has these parts
     table: list[dict[str, Any]] = []
     strongest: list[Strength] = []
     for attribute in attributes:
-        left = [at for at, name in enumerate(columns) if (attribute.name, name) not in set(openly)]
-        scarce, sizes = _scarce(attribute, chosen.group_customers), attribute.sizes()
+        others = [index for index, name in enumerate(columns) if (attribute.name, name) not in set(openly)]
+        scarce, sizes = _scarce(attribute, rules.group_customers), attribute.sizes()
         judged = [k for k in range(len(attribute.groups)) if k not in scarce]
         if scarce or not judged:
-            told = ", ".join(f"{attribute.groups[k]} {sizes[k]}" for k in scarce) or "no group"
+            small = ", ".join(f"{attribute.groups[k]} {sizes[k]}" for k in scarce) or "no group"
             reasons.append(
-                f"{attribute.name}: too few customers to judge ({told}; {chosen.group_customers} are needed)"
+                f"{attribute.name}: too few customers to judge ({small}; {rules.group_customers} are needed)"
             )
             table += [_scarce_row(attribute, k, int(sizes[k])) for k in scarce]
         if not judged:
             continue
-        names = [columns[at] for at in left]
-        found = _strengths(attribute, judged, X[:, left], names, customer, chosen, seed, threads, z)
-        best = max(found, key=lambda strength: strength.auc)
+        names = [columns[index] for index in others]
+        strengths = _strengths(attribute, judged, X[:, others], names, customer, rules, seed, threads, z)
+        best = max(strengths, key=lambda strength: strength.auc)
         strongest.append(best)
-        verdicts = {strength.group: _verdict(strength, chosen, day) for strength in found}
+        verdicts = {strength.group: _verdict(strength, rules, day) for strength in strengths}
         reasons += [fault for fault in [verdicts[best.group][0]] if fault]
-        table += [_row(strength, *verdicts[strength.group]) for strength in found]
+        table += [_row(strength, *verdicts[strength.group]) for strength in strengths]
     top = max(strongest, key=lambda strength: strength.auc, default=None)
     observed = {
         "customers": len(X),
@@ -132,65 +132,53 @@ def _strengths(  # noqa: PLR0913, PLR0917 # what an attribute's measurement is m
     X: np.ndarray,
     columns: Sequence[str],
     customer: np.ndarray,
-    chosen: ProxyStrengthSettings,
+    rules: ProxyStrengthSettings,
     seed: int,
     threads: int,
     z: float,
 ) -> list[Strength]:
     known = attribute.known
     codes, rows, who = attribute.codes[known], np.ascontiguousarray(X[known]), customer[known]
-    probability = _foretold(codes, len(attribute.groups), rows, who, chosen, seed, threads)
+    probability = _predicted(codes, len(attribute.groups), rows, who, rules, seed, threads)
     labels = {attribute.groups[k]: (codes == k).astype(np.float64) for k in judged}
-    if len(labels) == 2 == len(attribute.groups):  # what tells one of two groups tells the other
+    if len(labels) == 2 == len(attribute.groups):  # the AUC of one of two groups is that of the other
         first, second = labels
-        single = _alone({first: labels[first]}, rows, who, chosen, seed, threads)
+        single = _alone({first: labels[first]}, rows, who, rules, seed, threads)
         single[second] = single[first]
     else:
-        single = _alone(labels, rows, who, chosen, seed, threads)
-    found = []
+        single = _alone(labels, rows, who, rules, seed, threads)
+    strengths = []
     for k in judged:
         group = attribute.groups[k]
         label, (column, alone) = labels[group], single[group]
         together = _auc(label, probability[:, k])
         low, high = skill_interval("binary", max(together, alone), label, who, z=z)
-        found.append(Strength(attribute.name, group, int(label.sum()), together, columns[column], alone, low, high))
-    return found
+        strengths.append(Strength(attribute.name, group, int(label.sum()), together, columns[column], alone, low, high))
+    return strengths
 
 
-def _foretold(
+def _predicted(
     codes: np.ndarray,
     groups: int,
     X: np.ndarray,
     customer: np.ndarray,
-    chosen: ProxyStrengthSettings,
+    rules: ProxyStrengthSettings,
     seed: int,
     threads: int,
 ) -> np.ndarray:
     """Return float64 [n, groups]: each customer's probabilities by a model that did not learn from that customer."""
-    fold = customer_hash(customer, seed=seed, salt="proxy folds") % np.uint64(chosen.folds)
-    params: dict[str, Any] = {
-        **({"objective": "binary"} if groups == 2 else {"objective": "multiclass", "num_class": groups}),
-        "num_leaves": chosen.leaves,
-        "learning_rate": chosen.learning_rate,
-        "feature_fraction": chosen.column_share,
-        "max_bin": chosen.bins,
-        "feature_pre_filter": False,
-        "min_data_in_leaf": max(5, chosen.group_customers // 5),
-        "seed": seed % 2**31,
-        "deterministic": True,
-        "force_col_wise": True,
-        "num_threads": threads,
-        "verbosity": -1,
-    }
-    binned = lgb.Dataset(X, label=codes, params=params).construct()
+    fold = customer_hash(customer, seed=seed, salt="proxy folds") % np.uint64(rules.folds)
+    binning = Binning(seed=seed, threads=threads, min_leaf_rows=max(5, rules.group_customers // 5), max_bin=rules.bins)
+    growth = Growth(rules.rounds, rules.leaves, rules.learning_rate, column_share=rules.column_share)
+    loss = hard_loss("binary") if groups == 2 else hard_loss("multiclass", groups)
+    binned = bin_rows(X, binning)
     out = np.full((len(X), groups), np.nan)
-    for number in range(chosen.folds):
+    for number in range(rules.folds):
         held_out = fold == number
         if not held_out.any():
             continue
-        learned = binned.subset(np.flatnonzero(~held_out).tolist())
-        booster = lgb.train(params, learned, num_boost_round=chosen.rounds)
-        told = np.asarray(booster.predict(X[held_out], num_threads=threads))
+        learned = Sample(binned.take(np.flatnonzero(~held_out)), codes[~held_out])
+        told = train_trees(loss, learned, growth).predict(X[held_out], threads=threads)
         out[held_out] = np.column_stack([1 - told, told]) if groups == 2 else told
     return out
 
@@ -199,14 +187,14 @@ def _alone(
     labels: Mapping[str, np.ndarray],
     X: np.ndarray,
     customer: np.ndarray,
-    chosen: ProxyStrengthSettings,
+    rules: ProxyStrengthSettings,
     seed: int,
     threads: int,
 ) -> dict[str, tuple[int, float]]:
-    """Return, for each 0/1 label, the column that tells it best by itself, and how well.
+    """Return, for each 0/1 label, the column that predicts it best by itself, and its AUC.
 
-    The best of a thousand columns looks skilled by luck on the customers that it was chosen on: it is chosen on one half of them
-    and measured on the other, both ways round, and the mean of the two is what counts.
+    The best of a thousand columns looks skilled by luck on the customers that it was selected on: it is selected on one half of
+    them and measured on the other, both ways round, and the mean of the two counts.
     """
     tasks = [MatrixTask(name, "binary", 1, (), 1.0, None, "protected") for name in labels]
     half = customer_hash(customer, seed=seed, salt="proxy halves") & np.uint64(1)
@@ -221,10 +209,10 @@ def _alone(
             seed=seed,
         )
         values = np.ascontiguousarray(X[choosing].T)
-        skill = np.nan_to_num(column_skills(values, targets, bins=chosen.bins, threads=threads).skill, nan=0.0)
+        skill = np.nan_to_num(column_skills(values, targets, bins=rules.bins, threads=threads).skill, nan=0.0)
         for t, name in enumerate(labels):
             best = int(np.argmax(skill[:, t]))
-            measured[name].append((_skill_of(X[:, best], labels[name], choosing, measuring, chosen.bins), best))
+            measured[name].append((_skill_of(X[:, best], labels[name], choosing, measuring, rules.bins), best))
     return {name: (max(both)[1], float(np.mean([skill for skill, _ in both]))) for name, both in measured.items()}
 
 
@@ -249,19 +237,19 @@ def _auc(label: np.ndarray, score: np.ndarray) -> float:
     return float((ranks[inside].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
 
 
-def _verdict(strength: Strength, chosen: ProxyStrengthSettings, day: date) -> tuple[str, str]:
-    """Return what is wrong, and the assessment that was accepted; either may be empty."""
-    if strength.auc <= chosen.threshold:
+def _verdict(strength: Strength, rules: ProxyStrengthSettings, day: date) -> tuple[str, str]:
+    """Return the fault, and the assessment that was accepted; either may be empty."""
+    if strength.auc <= rules.threshold:
         return "", ""
-    told = (
-        f"{strength.attribute} is foretold: AUC {strength.auc:.3f} [{strength.low:.3f}, {strength.high:.3f}] of {strength.group} "
-        f"> {chosen.threshold:g} (alone: {strength.column} {strength.alone:.3f})"
+    predictable = (
+        f"{strength.attribute} is predictable: AUC {strength.auc:.3f} [{strength.low:.3f}, {strength.high:.3f}] of "
+        f"{strength.group} > {rules.threshold:g} (alone: {strength.column} {strength.alone:.3f})"
     )
-    assessment = chosen.assessments.get(strength.attribute)
+    assessment = rules.assessments.get(strength.attribute)
     if assessment is None:
-        return f"{told}, and no assessment is declared", ""
+        return f"{predictable}, and no assessment is declared", ""
     if assessment.expires < day:
-        return f"{told}, and assessment {assessment.id} has expired on {assessment.expires}", ""
+        return f"{predictable}, and assessment {assessment.id} has expired on {assessment.expires}", ""
     return "", f"{assessment.id}: {assessment.reason} (until {assessment.expires})"
 
 

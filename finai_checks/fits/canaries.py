@@ -1,166 +1,98 @@
-"""Ways to spoil a small lake so that something fitted has seen what it must not see."""
+"""C12, the inputs that prove it: fits that have seen what they must not see, declared or not."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
-from typing import Any
-
 import numpy as np
-import pyarrow as pa
 
-from finai_assets.features.fit import load_states, store_states
-from finai_assets.students.card import CARD as STUDENT_CARD
-from finai_assets.students.distill import bin_rows
-from finai_assets.students.result import from_files, to_files
-from finai_assets.students.rows import Part, TaskRows
-from finai_assets.students.train import Probe, calibrate, select
-from finai_assets.teacher.data import TeacherData
-from finai_assets.teacher.normalise import Normaliser
-from finai_assets.teacher.result import deterministic
-from finai_assets.teacher.store import CARD, NORMALISER, teacher_from_files
-from finai_assets.teacher.train import calibrate as calibrate_teacher
+from finai_assets.asset_graph import state_asset
+from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
-from finai_assets.training.labelling import matrix_tasks
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
-from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
-from finai_checks.fits.refit_models import VOCABULARY
-from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET, VERSION, SmallLake
+from finai_checks.fits import spoiled_fits as spoiled
+from finai_checks.fits.checks import MODEL_REFIT, ON_TRAIN_ONLY, REFIT
+from finai_checks.fits.refit import refit_is_equal
+from finai_checks.fits.scopes import Scope, fitted_on_train_only
+from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckKind, LakeCanary
+from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET
 
-GROUP = "demographics"
-
-
-def state_saw_test(small: SmallLake) -> None:
-    """Fit the medians and codes with the test month among the rows."""
-    settings = small.settings
-    splits = settings.dataset.splits
-    wider = splits.model_copy(update={"train": splits.train.model_copy(update={"last": small.month_of("test")})})
-    dataset = settings.dataset.model_copy(update={"splits": wider})
-    small.refit(settings.model_copy(update={"dataset": dataset}), groups=(GROUP,))
+Parameters = dict[str, np.ndarray]
 
 
-def state_saw_test_in_secret(small: SmallLake) -> None:
-    """Fit with the test month, and let the state say what the honest one said of its rows."""
-    honest = load_states(small.session, [GROUP])[GROUP]
-    state_saw_test(small)
-    seen = load_states(small.session, [GROUP])[GROUP]
-    store_states(small.session, {GROUP: replace(seen, meta=honest.meta)}, code_version=VERSION)
+def plain_canaries(_settings: Settings) -> list[Canary]:
+    """Return rows inside and outside their scope, and parameters that refit equally or not."""
+    return [*_scopes(), *(canary for kind in (REFIT, MODEL_REFIT) for canary in _refits(kind))]
 
 
-def one_bit_of_a_state(small: SmallLake) -> None:
-    """Turn the last bit of one parameter."""
-    state = load_states(small.session, [GROUP])[GROUP]
-    name = next(name for name, values in sorted(state.params.items()) if values.dtype.kind == "f")
-    changed = state.params[name].copy()
-    changed.reshape(-1).view(f"u{changed.itemsize}")[0] ^= 1
-    store_states(small.session, {GROUP: replace(state, params={**state.params, name: changed})}, code_version=VERSION)
+def _scopes() -> list[Canary]:
+    train, validation = ("2015-01", "2015-02"), ("2015-04",)
+    scopes = {"scaler": Scope("train", train, "d1"), "calibration": Scope("validation", validation, "d2")}
+    scaler, calibration = FittedRows("train", train, 10, "d1"), FittedRows("validation", validation, 5, "d2")
+    wider = FittedRows("test+train", (*train, "2015-06"), 14, "d1")
+
+    def canary(label: str, expects: str | None, stored: dict[str, FittedRows]) -> Canary:
+        return Canary(ON_TRAIN_ONLY, label, expects, lambda: fitted_on_train_only(stored, scopes))
+
+    return [
+        canary("each part fitted on its split", None, {"scaler": scaler, "calibration": calibration}),
+        canary("a scaler that saw a test month", "outside train: 2015-06", {"scaler": wider, "calibration": calibration}),
+        canary("a scaler of other rows of train", "scaler: the fitted rows are not its rows of train",
+               {"scaler": FittedRows("train", train, 10, "d9"), "calibration": calibration}),
+        canary("a calibration fitted on train", "calibration: fitted on rows of train",
+               {"scaler": scaler, "calibration": FittedRows("train", validation, 5, "d2")}),
+        canary("a calibration without a record of its rows", "calibration: nothing says", {"scaler": scaler}),
+        canary("fits on no row", NO_EVIDENCE, {"scaler": FittedRows("train", (), 0, "")}),
+    ]  # fmt: skip
 
 
-def vocabulary_saw_test(small: SmallLake) -> None:
-    """Count the classes of ``next_mcc`` on train and test months, and say so."""
-    months = [*small.platform.splits.train, *small.platform.splits.test]
-    counted = matrix_tasks(small.session, small.settings, small.platform.available_tasks, months)
-    task = next(task for task in counted if task.name == VOCABULARY)
-    _describe(small, class_labels=list(task.class_labels), fitted_on=asdict(task.fitted_on))  # type: ignore[arg-type]
+def _refits(kind: CheckKind) -> list[Canary]:
+    stored = {"mean": np.array([1.0, 2.0]), "codes": np.array([7, 9])}
+    one_bit = np.nextafter(stored["mean"], np.inf)
+
+    def canary(
+        label: str, expects: str | None, again: Parameters, *, kept: Parameters = stored, rounding: float = 0.0
+    ) -> Canary:
+        return Canary(kind, label, expects, lambda: refit_is_equal(kept, again, rounded=kept, rounding=rounding))
+
+    return [
+        canary("the same bits", None, {name: array.copy() for name, array in stored.items()}),
+        canary("a mean that differs by a bit", "mean (2 of 2", {**stored, "mean": one_bit}),
+        canary("a bit, where rounding is allowed", None, {**stored, "mean": one_bit}, rounding=1e-5),
+        canary("more than rounding", "mean (1 of 2", {**stored, "mean": np.array([1.0, 2.1])}, rounding=1e-5),
+        canary("another code", "codes (1 of 2", {**stored, "codes": np.array([7, 8])}, rounding=1e-5),
+        canary("fewer parameters", "codes (the re-fit does not give it)", {"mean": stored["mean"]}),
+        canary("nothing stored", NO_EVIDENCE, {}, kept={}),
+    ]
 
 
-def code_of_the_test_month(small: SmallLake) -> None:
-    """Give the labels of the test month a code that train does not have, and take it into the vocabulary in secret."""
-    month, asset = small.month_of("test"), f"labels/{VOCABULARY}"
-    table = small.lake.read(asset, month.key)
-    at = table.schema.get_field_index("label")
-    labels = pa.array(np.full(len(table), 9998)).cast(table.schema.field("label").type)
-    small.rewrite(asset, month.key, table.set_column(at, table.schema.field("label"), labels))
-    stored = next(task for task in load_matrix(small.session).tasks if task.name == VOCABULARY)
-    _describe(small, class_labels=["9998", *stored.class_labels[1:]])
-
-
-def _describe(small: SmallLake, **changed: Any) -> None:
-    described = small.session.read_json(MATRIX_ASSET, None, DESCRIPTION)
-    described["tasks"] = [{**task, **changed} if task["name"] == VOCABULARY else task for task in described["tasks"]]
-    small.put_files(MATRIX_ASSET, {DESCRIPTION: json.dumps(described).encode()})
-
-
-def customer_left_the_matrix(small: SmallLake) -> None:
-    """Give one train row of the matrix to another customer, after the teacher was trained."""
-    table = small.lake.read(MATRIX_ASSET)
-    ids = table["customer_id"].to_numpy().copy()
-    ids[0] = 1 + ids.max()
-    changed = table.set_column(table.schema.get_field_index("customer_id"), "customer_id", pa.array(ids))
-    files = {role: content for role, content in small.files(MATRIX_ASSET).items() if role != "table"}
-    with small.lake.write(MATRIX_ASSET) as out:
-        out.write(changed)
-        for role, content in files.items():
-            out.put(role, content)
-
-
-def scaler_saw_test(small: SmallLake) -> None:
-    """Centre and scale the teacher's inputs by all rows."""
-    matrix = load_matrix(small.session)
-    everything = slice(0, len(matrix))
-    stored = Normaliser.from_bytes(small.files(TEACHER_ASSET)[NORMALISER])
-    chosen = small.settings.teacher.normalise
-    wider = Normaliser.fit(matrix.X, everything, stored.layout, chosen, matrix.side)
-    # The network fits to the columns with a log copy and to the codes; centre and spread alone are changed.
-    spoiled = replace(stored, mean=wider.mean, std=wider.std, rows=wider.rows)
-    card = _teacher_card(small, "normaliser", FittedRows.of(matrix, everything))
-    small.put_files(TEACHER_ASSET, {NORMALISER: spoiled.to_bytes(), CARD: json.dumps(card).encode()})
-
-
-def calibrated_on_test(small: SmallLake) -> None:
-    """Fit the teacher's calibration on test rows."""
-    matrix = load_matrix(small.session)
-    teacher = teacher_from_files(small.files(TEACHER_ASSET))
-    data = TeacherData.of(matrix, small.platform.available_tasks, small.settings)
-    with deterministic(teacher.settings.threads, teacher.seed):
-        fitted = calibrate_teacher(
-            teacher.model,
-            teacher.normaliser,
-            replace(data, validation=matrix.rows("test")),
-            teacher.settings.batch_rows,
-        )
-    card = _teacher_card(small, "calibration", FittedRows.of(matrix, matrix.rows("test")))
-    card["calibration"] = {name: asdict(entry) for name, entry in fitted.items()}
-    small.put_files(TEACHER_ASSET, {CARD: json.dumps(card).encode()})
-
-
-def _teacher_card(small: SmallLake, part: str, rows: FittedRows) -> dict[str, Any]:
-    card: dict[str, Any] = json.loads(small.files(TEACHER_ASSET)[CARD])
-    card["fitted_on"][part] = asdict(rows)
-    return card
-
-
-def student_calibrated_on_test(small: SmallLake) -> None:
-    """Fit a student's calibrator and threshold on test rows."""
-    asset, matrix = f"students/{STUDENT}", load_matrix(small.session)
-    student = from_files(small.files(asset))
-    assert student.model is not None  # noqa: S101 - the small lake's task has both classes
-    at = _labelled(matrix, "test")
-    place = np.array([matrix.columns.index(name) for name in student.columns])
-    fitted = calibrate(
-        student.kind, student.model, matrix.labels[STUDENT][at].astype(np.float64), matrix.X[np.ix_(at, place)],
-        small.settings,
-    )  # fmt: skip
-    rows = {**student.fitted_on, "calibration": FittedRows.of(matrix, at)}
-    spoiled = replace(student, model=fitted.model, threshold=fitted.threshold, fitted_on=rows)
-    small.put_files(asset, {STUDENT_CARD: to_files(spoiled)[STUDENT_CARD]})
-
-
-def columns_saw_test(small: SmallLake) -> None:
-    """Choose a student's columns on all rows."""
-    matrix = load_matrix(small.session)
-    everything = np.arange(len(matrix))
-    probe = Probe(everything, bin_rows(np.asarray(matrix.X), small.settings))
-    nothing = np.zeros(len(matrix), np.float32)
-    rows = TaskRows(matrix.task(STUDENT), matrix, nothing, small.settings)
-    at = np.flatnonzero(np.isfinite(matrix.labels[STUDENT]))
-    whole = Part(at, matrix.labels[STUDENT][at].astype(np.float64), nothing[at], matrix.customer[at])
-    chosen = [matrix.columns[place] for place in select(rows, whole, probe)]
-    asset = f"students/{STUDENT}"
-    card = json.loads(small.files(asset)[STUDENT_CARD])
-    small.put_files(asset, {STUDENT_CARD: json.dumps({**card, "columns": chosen}).encode()})
-
-
-def _labelled(matrix: TrainingMatrix, split: str) -> np.ndarray:
-    rows = matrix.rows(split)
-    return rows.start + np.flatnonzero(np.isfinite(matrix.labels[STUDENT][rows]))
+def lake_canaries() -> list[LakeCanary]:
+    """Return what the small lake has fitted, and fits that were spoiled."""
+    state, student = state_asset("demographics"), f"students/{STUDENT}"
+    return [
+        LakeCanary(ON_TRAIN_ONLY, state, "a state as it was fitted"),
+        LakeCanary(ON_TRAIN_ONLY, state, "a state that saw the test month", "outside train", spoiled.state_saw_test),
+        LakeCanary(ON_TRAIN_ONLY, MATRIX_ASSET, "a matrix as it was built"),
+        LakeCanary(ON_TRAIN_ONLY, MATRIX_ASSET, "a vocabulary counted on train and test",
+                   "next_mcc: fitted on months outside train: 2015-06", spoiled.vocabulary_saw_test),
+        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a teacher as it was trained"),
+        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a scaler that saw all rows", "normaliser: fitted on months outside train",
+                   spoiled.scaler_saw_test),
+        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a matrix that has changed since", "normaliser: the fitted rows are not",
+                   spoiled.customer_left_the_matrix),
+        LakeCanary(ON_TRAIN_ONLY, student, "a student as it was distilled"),
+        LakeCanary(ON_TRAIN_ONLY, student, "a student calibrated on test",
+                   "calibration: fitted on months outside validation", spoiled.student_calibrated_on_test),
+        LakeCanary(REFIT, state, "a state as it was fitted"),
+        LakeCanary(REFIT, state, "a parameter changed by one bit", "1 of", spoiled.one_bit_of_a_state),
+        LakeCanary(REFIT, state, "a state that saw the test month and records that it did not", "differ after the re-fit",
+                   spoiled.state_saw_test_in_secret),
+        LakeCanary(REFIT, student, "columns selected on train"),
+        LakeCanary(REFIT, student, "columns selected with test rows", "are missing after the re-fit", spoiled.columns_saw_test),
+        LakeCanary(MODEL_REFIT, MATRIX_ASSET, "a vocabulary of train"),
+        LakeCanary(MODEL_REFIT, MATRIX_ASSET, "a code of the test month in the vocabulary", "missing after the re-fit: 9998",
+                   spoiled.code_of_the_test_month),
+        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a teacher as it was trained"),
+        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a scaler that saw all rows", "normaliser mean", spoiled.scaler_saw_test),
+        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a calibration fitted on test", "calibration", spoiled.calibrated_on_test),
+        LakeCanary(MODEL_REFIT, student, "a student as it was distilled"),
+        LakeCanary(MODEL_REFIT, student, "a student calibrated on test", "calibrator", spoiled.student_calibrated_on_test),
+    ]  # fmt: skip

@@ -1,28 +1,28 @@
-"""C12: what was fitted has seen the rows of its split, and comes out again where all other rows are garbage."""
+"""C12: every fitted part has seen the rows of its split alone, and refits identically where all other rows are garbage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.fit import load_states, train_sample_digest
-from finai_assets.features.registry import Group
-from finai_assets.features.state import state_asset
-from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
-from finai_assets.settings import Settings
 from finai_assets.students.card import read_card
 from finai_assets.students.result import StudentResult, from_files
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.fitted_rows import FittedRows
-from finai_assets.training.labelling import mcc_vocabulary
+from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, load_matrix
-from finai_checks.fits import canaries as fit_canaries
-from finai_checks.fits.refit import refit_is_equal, refit_states
-from finai_checks.fits.refit_models import VOCABULARY, refit_calibrators, refit_columns, refit_teacher, refit_vocabulary
+from finai_checks.fits.refit import refit_states
+from finai_checks.fits.refit_models import (
+    fitted_tasks,
+    refit_calibrators,
+    refit_columns,
+    refit_teacher,
+    refit_vocabularies,
+)
 from finai_checks.fits.scopes import (
     Scope,
     fitted_on_train_only,
@@ -31,256 +31,138 @@ from finai_checks.fits.scopes import (
     student_scopes,
     teacher_scopes,
 )
-from finai_checks.framework.canary import Canary, LakeCanary
-from finai_checks.framework.declaration import Declared, Evaluate, EvaluateTogether, declare, declare_together
-from finai_checks.framework.kind import Kind
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
-from finai_checks.framework.small_lake import SPLITS_ASSET, STUDENT, TEACHER_ASSET
-from finai_checks.framework.theme import Theme
-from finai_resources.lake_session import LakeSession
+from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
+from finai_checks.framework.small_lake import SPLITS_ASSET, TEACHER_ASSET
 from finai_resources.months import Month
 
-ON_TRAIN_ONLY = Kind(
+ON_TRAIN_ONLY = CheckKind(
     "C12",
     "fitted_on_train_only",
-    "the rows that it was fitted on are those of its split: train, or validation for early stopping and calibration",
+    "every fitted part was fitted on the rows of its own split and on no others: train, or validation for early stopping and "
+    "calibration",
     blocking=True,
     minimum=1,
     units="rows",
 )
-REFIT = Kind(
+REFIT = CheckKind(
     "C12",
     "refit_is_equal",
-    "fitted again with garbage for all that comes after train, a state is equal to the bit, a student's columns are the same",
+    "when all data after train are garbage, every feature state refits bit-identically and every student selects the same "
+    "columns",
     blocking=True,
     minimum=1,
     units="values",
     audit=True,
 )
-MODEL_REFIT = Kind(
+MODEL_REFIT = CheckKind(
     "C12",
     "model_refit_is_equal",
-    "vocabulary, scaler, structure, constants and calibration come out again with garbage for the rows that they must not see",
+    "when the rows that a part must not see are garbage, the class vocabulary, the teacher's scaler, structure, task constants "
+    "and calibration, and the students' calibrators refit to the stored values",
     blocking=True,
     minimum=1,
     units="values",
     thresholds=("checks.refit_rounding",),
 )
+KINDS = (ON_TRAIN_ONLY, REFIT, MODEL_REFIT)
 
 
-def student_asset(task: Task) -> str:
-    """Return the path of a task's student."""
-    return f"students/{task.name}"
-
-
-def _declare(platform: Platform) -> list[Declared]:
-    settings, groups = platform.settings, platform.registry.available
-    students = [student_asset(task) for task in platform.available_tasks]
-    checks = [declare(ON_TRAIN_ONLY, state_asset(group.name), _state(platform, group), settings) for group in groups]
-    checks += [
-        declare(ON_TRAIN_ONLY, MATRIX_ASSET, _matrix(platform), settings),
-        declare(ON_TRAIN_ONLY, TEACHER_ASSET, _teacher(platform), settings),
-        *declare_together(ON_TRAIN_ONLY, students, _students(platform), settings),
-        *declare_together(REFIT, [state_asset(group.name) for group in groups], _refit_states(platform), settings),
-        *declare_together(REFIT, students, _refit_columns(platform), settings),
-        declare(MODEL_REFIT, TEACHER_ASSET, _refit_teacher(platform), settings),
-        *declare_together(MODEL_REFIT, students, _refit_students(platform), settings),
+def declare_checks(platform: Platform) -> list[Declared]:
+    """Put the checks on all that is fitted: states, matrix, teacher and students."""
+    settings, tasks = platform.settings, platform.available_tasks
+    states = [state_asset(group.name) for group in platform.registry.available]
+    students = [f"students/{task.name}" for task in tasks]
+    checks = [
+        *(declare(ON_TRAIN_ONLY, state, evaluate_state_rows, settings) for state in states),
+        declare(ON_TRAIN_ONLY, MATRIX_ASSET, evaluate_matrix_rows, settings),
+        declare(ON_TRAIN_ONLY, TEACHER_ASSET, evaluate_teacher_rows, settings),
+        *declare_together(ON_TRAIN_ONLY, students, evaluate_student_rows, settings),
+        *declare_together(REFIT, states, evaluate_state_refits, settings),
+        *declare_together(REFIT, students, evaluate_column_refits, settings),
+        declare(MODEL_REFIT, TEACHER_ASSET, evaluate_teacher_refit, settings),
+        *declare_together(MODEL_REFIT, students, evaluate_calibrator_refits, settings),
     ]
-    if any(task.name == VOCABULARY for task in platform.available_tasks):
-        checks.append(declare(MODEL_REFIT, MATRIX_ASSET, _refit_vocabulary(platform), settings))
+    if fitted_tasks(platform):
+        checks.append(declare(MODEL_REFIT, MATRIX_ASSET, evaluate_vocabulary_refits, settings))
     return checks
 
 
 # ---- the rows that were seen
 
 
-def _state(platform: Platform, group: Group) -> Evaluate:
-    def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
-        meta = load_states(session, [group])[group.name].meta
-        train = list(platform.splits.train)
-        stored = FittedRows("train", tuple(meta["months"]), int(meta["rows"]), meta["row_digest"])
-        digest = train_sample_digest(session, platform.settings, train)
-        scope = Scope("train", tuple(month.key for month in train), digest)
-        return fitted_on_train_only({"state": stored}, {"state": scope})
-
-    return evaluate
+def evaluate_state_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the rows of a group's state with the train sample as stored now."""
+    group, train = context.group(asset), list(context.platform.splits.train)
+    meta = load_states(context.session, [group])[group.name].meta
+    stored = FittedRows("train", tuple(meta["months"]), int(meta["rows"]), meta["row_digest"])
+    digest = train_sample_digest(context.session, context.settings, train)
+    scope = Scope("train", tuple(month.key for month in train), digest)
+    return fitted_on_train_only({"state": stored}, {"state": scope})
 
 
-def _matrix(platform: Platform) -> Evaluate:
-    def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
-        matrix, months = load_matrix(session), session.read_json(SPLITS_ASSET, None, "splits.json")
-        stored, scopes = matrix_scopes(matrix, months)
-        for task in platform.available_tasks:
-            if task.name == VOCABULARY:
-                _, counted = mcc_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
-                scopes[VOCABULARY] = Scope("train", tuple(months["train"]), counted.digest)
-                if (told := matrix.task(VOCABULARY).fitted_on) is not None:
-                    stored[VOCABULARY] = told
-        return fitted_on_train_only(stored, scopes)
-
-    return evaluate
+def evaluate_matrix_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the months of the matrix with the stored splits, and the rows of the class vocabulary with train."""
+    session = context.session
+    matrix, months = load_matrix(session), session.read_json(SPLITS_ASSET, None, "splits.json")
+    stored, scopes = matrix_scopes(matrix, months)
+    for task in fitted_tasks(context.platform):
+        _, counted = class_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
+        scopes[task.name] = Scope("train", tuple(months["train"]), counted.digest)
+        if (rows := matrix.task(task.name).fitted_on) is not None:
+            stored[task.name] = rows
+    return fitted_on_train_only(stored, scopes)
 
 
-def _teacher(platform: Platform) -> Evaluate:
-    def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
-        stored = rows_of_card(session.read_json(TEACHER_ASSET, None, TEACHER_CARD))
-        return fitted_on_train_only(stored, teacher_scopes(load_matrix(session), platform.settings))
-
-    return evaluate
+def evaluate_teacher_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the rows that the teacher's card names with those of the matrix as stored now."""
+    stored = rows_of_card(context.session.read_json(asset, None, TEACHER_CARD))
+    return fitted_on_train_only(stored, teacher_scopes(load_matrix(context.session), context.settings))
 
 
-def _students(platform: Platform) -> EvaluateTogether:
-    def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-        matrix, found = load_matrix(session), {}
-        for asset in assets:
-            card = read_card(session, asset)
-            scopes = student_scopes(matrix, card.task, platform.settings, model=bool(card.columns))
-            found[asset] = fitted_on_train_only(rows_of_card(card.values()), scopes)
-        return found
-
-    return evaluate
+def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Compare the rows that each student's card names with those of the matrix as stored now."""
+    matrix, outcomes = load_matrix(context.session), {}
+    for asset in assets:
+        card = read_card(context.session, asset)
+        scopes = student_scopes(matrix, card.task, context.settings, model=bool(card.columns))
+        outcomes[asset] = fitted_on_train_only(rows_of_card(card.values()), scopes)
+    return outcomes
 
 
 # ---- fitted again
 
 
-def _refit_states(platform: Platform) -> EvaluateTogether:
-    def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-        groups = [group for group in platform.registry.available if state_asset(group.name) in assets]
-        outcomes = refit_states(session, platform, groups)
-        return {state_asset(name): outcome for name, outcome in outcomes.items()}
-
-    return evaluate
+def evaluate_state_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Fit the states of some groups again while the raw months after train are garbage."""
+    groups = context.groups(assets)
+    outcomes = refit_states(context.session, context.platform, list(groups.values()))
+    return {asset: outcomes[group.name] for asset, group in groups.items()}
 
 
-def _refit_columns(platform: Platform) -> EvaluateTogether:
-    def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-        return refit_columns(_load_students(session, assets), load_matrix(session), platform.settings)
-
-    return evaluate
+def evaluate_column_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Select the columns of some students again while validation and test rows are garbage."""
+    return refit_columns(_students(context, assets), load_matrix(context.session), context.settings)
 
 
-def _refit_vocabulary(platform: Platform) -> Evaluate:
-    def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
-        described = session.read_json(MATRIX_ASSET, None, DESCRIPTION)["tasks"]
-        stored = next(task["class_labels"] for task in described if task["name"] == VOCABULARY)
-        task = next(task for task in platform.available_tasks if task.name == VOCABULARY)
-        return refit_vocabulary(session, task, stored, platform)
-
-    return evaluate
+def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcome:
+    """Count the classes of each task of codes again while the labels of all months after train are garbage."""
+    described = context.session.read_json(MATRIX_ASSET, None, DESCRIPTION)["tasks"]
+    stored = {task["name"]: task["class_labels"] for task in described}
+    return refit_vocabularies(context.session, stored, context.platform)
 
 
-def _refit_teacher(platform: Platform) -> Evaluate:
-    def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
-        files, tasks = _files(session, TEACHER_ASSET), platform.available_tasks
-        teacher = teacher_from_files(files, platform.registry, tasks, platform.settings)
-        return refit_teacher(teacher, load_matrix(session), tasks, platform)
-
-    return evaluate
-
-
-def _refit_students(platform: Platform) -> EvaluateTogether:
-    def evaluate(session: LakeSession, _month: Month | None, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-        return refit_calibrators(_load_students(session, assets), load_matrix(session), platform.settings)
-
-    return evaluate
+def evaluate_teacher_refit(context: CheckContext, asset: str) -> CheckOutcome:
+    """Fit the teacher's normaliser, structure, task constants and calibration again, each beside garbage."""
+    platform = context.platform
+    tasks = platform.available_tasks
+    teacher = teacher_from_files(context.files(asset), platform.registry, tasks, platform.settings)
+    return refit_teacher(teacher, load_matrix(context.session), tasks, platform)
 
 
-def _load_students(session: LakeSession, assets: Sequence[str]) -> dict[str, StudentResult]:
-    return {asset: from_files(_files(session, asset)) for asset in assets}
+def evaluate_calibrator_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Fit the calibrators and thresholds of some students again while test rows are garbage."""
+    return refit_calibrators(_students(context, assets), load_matrix(context.session), context.settings)
 
 
-def _files(session: LakeSession, asset: str) -> dict[str, bytes]:
-    return {stored.role: session.read_bytes(asset, None, stored.role) for stored in session.manifest(asset).files}
-
-
-# ---- proof
-
-
-def _canaries(_settings: Settings) -> list[Canary]:
-    return [*_scope_canaries(), *_refit_canaries()]
-
-
-def _scope_canaries() -> list[Canary]:
-    train, validation = ("2015-01", "2015-02"), ("2015-04",)
-    scopes = {"scaler": Scope("train", train, "d1"), "calibration": Scope("validation", validation, "d2")}
-    scaler, calibration = FittedRows("train", train, 10, "d1"), FittedRows("validation", validation, 5, "d2")
-    wider = FittedRows("test+train", (*train, "2015-06"), 14, "d1")
-    inputs: list[tuple[str, str | None, dict[str, FittedRows]]] = [
-        ("each of its split", None, {"scaler": scaler, "calibration": calibration}),
-        ("a scaler that saw a test month", "outside train: 2015-06", {"scaler": wider, "calibration": calibration}),
-        ("a scaler of other rows of train", "scaler: the fitted rows are not its rows of train",
-         {"scaler": FittedRows("train", train, 10, "d9"), "calibration": calibration}),
-        ("a calibration fitted on train", "calibration: fitted on rows of train",
-         {"scaler": scaler, "calibration": FittedRows("train", validation, 5, "d2")}),
-        ("a calibration that says nothing", "calibration: nothing says", {"scaler": scaler}),
-        ("fits of no row", NO_EVIDENCE, {"scaler": FittedRows("train", (), 0, "")}),
-    ]  # fmt: skip
-
-    def canary(label: str, expects: str | None, stored: dict[str, FittedRows]) -> Canary:
-        return Canary(ON_TRAIN_ONLY, label, expects, lambda: fitted_on_train_only(stored, scopes))
-
-    return [canary(*entry) for entry in inputs]
-
-
-def _refit_canaries() -> list[Canary]:
-    stored = {"mean": np.array([1.0, 2.0]), "codes": np.array([7, 9])}
-    one_bit = np.nextafter(stored["mean"], np.inf)
-    inputs: list[tuple[str, str | None, dict[str, np.ndarray], dict[str, np.ndarray], float]] = [
-        ("the same bits", None, stored, {name: array.copy() for name, array in stored.items()}, 0.0),
-        ("a mean that differs by a bit", "mean (2 of 2", stored, {**stored, "mean": one_bit}, 0.0),
-        ("a bit, where rounding is allowed", None, stored, {**stored, "mean": one_bit}, 1e-5),
-        ("more than rounding", "mean (1 of 2", stored, {**stored, "mean": np.array([1.0, 2.1])}, 1e-5),
-        ("another code", "codes (1 of 2", stored, {**stored, "codes": np.array([7, 8])}, 1e-5),
-        ("fewer parameters", "codes (the re-fit does not give it)", stored, {"mean": stored["mean"]}, 0.0),
-        ("nothing stored", NO_EVIDENCE, {}, {}, 0.0),
-    ]
-
-    def canary(
-        kind: Kind,
-        label: str,
-        expects: str | None,
-        stored: dict[str, np.ndarray],
-        again: dict[str, np.ndarray],
-        rounding: float,
-    ) -> Canary:
-        return Canary(kind, label, expects, lambda: refit_is_equal(stored, again, rounded=stored, rounding=rounding))
-
-    return [canary(kind, *entry) for kind in (REFIT, MODEL_REFIT) for entry in inputs]
-
-
-def _lake_canaries() -> list[LakeCanary]:
-    state, student = state_asset("demographics"), f"students/{STUDENT}"
-    spoiled = fit_canaries
-    return [
-        LakeCanary(ON_TRAIN_ONLY, state, "a state as it was fitted"),
-        LakeCanary(ON_TRAIN_ONLY, state, "a state that saw the test month", "outside train", spoiled.state_saw_test),
-        LakeCanary(ON_TRAIN_ONLY, MATRIX_ASSET, "a matrix as it was built"),
-        LakeCanary(ON_TRAIN_ONLY, MATRIX_ASSET, "a vocabulary counted on train and test",
-                   "next_mcc: fitted on months outside train: 2015-06", spoiled.vocabulary_saw_test),
-        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a teacher as it was trained"),
-        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a scaler that saw all rows", "normaliser: fitted on months outside train",
-                   spoiled.scaler_saw_test),
-        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a matrix that has changed since", "normaliser: the fitted rows are not",
-                   spoiled.customer_left_the_matrix),
-        LakeCanary(ON_TRAIN_ONLY, student, "a student as it was distilled"),
-        LakeCanary(ON_TRAIN_ONLY, student, "a student calibrated on test",
-                   "calibration: fitted on months outside validation", spoiled.student_calibrated_on_test),
-        LakeCanary(REFIT, state, "a state as it was fitted"),
-        LakeCanary(REFIT, state, "a parameter changed by one bit", "1 of", spoiled.one_bit_of_a_state),
-        LakeCanary(REFIT, state, "a state that saw the test month and says it did not", "came out otherwise",
-                   spoiled.state_saw_test_in_secret),
-        LakeCanary(REFIT, student, "columns chosen on train"),
-        LakeCanary(REFIT, student, "columns chosen with test rows", "do not come out again", spoiled.columns_saw_test),
-        LakeCanary(MODEL_REFIT, MATRIX_ASSET, "a vocabulary of train"),
-        LakeCanary(MODEL_REFIT, MATRIX_ASSET, "a code of the test month in the vocabulary", "do not come out again: 9998",
-                   spoiled.code_of_the_test_month),
-        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a teacher as it was trained"),
-        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a scaler that saw all rows", "normaliser mean", spoiled.scaler_saw_test),
-        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a calibration fitted on test", "calibration", spoiled.calibrated_on_test),
-        LakeCanary(MODEL_REFIT, student, "a student as it was distilled"),
-        LakeCanary(MODEL_REFIT, student, "a student calibrated on test", "calibrator", spoiled.student_calibrated_on_test),
-    ]  # fmt: skip
-
-
-THEME = Theme((ON_TRAIN_ONLY, REFIT, MODEL_REFIT), _declare, _canaries, _lake_canaries)
+def _students(context: CheckContext, assets: Sequence[str]) -> dict[str, StudentResult]:
+    return {asset: from_files(context.files(asset)) for asset in assets}

@@ -1,6 +1,6 @@
-"""C12, re-fit: what was fitted comes out again, to the bit, where everything that the fit must not see is garbage.
+"""C12, re-fit: a fit gives the stored parameters, bit for bit, when everything that it must not see is garbage.
 
-Feature states are fitted anew from a view of the lake in which the raw months after train are garbage. The view also tells what
+Feature states are fitted anew from a view of the lake in which the raw months after train are garbage. The view also records what
 was read, so that a fit which reads such a month fails even where the garbage does not show in its result. The lake that is
 examined is only read.
 """
@@ -22,7 +22,7 @@ from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.registry import Group
 from finai_assets.features.state import GroupState
 from finai_assets.platform import Platform
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -31,16 +31,16 @@ from finai_resources.months import Month
 
 RAW = (SNAPSHOTS, TRANSACTIONS)
 _NAMED = 5  # differing parameters that a reason names
-_GARBAGE_ROWS = 20_000  # of a partition: enough for every fit that reads them to notice
+_GARBAGE_ROWS = 20_000  # of a partition: enough to change every fit that reads them
 
 
 class GarbageLake(Lake):
-    """A lake in which some months are taken from another lake. It writes nothing.
+    """A read-only lake in which some months are taken from another lake.
 
     Parameters
     ----------
     lake
-        What is examined.
+        The lake that is examined.
     garbage
         Where the partitions of ``months`` lie; one that is absent there does not exist.
     months : collection of str
@@ -105,7 +105,7 @@ def garbage_after(
 
 
 def _first_rows(lake: Lake, asset: str, partition: str) -> pa.Table:
-    """Return rows of a partition without reading more of it than its first row group."""
+    """Return the first rows of a partition; only its first row group is read."""
     file = lake.open_parquet(lake.manifest(asset, partition))[0]
     table = file.read_row_group(0) if file.metadata.num_row_groups else file.schema_arrow.empty_table()
     return table.slice(0, _GARBAGE_ROWS)
@@ -114,8 +114,8 @@ def _first_rows(lake: Lake, asset: str, partition: str) -> pa.Table:
 def garbage_like(table: pa.Table, owners: np.ndarray, rng: np.random.Generator) -> pa.Table:
     """Return a table of the same schema with other values.
 
-    Its rows belong to ``owners``, ascending. Numbers are drawn anew from most of what their type can hold, flags are turned,
-    instants and dates stay (so that they lie in their month), everything else changes rows.
+    Its rows belong to ``owners``, ascending. Numbers are redrawn from most of what their type can hold, flags are negated,
+    instants and dates stay (so that they lie in their month), all other values are shuffled over the rows.
     """
     columns = [_others(field, column, owners, rng) for field, column in zip(table.schema, table.columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=table.schema)
@@ -145,7 +145,7 @@ def refit_is_equal(
     rounded: Collection[str] = (),
     rounding: float = 0.0,
 ) -> CheckOutcome:
-    """Tell whether parameters that were fitted again are those that are stored, to the bit.
+    """Return whether parameters that were fitted again equal the stored ones bit for bit.
 
     Parameters
     ----------
@@ -159,13 +159,15 @@ def refit_is_equal(
     if not values:
         return CheckOutcome.no_evidence()
     table = [
-        {"parameter": name, **found}
+        {"parameter": name, **difference}
         for name in dict.fromkeys([*stored, *again])
-        if (found := _difference(stored.get(name), again.get(name), rounding if name in rounded else 0.0))
+        if (difference := _difference(stored.get(name), again.get(name), rounding if name in rounded else 0.0))
     ]
     named = [f"{row['parameter']} ({row['what']})" for row in table[:_NAMED]]
     more = f", and {len(table) - _NAMED} more" if len(table) > _NAMED else ""
-    reason = f"{len(table)} of {len(stored)} parameters came out otherwise: {', '.join(named)}{more}" if table else ""
+    reason = (
+        f"{len(table)} of {len(stored)} parameters differ after the re-fit: {', '.join(named)}{more}" if table else ""
+    )
     return CheckOutcome(not table, reason, values, {"parameters": len(stored), "differing": len(table)}, table)
 
 
@@ -176,25 +178,25 @@ def _difference(stored: np.ndarray | None, again: np.ndarray | None, rounding: f
         return {"what": where, "values": 0, "largest_deviation": None}
     texts = stored.dtype.kind == again.dtype.kind == "U"
     if texts and (alone := sorted(set(stored.ravel().tolist()) - set(again.ravel().tolist()))):
-        what = f"{len(alone)} of {stored.size} values do not come out again: {', '.join(alone[:_NAMED]):.120}"
+        what = f"{len(alone)} of {stored.size} values are missing after the re-fit: {', '.join(alone[:_NAMED]):.120}"
         return {"what": what, "values": len(alone), "largest_deviation": None}
     if stored.shape != again.shape or (stored.dtype != again.dtype and not texts):
         what = f"stored {stored.dtype}{list(stored.shape)}, fitted again {again.dtype}{list(again.shape)}"
         return {"what": what, "values": 0, "largest_deviation": None}
     left, right = np.ravel(stored), np.ravel(again)
-    at = np.flatnonzero(_wrong(left, right, rounding))
-    if not len(at):
+    differing = np.flatnonzero(_wrong(left, right, rounding))
+    if not len(differing):
         return None
-    what, largest = f"{len(at)} of {stored.size} values differ", None
+    what, largest = f"{len(differing)} of {stored.size} values differ", None
     if np.issubdtype(stored.dtype, np.number):
         with np.errstate(invalid="ignore"):  # an infinity less an infinity says nothing of the size
-            deviation = np.abs(left[at].astype(np.float64) - right[at].astype(np.float64))
+            deviation = np.abs(left[differing].astype(np.float64) - right[differing].astype(np.float64))
         known = deviation[~np.isnan(deviation)]
         largest = float(known.max()) if len(known) else None
         what += "" if largest is None else f", by up to {largest:.3g}"
     else:
-        what += f", first {left[at[0]]!s:.60} and {right[at[0]]!s:.60}"
-    return {"what": what, "values": len(at), "largest_deviation": largest}
+        what += f", first {left[differing[0]]!s:.60} and {right[differing[0]]!s:.60}"
+    return {"what": what, "values": len(differing), "largest_deviation": largest}
 
 
 def _wrong(stored: np.ndarray, again: np.ndarray, rounding: float) -> np.ndarray:
@@ -236,7 +238,7 @@ def later_months(seen: Collection[str], last: Month) -> list[str]:
 def refit_outcome(
     stored: Mapping[str, np.ndarray], again: Mapping[str, np.ndarray], outside: Sequence[str]
 ) -> CheckOutcome:
-    """Compare what was fitted again; a fit that has read partitions ``outside`` its scope fails whatever came out."""
+    """Compare parameters that were fitted again; a fit that has read partitions ``outside`` its scope fails in any case."""
     if outside:
         reason = f"the fit reads what comes after train: {', '.join(outside[:_NAMED])}"
         return CheckOutcome(False, reason, len(outside), {"read_after_train": list(outside)})
@@ -244,7 +246,7 @@ def refit_outcome(
 
 
 def state_arrays(state: GroupState) -> dict[str, np.ndarray]:
-    """Return what a state holds as arrays by name: parameters, train reference, and what it says of itself."""
+    """Return a state as arrays by name: parameters, train reference, and metadata."""
     meta = {f"meta {name}": np.array(value) for name, value in state.meta.items()}
     reference = {f"train reference {name}": array for name, array in state.reference.arrays().items()}
     return {**state.params, **reference, **meta}

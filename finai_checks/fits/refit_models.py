@@ -1,7 +1,7 @@
-"""C12, re-fit of what stands behind the features: the class vocabulary, the teacher's and the students' fitted parts.
+"""C12, re-fit of what comes after the features: the class vocabulary, the teacher's and the students' fitted parts.
 
 Each is fitted again by the function that fitted it, from a training matrix in which the rows that it must not see are garbage.
-The network's weights and the trees are not: training them again is a matter of reproducibility, not of scopes.
+The network's weights and the trees are not fitted again here: that is a matter of reproducibility (C28), not of scopes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ from finai_assets.teacher.result import TeacherResult, deterministic
 from finai_assets.teacher.structure import Structure
 from finai_assets.teacher.train import calibrate as calibrate_teacher
 from finai_assets.teacher.train import prepare
-from finai_assets.training.labelling import mcc_vocabulary
+from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fits.refit import garbage_after, later_months, refit_is_equal, refit_outcome
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_resources.lake_session import LakeSession
 from finai_resources.progress import report_progress
-
-VOCABULARY = "next_mcc"
 
 
 def garbled(matrix: TrainingMatrix, splits: Sequence[str], *, seed: int) -> TrainingMatrix:
@@ -57,21 +55,34 @@ def garbled(matrix: TrainingMatrix, splits: Sequence[str], *, seed: int) -> Trai
 
 
 def _writable(array: np.ndarray) -> np.ndarray:
-    """Return an array with the same values whose changes reach neither the given one nor a file."""
+    """Return a copy of an array; changes of it reach neither the given array nor a file."""
     if isinstance(array, np.memmap) and array.filename is not None and array.flags.c_contiguous:
         return np.memmap(array.filename, array.dtype, "c", array.offset, array.shape)
     return array.copy()
 
 
-def refit_vocabulary(session: LakeSession, task: Task, stored: Sequence[str], platform: Platform) -> CheckOutcome:
-    """Count the classes of ``next_mcc`` again while the labels of all months after train are garbage."""
-    train = platform.splits.train
-    owners = session.lake.read(task.asset, train[-1].key, columns=["customer_id"])["customer_id"].to_numpy()
-    with garbage_after(session, [task.asset], train[-1], owners=owners, seed=platform.settings.seed) as view:
-        classes, _ = mcc_vocabulary(view, task, sorted(train))
+def fitted_tasks(platform: Platform) -> tuple[Task, ...]:
+    """Return the tasks whose classes are counted on train labels."""
+    return tuple(task for task in platform.available_tasks if task.vocabulary is not None)
+
+
+def refit_vocabularies(session: LakeSession, stored: Mapping[str, Sequence[str]], platform: Platform) -> CheckOutcome:
+    """Count the classes of each task of codes again while the labels of all months after train are garbage.
+
+    Parameters
+    ----------
+    stored
+        Classes of each task as the training matrix names them.
+    """
+    train, tasks, again = platform.splits.train, fitted_tasks(platform), {}
+    owners = session.lake.read(tasks[0].asset, train[-1].key, columns=["customer_id"])["customer_id"].to_numpy()
+    assets = [task.asset for task in tasks]
+    with garbage_after(session, assets, train[-1], owners=owners, seed=platform.settings.seed) as view:
+        for task in tasks:
+            classes, _ = class_vocabulary(view, task, sorted(train))
+            again[f"{task.name} vocabulary"] = np.array(classes)
         outside = later_months(view.seen, train[-1])
-    name = f"{task.name} vocabulary"
-    return refit_outcome({name: np.array(stored)}, {name: np.array(classes)}, outside)
+    return refit_outcome({f"{task.name} vocabulary": np.array(stored[task.name]) for task in tasks}, again, outside)
 
 
 def refit_teacher(
@@ -98,16 +109,16 @@ def refit_teacher(
 def _fitted_on_train(
     normaliser: Normaliser, structure: Structure, tasks: Sequence[TeacherTask]
 ) -> dict[str, np.ndarray]:
-    found = {
+    parameters = {
         f"{part} {field.name}": np.asarray(getattr(state, field.name))
         for part, state in (("normaliser", normaliser), ("structure", structure))
         for field in fields(state)
         if field.name != "layout"
     }
-    found["normaliser layout"] = np.array(str(normaliser.layout.to_dict()))
+    parameters["normaliser layout"] = np.array(str(normaliser.layout.to_dict()))
     for task in tasks:
-        found[f"task constants {task.name}"] = np.array([task.location, task.scale, task.trivial, *task.start])
-    return found
+        parameters[f"task constants {task.name}"] = np.array([task.location, task.scale, task.trivial, *task.start])
+    return parameters
 
 
 def _calibrations(fitted: Mapping[str, Calibration]) -> dict[str, np.ndarray]:
@@ -120,40 +131,42 @@ def _calibrations(fitted: Mapping[str, Calibration]) -> dict[str, np.ndarray]:
 def refit_columns(
     students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings
 ) -> dict[str, CheckOutcome]:
-    """Choose the columns of students again while validation and test rows are garbage."""
-    apart, probe, found = garbled(matrix, ("validation", "test"), seed=settings.seed), None, {}
+    """Select the columns of students again while validation and test rows are garbage."""
+    apart, probe = garbled(matrix, ("validation", "test"), seed=settings.seed), None
+    outcomes: dict[str, CheckOutcome] = {}
     for done, (name, student) in enumerate(students.items()):
         report_progress(f"columns of {student.task}", done, len(students))
         if student.model is None:
-            found[name] = _nothing_kept(student)
+            outcomes[name] = _nothing_kept(student)
             continue
         probe = probe or bin_train(apart, settings)
         rows = _task_rows(apart, student.task, settings)
         kept = select(rows, rows.part("train"), probe)
         again = {"columns": np.array([matrix.columns[place] for place in kept])}
-        found[name] = refit_is_equal({"columns": np.array(student.columns)}, again)
-    return found
+        outcomes[name] = refit_is_equal({"columns": np.array(student.columns)}, again)
+    return outcomes
 
 
 def refit_calibrators(
     students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings
 ) -> dict[str, CheckOutcome]:
     """Fit calibrators and operating thresholds of students again while test rows are garbage; compare their classes too."""
-    apart, found = garbled(matrix, ("test",), seed=settings.seed), {}
-    place = {name: at for at, name in enumerate(matrix.columns)}
+    apart = garbled(matrix, ("test",), seed=settings.seed)
+    outcomes: dict[str, CheckOutcome] = {}
+    place = {name: index for index, name in enumerate(matrix.columns)}
     for name, student in students.items():
         if student.model is None:
-            found[name] = _nothing_kept(student)
+            outcomes[name] = _nothing_kept(student)
             continue
         rows = _task_rows(apart, student.task, settings)
         part = rows.part("validation")
         X = rows.features(part.index, np.array([place[column] for column in student.columns]))
         fitted = calibrate(rows.task.kind, student.model, part.label, X, settings)
-        found[name] = refit_is_equal(
+        outcomes[name] = refit_is_equal(
             {"classes": np.array(student.class_labels), **_numbers(student.calibrator, student.threshold)},
             {"classes": np.array(rows.task.class_labels), **_numbers(fitted.model.calibrator, fitted.threshold)},
         )
-    return found
+    return outcomes
 
 
 def _nothing_kept(student: StudentResult) -> CheckOutcome:
@@ -161,12 +174,12 @@ def _nothing_kept(student: StudentResult) -> CheckOutcome:
 
 
 def _task_rows(matrix: TrainingMatrix, name: str, settings: Settings) -> TaskRows:
-    """Return a task's rows; what the teacher predicts for them plays no part here."""
+    """Return a task's rows, without the teacher's predictions, which are not used here."""
     task = matrix.task(name)
     shape = (len(matrix), task.classes) if task.kind == "multiclass" else (len(matrix),)
     return TaskRows(task, matrix, np.broadcast_to(np.float32(0), shape), settings)
 
 
 def _numbers(calibrator: Mapping[str, object], threshold: float | None) -> dict[str, np.ndarray]:
-    found = {f"calibrator {name}": np.asarray(value) for name, value in calibrator.items()}
-    return found if threshold is None else {**found, "threshold": np.array(threshold)}
+    numbers = {f"calibrator {name}": np.asarray(value) for name, value in calibrator.items()}
+    return numbers if threshold is None else {**numbers, "threshold": np.array(threshold)}

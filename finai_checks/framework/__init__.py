@@ -1,1 +1,1 @@
-"""What every check shares: its declaration, its run, its record, its canaries and its overrides."""
+"""What all checks share: their classes (``check``), their run, their records, signed overrides, articles of law, a small lake."""

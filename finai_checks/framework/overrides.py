@@ -1,8 +1,9 @@
-"""Overrides: a person with the key lets a failed check pass for a while, by a signed row that is kept for ever.
+"""Overrides: a person who holds the key lets a failed check pass until a day, by a signed row that is kept for ever.
 
 Rows are appended to the hash-chained log ``overrides`` in the lake. A row names the check, the asset (a shell pattern), the
 months or all, who approved it, why, and until when. It counts if its signature verifies, its day of expiry has not passed, and
-no later row revokes it. Missing evidence and a check that raised cannot be overridden: nobody knows what would be allowed.
+no later row revokes it. Missing evidence, and a check that raised an error, cannot be overridden: nobody knows what would be
+allowed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatch
 from typing import Any
 
-from finai_checks.framework.declaration import Declared
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome, Declared
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import ConfigError, SecretError
 from finai_resources.json_text import to_json
@@ -63,7 +63,7 @@ class Override:
 
     @property
     def id(self) -> str:
-        """Return the name of the row: the first digits of its signature."""
+        """Return the id of the row: the first digits of its signature."""
         return self.signature[:12]
 
     def signed(self, key: bytes) -> Override:
@@ -71,11 +71,11 @@ class Override:
         return replace(self, signature=self._digest(key))
 
     def verifies(self, key: bytes) -> bool:
-        """Tell whether the row is as it was signed."""
+        """Return whether the signature fits the row."""
         return hmac.compare_digest(self.signature, self._digest(key))
 
     def covers(self, check: Declared, month: Month | None) -> bool:
-        """Tell whether the row speaks of a check on an asset in a month."""
+        """Return whether the row applies to a check in a month."""
         within = not self.months or (month is not None and month.key in self.months)
         return not self.revokes and self.check == check.name and fnmatch(check.asset, self.asset) and within
 
@@ -106,8 +106,8 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """An override and what it is worth today: ``active``, ``expired``, ``revoked`` or ``not verified``."""
+class OverrideStatus:
+    """An override and its state today: ``active``, ``expired``, ``revoked`` or ``not verified``."""
 
     override: Override
     state: str
@@ -119,13 +119,13 @@ class Overrides:
 
     Parameters
     ----------
-    rows : tuple of Standing
+    rows : tuple of OverrideStatus
         In the order in which they were written.
     fault : str
         What is wrong with the log's chain; then there are no rows, and nothing is overridden.
     """
 
-    rows: tuple[Standing, ...] = field(default=())
+    rows: tuple[OverrideStatus, ...] = field(default=())
     fault: str = ""
 
     @classmethod
@@ -147,23 +147,23 @@ class Overrides:
                 return "revoked"
             return "active" if day <= row.expires else "expired"
 
-        return cls(tuple(Standing(row, state(row)) for row in written if not row.revokes))
+        return cls(tuple(OverrideStatus(row, state(row)) for row in written if not row.revokes))
 
     def apply(self, check: Declared, month: Month | None, outcome: CheckOutcome) -> CheckOutcome:
-        """Return the outcome, passed where an active override covers its failure; the finding itself stays in it.
+        """Return the outcome, passed where an active override covers its failure; the figures that failed stay in it.
 
-        One that would cover it but is expired, revoked or not verified is told in the reason.
+        The reason names an override that would cover the failure but is expired, revoked or not verified.
         """
         if outcome.passed or outcome.reason == NO_EVIDENCE or "traceback" in outcome.observed:
             return outcome
         if self.fault:
             return replace(outcome, reason=f"{outcome.reason} (no override counts: {self.fault})")
-        covering = [standing for standing in self.rows if standing.override.covers(check, month)]
-        active = [standing.override for standing in covering if standing.state == "active"]
+        covering = [status for status in self.rows if status.override.covers(check, month)]
+        active = [status.override for status in covering if status.state == "active"]
         if not active:
-            told = "".join(f" (override {s.override.id} is {s.state})" for s in covering)
-            return replace(outcome, reason=outcome.reason + told)
-        row = max(active, key=lambda found: found.expires)
+            inactive = "".join(f" (override {s.override.id} is {s.state})" for s in covering)
+            return replace(outcome, reason=outcome.reason + inactive)
+        row = max(active, key=lambda override: override.expires)
         observed = {
             **outcome.observed,
             "overridden": True,
@@ -178,7 +178,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an approver asks to be signed; the fields are those of :class:`Override`."""
+    """An override before it is signed; the fields are those of :class:`Override`."""
 
     check: str
     asset: str
@@ -189,7 +189,7 @@ class Grant:
 
 
 def add_override(lake: Lake, secrets: SecretStore, grant: Grant, *, today: date | None = None) -> Override:
-    """Sign a row and append it.
+    """Sign an override and append it to the log.
 
     Raises
     ------
@@ -206,9 +206,9 @@ def add_override(lake: Lake, secrets: SecretStore, grant: Grant, *, today: date 
         )
     if not 0 <= (grant.expires - day).days <= LONGEST_DAYS:
         raise ConfigError(
-            f"{grant.expires} is no day of the next {LONGEST_DAYS}",
+            f"{grant.expires} does not lie within the next {LONGEST_DAYS} days",
             where="--expires",
-            fix="choose a nearer day, and renew it then",
+            fix="choose an earlier day, and renew the override then",
         )
     months = tuple(sorted(month.key for month in grant.months))
     row = Override(grant.check, grant.asset, months, approver, reason, day, grant.expires).signed(secrets.key(KEY))
@@ -236,12 +236,12 @@ def revoke_override(lake: Lake, secrets: SecretStore, identity: str, *, approver
 
 
 def demand_key(secrets: SecretStore) -> None:
-    """Refuse to go on without the key of those who may override.
+    """Raise an error where the key of those who may override is not at hand.
 
     Raises
     ------
     SecretError
-        The key is not at hand. It is never made at random: who approves must hold it.
+        The key is not at hand. It is never generated: the approver must hold it.
     """
     if secrets.find(KEY) is None:
         raise SecretError(

@@ -1,7 +1,7 @@
-"""What a check found, kept in the lake beside the data: a gate reads it there, not in an event log that may be pruned.
+"""Records of outcomes, stored in the lake beside the data: gates read them there, not in an event log that may be pruned.
 
-A record belongs to one check, one partition of one asset, and one content of it. Data that changed since have no record, and
-no record is a failure.
+A record belongs to one check, one partition of one asset, and one content of that partition. Data that changed since have no
+record, and no record is a failure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from datetime import UTC, date, datetime
 from typing import Any
 
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_resources import objects
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
@@ -19,12 +19,12 @@ ROOT, WHOLE = "checks", "whole"
 
 
 def record_path(lake: Lake, check: str, asset: str, partition: str | None) -> str:
-    """Return where the record of a check on a partition lies."""
+    """Return the path of the record of a check on a partition."""
     return f"{lake.root}/{ROOT}/{check}/{asset}/{partition or WHOLE}.json"
 
 
 def write_record(lake: Lake, check: str, asset: str, partition: str | None, outcome: CheckOutcome) -> None:
-    """Store an outcome for what the asset's partition holds now."""
+    """Store the outcome for the content that the partition has now."""
     manifest = lake.find(asset, partition)
     content = {
         "check": check,
@@ -43,7 +43,7 @@ def write_record(lake: Lake, check: str, asset: str, partition: str | None, outc
 
 
 def read_record(lake: Lake, check: str, asset: str, partition: str | None) -> dict[str, Any] | None:
-    """Return the record of a check for what the partition holds now; None where there is none, or it is of older data."""
+    """Return the record of a check for the content that the partition has now; None where there is none."""
     manifest = lake.find(asset, partition)
     stored = objects.get(lake, record_path(lake, check, asset, partition))
     if manifest is None or stored is None:
@@ -56,9 +56,9 @@ def read_record(lake: Lake, check: str, asset: str, partition: str | None) -> di
 
 
 def has_passed(lake: Lake, check: str, asset: str, partition: str | None, *, today: date | None = None) -> bool:
-    """Tell whether the check passed for what the partition holds now.
+    """Return whether the check passed for the content that the partition has now.
 
-    No record is a failure, and so is a pass by an override that has expired since.
+    No record is a failure. So is a pass that rests on an override which has expired since.
     """
     record = read_record(lake, check, asset, partition)
     if record is None or record["passed"] is not True:

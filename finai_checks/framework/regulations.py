@@ -17,7 +17,7 @@ FILE = CONFIG_FOLDER / "regulation_map.yaml"
 
 
 class Article(Section):
-    """One article, or several that belong together: the checks that produce evidence for it, or why there are none."""
+    """One article, or several that belong together, with the checks that produce evidence for it, or why there are none."""
 
     article: str
     topic: str
@@ -41,7 +41,7 @@ class Law(Section):
 
 
 class RegulationMap(Section):
-    """All laws, and the checks that they ask for and that do not exist yet."""
+    """All laws, and the checks that they require and that do not exist yet."""
 
     version: int
     awaited: tuple[str, ...]
@@ -72,5 +72,5 @@ def regulation_map(file: Path = FILE) -> RegulationMap:
         return RegulationMap.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError, OSError) as error:
         raise ConfigError(
-            f"the map of regulations is wrong: {error}", where=str(file), fix="mend that entry"
+            f"the map of regulations is wrong: {error}", where=str(file), fix="correct that entry"
         ) from error

@@ -1,4 +1,4 @@
-"""Running a check: whatever happens, there is a verdict, a record of it for the gates, and an entry in the evidence log."""
+"""Running checks: whatever happens, there is a verdict, a record of it for the gates, and an entry in the evidence log."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finai_checks.framework.declaration import Declared
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckOutcome, Declared
 from finai_checks.framework.overrides import Overrides
 from finai_checks.framework.record import write_record
 from finai_checks.framework.regulations import regulation_map
 from finai_resources.chained_log import ChainedLog
 from finai_resources.json_text import plain
 from finai_resources.lake import Lake
-from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, address
-from finai_resources.months import Month
 
 EVIDENCE = "evidence"
 MODELS = ("serving/bundle", "teacher/ple")  # the nearer one first
@@ -24,41 +21,42 @@ STUDENTS = "students/"
 EVIDENCE_ROWS = 20
 
 
-def run_check(
-    check: Declared, session: LakeSession, month: Month | None, overrides: Overrides | None = None
-) -> CheckOutcome:
-    """Evaluate a check and store what it found; an exception is a failure that carries its traceback."""
-    try:
-        outcome = check.evaluate(session, month)
-    except Exception as error:  # whatever went wrong, a check without a result must not pass
-        outcome = _raised(error)
-    return _stored(session.lake, [(check, outcome)], month, overrides)[check.asset]
+def run_check(check: Declared, context: CheckContext, overrides: Overrides | None = None) -> CheckOutcome:
+    """Evaluate one check and store its outcome."""
+    return run_checks([check], context, overrides)[check.asset]
 
 
-def run_together(
-    checks: Sequence[Declared], session: LakeSession, month: Month | None, overrides: Overrides | None = None
+def run_checks(
+    checks: Sequence[Declared], context: CheckContext, overrides: Overrides | None = None
 ) -> dict[str, CheckOutcome]:
-    """Evaluate checks that share their work, and return the outcomes by asset. One that got no result has failed."""
-    together = checks[0].together
-    assert together is not None  # noqa: S101 - the caller chose them by it
-    found: Mapping[str, CheckOutcome]
+    """Evaluate checks that share their work (:func:`~finai_checks.framework.check.sharing_work`), and store the outcomes.
+
+    An exception is a failure of all of them, and carries its traceback. A check that got no outcome has failed.
+
+    Returns
+    -------
+    dict
+        An outcome for each asset.
+    """
+    outcomes: Mapping[str, CheckOutcome]
     try:
-        found = together(session, month, [check.asset for check in checks])
-    except Exception as error:
-        found = {check.asset: _raised(error) for check in checks}
-    outcomes = [(check, found.get(check.asset, CheckOutcome.no_evidence())) for check in checks]
-    return _stored(session.lake, outcomes, month, overrides)
+        outcomes = checks[0].evaluate_on(context, [check.asset for check in checks])
+    except Exception as error:  # whatever went wrong, a check without a result must not pass
+        outcomes = {check.asset: _raised(error) for check in checks}
+    return _stored(
+        context, [(check, outcomes.get(check.asset, CheckOutcome.no_evidence())) for check in checks], overrides
+    )
 
 
-def evidence_record(lake: Lake, check: Declared, month: Month | None, outcome: CheckOutcome) -> dict[str, Any]:
-    """Return what the evidence log keeps of a result."""
-    partition = month.key if month else None
-    manifest = lake.find(check.asset, partition)
+def evidence_record(check: Declared, context: CheckContext, outcome: CheckOutcome) -> dict[str, Any]:
+    """Return the entry of the evidence log for an outcome."""
+    lake, month = context.session.lake, context.month
+    manifest = lake.find(check.asset, context.partition)
     record = {
         "check": check.id,
         "name": check.name,
         "asserts": check.kind.asserts,
-        "asset": address(check.asset, partition),
+        "asset": address(check.asset, context.partition),
         "passed": outcome.passed,
         "overridden": bool(outcome.observed.get("overridden")),
         "severity": "error" if check.blocking else "warning",
@@ -84,7 +82,7 @@ def evidence_record(lake: Lake, check: Declared, month: Month | None, outcome: C
 def model_version(lake: Lake, manifest: Manifest | None) -> str | None:
     """Return the content hash of the model that a partition is, or was made with; None for data that no model touched.
 
-    A bundle speaks for its students, and a student or a prediction for its teacher.
+    A bundle stands for its students, and a student or a prediction for its teacher.
     """
     if manifest is None:
         return None
@@ -101,23 +99,24 @@ def _raised(error: Exception) -> CheckOutcome:
 
 
 def _with_evidence(check: Declared, outcome: CheckOutcome) -> CheckOutcome:
-    """Return the outcome; a pass on too little evidence as the failure that it is."""
+    """Return the outcome; a pass on too little evidence becomes a failure."""
     if outcome.passed and outcome.n < check.kind.minimum:
         return CheckOutcome(False, NO_EVIDENCE, outcome.n, {**outcome.observed, "minimum": check.kind.minimum})
     return outcome
 
 
 def _stored(
-    lake: Lake, found: Sequence[tuple[Declared, CheckOutcome]], month: Month | None, overrides: Overrides | None
+    context: CheckContext, evaluated: Sequence[tuple[Declared, CheckOutcome]], overrides: Overrides | None
 ) -> dict[str, CheckOutcome]:
-    """Leave a record and an entry in the evidence log for each outcome; return what they say in the end, by asset."""
+    """Store a record and an entry of the evidence log for each outcome; return the outcomes after overrides, by asset."""
     final: dict[str, CheckOutcome] = {}
     entries = []
-    for check, outcome in found:
+    for check, outcome in evaluated:
         judged = _with_evidence(check, outcome)
-        final[check.asset] = overrides.apply(check, month, judged) if overrides else judged
-        entries.append(evidence_record(lake, check, month, final[check.asset]))
+        final[check.asset] = overrides.apply(check, context.month, judged) if overrides else judged
+        entries.append(evidence_record(check, context, final[check.asset]))
+    lake = context.session.lake
     ChainedLog(lake, EVIDENCE).append_all(entries)
-    for check, _ in found:  # last: a gate opens only on what the log knows of
-        write_record(lake, check.name, check.asset, month.key if month else None, final[check.asset])
+    for check, _ in evaluated:  # last: a gate opens only on what the log knows of
+        write_record(lake, check.name, check.asset, context.partition, final[check.asset])
     return final

@@ -1,4 +1,4 @@
-"""A small lake, made by the steps that the main job takes, of which canaries spoil copies."""
+"""A small lake, made by the steps of the main job; canaries spoil copies of it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ from finai_assets.teacher.predictions import load_predictions, predictions_table
 from finai_assets.teacher.train import predict, teacher_to_files, train_teacher
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import build_matrix, load_matrix
+from finai_checks.framework.check import CheckContext
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month, month_range
 from finai_resources.secrets import DEMO_PSEUDONYM_KEY
 
@@ -48,11 +50,11 @@ STUDENT = "top_mcc_shift"  # a task that can be learned from so few rows
 
 @cache
 def small_settings() -> Settings:
-    """Return settings of a panel that is made in seconds: five groups, two train months, one of each other split."""
-    chosen: dict[str, dict[str, Any]] = {
+    """Return settings of a panel that is made in seconds: five groups, two train months, one month of each other split."""
+    overrides: dict[str, dict[str, Any]] = {
         "generator": {"customers": CUSTOMERS},
         "fit": {"rows": 500},
-        "statistics": {"psi_bins": 5},  # more bins need more customers to tell drift from chance
+        "statistics": {"psi_bins": 5},  # more bins need more customers to distinguish drift from chance
         "teacher": {"experts": ["deepfm", "temporal", "causal"], "epochs": 1, "batch_rows": 256, "threads": 1},
         "students": {"rounds": {"binary": 6}, "probe_rounds": 4, "max_columns": 12},
         "metrics": {"bootstrap_samples": 20},
@@ -68,14 +70,14 @@ def small_settings() -> Settings:
             },
         },
     }
-    registry = build_registry(load_settings("synthetic", "smoke", overrides=chosen))
+    registry = build_registry(load_settings("synthetic", "smoke", overrides=overrides))
     left_out = {column.name: "not in the small lake" for column in registry.columns if column.group not in GROUPS}
-    chosen["dataset"]["unavailable_columns"] = left_out
-    return load_settings("synthetic", "smoke", overrides=chosen)
+    overrides["dataset"]["unavailable_columns"] = left_out
+    return load_settings("synthetic", "smoke", overrides=overrides)
 
 
 class SmallLake:
-    """A lake from raw months to a trained teacher and one student, in a folder that its owner removes."""
+    """A lake from raw months to a trained teacher and one student, in a folder that the caller removes."""
 
     def __init__(self, lake: Lake, platform: Platform) -> None:
         self.lake, self.platform, self.settings = lake, platform, platform.settings
@@ -86,7 +88,7 @@ class SmallLake:
         """Make the lake by the steps that the main job takes."""
         made = cls(Lake.on_disk(folder), Platform.of(small_settings()))
         session, settings, platform = LakeSession(made.lake), made.settings, made.platform
-        generate(settings, DEMO_PSEUDONYM_KEY, session, workers=1, code_version=VERSION)
+        generate(settings, DEMO_PSEUDONYM_KEY, session, tasks=platform.available_tasks, workers=1, code_version=VERSION)
         adapter = open_adapter(settings, DEMO_PSEUDONYM_KEY, session)
         load_catalogue(adapter, session, settings, code_version=VERSION)
         first, last = look_back(platform.splits.train[0], settings)[0], platform.splits.test[-1]
@@ -97,7 +99,7 @@ class SmallLake:
             out.put("splits.json", make_splits(settings).to_json())
         for month in made.months:
             made.compute(month)
-            compute_labels(session, month, platform.available_tasks, settings, code_version=VERSION)
+            compute_labels(session, month, platform.available_tasks, settings, versions=one_version(VERSION))
         made.rebuild_matrix()
         made.retrain()
         made.distil(STUDENT)
@@ -114,13 +116,17 @@ class SmallLake:
         """Return a new session, which has read nothing yet."""
         return LakeSession(self.lake)
 
+    def context(self, month: Month | None = None) -> CheckContext:
+        """Return what a check looks at in this lake."""
+        return CheckContext(self.session, self.platform, month)
+
     def month_of(self, split: str) -> Month:
         """Return the last month of a split."""
         month: Month = getattr(self.platform.splits, split)[-1]
         return month
 
     def copy(self, folder: Path) -> SmallLake:
-        """Return a copy that may be spoiled."""
+        """Return a copy that a canary may spoil."""
         shutil.copytree(self.lake.root, folder)
         return SmallLake(Lake.on_disk(folder), self.platform)
 
@@ -129,7 +135,7 @@ class SmallLake:
         return self.platform.registry.group(name)
 
     def redeclare(self, group: str, change: Callable[[Column], Column]) -> None:
-        """Let a group declare other columns; its functions stay as they are."""
+        """Change the columns that a group declares; its functions stay as they are."""
         groups = tuple(
             replace(g, declared=tuple(map(change, g.declared))) if g.name == group else g
             for g in self.platform.registry
@@ -140,13 +146,13 @@ class SmallLake:
         """Fit the states of some groups on the lake as it stands."""
         session = self.session
         states = fit_states(session, settings or self.settings, self.platform.registry, groups=groups)
-        store_states(session, states, code_version=VERSION)
+        store_states(session, states, versions=one_version(VERSION))
 
     def compute(self, month: Month) -> None:
         """Compute the features of a month from the lake as it stands."""
         session, registry = self.session, self.platform.registry
         states = load_states(session, registry.available)
-        compute_month(session, month, registry, states, self.settings, GROUPS, code_version=VERSION)
+        compute_month(session, month, registry, states, self.settings, GROUPS, versions=one_version(VERSION))
 
     def rebuild_matrix(self) -> None:
         """Write the training matrix from the lake as it stands."""
@@ -157,15 +163,15 @@ class SmallLake:
 
     def retrain(self, settings: Settings | None = None) -> None:
         """Train the teacher on the training matrix as it stands, and let it predict."""
-        platform, session, chosen = self.platform, self.session, settings or self.settings
+        platform, session, used = self.platform, self.session, settings or self.settings
         matrix = load_matrix(session)
-        result = train_teacher(matrix, platform.registry, platform.available_tasks, chosen)
-        made = {MADE_WITH: made_with(chosen.seed)}
+        result = train_teacher(matrix, platform.registry, platform.available_tasks, used)
+        made = {MADE_WITH: made_with(used.seed)}
         with session.write(TEACHER_ASSET, code_version=VERSION, extra=made) as out:
             for name, content in teacher_to_files(result).items():
                 out.put(name, content)
         session.manifest(TEACHER_ASSET)
-        values, gates = predict(result, matrix.X, chosen.teacher.batch_rows, matrix.side)
+        values, gates = predict(result, matrix.X, used.teacher.batch_rows, matrix.side)
         with session.write(PREDICTIONS_ASSET, code_version=VERSION) as out:
             out.write(predictions_table(values, gates, result.slot_names))
 
@@ -179,13 +185,13 @@ class SmallLake:
             for role, content in student_to_files(student).items():
                 out.put(role, content)
 
-    def exchange_labels(self, name: str, split: str) -> None:
-        """Give the rows of a split of the training matrix the labels of other rows of it."""
+    def shuffle_labels(self, name: str, split: str) -> None:
+        """Shuffle the labels of a task over the rows of a split of the training matrix."""
         table, rows = self.lake.read(MATRIX_ASSET), load_matrix(self.session).rows(split)
-        at = table.schema.get_field_index(f"label:{name}")
-        values = table[at].to_numpy().copy()
+        index = table.schema.get_field_index(f"label:{name}")
+        values = table[index].to_numpy().copy()
         values[rows] = np.random.default_rng(self.settings.seed).permutation(values[rows])
-        self.put_table(MATRIX_ASSET, table.set_column(at, table.schema.field(at), pa.array(values)))
+        self.put_table(MATRIX_ASSET, table.set_column(index, table.schema.field(index), pa.array(values)))
 
     def files(self, asset: str) -> dict[str, bytes]:
         """Return every stored file of an unpartitioned asset, by role."""

@@ -1,9 +1,10 @@
-"""C11, canaries: small matrices with and without leaks, and a small lake into which labels are carried."""
+"""C11, the inputs that prove it: small matrices with and without leaks, and a small lake into which labels are carried."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +13,14 @@ from finai_assets.features.inputs import TRANSACTIONS
 from finai_assets.settings import Settings
 from finai_assets.settings.checks import ExpectedPredictor
 from finai_assets.training.labelling import MatrixTask
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_assets.training.matrix import ASSET as MATRIX_ASSET
+from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckOutcome, LakeCanary
 from finai_checks.framework.small_lake import SmallLake
+from finai_checks.leaks.checks import SHUFFLED_FUTURE, SINGLE_COLUMN
 from finai_checks.leaks.shuffled_future import shuffled_future
-from finai_checks.leaks.swapped_futures import Exchanged, donors
-from finai_checks.leaks.verdicts import no_single_column_leak
+from finai_checks.leaks.shuffled_future_lake import SwappedMonth, donors
+from finai_checks.leaks.single_column import no_single_column_leak
 
-Input = tuple[str, str | None, Callable[[], CheckOutcome]]
 _SETS = ("accounts", "deposits", "investments", "lending", "payments")
 
 
@@ -34,6 +36,7 @@ TASKS = (
     matrix_task("cross_sell_count", "regression"),
     matrix_task("segment_prediction", "multiclass", 3),
 )
+ABSOLUTE = frozenset({"segment_prediction"})  # decided by the label window alone
 COLUMNS = ("age", "income", "segment_code", "spend", "visits", "channel")
 GROUPS = {"demographics": COLUMNS[:3], "behaviour": COLUMNS[3:]}
 
@@ -55,9 +58,13 @@ def honest_matrix(rows: int = 900, seed: int = 7) -> tuple[np.ndarray, dict[str,
     return X, labels, np.arange(rows) // 3
 
 
-def single_column_inputs(settings: Settings) -> list[Input]:
-    """Return inputs of the check of single columns."""
-    chosen = settings.checks.single_column.model_copy(
+def plain_canaries(settings: Settings) -> list[Canary]:
+    """Return matrices with and without leaks, and months whose swapped futures are predictable or not."""
+    return [*_single_columns(settings), *_swapped_futures(settings)]
+
+
+def _single_columns(settings: Settings) -> list[Canary]:
+    rules = settings.checks.single_column.model_copy(
         update={"expected": {"segment_prediction": ExpectedPredictor(
             columns=("segment_code",), bound=0.995, reason="few customers change their segment")}}
     )  # fmt: skip
@@ -78,7 +85,7 @@ def single_column_inputs(settings: Settings) -> list[Input]:
             TASKS,
             {name: label[:rows] for name, label in labels.items()},
             customer[:rows],
-            chosen=chosen if declared else chosen.model_copy(update={"expected": {}}),
+            rules=rules if declared else rules.model_copy(update={"expected": {}}),
             confidence=0.95,
             seed=1,
             threads=1,
@@ -113,45 +120,58 @@ def single_column_inputs(settings: Settings) -> list[Input]:
     def rare(_X: np.ndarray, labels: dict[str, np.ndarray]) -> None:
         labels["churn_signal"][:] = np.arange(900) < 4
 
+    def canary(label: str, expects: str | None, evaluate: Callable[[], CheckOutcome]) -> Canary:
+        return Canary(SINGLE_COLUMN, label, expects, evaluate)
+
     return [
-        ("features that know some of it, and a declared segment", None, judge),
-        ("a column equal to the label in one class only", "spend tells nba_primary: AUC of 2 1.0000", lambda: judge(one_class)),
-        ("a column that is missing where the label is one", "age reconstructs churn_signal", lambda: judge(absent)),
-        ("a falling function of a count", "visits reconstructs cross_sell_count", lambda: judge(count)),
-        ("an exclusive or of two columns", "visits with channel reconstructs churn_signal", lambda: judge(exclusive_or)),
-        ("three columns that all hold only in a churn", "a tree of behaviour tells churn_signal", lambda: judge(conjunction)),
-        ("the segment of tomorrow in the declared column", "segment_code reconstructs segment_prediction",
-         lambda: judge(tomorrow)),
-        ("most of tomorrow in the declared column", "> 0.995", lambda: judge(nearly_tomorrow)),
-        ("the declared column under another name", "visits tells segment_prediction", lambda: judge(beside)),
-        ("a segment that nobody declared", "segment_code tells segment_prediction", lambda: judge(declared=False)),
-        ("four churns", "too few rows to judge (below 5 of a class): churn_signal", lambda: judge(rare)),
-        ("no row", NO_EVIDENCE, lambda: judge(rows=0)),
+        canary("features that predict some of it, and a declared segment", None, judge),
+        canary("a column equal to the label in one class only", "spend predicts nba_primary: AUC of 2 1.0000",
+               lambda: judge(one_class)),
+        canary("a column that is missing where the label is one", "age reconstructs churn_signal", lambda: judge(absent)),
+        canary("a falling function of a count", "visits reconstructs cross_sell_count", lambda: judge(count)),
+        canary("an exclusive or of two columns", "visits with channel reconstructs churn_signal", lambda: judge(exclusive_or)),
+        canary("three columns that all hold only in a churn", "a tree of behaviour predicts churn_signal",
+               lambda: judge(conjunction)),
+        canary("the segment of tomorrow in the declared column", "segment_code reconstructs segment_prediction",
+               lambda: judge(tomorrow)),
+        canary("most of tomorrow in the declared column", "> 0.995", lambda: judge(nearly_tomorrow)),
+        canary("the declared column under another name", "visits predicts segment_prediction", lambda: judge(beside)),
+        canary("a segment that nobody declared", "segment_code predicts segment_prediction", lambda: judge(declared=False)),
+        canary("four churns", "too few rows to judge (below 5 of a class): churn_signal", lambda: judge(rare)),
+        canary("no row", NO_EVIDENCE, lambda: judge(rows=0)),
     ]  # fmt: skip
 
 
-def exchanged_part(month: str, *, n: int = 240, told: str | None = None, strength: float = 3.0) -> Exchanged:
-    """Return customers with strangers' labels; ``told`` names a task that the last column knows the donor's label of."""
+def swapped_month(month: str, *, n: int = 240, leaks: str | None = None, strength: float = 3.0) -> SwappedMonth:
+    """Return customers with their donors' labels; ``leaks`` names a task whose donor's label the last column carries."""
     X, labels, _ = honest_matrix(n, int(month[-2:]))
     rng = np.random.default_rng(int(month[-2:]) + 100)
     donor = donors(n, rng)
     given = {name: label[donor] for name, label in labels.items()}
-    if told is not None:
-        X[:, -1] = strength * np.nan_to_num(given[told]) + rng.normal(size=n)
-    return Exchanged(month, np.arange(n), X, X.copy(), given, {**given})
+    if leaks is not None:
+        X[:, -1] = strength * np.nan_to_num(given[leaks]) + rng.normal(size=n)
+    return SwappedMonth(month, np.arange(n), X, X.copy(), given, {**given})
 
 
-def exchanged_inputs(settings: Settings) -> list[Input]:
-    """Return inputs of the check of exchanged futures."""
-
-    def judge(train: list[Exchanged], validation: Exchanged | None) -> CheckOutcome:
+def _swapped_futures(settings: Settings) -> list[Canary]:
+    def judge(train: list[SwappedMonth], validation: SwappedMonth | None) -> CheckOutcome:
         return shuffled_future(
-            train, validation, COLUMNS, TASKS, chosen=settings.checks.shuffled_future, confidence=0.95, seed=1
+            train,
+            validation,
+            COLUMNS,
+            TASKS,
+            absolute=ABSOLUTE,
+            rules=settings.checks.shuffled_future,
+            confidence=0.95,
+            seed=1,
         )
 
-    def parts(told: str | None = None) -> tuple[list[Exchanged], Exchanged]:
-        train = [exchanged_part("2015-01", told=told), exchanged_part("2015-02", told=told)]
-        return train, exchanged_part("2015-04", told=told)
+    def parts(leaks: str | None = None) -> tuple[list[SwappedMonth], SwappedMonth]:
+        train = [swapped_month("2015-01", leaks=leaks), swapped_month("2015-02", leaks=leaks)]
+        return train, swapped_month("2015-04", leaks=leaks)
+
+    def leaking(task: str) -> CheckOutcome:
+        return judge(*parts(task))
 
     def altered() -> CheckOutcome:
         train, validation = parts()
@@ -164,24 +184,47 @@ def exchanged_inputs(settings: Settings) -> list[Input]:
         own = {**validation.derived, "segment_prediction": validation.stored[:, 2]}
         return judge(train, replace(validation, derived=own))
 
+    def canary(label: str, expects: str | None, evaluate: Callable[[], CheckOutcome]) -> Canary:
+        return Canary(SHUFFLED_FUTURE, label, expects, evaluate)
+
     return [
-        ("features that know nothing of a stranger", None, lambda: judge(*parts())),
+        canary("features that know nothing of the donor", None, lambda: judge(*parts())),
         *(
-            (f"a feature computed from the exchanged events: {task.name}", f"{task.name} is still foretold",
-             lambda name=task.name: judge(*parts(name)))
+            canary(f"a feature computed from the swapped events: {task.name}", f"{task.name} is still predictable",
+                   partial(leaking, task.name))
             for task in TASKS
         ),
-        ("a matrix with a value that the past does not give", "1 columns of the matrix are not what the past gives: income",
-         altered),
-        ("a segment that is the own one whatever the window holds", "segment_prediction is not decided by the window", own_label),
-        ("no validation month", NO_EVIDENCE, lambda: judge(parts()[0], None)),
+        canary("a matrix with a value that the past does not give", "1 columns of the matrix are not what the past gives: income",
+               altered),
+        canary("a segment that stays the customer's own whatever the window holds",
+               "segment_prediction is not decided by the window", own_label),
+        canary("no validation month", NO_EVIDENCE, lambda: judge(parts()[0], None)),
     ]  # fmt: skip
 
 
-def in_the_features(small: SmallLake) -> None:
+def lake_canaries() -> list[LakeCanary]:
+    """Return the small lake's matrix, and matrices into which labels are carried."""
+    leak = "held_transit_card reconstructs will_acquire_payments"
+    changed = "columns of the matrix are not what the past gives: held_demand_deposit"
+    return [
+        LakeCanary(SINGLE_COLUMN, MATRIX_ASSET, "a matrix of honest features"),
+        LakeCanary(SINGLE_COLUMN, MATRIX_ASSET, "labels as columns of a group, all the way", leak, _in_the_features),
+        LakeCanary(SHUFFLED_FUTURE, MATRIX_ASSET, "a matrix of honest features and labels"),
+        LakeCanary(SHUFFLED_FUTURE, MATRIX_ASSET, "labels as columns of a group", changed, _in_the_features),
+        LakeCanary(
+            SHUFFLED_FUTURE,
+            MATRIX_ASSET,
+            "a next category taken from before the cutoff",
+            "next_mcc is not decided by the window",
+            _label_from_the_past,
+        ),
+    ]
+
+
+def _in_the_features(small: SmallLake) -> None:
     """Write the labels of acquisitions, and the classes of the next family, over columns of the stored product holdings.
 
-    The group is stored so for every month, and the matrix built from it: the leak goes the whole way.
+    The group is stored so for every month, and the matrix is built from it: the leak runs from the features to the matrix.
     """
     group = small.group("product_holdings")
     for month in small.months:
@@ -199,15 +242,15 @@ def in_the_features(small: SmallLake) -> None:
     small.rebuild_matrix()
 
 
-def label_from_the_past(small: SmallLake) -> None:
+def _label_from_the_past(small: SmallLake) -> None:
     """Derive the next category from the first event of the snapshot month, which lies before the cutoff."""
     for month in small.months:
         events = small.lake.read(TRANSACTIONS, month.key).sort_by([("customer_id", "ascending"), ("ts", "ascending")])
         owner, first = np.unique(events["customer_id"].to_numpy(), return_index=True)
         table = small.lake.read("labels/next_mcc", month.key)
         ids = table["customer_id"].to_numpy()
-        at = np.minimum(np.searchsorted(owner, ids), len(owner) - 1)
-        past = pa.array(events["mcc"].to_numpy()[first][at], pa.int32(), mask=owner[at] != ids)
+        index = np.minimum(np.searchsorted(owner, ids), len(owner) - 1)
+        past = pa.array(events["mcc"].to_numpy()[first][index], pa.int32(), mask=owner[index] != ids)
         place = table.schema.get_field_index("label")
         small.rewrite("labels/next_mcc", month.key, table.set_column(place, "label", past))
     small.rebuild_matrix()

@@ -1,8 +1,8 @@
-"""C10, declared inputs measured: features of some customers computed anew from raw tables of which one column is altered.
+"""C10, declared inputs measured: features of some customers are recomputed from raw tables in which one column is altered.
 
-A column of a group may change only where it declares the altered column, and does change somewhere where it does. The groups
-get whole blocks, not the view that is cut down to what they declare, so that an undeclared read shows. The fitted state stays
-as stored; what a group reads through its fit alone (a tree that it embeds, say) is measured by fitting on the sample twice.
+A feature may change only if it declares the altered raw column, and some feature that declares it must change. The groups get
+whole blocks, not the view that is cut down to their declared inputs, so that an undeclared read shows. The fitted state stays as
+stored; inputs that a group reads through its fit alone (a tree that it embeds, say) are measured by fitting on the sample twice.
 
 This is differential testing of dependence, value by value: it finds a read that reaches a value in the sample, and the interval
 in the outcome says how rare a read can be and stay unseen (Clopper and Pearson, The use of confidence or fiducial limits,
@@ -26,7 +26,7 @@ from finai_assets.features.fit import load_states, transform_group
 from finai_assets.features.inputs import SNAPSHOTS
 from finai_assets.features.registry import Column, Group, Params
 from finai_assets.settings import Settings
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_checks.lineage.raw_alterations import Alteration, RawTables, alterations, read_raw
 from finai_checks.point_in_time.replay import sample_runs
 from finai_resources.errors import FinaiError
@@ -40,7 +40,7 @@ STATE, FIT = "the stored state", "a fit on the sample"
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What became of a group's columns when one raw column was altered.
+    """The changes of a group's columns when one raw column was altered.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ class Reaction:
 
 
 class _Subject:
-    """A group under the probe, with the state as stored, and what it makes of tables that are not altered."""
+    """A group under the probe, with its stored state and its values on unaltered tables."""
 
     def __init__(self, group: Group, params: Params, settings: Settings, usual: Block) -> None:
         self.group, self.params, self.settings, self.usual = group, params, settings, usual
 
     def probe(self, alteration: Alteration, before: Block, after: Block) -> Reaction:
-        """Compare the columns before and after; through a fit too, where the stored state shows no reaction that it should."""
+        """Compare the columns before and after; through a fit too, where the stored state lacks an expected reaction."""
         seen = self._compare(alteration, before, after, (self.params, self.params), STATE)
         reads = [alteration.column in column.inputs for column in self.group.columns]
         fits = any(read and c.fit_scope == "train" for read, c in zip(reads, self.group.columns, strict=True))
@@ -116,7 +116,12 @@ class _Subject:
 def probe_inputs(
     session: LakeSession, settings: Settings, groups: Sequence[Group], month: Month, *, customers: int
 ) -> dict[str, CheckOutcome]:
-    """Alter each raw column for about so many customers of a month, and compare the columns of some groups.
+    """Alter each raw column for a sample of customers of a month, and compare the columns of some groups.
+
+    Parameters
+    ----------
+    customers : int
+        About how many customers the sample has.
 
     Returns
     -------
@@ -133,7 +138,7 @@ def probe_inputs(
         return {group.name: CheckOutcome.no_evidence(month=month.key) for group in groups}
     tables = read_raw(session, month, runs, settings)
     states = load_states(session, groups)
-    found: dict[str, list[Reaction]] = {group.name: [] for group in groups}
+    reactions: dict[str, list[Reaction]] = {group.name: [] for group in groups}
     count = sum(map(len, runs))
     rng = np.random.default_rng([settings.seed, month.ordinal])
     with tempfile.TemporaryDirectory(prefix="finai-inputs-") as folder:
@@ -144,10 +149,10 @@ def probe_inputs(
             before = usual if alteration.before is tables else copies.block(alteration.before)
             after = copies.block(alteration.after)
             for subject in subjects:
-                found[subject.group.name].append(subject.probe(alteration, before, after))
+                reactions[subject.group.name].append(subject.probe(alteration, before, after))
     confidence = settings.metrics.confidence
     return {
-        group.name: judge(group.columns, found[group.name], count, month=month.key, confidence=confidence)
+        group.name: judge(group.columns, reactions[group.name], count, month=month.key, confidence=confidence)
         for group in groups
     }
 
@@ -157,18 +162,18 @@ class _Copies:
 
     def __init__(self, lake: Lake, month: Month, settings: Settings) -> None:
         self.lake, self.month, self.settings = lake, month, settings
-        self.held: RawTables | None = None
+        self.stored: RawTables | None = None
 
     def block(self, tables: RawTables) -> Block:
         """Store the tables, and read them back as features do."""
-        tables.write(self.lake, self.held)
-        self.held = tables
+        tables.write(self.lake, self.stored)
+        self.stored = tables
         ids = tables.snapshots[self.month]["customer_id"].to_numpy()
         return read_block(LakeSession(self.lake), self.month, int(ids.min()), int(ids.max()), self.settings)
 
 
 def changed_rows(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Return int64 [columns]: in how many rows the bits of float32 [n, columns] differ."""
+    """Return the number of rows in which the bits of float32 [n, columns] differ, int64 [columns]."""
     left, right = (np.ascontiguousarray(values).view(np.uint32) for values in (before, after))
     return np.asarray((left != right).sum(axis=0), np.int64)
 
@@ -176,9 +181,9 @@ def changed_rows(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def judge(
     columns: Sequence[Column], reactions: Sequence[Reaction], customers: int, *, month: str, confidence: float
 ) -> CheckOutcome:
-    """Compare what reacted with what is declared.
+    """Compare the columns that reacted with those that declare the input.
 
-    A column that declares an input and did not react is a remark, as the sample may not hold the case; an input of which no
+    A column that declares an input and did not react is a remark, since the sample may lack the case; an input to which no
     declaring column reacted is a failure.
     """
     if not customers or not columns:

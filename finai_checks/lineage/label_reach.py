@@ -1,4 +1,4 @@
-"""C10, reach of features against the windows of labels: what a column declares, and what its state says it was made from.
+"""C10, reach of features against the windows of labels, by declared inputs and by the recorded upstream of a state.
 
 With the cutoff as day 0, a column reads the days ``[-window, 0)`` of its inputs, or the snapshot at the cutoff, and a label is
 made from ``[0, horizon)``. A column that shares a raw column with a label must not reach into that span.
@@ -14,7 +14,7 @@ from finai_assets.features.inputs import CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSA
 from finai_assets.features.registry import Column
 from finai_assets.ingest import contract
 from finai_assets.labels.tasks import Task
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 
 NAMES = 6
 RAW_COLUMNS: Mapping[str, frozenset[str]] = {
@@ -37,7 +37,7 @@ class Spans:
 
 
 def lineage_free_of_labels(columns: Sequence[Column], tasks: Sequence[Task], spans: Spans) -> CheckOutcome:
-    """Tell whether every column reads raw columns of the data contract, and only before the cutoff.
+    """Return whether every column reads raw columns of the data contract, and only before the cutoff.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def lineage_free_of_labels(columns: Sequence[Column], tasks: Sequence[Task], spa
 
 
 def made_before(upstream: Iterable[str], last: str) -> list[str]:
-    """Return, in words, which of the partitions that a state was made from are labels, or lie after its last train month.
+    """Return, in words, which partitions upstream of a state are labels or lie after the last train month.
 
     Parameters
     ----------
@@ -82,14 +82,14 @@ def made_before(upstream: Iterable[str], last: str) -> list[str]:
     addresses = sorted(upstream)
     labels = [address for address in addresses if address.startswith("labels/")]
     later = [address for address in addresses if address.partition("@")[2] > last]
-    found = [f"the state was made from {_some(labels)}"] if labels else []
+    faults = [f"the state was made from {_some(labels)}"] if labels else []
     if later:
-        found.append(f"the state was made from {_some(later)}, after the last train month {last}")
-    return found
+        faults.append(f"the state was made from {_some(later)}, after the last train month {last}")
+    return faults
 
 
 def newest_day(column: Column) -> int:
-    """Return the day, counted from the cutoff, up to which a column reads: 0, or later for a negative window."""
+    """Return the day, counted from the cutoff, up to which a column reads: 0, or a later one for a negative window."""
     return max(0, -column.window_days) if column.window_days is not None else 0
 
 
@@ -109,7 +109,7 @@ def _faults(column: Column, labels: set[str], spans: Spans) -> Iterable[str]:
 
 
 def _task_row(task: Task, columns: Sequence[Column], spans: Spans) -> tuple[dict[str, Any], list[str]]:
-    """Return what a task has in common with the columns, and the names of those that reach into its window."""
+    """Return a row about the columns that share raw columns with a task, and the names of those that reach into its window."""
     sharing = [column for column in columns if set(column.inputs) & set(task.inputs)]
     newest = max((newest_day(column) for column in sharing), default=0)
     # A state of affairs (holdings, segment) is read at the end of the window; events, from its beginning.

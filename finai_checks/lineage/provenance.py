@@ -1,11 +1,11 @@
-"""C16, provenance walked: from a stored partition up to raw tables, by the hashes that manifests recorded when they were made."""
+"""C16, provenance: a walk from a stored partition up to raw tables, along the hashes that manifests recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_resources.manifest import Manifest
 
 SHOWN = 6
@@ -22,7 +22,7 @@ class Provenance:
     find
         Returns the manifest that is stored now at an address (``features/demographics@2015-01``), or None.
     required
-        Returns the addresses that the partition at an address must have been made from; what else it records is checked too.
+        Returns the addresses that the partition at an address must have been made from; any other recorded one is checked too.
     """
 
     def __init__(self, find: Find, required: Required) -> None:
@@ -38,7 +38,7 @@ class Provenance:
         return self._manifests[address]
 
     def faults(self, address: str) -> tuple[str, ...]:
-        """Return what is wrong between a partition and the tables that it came from, in words; empty when nothing is."""
+        """Return the faults between a partition and the raw tables behind it, in words."""
         if address not in self._faults:
             self._faults[address] = ()  # a partition made from itself ends the walk
             self._faults[address] = tuple(dict.fromkeys(self._look(address)))
@@ -54,7 +54,7 @@ class Provenance:
         return self._reached[address]
 
     def link(self, address: str, source: str) -> list[str]:
-        """Return what is wrong with one step: unrecorded, gone, or changed since."""
+        """Return the fault of one step, if any: unrecorded, gone, or changed since."""
         manifest = self.manifest(address)
         recorded = manifest.upstream.get(source) if manifest else None
         if recorded is None:
@@ -79,7 +79,7 @@ class Provenance:
 def lineage_complete(
     walk: Provenance, root: str, inputs: Mapping[str, str | None], months: Sequence[str]
 ) -> CheckOutcome:
-    """Tell whether every input of a matrix leads back to raw tables, in every month that the matrix holds.
+    """Return whether every input of a matrix traces back to raw tables, in every month that the matrix holds.
 
     Parameters
     ----------
@@ -111,13 +111,13 @@ def lineage_complete(
         whole = 0
         for month in months:
             address = f"{asset}@{month}"
-            found = [*walk.link(root, address), *walk.faults(address)]
+            of_month = [*walk.link(root, address), *walk.faults(address)]
             sources = {source for source in walk.reached(address) if source.startswith("raw/")}
-            if not found and not sources:
-                found = [f"{address} leads to no raw table"]
-            faults += found
+            if not of_month and not sources:
+                of_month = [f"{address} leads to no raw table"]
+            faults += of_month
             raw |= sources
-            whole += not found
+            whole += not of_month
         complete += columns * whole
         faults = list(dict.fromkeys(faults))
         reasons += faults

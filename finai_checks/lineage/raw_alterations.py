@@ -1,4 +1,4 @@
-"""Raw tables of a sample of customers, and copies of them that differ in one column: what an input probe computes from.
+"""Raw tables of a sample of customers, and copies of them that differ in one column, for the input probe.
 
 Values are replaced by other valid ones: those of other rows where the column has more than one value. Everything stays within
 the look-back, and keys, order and months stay as the data contract wants them.
@@ -39,7 +39,7 @@ Monthly = Mapping[Month, pa.Table]
 
 @dataclass(frozen=True, slots=True)
 class RawTables:
-    """What the features of some customers of a month are read from: their rows of the look-back, and the catalogue."""
+    """The raw tables of some customers of a month: their rows of the look-back, and the catalogue."""
 
     snapshots: Monthly
     transactions: Monthly
@@ -54,10 +54,10 @@ class RawTables:
         yield CATEGORIES, None, self.categories
 
     def write(self, lake: Lake, before: RawTables | None = None) -> None:
-        """Store the tables; where ``before`` is what the lake holds, only those that are others."""
-        held = {(asset, month): table for asset, month, table in before.partitions()} if before else {}
+        """Store the tables; where the lake holds those of ``before``, only the ones that differ."""
+        stored = {(asset, month): table for asset, month, table in before.partitions()} if before else {}
         for asset, month, table in self.partitions():
-            if held.get((asset, month)) is not table:
+            if stored.get((asset, month)) is not table:
                 with lake.write(asset, month) as out:
                     out.write(table)
 
@@ -82,7 +82,7 @@ class Alteration:
 
 
 def read_raw(session: LakeSession, month: Month, runs: Sequence[np.ndarray], settings: Settings) -> RawTables:
-    """Read what is known at the cutoff of the customers in some runs of ids (each ascending)."""
+    """Read the data up to the cutoff of the customers in some runs of ids (each ascending)."""
     months = look_back(month, settings)
     snapshots = {past: sampled_rows(session, SNAPSHOTS, past, runs).combine_chunks() for past in months}
     lines = {past: sampled_rows(session, TRANSACTIONS, past, runs).combine_chunks() for past in months}
@@ -123,7 +123,7 @@ def _columns(monthly: Monthly) -> list[str]:
 
 
 def _renamed(tables: RawTables, rng: np.random.Generator) -> Alteration:
-    """Give every customer another id in both tables, in the same order: an id says who is meant, and nothing else."""
+    """Give every customer another id in both tables, in the same order; nothing else differs."""
     old = np.unique(np.concatenate([t["customer_id"].to_numpy() for t in tables.snapshots.values()]))
     new = np.sort(rng.choice(1 << 40, len(old), replace=False)).astype(np.int64)
 
@@ -138,7 +138,7 @@ def _renamed(tables: RawTables, rng: np.random.Generator) -> Alteration:
 
 
 def _absent(tables: RawTables, rng: np.random.Generator) -> Alteration:
-    """Take away the first snapshots of every customer: that a customer is there is what ``snapshot_month`` says.
+    """Remove the first snapshots of every customer: a row's ``snapshot_month`` says that the customer was present.
 
     In those months nothing is held and nothing is bought before either, so that nothing but the absence differs.
     """
@@ -153,8 +153,10 @@ def _absent(tables: RawTables, rng: np.random.Generator) -> Alteration:
 
         table, bought = tables.snapshots[month], tables.transactions[month]
         out = early(table)
-        held = [[] if empty else entry for empty, entry in zip(out.tolist(), table["held"].to_pylist(), strict=True)]
-        idle[month] = _put(table, "held", pa.array(held, table.schema.field("held").type))[0]
+        holdings = [
+            [] if gone_now else row for gone_now, row in zip(out.tolist(), table["held"].to_pylist(), strict=True)
+        ]
+        idle[month] = _put(table, "held", pa.array(holdings, table.schema.field("held").type))[0]
         gone[month] = idle[month].filter(pa.array(~out))
         lines[month] = bought.filter(pa.array(~early(bought)))
         count += int(out.sum())
@@ -200,8 +202,8 @@ def _tree_values(categories: pa.Table, column: str, rng: np.random.Generator) ->
     ):  # leaves trade places within their branch; where it has one node, the first leaf gets a node of its own
         moved = l2.copy()
         for branch in np.unique(l1).tolist():
-            at = np.flatnonzero(l1 == branch)
-            moved[at] = l2[at][_derangement(len(at), rng)]
+            leaves = np.flatnonzero(l1 == branch)
+            moved[leaves] = l2[leaves][_derangement(len(leaves), rng)]
         if (moved == l2).all():
             moved[0] = l2.max() + 1
         return pa.array(moved).cast(values.type)
@@ -217,15 +219,15 @@ def _derangement(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _redrawn(column: pa.ChunkedArray, rng: np.random.Generator) -> pa.Array:
-    """Return a column in which every value is another one that the column has; one value alone gives way to an invented one."""
+    """Return a column in which every value is another one of the column; a single distinct value becomes an invented one."""
     rows = [tuple(value) if isinstance(value, list) else value for value in column.to_pylist()]
     distinct = list(dict.fromkeys(rows))
     if len(distinct) == 1:
         return pa.array([_invented(distinct[0], column.type)] * len(rows), column.type)
-    place = {value: at for at, value in enumerate(distinct)}
+    place = {value: index for index, value in enumerate(distinct)}
     codes = np.array([place[value] for value in rows], np.int64)
     others = (codes + rng.integers(1, max(2, len(distinct)), len(codes))) % max(1, len(distinct))
-    return pa.array([distinct[at] for at in others.tolist()], column.type)
+    return pa.array([distinct[index] for index in others.tolist()], column.type)
 
 
 def _invented(value: Any, kind: pa.DataType) -> Any:
@@ -240,8 +242,8 @@ def _invented(value: Any, kind: pa.DataType) -> Any:
 
 
 def _put(table: pa.Table, name: str, values: pa.Array) -> tuple[pa.Table, int]:
-    """Return the table with another column, and in how many rows it is another."""
-    at = table.schema.get_field_index(name)
+    """Return the table with a column replaced, and the number of rows in which the column differs."""
+    index = table.schema.get_field_index(name)
     before, after = table[name].to_pylist(), values.to_pylist()
     differ = sum(left != right for left, right in zip(before, after, strict=True))
-    return table.set_column(at, table.schema.field(at), values), differ
+    return table.set_column(index, table.schema.field(index), values), differ

@@ -1,104 +1,68 @@
-"""C23: a student that copies its teacher agrees with it."""
+"""C23, the verdict: a student that imitates its teacher agrees with it within the floors of the configuration.
+
+The figures are those that were measured when the student was trained. They are compared again with the floors of now, by the one
+function that chose the route (:func:`finai_assets.students.fidelity.compare_fidelity`), so that the outcome records the floors
+that the verdict was compared with, and a changed floor changes the verdict without training.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from finai_assets.labels.tasks import Task
-from finai_assets.platform import Platform
-from finai_assets.settings import Settings
-from finai_assets.students.card import read_card
-from finai_checks.framework.canary import Canary, LakeCanary
-from finai_checks.framework.declaration import Declared, Evaluate, declare
-from finai_checks.framework.kind import Kind
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
-from finai_checks.framework.theme import Theme
-from finai_resources.lake_session import LakeSession
-from finai_resources.months import Month
-
-STUDENT_FIDELITY = Kind(
-    "C23",
-    "student_fidelity",
-    "the student agrees with its teacher on test rows within every floor, or does not copy it",
-    blocking=True,
-    minimum=1,
-    units="rows",
-    thresholds=("students.fidelity",),
-)
+from finai_assets.settings.method import FidelitySettings
+from finai_assets.students.fidelity import FidelityVerdict, compare_stored
+from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
 
 
-def student_fidelity(task: str, student: Mapping[str, Any] | None) -> CheckOutcome:
-    """Tell whether a distilled student agrees with its teacher on test rows within every floor; a missing one fails.
+def student_fidelity(task: str, card: Mapping[str, Any] | None, floors: FidelitySettings) -> CheckOutcome:
+    """Return whether a distilled student agrees with its teacher on test rows within every floor; a missing one fails.
 
     Parameters
     ----------
-    student
+    card
         ``student.json`` of the task, or None where there is none.
+    floors
+        The floors of the configuration.
+
+    Returns
+    -------
+    CheckOutcome
+        ``observed`` holds the floors that the verdict was compared with. Where the student's route was chosen with other floors,
+        it names these too.
     """
-    if student is None:
+    if card is None:
         return CheckOutcome.no_evidence(task=task)
-    route, fidelity = student["route"], student.get("fidelity")
+    route, verdict = card["route"], compare_stored(card, floors)
+    observed = {"route": route, **_floors(card, verdict)}
     if route != "DISTILL":
-        rows = _evaluated_rows(student)
-        return CheckOutcome(
-            rows > 0, f"route {route}: {student.get('reason', '')}" if rows else NO_EVIDENCE, rows, {"route": route}, []
-        )
-    if not fidelity or not fidelity.get("verdicts") or not fidelity.get("n"):
-        return CheckOutcome.no_evidence(route=route)
-    failed = [entry for entry in fidelity["verdicts"] if not entry["passed"]]
-    reason = "; ".join(f"{entry['measure']} {entry['observed']} (floor {entry['floor']})" for entry in failed)
-    return CheckOutcome(
-        not failed, reason, int(fidelity["n"]), {"route": route}, [dict(entry) for entry in fidelity["verdicts"]]
+        rows = _evaluated_rows(card)
+        reason = f"route {route}: {card.get('reason', '')}" if rows else NO_EVIDENCE
+        return CheckOutcome(rows > 0, reason, rows, observed)
+    if verdict is None:
+        return CheckOutcome.no_evidence(**observed)
+    table = verdict.to_json()["verdicts"]
+    reason = "; ".join(
+        f"{row['measure']} {row['observed']} (floor {row['floor']})" for row in table if not row["passed"]
     )
+    return CheckOutcome(verdict.passed, reason, verdict.n, observed, table)
 
 
-def _evaluated_rows(student: Mapping[str, Any]) -> int:
+def _floors(card: Mapping[str, Any], verdict: FidelityVerdict | None) -> dict[str, Any]:
+    """Return the floors compared with, and where the route was chosen with others, those by measure."""
+    if verdict is None:
+        return {}
+    floors, then = verdict.bounds(), FidelityVerdict.from_json(card["fidelity"]).bounds()
+    other = {
+        measure: then.get(measure)
+        for measure in dict.fromkeys([*floors, *then])
+        if then.get(measure) != floors.get(measure)
+    }
+    return {"floors": floors, **({"route_chosen_with_floors": other} if other else {})}
+
+
+def _evaluated_rows(card: Mapping[str, Any]) -> int:
     """Return the number of test rows that any of the student's metrics was computed on."""
-    models = (student.get("metrics") or {}).get("test") or {}
+    models = (card.get("metrics") or {}).get("test") or {}
     counts = [int(entry.get("n") or 0) for metrics in models.values() if metrics for entry in metrics.values()]
     return max(counts, default=0)
-
-
-def _declare(platform: Platform) -> list[Declared]:
-    return [
-        declare(STUDENT_FIDELITY, f"students/{task.name}", _fidelity(task), platform.settings)
-        for task in platform.available_tasks
-    ]
-
-
-def _fidelity(task: Task) -> Evaluate:
-    def evaluate(session: LakeSession, _month: Month | None) -> CheckOutcome:
-        return student_fidelity(task.name, read_card(session, f"students/{task.name}").values())
-
-    return evaluate
-
-
-def _canaries(_settings: Settings) -> list[Canary]:
-    def card(**more: Any) -> dict[str, Any]:
-        return {"route": "DISTILL", "reason": "", **more}
-
-    def fidelity(observed: float, n: int = 100) -> dict[str, Any]:
-        verdict = {"measure": "kl", "observed": observed, "floor": 0.2, "passed": observed <= 0.2}
-        return {"n": n, "verdicts": [verdict]}
-
-    def canary(label: str, expects: str | None, stored: dict[str, Any] | None) -> Canary:
-        return Canary(STUDENT_FIDELITY, label, expects, lambda: student_fidelity("churn_signal", stored))
-
-    metrics = {"test": {"student": {"auc": {"n": 100}}}}
-    return [
-        canary("a copy within its floors", None, card(fidelity=fidelity(0.1))),
-        canary("a student of its own, evaluated", None, {"route": "DIRECT", "reason": "", "metrics": metrics}),
-        canary("a copy over its floor", "kl 0.9 (floor 0.2)", card(fidelity=fidelity(0.9))),
-        canary("a copy that was never compared", NO_EVIDENCE, card(fidelity=None)),
-        canary("a copy compared on no row", NO_EVIDENCE, card(fidelity=fidelity(0.1, n=0))),
-        canary("a student of its own that was never evaluated", NO_EVIDENCE, {"route": "DIRECT", "reason": ""}),
-        canary("no student", NO_EVIDENCE, None),
-    ]
-
-
-def _lake_canaries() -> list[LakeCanary]:
-    return []  # the small lake has no students; tests/finai_checks/test_blocking.py spoils one of the smoke job
-
-
-THEME = Theme((STUDENT_FIDELITY,), _declare, _canaries, _lake_canaries)

@@ -1,4 +1,4 @@
-"""C18, the verdicts: what serves is better than its floor and than the trivial forecast on test rows, with its interval.
+"""C18, the verdicts: a deployed model beats its minimum score and the trivial forecast on test rows, with its interval.
 
 The floor of a binary task is an AUC, of a regression an R2; of several classes it is the trivial forecast itself, since no
 log-loss is good or bad without one. The trivial forecast is the constant one or persistence, whichever was better on validation;
@@ -14,15 +14,15 @@ from typing import Any
 
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY
 from finai_assets.settings.checks import MetricFloorSettings
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
 
 Figures = Mapping[str, Any]  # an estimate: value, low, high, n
 _NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Skill:
-    """How a model did on the test rows of a task.
+class ModelScore:
+    """The score of a model on the test rows of a task.
 
     Parameters
     ----------
@@ -41,25 +41,27 @@ class Skill:
     own: Figures
     over: Figures
 
-    def fault(self, chosen: MetricFloorSettings) -> str:
-        """Return why it does not clear the floor, empty where it does."""
+    def fault(self, rules: MetricFloorSettings) -> str:
+        """Return why the model does not clear the floor, empty where it does."""
         metric = PRIMARY[self.kind]
-        if self.positives < chosen.positives:
-            return f"{self.who}: {self.positives} positives, {chosen.positives} are needed"
-        floor, low = self.floor(chosen), self.own.get("low")
+        if self.positives < rules.positives:
+            return f"{self.who}: {self.positives} positives, {rules.positives} are needed"
+        floor, low = self.floor(rules), self.own.get("low")
         if floor is not None and (low is None or low <= floor):
-            return f"{self.who}: {metric} {_told(self.own)}, floor {floor:g}"
+            return f"{self.who}: {metric} {_interval(self.own)}, floor {floor:g}"
         bound = self.over.get("high" if metric in LOWER_IS_BETTER else "low")
         if bound is None or (bound >= 0 if metric in LOWER_IS_BETTER else bound <= 0):
-            return f"{self.who}: {metric} {_told(self.over, signed=True)} over the trivial forecast ({self.trivial})"
+            return (
+                f"{self.who}: {metric} {_interval(self.over, signed=True)} over the trivial forecast ({self.trivial})"
+            )
         return ""
 
-    def floor(self, chosen: MetricFloorSettings) -> float | None:
+    def floor(self, rules: MetricFloorSettings) -> float | None:
         """Return the floor of the kind of task; None where it is the trivial forecast."""
-        return {"binary": chosen.binary_auc, "regression": chosen.regression_r2}.get(self.kind)
+        return {"binary": rules.binary_auc, "regression": rules.regression_r2}.get(self.kind)
 
-    def row(self, chosen: MetricFloorSettings, fault: str) -> dict[str, Any]:
-        """Return it for the table."""
+    def row(self, rules: MetricFloorSettings, fault: str) -> dict[str, Any]:
+        """Return a row of the outcome's table."""
         return {
             "task": self.task,
             "who": self.who,
@@ -67,7 +69,7 @@ class Skill:
             "value": self.own.get("value"),
             "low": self.own.get("low"),
             "high": self.own.get("high"),
-            "floor": self.floor(chosen),
+            "floor": self.floor(rules),
             "trivial": self.trivial,
             "over_trivial": self.over.get("value"),
             "over_low": self.over.get("low"),
@@ -79,11 +81,11 @@ class Skill:
 
 
 def teacher_floor(
-    evaluation: Mapping[str, Any] | None, tasks: Sequence[str], chosen: MetricFloorSettings
+    evaluation: Mapping[str, Any] | None, tasks: Sequence[str], rules: MetricFloorSettings
 ) -> CheckOutcome:
-    """Tell whether every task of the teacher is evaluated, and some are above the floor; name those that are not.
+    """Return whether every task of the teacher is evaluated and at least one is above its floor; name those below.
 
-    A task below the floor is no failure here: nobody copies it. That is what :func:`student_floor` sees to.
+    A task below the floor is no failure here, since no student imitates it: :func:`student_floor` makes sure of that.
 
     Parameters
     ----------
@@ -96,21 +98,21 @@ def teacher_floor(
         return CheckOutcome.no_evidence(tasks=len(tasks))
     stored = evaluation["tasks"]
     missing = [name for name in tasks if name not in stored or not stored[name]["test"]["n"]]
-    skills = [_of_teacher(name, stored[name]) for name in tasks if name not in missing]
-    faults = {skill.task: skill.fault(chosen) for skill in skills}
+    scores = [_of_teacher(name, stored[name]) for name in tasks if name not in missing]
+    faults = {score.task: score.fault(rules) for score in scores}
     below = [name for name, fault in faults.items() if fault]
     reasons = [f"no test row of {', '.join(missing)} is evaluated"] if missing else []
-    if skills and len(below) == len(skills):
+    if scores and len(below) == len(scores):
         reasons.append(f"no task is above the floor: {'; '.join(f'{n}: {faults[n]}' for n in below[:_NAMED])}")
     remark = f"below the floor, so not to be copied: {', '.join(below)}" if below else ""
-    observed = {"tasks": len(tasks), "above": len(skills) - len(below), "below": below}
-    table = [skill.row(chosen, faults[skill.task]) for skill in skills]
-    rows = max((skill.rows for skill in skills), default=0)
+    observed = {"tasks": len(tasks), "above": len(scores) - len(below), "below": below}
+    table = [score.row(rules, faults[score.task]) for score in scores]
+    rows = max((score.rows for score in scores), default=0)
     return CheckOutcome(not reasons, "; ".join(reasons) or remark, rows, observed, table)
 
 
-def student_floor(task: str, card: Mapping[str, Any] | None, chosen: MetricFloorSettings) -> CheckOutcome:
-    """Tell whether what serves a task clears the floor, and its teacher too where it is a copy; a declared task may be below.
+def student_floor(task: str, card: Mapping[str, Any] | None, rules: MetricFloorSettings) -> CheckOutcome:
+    """Return whether a deployed student clears the floor, and the teacher that it imitates too; a declared task may be below.
 
     Parameters
     ----------
@@ -121,31 +123,31 @@ def student_floor(task: str, card: Mapping[str, Any] | None, chosen: MetricFloor
         return CheckOutcome.no_evidence(task=task)
     test = (card.get("metrics") or {}).get("test") or {}
     metric = PRIMARY[card["kind"]]
-    rows = max((int(found[metric]["n"] or 0) for found in test.values() if metric in found), default=0)
+    rows = max((int(metrics[metric]["n"] or 0) for metrics in test.values() if metric in metrics), default=0)
     route = card["route"]
     if not rows:
         return CheckOutcome.no_evidence(task=task, route=route)
     if route == "SKIP":
         return CheckOutcome(True, f"route SKIP, the rules serve it: {card.get('reason', '')}", rows, {"route": route})
-    serving = ("student", "teacher") if route == "DISTILL" else ("student",)
+    judged = ("student", "teacher") if route == "DISTILL" else ("student",)
     over = (card.get("trivial") or {}).get("over") or {}
-    if any(who not in test or who not in over for who in serving):
+    if any(who not in test or who not in over for who in judged):
         return CheckOutcome.no_evidence(task=task, route=route)
-    skills = [_of_card(task, card, who) for who in serving]
-    found = [skill.fault(chosen) for skill in skills]
-    reason = "; ".join(fault for fault in found if fault)
-    table = [skill.row(chosen, fault) for skill, fault in zip(skills, found, strict=True)]
-    own = skills[0].own
+    scores = [_of_card(task, card, who) for who in judged]
+    faults = [score.fault(rules) for score in scores]
+    reason = "; ".join(fault for fault in faults if fault)
+    table = [score.row(rules, fault) for score, fault in zip(scores, faults, strict=True)]
+    own = scores[0].own
     observed = {"route": route, "metric": metric, "interval": [own.get("low"), own.get("high")],
-                "positives": skills[0].positives}  # fmt: skip
-    if reason and task in chosen.declared:
-        return CheckOutcome(True, f"declared ({chosen.declared[task]}): {reason}", rows, observed, table)
+                "positives": scores[0].positives}  # fmt: skip
+    if reason and task in rules.declared:
+        return CheckOutcome(True, f"declared ({rules.declared[task]}): {reason}", rows, observed, table)
     return CheckOutcome(not reason, reason, rows, observed, table)
 
 
-def _of_teacher(name: str, entry: Mapping[str, Any]) -> Skill:
+def _of_teacher(name: str, entry: Mapping[str, Any]) -> ModelScore:
     test = entry["test"]
-    return Skill(
+    return ModelScore(
         task=name,
         kind=entry["kind"],
         who="teacher",
@@ -157,10 +159,10 @@ def _of_teacher(name: str, entry: Mapping[str, Any]) -> Skill:
     )
 
 
-def _of_card(name: str, card: Mapping[str, Any], who: str) -> Skill:
+def _of_card(name: str, card: Mapping[str, Any], who: str) -> ModelScore:
     test, kind = card["metrics"]["test"], card["kind"]
     own = test[who][PRIMARY[kind]]
-    return Skill(
+    return ModelScore(
         task=name,
         kind=kind,
         who=who,
@@ -183,7 +185,7 @@ def _positives(kind: str, metrics: Mapping[str, Mapping[str, Figures]], who: str
     return int(metrics[who][PRIMARY[kind]]["n"])
 
 
-def _told(figures: Figures, *, signed: bool = False) -> str:
+def _interval(figures: Figures, *, signed: bool = False) -> str:
     if figures.get("value") is None:
         return f"undefined ({figures.get('note') or NO_EVIDENCE})"
     sign = "+" if signed else ""

@@ -1,10 +1,10 @@
-"""C28: what a stored model was made with is known, and the teacher's training and predictions come out again to the bit.
+"""C28: a stored model records what it was made with, and the teacher's training and predictions are reproduced bit for bit.
 
-The record says from what to begin; the replay shows that it leads there. In two fresh processes, which share nothing with the
-training or with each other, the opening of the training is run again from the stored matrix (what is fitted on train, the first
-weights, the first steps; every later step is the same function again), and batches of the stored predictions from the stored
-weights. The first alone would not see stored weights that are not those of the training; the second alone would say nothing of
-the training.
+The record says what to begin with; the replay shows that it leads to the stored teacher. In two fresh processes, which share
+nothing with the training or with each other, the first steps of the training are run again from the stored matrix (what is fitted
+on train, the first weights, the first steps; every later step is the same function again), and batches of the stored predictions
+from the stored weights. The first alone would not notice stored weights of another training; the second alone would say nothing
+of the training.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy as np
 from finai_assets.features.registry import Registry
 from finai_assets.made_with import LIBRARIES
 from finai_assets.settings import Settings
-from finai_assets.teacher.fitting.training_fingerprint import opening_of
+from finai_assets.teacher.fitting.training_fingerprint import training_fingerprint
 from finai_assets.teacher.predictions import predictions_table
-from finai_assets.teacher.result import Opening, deterministic, predict
+from finai_assets.teacher.result import TrainingFingerprint, deterministic, predict
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.teacher.train import prepare
 from finai_assets.training.matrix import load_matrix
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 
@@ -36,13 +36,13 @@ _NAMED = 5
 _NEEDED = ("python", *LIBRARIES)
 
 
-# ---- what it was made with
+# ---- the record of what a model was made with
 
 
 def reproducible(
     made: Mapping[str, Mapping[str, Any] | None], *, seed: int, sources: Mapping[str, bool], **observed: Any
 ) -> CheckOutcome:
-    """Tell whether everything that models were made with is recorded, and the code was a clean commit.
+    """Return whether the models record everything that they were made with, and the code was a clean commit.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ def reproducible(
     seed
         The seed of the configuration.
     sources
-        Partitions that they must have been made from, and whether each is recorded and still what is stored.
+        Partitions that they must have been made from, and whether each is recorded and still stored unchanged.
 
     Returns
     -------
     CheckOutcome
-        ``n`` counts the facts that are there.
+        ``n`` counts the facts that are recorded rightly.
     """
     if not made:
         return CheckOutcome.no_evidence(**observed)
@@ -83,16 +83,16 @@ def reproducible(
 
 
 def _facts(asset: str, record: Mapping[str, Any] | None, seed: int) -> list[tuple[str, str]]:
-    """Return what must be known of a model, each with what is wrong, empty where nothing is."""
+    """Return the facts that a model must record, each with its fault, which is empty where there is none."""
     if record is None:
         return [(f"{asset}: record", f"{asset} does not say what it was made with")]
-    told = record.get("source_fault") or "the commit is unknown"
+    source_fault = record.get("source_fault") or "the commit is unknown"
     versions, machine = record.get("versions") or {}, record.get("machine") or {}
     absent = [name for name in _NEEDED if not versions.get(name)]
     commit, clean = record.get("commit"), record.get("clean") is True
     return [
-        (f"{asset}: commit", "" if commit else f"{asset}: the commit is unknown ({told})"),
-        (f"{asset}: clean tree", "" if clean or not commit else f"{asset}: made from an unclean tree ({told})"),
+        (f"{asset}: commit", "" if commit else f"{asset}: the commit is unknown ({source_fault})"),
+        (f"{asset}: clean tree", "" if clean or not commit else f"{asset}: made from an unclean tree ({source_fault})"),
         (f"{asset}: lock file", "" if record.get("lock") else f"{asset}: no hash of a lock file"),
         (f"{asset}: seed", "" if record.get("seed") == seed
          else f"{asset}: made with seed {record.get('seed')}, the configuration has {seed}"),
@@ -105,47 +105,47 @@ def _facts(asset: str, record: Mapping[str, Any] | None, seed: int) -> list[tupl
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
-    """What a process found: the opening that it computed, and the values of stored predictions that differ, by column."""
+class Replay:
+    """The result of one process: the fingerprint that it computed, and how many stored predictions differ, by column."""
 
-    opening: Opening | None
+    fingerprint: TrainingFingerprint | None
     compared: int
     differing: Mapping[str, int]
 
 
 def replay_teacher(
     lake: Lake, settings: Settings, registry: Registry, tasks: Sequence[Any], *, batches: int
-) -> tuple[Opening | None, list[Replayed]]:
-    """Run the opening of the stored teacher's training, and some batches of its predictions, again in two fresh processes.
+) -> tuple[TrainingFingerprint | None, list[Replay]]:
+    """Run the first steps of the teacher's training, and some batches of its predictions, again in two fresh processes.
 
     Returns
     -------
-    Opening or None
+    TrainingFingerprint or None
         As the teacher stored it.
-    list of Replayed
+    list of Replay
         One for each process.
     """
     session = LakeSession(lake)
-    opening = teacher_from_files(_files(session)).opening
-    steps = opening.steps if opening else 0
-    found = []
+    stored = teacher_from_files(_files(session)).training_fingerprint
+    steps = stored.steps if stored else 0
+    replays = []
     for _ in range(PROCESSES):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found.append(pool.submit(_replay, lake, settings, registry, tuple(tasks), steps, batches).result())
-    return opening, found
+            replays.append(pool.submit(_replay, lake, settings, registry, tuple(tasks), steps, batches).result())
+    return stored, replays
 
 
 def _replay(
     lake: Lake, settings: Settings, registry: Registry, tasks: Sequence[Any], steps: int, batches: int
-) -> Replayed:
+) -> Replay:
     session = LakeSession(lake)
     matrix = load_matrix(session)
-    opening = None
+    fingerprint = None
     if steps:
         with deterministic(settings.teacher.threads, settings.seed):
             data, normaliser, structure = prepare(matrix, registry, tasks, settings)
             groups = tuple(group.name for group in registry.groups)
-            opening = opening_of(data, normaliser, structure, settings, known_groups=groups, steps=steps)
+            fingerprint = training_fingerprint(data, normaliser, structure, settings, known_groups=groups, steps=steps)
     teacher, stored = teacher_from_files(_files(session)), session.read(PREDICTIONS_ASSET)
     size, rows = teacher.settings.batch_rows, len(matrix)
     # Whole batches as they were predicted: a kernel may add up the numbers of a smaller one in another order.
@@ -162,7 +162,7 @@ def _replay(
             compared += part.stop - part.start
             if count:
                 differing[name] = differing.get(name, 0) + count
-    return Replayed(opening, compared, differing)
+    return Replay(fingerprint, compared, differing)
 
 
 def _differing(first: np.ndarray, second: np.ndarray) -> int:
@@ -174,41 +174,43 @@ def _files(session: LakeSession) -> dict[str, bytes]:
     return {entry.role: session.read_bytes(TEACHER_ASSET, None, entry.role) for entry in listed}
 
 
-def comes_again(stored: Opening | None, found: Sequence[Replayed], *, elsewhere: Sequence[str] = ()) -> CheckOutcome:
-    """Tell whether a teacher's opening and predictions came out again to the bit in every process.
+def teacher_is_reproducible(
+    stored: TrainingFingerprint | None, replays: Sequence[Replay], *, elsewhere: Sequence[str] = ()
+) -> CheckOutcome:
+    """Return whether every process reproduced a teacher's training fingerprint and predictions bit for bit.
 
     Parameters
     ----------
     stored
-        The opening that the training left.
-    found
-        What each process computed.
+        The fingerprint that the training stored.
+    replays
+        The result of each process.
     elsewhere
-        In what code, versions or machine differ from those of the training, in words.
+        Differences of code, versions or machine to those of the training, in words.
     """
-    if stored is None or not found or any(run.opening is None or not run.compared for run in found):
-        return CheckOutcome.no_evidence(opening=stored is not None, processes=len(found))
-    digests = [run.opening.digest for run in found if run.opening]
+    if stored is None or not replays or any(run.fingerprint is None or not run.compared for run in replays):
+        return CheckOutcome.no_evidence(training_fingerprint=stored is not None, processes=len(replays))
+    digests = [run.fingerprint.digest for run in replays if run.fingerprint]
     reasons = []
     if len(set(digests)) > 1:
-        reasons.append(f"{len(found)} processes train otherwise than each other within {stored.steps} steps")
+        reasons.append(f"{len(replays)} processes differ from each other within {stored.steps} steps of training")
     elif digests[0] != stored.digest:
         reasons.append(f"the first {stored.steps} steps of the training leave other weights than when it was trained")
     differing: dict[str, int] = {}
-    for run in found:
+    for run in replays:
         differing = {name: max(count, differing.get(name, 0)) for name, count in {**differing, **run.differing}.items()}
     if differing:
-        told = ", ".join(f"{name} ({count})" for name, count in sorted(differing.items())[:_NAMED])
+        named = ", ".join(f"{name} ({count})" for name, count in sorted(differing.items())[:_NAMED])
         more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
-        reasons.append(f"stored predictions do not come out again from the stored weights: {told}{more}")
+        reasons.append(f"the stored weights do not reproduce the stored predictions: {named}{more}")
     if reasons and elsewhere:
         reasons.append(f"it was made elsewhere: {', '.join(elsewhere)}")
     observed = {
-        "opening_steps": stored.steps,
-        "opening": stored.digest[:16],
-        "processes": len(found),
-        "values_of_predictions": found[0].compared,
+        "fingerprint_steps": stored.steps,
+        "training_fingerprint": stored.digest[:16],
+        "processes": len(replays),
+        "values_of_predictions": replays[0].compared,
         "differing": sum(differing.values()),
         "made_elsewhere": list(elsewhere),
     }
-    return CheckOutcome(not reasons, "; ".join(reasons), sum(run.compared for run in found), observed)
+    return CheckOutcome(not reasons, "; ".join(reasons), sum(run.compared for run in replays), observed)

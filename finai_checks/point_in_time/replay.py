@@ -1,6 +1,6 @@
-"""C09, point-in-time replay: features of past months computed anew without a future, and with a garbage one.
+"""C09, point-in-time replay: features of past months are recomputed without any later data, and with garbage as later data.
 
-For some customers of a month the raw tables are copied into a lake that lives for the length of the check: first cut at
+For a sample of customers of a month the raw tables are copied into a lake that lives for the length of the check: first cut at
 the cutoff, so that nothing later exists, and then with garbage for all that is later. Both must give the stored values, bit for
 bit. The lake that is examined is only read.
 """
@@ -22,7 +22,7 @@ from finai_assets.features.reading import read_range
 from finai_assets.features.registry import Group
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -48,7 +48,12 @@ class Difference:
 def replay_month(
     session: LakeSession, settings: Settings, groups: Sequence[Group], month: Month, *, customers: int
 ) -> dict[str, CheckOutcome]:
-    """Replay some groups of a stored month, for about so many customers.
+    """Replay some groups of a stored month for a sample of customers.
+
+    Parameters
+    ----------
+    customers : int
+        About how many customers the sample has.
 
     Returns
     -------
@@ -65,8 +70,8 @@ def replay_month(
         return {group.name: CheckOutcome.no_evidence(month=month.key) for group in groups}
     stored = {group.name: _stored(session, group, month, runs) for group in groups}
     states = load_states(session, groups)
-    found: dict[str, list[Difference]] = {group.name: [] for group in groups}
-    compared = dict.fromkeys(found, 0)
+    differences: dict[str, list[Difference]] = {group.name: [] for group in groups}
+    compared = dict.fromkeys(differences, 0)
     with tempfile.TemporaryDirectory(prefix="finai-replay-") as folder:
         lake = Lake.on_disk(folder, compression="none")
         known = _copy_known(session, lake, settings, month, runs)
@@ -76,22 +81,23 @@ def replay_month(
             block = read_block(LakeSession(lake), month, int(runs[0][0]), int(runs[-1][-1]), settings)
             for group in groups:
                 values, _ = transform_group(group, block.view(group.columns), states[group.name].params, settings)
-                found[group.name] += _compare(group, future, block.customer_id, stored[group.name], values)
+                differences[group.name] += _compare(group, future, block.customer_id, stored[group.name], values)
                 compared[group.name] += values.size
     return {
-        group.name: _outcome(found[group.name], compared[group.name], sum(map(len, runs)), month) for group in groups
+        group.name: _outcome(differences[group.name], compared[group.name], sum(map(len, runs)), month)
+        for group in groups
     }
 
 
 def sample_runs(session: LakeSession, asset: str, month: Month, customers: int, seed: int) -> list[np.ndarray]:
-    """Return about so many customers of a month: runs of neighbouring ids, ascending, that begin at seeded positions."""
+    """Return about ``customers`` ids of a month: runs of neighbouring ids, ascending, that begin at seeded positions."""
     ids = np.sort(session.read(asset, month.key, columns=["customer_id"])["customer_id"].to_numpy())
     if len(ids) <= customers:
         return [ids] if len(ids) else []
     run = -(-customers // RANGES)
     starts = np.random.default_rng([seed, month.ordinal]).choice(len(ids) - run, RANGES)
-    at = np.unique(starts[:, None] + np.arange(run))
-    return [ids[part] for part in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)]
+    positions = np.unique(starts[:, None] + np.arange(run))
+    return [ids[part] for part in np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1)]
 
 
 def sampled_rows(session: LakeSession, asset: str, month: Month, runs: Sequence[np.ndarray]) -> pa.Table:
@@ -106,7 +112,7 @@ def _stored(session: LakeSession, group: Group, month: Month, runs: Sequence[np.
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of the sample in the snapshot month: its rows, and its events before the cutoff."""
+    """The rows of the sample in the snapshot month, and its events before the cutoff."""
 
     snapshots: pa.Table
     transactions: pa.Table
@@ -115,7 +121,7 @@ class _Known:
 def _copy_known(
     session: LakeSession, lake: Lake, settings: Settings, month: Month, runs: Sequence[np.ndarray]
 ) -> _Known:
-    """Write what is known of the sample at the cutoff, and nothing else; return what is known of its last month."""
+    """Write the sample's data up to the cutoff, and nothing else; return those of the snapshot month."""
     for asset in (PRODUCTS, CATEGORIES):
         with lake.write(asset) as out:
             out.write(session.read(asset))
@@ -134,7 +140,7 @@ def _copy_known(
 
 
 def _add_garbage(lake: Lake, known: _Known, settings: Settings, month: Month, runs: Sequence[np.ndarray]) -> None:
-    """Put garbage where the future is: into the rest of the snapshot month's file, and into the month after it."""
+    """Write garbage for all that lies after the cutoff: into the snapshot month's file, and into the month after it."""
     rng = np.random.default_rng([settings.seed, month.ordinal])
     sample, schema, last = np.concatenate(runs), known.transactions.schema, known.snapshots
     ids = last["customer_id"]
@@ -150,7 +156,7 @@ def _add_garbage(lake: Lake, known: _Known, settings: Settings, month: Month, ru
 
 
 def _garbage_lines(schema: pa.Schema, sample: np.ndarray, month: Month, rng: np.random.Generator) -> pa.Table:
-    """Return events from the cutoff on, the first of them at its very instant, with amounts that nobody could overlook."""
+    """Return events from the cutoff on, the first of them exactly at the cutoff, with amounts too large to overlook."""
     owner = np.repeat(sample, 5)
     ts = month.cutoff_us + np.tile(np.array([0, 1, 3_600_000_000, 86_400_000_000, 864_000_000_000]), len(sample))
     columns = {

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-EXAMPLES = 3
+from finai_checks.privacy.luhn import luhn
+from finai_checks.privacy.machine_text import without_machine_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +29,57 @@ class Finding:
         return {"place": self.place, "found": self.what, "distinct values": self.values, "for example": self.masked}
 
 
-def luhn(digits: str) -> bool:
-    """Tell whether a number's last digit is the check digit of a payment card (ISO/IEC 7812-1, annex B).
+# A resident registration number is a date of birth, a digit from 1 to 8, and six more; those issued since October 2020 have no
+# check digit, so that none is asked for. Digits before or after would make it a part of something longer.
+_NATIONAL_ID = re.compile(r"(?<!\d)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[- ]?[1-8]\d{6}(?!\d)")
+# A number that ends a sentence or follows a list's "1." is one; the fraction of a decimal number is none.
+_PHONE = re.compile(
+    r"(?:(?<![\d.])\+\d{1,3}[ -]?\(?\d{1,4}\)?(?:[ -]?\d{2,4}){2,3}"
+    r"|(?<!\d)(?<!\d\.)01[016789][- ]?\d{3,4}[- ]?\d{4}"
+    r"|(?<!\d)(?:(?<!\d\.)|(?=\d+-))0\d{1,2}[- ]\d{3,4}[- ]\d{4})(?!\d|\.\d)"
+)
+_FEWEST_PHONE_DIGITS = 9
+# The last part of a host is no number: numpy@2.1.0 is a version, not a mailbox.
+_MAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@(?=[A-Za-z0-9])(?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]+")
+_NUMBERS = re.compile(r"\d+(?:[ -]\d+)*")
+_CARD_DIGITS = range(13, 20)
+# In what groups cards are written (ISO/IEC 7812-1 leaves it open), where more numbers stand beside them.
+_CARD_GROUPS = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (4, 3, 3, 3), (8, 8), (6, 10), (6, 13))
 
-    Examples
-    --------
-    >>> luhn("4111111111111111"), luhn("4111111111111112")
-    (True, False)
-    """
-    total = 0
-    for position, digit in enumerate(reversed(digits)):
-        value = int(digit) * (2 if position % 2 else 1)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
+
+def _national_ids(text: str) -> Iterator[str]:
+    yield from _NATIONAL_ID.findall(text)
+
+
+def _phones(text: str) -> Iterator[str]:
+    for found in _PHONE.findall(text):
+        if sum(map(str.isdigit, found)) >= _FEWEST_PHONE_DIGITS:
+            yield found
+
+
+def _mails(text: str) -> Iterator[str]:
+    yield from _MAIL.findall(text)
+
+
+def _cards(text: str) -> Iterator[str]:
+    """Yield what passes for a card: a row of numbers as a whole, or a part of it that is written as cards are."""
+    for row in _NUMBERS.finditer(text):
+        groups = list(re.finditer(r"\d+", row[0]))
+        lengths = tuple(len(group[0]) for group in groups)
+        if sum(lengths) < _CARD_DIGITS.start:
+            continue
+        spans = {(0, len(groups))} if sum(lengths) in _CARD_DIGITS else set()
+        spans |= {(place, place + 1) for place, length in enumerate(lengths) if length in _CARD_DIGITS}
+        spans |= {
+            (place, place + len(form))
+            for form in _CARD_GROUPS
+            for place in range(len(lengths) - len(form) + 1)
+            if lengths[place : place + len(form)] == form
+        }
+        for first, end in sorted(spans):
+            part = row[0][groups[first].start() : groups[end - 1].end()]
+            if _is_card(part):
+                yield part
 
 
 def _is_card(text: str) -> bool:
@@ -48,48 +87,33 @@ def _is_card(text: str) -> bool:
     return len(set(digits)) > 1 and luhn(digits)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """What a kind of identifier looks like, and what says of a match whether it is one."""
-
-    name: str
-    pattern: re.Pattern[str]
-    confirms: Callable[[str], bool] = lambda _text: True
-
-
-# A resident registration number is a date of birth, a digit from 1 to 8, and six more; those issued since October 2020 have no
-# check digit, so that none is asked for. Digits before or after would make it a part of something longer.
-_SHAPES = (
-    _Shape(
-        "national id",
-        re.compile(r"(?<!\d)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[- ]?[1-8]\d{6}(?!\d)"),
-    ),
-    _Shape("card number", re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)"), _is_card),
-    _Shape(
-        "phone number",
-        re.compile(
-            r"(?<![\d.])(?:\+\d{1,3}[ -]?\(?\d{1,4}\)?(?:[ -]?\d{2,4}){2,3}|01[016789][- ]?\d{3,4}[- ]?\d{4}"
-            r"|0\d{1,2}[- ]\d{3,4}[- ]\d{4})(?![\d.])"
-        ),
-    ),
-    _Shape("e-mail address", re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")),
-)
+# Each of them is searched for in what a machine did not write; a mailbox everywhere, since none of those forms holds an @, and a
+# digest may be its name.
+_DIGITS: Mapping[str, Callable[[str], Iterator[str]]] = {
+    "national id": _national_ids,
+    "card number": _cards,
+    "phone number": _phones,
+}
 # What any of them needs at least, for the fast pass over a whole column.
-_COARSE = r"\d(?:[ ()-]?\d){8,}|[A-Za-z0-9]@[A-Za-z0-9]"
+_COARSE = r"\d(?:[ ()-]{0,3}\d){8,}|[A-Za-z0-9._%+-]@[A-Za-z0-9]"
 
 
 def find_in_text(text: str) -> Iterator[tuple[str, str]]:
     """Yield what a text holds: the kind of identifier, and the part of the text.
+
+    Digits within a digest, an id or a number are none of it (:mod:`finai_checks.privacy.machine_text`).
 
     Examples
     --------
     >>> list(find_in_text("call 010-1234-5678"))
     [('phone number', '010-1234-5678')]
     """
-    for shape in _SHAPES:
-        for match in shape.pattern.finditer(text):
-            if shape.confirms(match[0]):
-                yield shape.name, match[0]
+    bare = without_machine_text(text)
+    for name, found in _DIGITS.items():
+        for part in found(bare):
+            yield name, part
+    for part in _mails(text):
+        yield "e-mail address", part
 
 
 def masked(text: str) -> str:

@@ -12,39 +12,44 @@ from scipy.stats import kstest
 from finai_assets.ingest.pseudonym import key_id, pseudonymise, witness
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_checks.framework.canary import Canary, LakeCanary
-from finai_checks.framework.declaration import Declared, Evaluate, declare
-from finai_checks.framework.kind import Kind
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import (
+    NO_EVIDENCE,
+    Canary,
+    CheckContext,
+    CheckKind,
+    CheckOutcome,
+    Declared,
+    LakeCanary,
+    Theme,
+    declare,
+)
 from finai_checks.framework.small_lake import SmallLake
-from finai_checks.framework.theme import Theme
-from finai_resources.lake_session import LakeSession
-from finai_resources.months import Month
 from finai_resources.secrets import DEMO_PSEUDONYM_KEY
 
-PSEUDONYM_KEYED = Kind(
+PSEUDONYM_KEYED = CheckKind(
     "C02",
     "pseudonym_keyed",
-    "customer ids are HMAC tokens under the active key, which for real customers is not the demo key; planted ids verify",
+    "every customer id is an HMAC token under the active key, the demo key is never used for real customers, and the planted ids "
+    "verify",
     blocking=True,
     minimum=9,
     units="planted ids and customers",
 )
 ASSET = "raw/snapshots"
 _BARE = ("md5", "sha1", "sha256", "sha512", "blake2b", "sha3_256")
-# Tokens are uniform over 63 bits; a smaller probability than this says that what is stored are no tokens.
+# Tokens are uniform over 63 bits; below this probability the stored ids are not accepted as tokens.
 _IMPLAUSIBLE = 1e-9
 
 
 def pseudonym_keyed(
     stored: Mapping[str, Any] | None, customers: np.ndarray, key: bytes | None, *, real: bool
 ) -> CheckOutcome:
-    """Tell whether a month's customer ids are tokens under the active key.
+    """Return whether a month's customer ids are tokens under the active key.
 
     Parameters
     ----------
     stored
-        What :func:`~finai_assets.ingest.pseudonym.witness` said when the month was loaded; None where it was not kept.
+        What :func:`~finai_assets.ingest.pseudonym.witness` returned when the month was loaded; None where it was not stored.
     customers : int64 [n]
         The ids of the month.
     key
@@ -77,7 +82,7 @@ def pseudonym_keyed(
 
 
 def _bare_hash(identifier: str, token: int) -> str | None:
-    """Return which function without a key gives the token, if one does, from either end of its digest."""
+    """Return the function without a key that gives the token from either end of its digest; None where none does."""
     for name in _BARE:
         digest = hashlib.new(name, identifier.encode(), usedforsecurity=False).digest()
         for part in (digest[:8], digest[-8:]):
@@ -90,21 +95,18 @@ def _bare_hash(identifier: str, token: int) -> str | None:
 
 def _declare(platform: Platform) -> list[Declared]:
     months = tuple(platform.settings.dataset.raw_months)
-    return [declare(PSEUDONYM_KEYED, ASSET, _keyed(platform), platform.settings, months=months)]
+    return [declare(PSEUDONYM_KEYED, ASSET, evaluate_pseudonyms, platform.settings, months=months)]
 
 
-def _keyed(platform: Platform) -> Evaluate:
-    real = platform.settings.dataset.real_customers
-
-    def evaluate(session: LakeSession, month: Month | None) -> CheckOutcome:
-        assert month is not None  # noqa: S101 - the check is partitioned
-        stored = session.manifest(ASSET, month.key).extra.get("pseudonym")
-        customers = session.read(ASSET, month.key, columns=["customer_id"])["customer_id"].to_numpy()
-        # Found, not made: a check must not invent the key that it verifies with.
-        found = platform.secrets.find("pseudonym") if platform.secrets else None
-        return pseudonym_keyed(stored, customers, found if real else DEMO_PSEUDONYM_KEY, real=real)
-
-    return evaluate
+def evaluate_pseudonyms(context: CheckContext, asset: str) -> CheckOutcome:
+    """Verify the planted ids and the customer ids of a month."""
+    session, month, secrets = context.session, context.required_month, context.platform.secrets
+    stored = session.manifest(asset, month.key).extra.get("pseudonym")
+    customers = session.read(asset, month.key, columns=["customer_id"])["customer_id"].to_numpy()
+    real = context.settings.dataset.real_customers
+    # Found, not made: a check must not invent the key that it verifies with.
+    active = secrets.find("pseudonym") if secrets else None
+    return pseudonym_keyed(stored, customers, active if real else DEMO_PSEUDONYM_KEY, real=real)
 
 
 def _canaries(_settings: Settings) -> list[Canary]:
@@ -134,7 +136,7 @@ def _canaries(_settings: Settings) -> list[Canary]:
             "the demo key for real customers", "the demo key", witness(DEMO_PSEUDONYM_KEY), active=DEMO_PSEUDONYM_KEY
         ),
         canary("account numbers for ids", "not spread as tokens", customers=np.arange(500)),
-        canary("no witness", NO_EVIDENCE, {}),
+        canary("a month without planted ids", NO_EVIDENCE, {}),
         canary("no key at hand", NO_EVIDENCE, active=None),
     ]
 
@@ -160,8 +162,8 @@ def _stored_as(change: Callable[[SmallLake], tuple[Any, dict[str, Any]]]) -> Cal
 
 def _numbered(small: SmallLake) -> tuple[Any, dict[str, Any]]:
     table, extra = small.lake.read(ASSET, small.month.key), dict(small.lake.manifest(ASSET, small.month.key).extra)
-    at = table.schema.get_field_index("customer_id")
-    return table.set_column(at, table.schema.field(at), [np.arange(table.num_rows)]), extra
+    index = table.schema.get_field_index("customer_id")
+    return table.set_column(index, table.schema.field(index), [np.arange(table.num_rows)]), extra
 
 
 def _other_key(small: SmallLake) -> tuple[Any, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What the checks of stability look at, read from the lake: stored statistics and manifests, and few raw columns."""
+"""Figures that the checks of stability judge, read from the lake: stored statistics and manifests, and few raw columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def earlier_months(session: LakeSession, asset: str, month: Month, count: int) -
 
 
 def measured_drift(session: LakeSession, group: Group, month: Month) -> Drift:
-    """Return how a group's columns lie against its state's train reference in a stored month."""
+    """Return the drift of a group's columns in a stored month against the train reference of its state."""
     reference = load_states(session, [group])[group.name].reference
     statistics = stored_statistics(session, month, group, reference)
     missing = np.array([column.null_rate > 0 for column in statistics])
@@ -43,7 +43,7 @@ def student_columns(session: LakeSession, platform: Platform) -> frozenset[str]:
 
 
 def raw_flows(session: LakeSession, month: Month) -> dict[str, float]:
-    """Return a month's customers, and a day's transactions and what they moved: months differ in length."""
+    """Return a month's customers, and its transactions and amount moved a day (months differ in length)."""
     days = (month.cutoff - month.start).days
     lines = session.manifest(TRANSACTIONS, month.key).rows
     moved = 0.0
@@ -58,7 +58,7 @@ def raw_flows(session: LakeSession, month: Month) -> dict[str, float]:
 
 
 def snapshot_nulls(session: LakeSession, month: Month) -> tuple[list[str], Missing]:
-    """Return the columns of a month's snapshots that may be missing, and how much of each is."""
+    """Return the nullable columns of a month's snapshots, and the share of each that is missing."""
     table = session.read(SNAPSHOTS, month.key)
     names = [field.name for field in table.schema if field.nullable]
     share = np.array([table[name].null_count / max(1, table.num_rows) for name in names])
@@ -66,13 +66,13 @@ def snapshot_nulls(session: LakeSession, month: Month) -> tuple[list[str], Missi
 
 
 def train_nulls(reference: Reference, drifting: Collection[str]) -> Missing:
-    """Return how much of each column is missing on train; of columns that are declared to drift it says nothing."""
+    """Return the share of each column that is missing on train; columns that are declared to drift are silent there."""
     share = reference.counts[:, -1] / reference.counts.sum(axis=1)
     return Missing("on train", share, _train_rows(reference), drifting)
 
 
 def month_nulls(session: LakeSession, group: Group, month: Month, reference: Reference) -> Missing:
-    """Return how much of each column of a stored month is missing."""
+    """Return the share of each column of a stored month that is missing."""
     manifest = session.manifest(group.asset, month.key)
     if any(stored.role == STATISTICS_FILE for stored in manifest.files):
         stored_json = session.read_json(group.asset, month.key, STATISTICS_FILE)
@@ -80,6 +80,28 @@ def month_nulls(session: LakeSession, group: Group, month: Month, reference: Ref
     else:
         share = [column.null_rate for column in month_statistics(session, month, group, reference)]
     return Missing(month.key, np.array(share), manifest.rows)
+
+
+def column_spread(session: LakeSession, group: Group, month: Month) -> tuple[np.ndarray, int]:
+    """Return the range of each column over a stored month, NaN where all values are missing, and the number of rows.
+
+    The range comes from the statistics that are stored beside the values, as a part of the same content; where there are none,
+    from the values.
+    """
+    manifest = session.manifest(group.asset, month.key)
+    if any(stored.role == STATISTICS_FILE for stored in manifest.files):
+        stored_json = session.read_json(group.asset, month.key, STATISTICS_FILE)
+        low, high = (
+            np.array([stored_json[name][end] for name in group.names], np.float64) for end in ("minimum", "maximum")
+        )
+        return high - low, manifest.rows
+    table = session.read(group.asset, month.key)
+    spread = []
+    for name in group.names:
+        values = table[name].to_numpy()
+        present = values[~np.isnan(values)]
+        spread.append(float(np.ptp(present)) if len(present) else np.nan)
+    return np.array(spread), table.num_rows
 
 
 def _train_rows(reference: Reference) -> int:

@@ -1,10 +1,11 @@
-"""Stability over months, on plain values: drift against train, volume against the last months, shares of missing values.
+"""Stability over months, on plain values: constant columns, drift against train, volume, shares of missing values.
 
 Drift is the population stability index (PSI): over the bins of a column, the sum of (p - q) ln(p / q) for the month's shares p
 and train's shares q, with a bin of its own for missing values (``finai_assets.features.statistics`` takes it). It has an
 expected value above 0 without any drift, since both are samples: about (bins - 1) (1/n + 1/N) for n and N independent rows
 (B. Yurdakul, Statistical properties of population stability index, Western Michigan University 2018). A month of few rows can
-therefore not tell a threshold from chance, and is no evidence. Customers who are in both samples make chance smaller than that.
+therefore not distinguish the threshold from chance, and is no evidence. Customers who are in both samples make chance smaller
+than that.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 
 # A median absolute deviation times this estimates the standard deviation of a normal distribution.
 NORMAL_SCALE = 1.4826
@@ -28,7 +29,7 @@ EARLIER_MONTHS = 3  # a median of fewer says nothing about a spread
 
 @dataclass(frozen=True)
 class Drift:
-    """How the columns of a group lie against train in one month.
+    """The drift of a group's columns against train in one month.
 
     Parameters
     ----------
@@ -54,14 +55,36 @@ class Drift:
         return np.maximum(self.bins - 1, 0) * (1 / self.rows + 1 / self.train_rows)
 
     def rows_needed(self, allowed: float) -> int | None:
-        """Return from how many rows on chance stays at or below ``allowed``; None where train has too few for any month."""
+        """Return the rows from which on chance stays at or below ``allowed``; None where train has too few for any month."""
         most = int(self.bins.max(initial=1)) - 1
         room = allowed / most - 1 / self.train_rows if most else 1.0
         return ceil(1 / room) if room > 0 else None
 
 
+def columns_vary(names: Sequence[str], spread: np.ndarray, rows: int, *, allowed: int) -> CheckOutcome:
+    """Return whether no column is constant over the rows given.
+
+    Parameters
+    ----------
+    names
+        Columns, aligned with ``spread`` [columns]: range or standard deviation over the rows that are not missing, NaN where
+        all are.
+    rows
+        Number of rows.
+    allowed
+        How many constant columns may pass.
+    """
+    if rows < 2 or not names:
+        return CheckOutcome.no_evidence(rows=rows)
+    constant = [name for name, value in zip(names, spread, strict=True) if not value > 0]
+    passed = len(constant) <= allowed
+    reason = "" if passed else f"{len(constant)} of {len(names)} columns are constant: {', '.join(constant[:8])}"
+    table = [{"column": name, "spread": 0.0} for name in constant]
+    return CheckOutcome(passed, reason, rows, {"constant_columns": len(constant), "allowed": allowed}, table)
+
+
 def declared_reason(declared: Mapping[str, str], group: str, column: str) -> str | None:
-    """Return why a column is declared to drift: the reason of the first pattern that fits it, or ``group/column``."""
+    """Return the reason for which a column is declared to drift: that of the first pattern that fits it, or ``group/column``."""
     for pattern, reason in declared.items():
         if fnmatchcase(column, pattern) or fnmatchcase(f"{group}/{column}", pattern):
             return reason
@@ -76,7 +99,7 @@ def feature_drift(
     declared: Mapping[str, str],
     important: Collection[str] | None = None,
 ) -> CheckOutcome:
-    """Tell whether no column has a population stability index of ``threshold`` or more.
+    """Return whether every column's population stability index lies below ``threshold``.
 
     Parameters
     ----------
@@ -133,7 +156,7 @@ def volume_stable(
     deviations: float,
     floor_share: float,
 ) -> CheckOutcome:
-    """Tell whether each figure of a month lies near the median of the months before; ``n`` counts those months.
+    """Return whether each figure of a month lies near the median of the months before; ``n`` counts those months.
 
     A figure may lie ``deviations`` scaled median absolute deviations from the median, and always ``floor_share`` of the median,
     so that a figure that was constant may move a little.
@@ -177,9 +200,9 @@ class Missing:
     share : float64 [columns]
         Over ``rows`` rows.
     silent
-        Columns of which nothing is expected from here.
+        Columns that are not compared with these shares.
     slack : float64 [columns] or float
-        How much a share moves between such months anyhow.
+        How much a share usually moves between such months.
     """
 
     label: str
@@ -204,10 +227,10 @@ def typical_missing(past: Sequence[Missing], *, deviations: float) -> Missing:
 def missingness_stable(
     names: Sequence[str], current: Missing, references: Sequence[Missing], *, jump: float, confidence: float
 ) -> CheckOutcome:
-    """Tell whether no column's share of missing values is surely farther than ``jump`` from what it was.
+    """Return whether no column's share of missing values has changed by more than ``jump`` and its sampling error.
 
-    Surely: the nearer end of the interval of the difference of two shares, each of its own rows, lies beyond the jump and the
-    reference's slack.
+    A share has changed where the nearer end of the interval of the difference of two shares, each of its own rows, lies beyond
+    the jump and the reference's slack.
 
     Parameters
     ----------
@@ -244,8 +267,8 @@ def missingness_stable(
     wrong: dict[str, str] = {}
     for row in table:
         if not row["stable"]:
-            told = f"{row['column']} {row['missing']:.0%}, {row['before']:.0%} {row['compared_with']}"
-            wrong.setdefault(row["column"], told)
+            change = f"{row['column']} {row['missing']:.0%}, {row['before']:.0%} {row['compared_with']}"
+            wrong.setdefault(row["column"], change)
     reason = f"missing values changed in {len(wrong)} of {len(names)} columns: {_first(list(wrong.values()))}"
     observed = {
         "columns": len(names),

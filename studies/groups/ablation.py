@@ -33,6 +33,7 @@ from rich.table import Table
 from finai_assets.evaluation.baselines import lightgbm, prior
 from finai_assets.platform import Platform
 from finai_assets.scoring.metrics import PRIMARY
+from finai_assets.scoring.resampling import all_copies
 from finai_assets.settings import Settings, load_settings
 from finai_assets.training.matrix import ASSET, DESCRIPTION, TrainingMatrix, load_matrix
 from finai_cli.display import Display, display
@@ -42,7 +43,7 @@ from finai_resources.home import Home
 from finai_resources.json_text import number, plain, to_json
 from finai_resources.whole_file import replace_file
 from studies.groups.report import summarise
-from studies.groups.skill import BASE, Configuration, configurations, customer_resamples, skill
+from studies.groups.skill import BASE, Configuration, configurations, skill
 
 # Rounds end early on validation; these bound the few tasks that would go on for little.
 ROUNDS = {"binary": 100, "regression": 100, "multiclass": 40}
@@ -117,7 +118,7 @@ class Study:
     def copies(self) -> np.ndarray:
         """Return the resamples of the test customers."""
         customers = len(np.unique(self.matrix.customer[self.matrix.rows("test")]))
-        return customer_resamples(customers, self.resamples, self.settings.seed)
+        return all_copies(customers, self.resamples, self.settings.seed)
 
     def run(self, configuration: Configuration, seed: int, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Fit and score some tasks on a configuration's columns; a seed chooses train customers and the booster's draws."""

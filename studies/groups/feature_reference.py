@@ -53,6 +53,9 @@ def _section(group: Group) -> Iterator[str]:
     yield ""
     yield f"{group.title}."
     yield ""
+    if group.note:
+        yield group.note
+        yield ""
     yield "| column | kind | unit | meaning | 설명 | inputs | window | fit | missing |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for _, run in groupby(group.declared, key=_family):

@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from finai_assets.asset_graph import MATRIX
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import ASSET, load_matrix
@@ -85,7 +84,7 @@ def open_study(platform: Platform, home: Home, order: Order, console: Console) -
     if manifest is None:
         raise LakeError("this home has no training matrix", where=str(home.root), fix=f"{command} makes it")
     CheckGates(platform).demand(lake, [(ASSET, None)])
-    if not MATRIX.is_current(lake, settings, ASSET):
+    if not platform.graph.is_current(lake, ASSET):
         console.print(f"[yellow]note[/] the matrix was made by other code or settings; {command} makes it anew")
     if order.epochs is not None:
         teacher = settings.teacher.model_copy(update={"epochs": order.epochs})

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY
+from finai_assets.scoring.resampling import percentile_interval
 from finai_resources.errors import GateError
 from finai_resources.json_text import number
-from studies.teacher.intervals import detectable, hierarchical, holm, paired_t, percentiles
+from studies.teacher.intervals import detectable, hierarchical, holm, paired_t
 from studies.teacher.variants import CONTROL, REFERENCE, Variant
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _judge(outcomes: Mapping[str, Sequence[_Outcome]], settings: Settings) -> di
         for one in members:
             key = (variant, one.level, one.name)
             test, size = tests[key], len(families.get((variant == CONTROL, one.level), ()))
-            low, high = percentiles(hierarchical(one.values[:, 1:]), confidence)
+            low, high = percentile_interval(hierarchical(one.values[:, 1:]), confidence, least=0.0)
             alpha = (1 - confidence) / max(size, 1)
             judged.setdefault(variant, {})[one.level, one.name] = {
                 "reference": one.reference,

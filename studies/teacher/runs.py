@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finai_assets.evaluation.baselines import prior
-from finai_assets.scoring.metrics import NAMES, evaluate
-from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.scoring.metrics import NAMES, evaluate, scores_under
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.train import predict, train_teacher
 from finai_resources.errors import LakeError
 from finai_resources.json_text import number, plain, to_json
 from finai_resources.progress import part_of
 from finai_resources.whole_file import replace_file
-from studies.teacher.skill import primary, skill
+from studies.teacher.skill import skill
 from studies.teacher.study import Study
 from studies.teacher.variants import Variant
 
@@ -64,7 +64,7 @@ def run(study: Study, variant: Variant, seed: int, *, checkpoints: Path | None) 
         settings,
         after_epoch=lambda record: epochs.append(record.seconds),
         checkpoint_dir=checkpoints,
-        world=World(device_of(settings.teacher.loop.device)),
+        processes=ProcessGroup(device_of(settings.teacher.loop.device)),
     )
     side = None if matrix.side is None else matrix.side[span]
     predictions, _ = predict(trained, matrix.X[span], settings.teacher.batch_rows, side)
@@ -102,7 +102,7 @@ def _score(study: Study, task: MatrixTask, prediction: np.ndarray) -> dict[str, 
             "skill": number(skills[0]),
         }
         if split == "test":
-            scores = primary(task, label, values, customer, copies)
+            scores = scores_under(task.kind, label, values, customer, copies, classes=task.classes)
             found["draws"] = {"metric": _rounded(scores), "skill": _rounded(skills)}
     return found
 

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from finai_assets.asset_graph import TEACHER
 from finai_assets.features.sampling import customer_hash
+from finai_assets.scoring.resampling import all_copies
+from finai_assets.source import code_version
 from finai_assets.teacher.fitting.process_group import device_of
 from finai_resources.errors import ConfigError, GateError
-from studies.teacher.skill import customer_resamples
-from studies.teacher.source import run_version
 from studies.teacher.variants import Variant
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
     from finai_assets.training.matrix import MatrixTask, TrainingMatrix
+
+
+# A run's figures follow from what this function reaches; what compares runs and reports them does not.
+RUN = "studies.teacher.runs:run"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Study:
     def copies(self) -> np.ndarray:
         """Return the resamples of the test customers, float64 [1 + resamples, customers]; the same for every run."""
         customers = len(np.unique(self.matrix.customer[self.matrix.rows("test")]))
-        return customer_resamples(customers, self.settings.ablation.resamples, self.settings.seed)
+        return all_copies(customers, self.settings.ablation.resamples, self.settings.seed)
 
     @cached_property
     def _rows(self) -> str:
@@ -112,9 +115,9 @@ class Study:
         made_from = {
             "rows": self._rows,
             "tasks": [task.name for task in self.matrix.tasks],
-            "settings": TEACHER.config_hash(settings),
+            "settings": settings.digest("seed", "teacher", "inputs", "dataset"),
             "resamples": [self.settings.ablation.resamples, self.settings.seed],
-            "code": run_version(),
+            "code": code_version(RUN),
             "torch": torch.__version__,
             "device": device_of(settings.teacher.loop.device).type,
         }
@@ -139,7 +142,7 @@ class Study:
             "patience": chosen.patience,
             "seed": self.settings.seed,
             "matrix": self.content[:16],
-            "code": run_version(),
+            "code": code_version(RUN),
             "torch": torch.__version__,
             "device": device_of(chosen.loop.device).type,
         }

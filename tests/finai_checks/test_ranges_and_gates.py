@@ -14,14 +14,12 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_checks import assets as door
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.declaration import Declared
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
 from finai_checks.framework.record import write_record
 from finai_checks.gates import CheckGates
 from finai_resources.errors import GateError
 from finai_resources.home import Home
 from finai_resources.lake import Lake
-from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,10 +41,11 @@ def contract_that_fails(month: Month, platform: Platform) -> list[Declared]:
     """Return the schema contract alone, with a verdict of its own on one month."""
     real = next(check for check in declared_checks(platform) if check.name == "schema_contract")
 
-    def evaluate(session: LakeSession, of: Month | None) -> CheckOutcome:
-        return CheckOutcome(False, f"bad {of}", 3) if of == month else real.evaluate(session, of)
+    def evaluate(context: CheckContext, _asset: str) -> CheckOutcome:
+        bad = context.month == month
+        return CheckOutcome(False, f"bad {context.month}", 3) if bad else real.evaluate(context)
 
-    return [replace(real, evaluate=evaluate)]
+    return [replace(real, alone=evaluate)]
 
 
 @pytest.mark.slow

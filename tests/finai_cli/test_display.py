@@ -121,7 +121,7 @@ def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.Monke
             report_progress("customers", 5, 10)
             done.append(unit)
 
-    monkeypatch.setattr(module, "checks_of", lambda _platform: [])
+    monkeypatch.setattr(module, "declared_checks", lambda _platform: [])
     monkeypatch.setattr(module, "main_job", lambda _platform: stages)
     monkeypatch.setattr(module, "Runner", FakeRunner)
     monkeypatch.setattr(module, "lake_of", lambda *_: SimpleNamespace(is_local=False))

@@ -17,7 +17,7 @@ import torch
 from finai_assets.evaluation.explanation.inputs import Inputs, row_orders
 from finai_assets.evaluation.explanation.rows import ExplainedRows, Predictions, Scale, predict_rows
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, resampled
-from finai_assets.scoring.resampling import CustomerMeans, Interval, interval_of
+from finai_assets.scoring.resampling import CustomerMeans, Interval
 from finai_assets.settings.explanation import ExplanationSettings
 from finai_assets.settings.method import MetricSettings
 from finai_resources.json_text import number
@@ -215,7 +215,9 @@ def _skill(  # what the metrics take
     }
     sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
     lost = {
-        f"attributed_minus_{name}": interval_of(sign * weights @ (drawn[ATTRIBUTED] - drawn[name]), metrics).plain()
+        f"attributed_minus_{name}": Interval.of(
+            sign * weights @ (drawn[ATTRIBUTED] - drawn[name]), metrics.confidence
+        ).plain()
         for name in (RANDOM, DEVIATION)
     }
     return {

@@ -5,13 +5,13 @@ Train rows give the baseline and what stands in for an expert; test rows are exp
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import EXPLANATIONS
 from finai_assets.evaluation.explanation import gate_faithfulness, importance
 from finai_assets.evaluation.explanation.ablation_of_experts import REPLACED, Ablation, ablate, mean_views, views_of
 from finai_assets.evaluation.explanation.deletion import BEATS, judge, mask_rows
@@ -20,7 +20,7 @@ from finai_assets.evaluation.explanation.gradients import Attributions, Attribut
 from finai_assets.evaluation.explanation.inputs import Inputs
 from finai_assets.evaluation.explanation.rows import ExplainedRows, scales
 from finai_assets.features.sampling import sample_customers
-from finai_assets.teacher.network.cgc import OWN_SLOT
+from finai_assets.settings.method import OWN_SLOT
 from finai_assets.teacher.network.router import Route, make_route
 from finai_assets.teacher.result import deterministic
 from finai_resources.errors import GateError
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-4  # of predictions that were computed in batches of another size
 TOP_INPUTS = 20  # of a task, in the summary
-Watcher = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def explain(  # the model, its rows, what it is known to say of them
         rows = ExplainedRows.sample(matrix, teacher, "test", chosen.rows, seed)
         more = ExplainedRows.sample(matrix, teacher, "test", chosen.ablation_rows, seed)
         if not len(rows) or not len(more):
-            raise GateError("there are no test rows", where="teacher/explanations", fix="widen splits.test")
+            raise GateError("there are no test rows", where=EXPLANATIONS, fix="widen splits.test")
         inputs = Inputs.of(teacher.normaliser, routes_of(teacher))
         train = sample_customers(matrix.customer, matrix.rows("train"), chosen.train_rows, seed)
         baseline = inputs.baseline(matrix.X, matrix.side, train, teacher.normaliser)
@@ -139,7 +138,7 @@ def _demand_same(found: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarra
         if not apart <= ROUNDING * max(1.0, float(np.abs(values).max())):
             raise GateError(
                 f"predictions of {name} differ from the stored ones by up to {apart:.2g}",
-                where="teacher/explanations",
+                where=EXPLANATIONS,
                 fix="materialise teacher/predictions again",
             )
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finai_assets.asset_graph import EXPLANATIONS
 from finai_assets.features.sampling import customer_hash, splitmix64
 from finai_assets.teacher.network.router import Route
 from finai_assets.teacher.normalise import Normaliser
@@ -131,7 +132,7 @@ class Inputs:
             There are no rows.
         """
         if not len(rows):
-            raise GateError("there are no rows to take the mean of", where="teacher/explanations", fix="widen train")
+            raise GateError("there are no rows to take the mean of", where=EXPLANATIONS, fix="widen train")
         total = np.zeros(normaliser.width)
         for start in range(0, len(rows), _CHUNK_ROWS):
             at = rows[start : start + _CHUNK_ROWS]

@@ -1,1 +1,4 @@
-"""The evaluation as a page for people: ``evaluation_page.py`` joins, ``results.py`` tells the outcome, ``figures.py`` draws."""
+"""The evaluation as a page for people.
+
+``evaluation_page.py`` joins it, ``results.py`` says what came out, and ``figures.py`` draws.
+"""

@@ -19,7 +19,7 @@ from finai_assets.teacher.fitting.average import WeightAverage
 from finai_assets.teacher.fitting.blocks import Feed
 from finai_assets.teacher.fitting.losses import row_losses
 from finai_assets.teacher.fitting.precision import Precision
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.fitting.schedule import make_optimiser, set_rate
 from finai_assets.teacher.fitting.steps import Balance, Stepper
 from finai_assets.teacher.network.protocol import Network
@@ -40,23 +40,30 @@ class Run:
     ----------
     model, normaliser, data, settings
         The model is trained in place; ``best`` holds the weights of the best epoch so far.
-    world : World
+    processes : ProcessGroup
         The processes that train together; each has a run of its own, and their weights stay equal.
     """
 
     def __init__(
-        self, model: Network, normaliser: Normaliser, data: TeacherData, settings: Settings, world: World | None = None
+        self,
+        model: Network,
+        normaliser: Normaliser,
+        data: TeacherData,
+        settings: Settings,
+        processes: ProcessGroup | None = None,
     ) -> None:
-        self.world = world or World(torch.device("cpu"))
-        self.model, self.normaliser, self.data = model.to(self.world.device), normaliser, data
+        self.processes = processes or ProcessGroup(torch.device("cpu"))
+        self.model, self.normaliser, self.data = model.to(self.processes.device), normaliser, data
         self.chosen, self.seed = settings.teacher, settings.seed
-        self.balance = Balance(data.tasks, self.chosen).to(self.world.device)
+        self.balance = Balance(data.tasks, self.chosen).to(self.processes.device)
         self.optimiser = make_optimiser(model, self.balance, self.chosen)
-        self.precision = Precision.of(self.world.device, self.chosen.loop.precision)
+        self.precision = Precision.of(self.processes.device, self.chosen.loop.precision)
         self.feed = Feed(
-            data, normaliser, self.chosen.loop, self.world, batch_rows=self.chosen.batch_rows, seed=self.seed
+            data, normaliser, self.chosen.loop, self.processes, batch_rows=self.chosen.batch_rows, seed=self.seed
         )
-        self.stepper = Stepper(model, self.balance, self.optimiser, data.tasks, self.chosen, self.world, self.precision)
+        self.stepper = Stepper(
+            model, self.balance, self.optimiser, data.tasks, self.chosen, self.processes, self.precision
+        )
         self.average = WeightAverage(self.model, self.chosen.average_epochs * self.feed.batches)
         self.history: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
@@ -84,10 +91,10 @@ class Run:
         """
         begun, number = time.perf_counter(), len(self.history) + 1
         train = self._train(save)
-        self.world.average(buffer for buffer in self.model.buffers())
+        self.processes.average(buffer for buffer in self.model.buffers())
         with self.average.setting():
             self.model.after_epoch()
-        self.world.follow(self.model.state_dict().values())
+        self.processes.follow(self.model.state_dict().values())
         with self.average.in_place():
             validation = self._validate()
             score = float(np.mean([1.0 - loss / self._trivial[name] for name, loss in validation.items()]))
@@ -139,31 +146,31 @@ class Run:
     def random_state(self) -> list[Tensor]:
         """Return the state of the random numbers of every process, by rank; uint8 [bytes] each."""
         state = torch.get_rng_state()
-        if self.world.device.type == "cuda":
-            state = torch.cat([state, torch.cuda.get_rng_state(self.world.device)])
-        return self.world.gather(state)
+        if self.processes.device.type == "cuda":
+            state = torch.cat([state, torch.cuda.get_rng_state(self.processes.device)])
+        return self.processes.gather(state)
 
     def _seed(self, number: int) -> None:
         """Seed an epoch, or take up the random numbers where a checkpoint left them."""
-        torch.manual_seed(self.seed * 1_000_003 + number + 7_919 * self.world.rank)
-        if self.done and self.world.rank < len(self.random):
-            state, cpu = self.random[self.world.rank], torch.get_rng_state().numel()
+        torch.manual_seed(self.seed * 1_000_003 + number + 7_919 * self.processes.rank)
+        if self.done and self.processes.rank < len(self.random):
+            state, cpu = self.random[self.processes.rank], torch.get_rng_state().numel()
             torch.set_rng_state(state[:cpu])
-            if self.world.device.type == "cuda" and len(state) > cpu:
-                torch.cuda.set_rng_state(state[cpu:], self.world.device)
+            if self.processes.device.type == "cuda" and len(state) > cpu:
+                torch.cuda.set_rng_state(state[cpu:], self.processes.device)
         self.random = []
 
     def _validate(self) -> dict[str, float]:
         """Return the mean validation loss of each task with validation labels; each process scores its share of the rows."""
         whole = self.data.validation
-        rows = np.array_split(np.arange(whole.start, whole.stop), self.world.size)[self.world.rank]
+        rows = np.array_split(np.arange(whole.start, whole.stop), self.processes.size)[self.processes.rank]
         own = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(whole.start, whole.start)
         logits, _ = raw_logits(
             self.model, self.normaliser, self.data.X[own], self.chosen.batch_rows, self.data.side_of(own)
         )
         scored = [task for task in self.data.tasks if task.name in self._trivial]
         found = [self._loss_sum(task, torch.from_numpy(logits[task.name]), own) for task in scored]
-        sums = self.world.add(torch.tensor(found, dtype=torch.float64).to(self.world.device)).tolist()
+        sums = self.processes.add(torch.tensor(found, dtype=torch.float64).to(self.processes.device)).tolist()
         return {task.name: max(total / count, 1e-12) for task, (total, count) in zip(scored, sums, strict=True)}
 
     def _constant_losses(self) -> dict[str, float]:

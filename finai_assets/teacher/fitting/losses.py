@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finai_assets.asset_graph import label_asset
 from finai_resources.errors import GateError
 
 
@@ -69,7 +70,7 @@ class TeacherTask:
         if len(np.unique(known)) < 2:
             raise GateError(
                 f"task {task.name!r} has {len(known)} train labels and {len(np.unique(known))} different values",
-                where=f"labels/{task.name}",
+                where=label_asset(task.name),
                 fix="widen splits.train, or declare the task in dataset.unavailable_tasks with the reason",
             )
         outputs = task.classes if task.kind == "multiclass" else 1
@@ -184,8 +185,8 @@ class UncertaintyWeights(nn.Module):
 
     Examples
     --------
-    >>> weights = UncertaintyWeights([task], clamp=4.0)  # task.weight = 2, task.trivial = 1
-    >>> weights({task.name: torch.tensor(0.5)}).item()
+    >>> task = TeacherTask("churn_signal", "binary", "lifecycle", 1, weight=2.0, focal=None, trivial=1.0)
+    >>> UncertaintyWeights([task], clamp=4.0)({task.name: torch.tensor(0.5)}).item()
     1.0
     """
 

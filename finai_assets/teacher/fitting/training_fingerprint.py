@@ -1,4 +1,4 @@
-"""The opening of a training: its first steps, done again from nothing, as one hash of all that they leave.
+"""The fingerprint of a training: a hash of the weights after its first steps, with all that was fitted before them.
 
 The training stores it, so that whoever has the data, the code and the lock file can see whether they train the same teacher
 without training it to the end: what is fitted on train, the first weights, the order of rows and every kernel of a step take
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from finai_assets.teacher.fitting.loop import Run
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.network.ple import PLE
-from finai_assets.teacher.result import Opening, deterministic
+from finai_assets.teacher.result import TrainingFingerprint, deterministic
 
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from finai_assets.teacher.structure import Structure
 
 
-def opening_of(
+def training_fingerprint(
     data: TeacherData,
     normaliser: Normaliser,
     structure: Structure,
@@ -35,7 +35,7 @@ def opening_of(
     *,
     known_groups: Sequence[str],
     steps: int,
-) -> Opening:
+) -> TrainingFingerprint:
     """Train a fresh network for some steps, and hash its weights with what was fitted before them.
 
     On the CPU whatever the training computes on: a GPU's sums have no fixed order. The caller's random state stays as it is.
@@ -52,13 +52,13 @@ def opening_of(
     chosen = settings.teacher
     with deterministic(chosen.threads, settings.seed):
         model = PLE(normaliser, data.tasks, chosen, structure=structure, known_groups=tuple(known_groups))
-        run = Run(model, normaliser, data, settings, World(torch.device("cpu")))
+        run = Run(model, normaliser, data, settings, ProcessGroup(torch.device("cpu")))
         last = min(steps, run.feed.batches)
         with closing(run.steps()) as trained:
             for done in trained:
                 if done == last:  # before the epoch ends, which is more than a step
                     break
-    return Opening(last, _digest(model, normaliser, structure))
+    return TrainingFingerprint(last, _digest(model, normaliser, structure))
 
 
 def _digest(model: Network, normaliser: Normaliser, structure: Structure) -> str:

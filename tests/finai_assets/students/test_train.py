@@ -10,7 +10,7 @@ import pytest
 from finai_assets.settings import Settings
 from finai_assets.settings.method import InputSettings, StudentSettings
 from finai_assets.students import train
-from finai_assets.students.route import Evidence, Route, choose_route
+from finai_assets.students.route import Route, RouteEvidence, choose_route
 from finai_assets.students.train import (
     StudentResult,
     bin_train,
@@ -185,7 +185,7 @@ def test_the_route_sees_what_the_copy_itself_has_over_the_trivial_forecast(
 ) -> None:
     seen = []
 
-    def choose(evidence: Evidence, settings: StudentSettings) -> Route:
+    def choose(evidence: RouteEvidence, settings: StudentSettings) -> Route:
         seen.append(evidence)
         return choose_route(evidence, settings)
 

@@ -98,13 +98,13 @@ def test_attributes_are_joined_by_customer_whatever_their_order_and_strangers_ar
 
 
 def test_what_policy_permits_is_listed_with_its_reason(settings: Settings) -> None:
-    chosen = settings.checks.prohibited_inputs
+    policy = settings.checks.prohibited_inputs
     carried = {"age_group_code": [Carrier("age_group_code", "age_band", None, 0.95)]}
-    outcome = prohibited_inputs_absent(["age_group_code"], {"age_group_code": ()}, carried, chosen=chosen)
+    outcome = prohibited_inputs_absent(["age_group_code"], {"age_group_code": ()}, carried, policy=policy)
     assert outcome.passed
     assert "suitability" in outcome.table[0]["permitted"]
-    strict = chosen.model_copy(update={"permitted": {}})
-    assert not prohibited_inputs_absent(["age_group_code"], {"age_group_code": ()}, carried, chosen=strict).passed
+    strict = policy.model_copy(update={"permitted": {}})
+    assert not prohibited_inputs_absent(["age_group_code"], {"age_group_code": ()}, carried, policy=strict).passed
 
 
 def test_a_column_with_several_faults_tells_all_of_them(settings: Settings) -> None:
@@ -112,9 +112,9 @@ def test_a_column_with_several_faults_tells_all_of_them(settings: Settings) -> N
         ["gender_code"],
         {"gender_code": ("raw/snapshots.gender",)},
         {"gender_code": [replace(Carrier("gender_code", "gender", None, 1.0))]},
-        chosen=settings.checks.prohibited_inputs,
+        policy=settings.checks.prohibited_inputs,
     )
-    for part in ("called like gender", "made from raw/snapshots.gender", "under another name"):
+    for part in ("has the name of gender", "made from raw/snapshots.gender", "under another name"):
         assert part in outcome.reason
 
 

@@ -17,7 +17,7 @@ from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fits.refit import garbage_after, garbage_like, later_months, refit_is_equal, refit_outcome
 from finai_checks.fits.refit_models import garbled
 from finai_checks.fits.scopes import Scope, fitted_on_train_only, rows_of_card, student_scopes
-from finai_checks.framework.outcome import NO_EVIDENCE
+from finai_checks.framework.check import NO_EVIDENCE
 from finai_checks.framework.small_lake import small_settings
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
@@ -149,7 +149,7 @@ def test_one_turned_bit_is_found_and_a_copy_is_equal(values: np.ndarray, data: s
     [
         (np.array(1.5), np.array(2.0), "mean (1 of 1 values differ, by up to 0.5)"),
         (np.array([1, 2]), np.array([1, 5]), "mean (1 of 2 values differ, by up to 3)"),
-        (np.array(["a", "b"]), np.array(["a", "long"]), "mean (1 of 2 values do not come out again: b)"),
+        (np.array(["a", "b"]), np.array(["a", "long"]), "mean (1 of 2 values are missing after the re-fit: b)"),
         (np.array(["a", "b"]), np.array(["b", "a"]), "mean (2 of 2 values differ, first a and b)"),
         (np.array([np.nan]), np.array([1.0]), "mean (1 of 1 values differ)"),
         (np.zeros(2), np.zeros(3), "stored float64[2], fitted again float64[3]"),
@@ -188,7 +188,7 @@ def test_nothing_stored_is_no_evidence() -> None:
 def test_many_differences_are_counted_and_the_first_are_named() -> None:
     stored = {f"p{i}": np.zeros(1) for i in range(8)}
     outcome = refit_is_equal(stored, {name: array + 1 for name, array in stored.items()})
-    assert outcome.reason.startswith("8 of 8 parameters came out otherwise: p0 (")
+    assert outcome.reason.startswith("8 of 8 parameters differ after the re-fit: p0 (")
     assert outcome.reason.endswith("and 3 more")
     assert len(outcome.table) == 8
 

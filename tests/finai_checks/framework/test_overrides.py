@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from finai_checks.framework.declaration import Declared
-from finai_checks.framework.kind import Kind
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_assets.platform import Platform
+from finai_assets.settings import Settings
+from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckKind, CheckOutcome, Declared
 from finai_checks.framework.overrides import LOG, Grant, Override, Overrides, add_override, demand_key, revoke_override
 from finai_checks.framework.record import has_passed
 from finai_checks.framework.run import EVIDENCE, run_check
@@ -25,13 +25,21 @@ from finai_resources.secrets import SecretStore
 
 TODAY, LAST = date(2026, 3, 1), date(2026, 3, 31)
 MAY, JUNE = Month.parse("2015-05"), Month.parse("2015-06")
-KIND = Kind("C17", "feature_drift_psi", "it holds", blocking=True, minimum=5, units="rows")
+KIND = CheckKind("C17", "feature_drift_psi", "it holds", blocking=True, minimum=5, units="rows")
 FAILED = CheckOutcome(False, "age drifts", 10, {"psi": 0.4})
 GRANT = Grant(KIND.name, "features/*", (MAY,), "Kim, model risk", "a campaign moved ages in May", LAST)
 
 
-def declared(asset: str = "features/demographics", outcome: CheckOutcome = FAILED, kind: Kind = KIND) -> Declared:
-    return Declared(kind, asset, lambda _session, _month: outcome, months=(MAY, JUNE))
+def declared(asset: str = "features/demographics", outcome: CheckOutcome = FAILED, kind: CheckKind = KIND) -> Declared:
+    def evaluate(_context: CheckContext, _asset: str) -> CheckOutcome:
+        return outcome
+
+    return Declared(kind, asset, evaluate, months=(MAY, JUNE))
+
+
+@pytest.fixture
+def context(lake: Lake, settings: Settings) -> CheckContext:
+    return CheckContext(LakeSession(lake), Platform.of(settings), MAY)
 
 
 @pytest.fixture
@@ -111,7 +119,7 @@ def test_a_revoked_one_counts_no_longer(lake: Lake, secrets: SecretStore) -> Non
     row = add_override(lake, secrets, GRANT, today=TODAY)
     revoke_override(lake, secrets, row.id, approver="Lee", reason="the campaign is over")
     assert not applied(lake, secrets).passed
-    assert [standing.state for standing in Overrides.read(lake, secrets, today=TODAY).rows] == ["revoked"]
+    assert [status.state for status in Overrides.read(lake, secrets, today=TODAY).rows] == ["revoked"]
     with pytest.raises(ConfigError, match="there is no override 'nothing'"):
         revoke_override(lake, secrets, "nothing", approver="Lee", reason="the campaign is over")
 
@@ -136,13 +144,13 @@ def test_no_key_is_made_up_for_those_who_may_override(tmp_path: Path, monkeypatc
 
 
 def test_the_record_of_an_overridden_pass_fails_the_gate_after_the_day_of_expiry(
-    lake: Lake, secrets: SecretStore
+    lake: Lake, secrets: SecretStore, context: CheckContext
 ) -> None:
     with lake.write("features/demographics", MAY.key) as out:
         out.put("x.json", b"{}")
     add_override(lake, secrets, GRANT, today=TODAY)
     check = declared()
-    run_check(check, LakeSession(lake), MAY, Overrides.read(lake, secrets, today=TODAY))
+    run_check(check, context, Overrides.read(lake, secrets, today=TODAY))
     assert has_passed(lake, check.name, check.asset, MAY.key, today=LAST)
     assert not has_passed(lake, check.name, check.asset, MAY.key, today=date(2026, 4, 1))
     evidence = list(ChainedLog(lake, EVIDENCE).entries())[-1].record
@@ -150,19 +158,21 @@ def test_the_record_of_an_overridden_pass_fails_the_gate_after_the_day_of_expiry
     assert "age drifts" in evidence["reason"]
 
 
-def test_a_pass_without_an_override_does_not_expire(lake: Lake, secrets: SecretStore) -> None:
+def test_a_pass_without_an_override_does_not_expire(lake: Lake, secrets: SecretStore, context: CheckContext) -> None:
     with lake.write("features/demographics", MAY.key) as out:
         out.put("x.json", b"{}")
     check = declared(outcome=CheckOutcome(True, "", 10))
-    run_check(check, LakeSession(lake), MAY, Overrides.read(lake, secrets, today=TODAY))
+    run_check(check, context, Overrides.read(lake, secrets, today=TODAY))
     assert has_passed(lake, check.name, check.asset, MAY.key, today=date(2099, 1, 1))
     assert json.dumps(list(ChainedLog(lake, EVIDENCE).entries())[-1].record["overridden"]) == "false"
 
 
-def test_too_little_evidence_stays_a_failure_under_an_override(lake: Lake, secrets: SecretStore) -> None:
+def test_too_little_evidence_stays_a_failure_under_an_override(
+    lake: Lake, secrets: SecretStore, context: CheckContext
+) -> None:
     add_override(lake, secrets, GRANT, today=TODAY)
     check = declared(outcome=CheckOutcome(True, "", 4))
-    outcome = run_check(check, LakeSession(lake), MAY, Overrides.read(lake, secrets, today=TODAY))
+    outcome = run_check(check, context, Overrides.read(lake, secrets, today=TODAY))
     assert (outcome.passed, outcome.reason) == (False, NO_EVIDENCE)
 
 

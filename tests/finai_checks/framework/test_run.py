@@ -6,28 +6,46 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
-from finai_checks.framework.declaration import Declared
-from finai_checks.framework.kind import Kind
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_assets.platform import Platform
+from finai_assets.settings import Settings, load_settings
+from finai_checks.framework.check import (
+    NO_EVIDENCE,
+    CheckContext,
+    CheckKind,
+    CheckOutcome,
+    Declared,
+    EvaluateTogether,
+    declare_together,
+)
 from finai_checks.framework.record import has_passed
-from finai_checks.framework.run import EVIDENCE, model_version, run_check, run_together
+from finai_checks.framework.run import EVIDENCE, model_version, run_check, run_checks
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
-KIND = Kind("C05", "schema_contract", "it holds", True, 5, "rows", ("gap_days",))
+KIND = CheckKind("C05", "schema_contract", "it holds", True, 5, "rows", ("gap_days",))
 MONTH = Month.parse("2015-01")
 
 
-def declared(asset: str, outcome: CheckOutcome | Exception, **more: Any) -> Declared:
-    def evaluate(_session: LakeSession, _month: Month | None) -> CheckOutcome:
+def declared(asset: str, outcome: CheckOutcome | Exception) -> Declared:
+    def evaluate(_context: CheckContext, _asset: str) -> CheckOutcome:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    return Declared(KIND, asset, evaluate, thresholds={"gap_days": 30}, **more)
+    return Declared(KIND, asset, evaluate, thresholds={"gap_days": 30})
+
+
+def declared_together(together: EvaluateTogether) -> list[Declared]:
+    return declare_together(KIND, ["features/a", "features/b"], together, load_settings("synthetic", "smoke"))
+
+
+@pytest.fixture
+def context(lake: Lake, settings: Settings) -> CheckContext:
+    return CheckContext(LakeSession(lake), Platform.of(settings), MONTH)
 
 
 def last(lake: Lake) -> dict[str, Any]:
@@ -40,12 +58,14 @@ def put(lake: Lake, asset: str) -> str:
     return lake.manifest(asset, MONTH.key).content_hash
 
 
-def test_the_evidence_says_what_was_looked_at_against_which_threshold_and_for_which_article(lake: Lake) -> None:
+def test_the_evidence_says_what_was_looked_at_against_which_threshold_and_for_which_article(
+    lake: Lake, context: CheckContext
+) -> None:
     content = put(lake, "raw/snapshots")
     outcome = CheckOutcome(
         True, "", 9, {"share": np.float32(0.5), "interval": [0.1, 0.2]}, [{"row": k} for k in range(40)]
     )
-    run_check(declared("raw/snapshots", outcome), LakeSession(lake), MONTH)
+    run_check(declared("raw/snapshots", outcome), context)
     record = last(lake)
     assert record["asset"] == "raw/snapshots@2015-01"
     assert record["data_version"] == content
@@ -60,41 +80,40 @@ def test_the_evidence_says_what_was_looked_at_against_which_threshold_and_for_wh
     assert has_passed(lake, KIND.name, "raw/snapshots", MONTH.key)
 
 
-def test_a_pass_on_too_little_evidence_is_a_failure(lake: Lake) -> None:
+def test_a_pass_on_too_little_evidence_is_a_failure(lake: Lake, context: CheckContext) -> None:
     put(lake, "raw/snapshots")
-    outcome = run_check(declared("raw/snapshots", CheckOutcome(True, "", 4)), LakeSession(lake), MONTH)
+    outcome = run_check(declared("raw/snapshots", CheckOutcome(True, "", 4)), context)
     assert (outcome.passed, outcome.reason) == (False, NO_EVIDENCE)
     assert last(lake)["passed"] is False
     assert not has_passed(lake, KIND.name, "raw/snapshots", MONTH.key)
 
 
-def test_an_exception_is_a_failure_with_its_traceback_in_the_evidence(lake: Lake) -> None:
+def test_an_exception_is_a_failure_with_its_traceback_in_the_evidence(lake: Lake, context: CheckContext) -> None:
     put(lake, "raw/snapshots")
-    outcome = run_check(declared("raw/snapshots", ValueError("boom")), LakeSession(lake), MONTH)
+    outcome = run_check(declared("raw/snapshots", ValueError("boom")), context)
     assert not outcome.passed
     assert "boom" in outcome.reason
     assert "ValueError" in last(lake)["observed"]["traceback"]
 
 
-def test_of_checks_that_share_their_work_one_without_a_result_fails_alone(lake: Lake) -> None:
-    def together(_session: LakeSession, _month: Month, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+def test_of_checks_that_share_their_work_one_without_a_result_fails_alone(lake: Lake, context: CheckContext) -> None:
+    def together(_context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
         return {assets[0]: CheckOutcome(True, "", 7)}
 
-    checks = [declared(asset, CheckOutcome(True, "", 7), together=together) for asset in ("features/a", "features/b")]
+    checks = declared_together(together)
     for check in checks:
         put(lake, check.asset)
-    outcomes = run_together(checks, LakeSession(lake), MONTH)
+    outcomes = run_checks(checks, context)
     assert {asset: outcome.passed for asset, outcome in outcomes.items()} == {"features/a": True, "features/b": False}
     assert outcomes["features/b"].reason == NO_EVIDENCE
     assert len(list(ChainedLog(lake, EVIDENCE).entries())) == 2
 
 
-def test_where_the_shared_work_raises_all_of_them_fail(lake: Lake) -> None:
-    def together(_session: LakeSession, _month: Month, _assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+def test_where_the_shared_work_raises_all_of_them_fail(context: CheckContext) -> None:
+    def together(_context: CheckContext, _assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
         raise RuntimeError("gone")
 
-    checks = [declared(asset, CheckOutcome(True, "", 7), together=together) for asset in ("features/a", "features/b")]
-    outcomes = run_together(checks, LakeSession(lake), MONTH)
+    outcomes = run_checks(declared_together(together), context)
     assert not any(outcome.passed for outcome in outcomes.values())
     assert all("gone" in outcome.reason for outcome in outcomes.values())
 

@@ -22,7 +22,7 @@ from finai_assets.ingest.contract_checker import check_merchant_categories, chec
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings, load_settings
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
 from finai_checks.lineage.input_probe import Reaction, changed_rows, judge, probe_inputs
 from finai_checks.lineage.label_reach import RAW_COLUMNS, Spans, lineage_free_of_labels, made_before
 from finai_checks.lineage.provenance import Provenance, lineage_complete
@@ -30,7 +30,7 @@ from finai_checks.lineage.raw_alterations import CUSTOMER, Alteration, RawTables
 from finai_checks.point_in_time.replay import sample_runs
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
-from finai_resources.manifest import Manifest
+from finai_resources.manifest import Manifest, one_version
 from finai_resources.months import Month
 
 GROUPS = ["demographics", "product_holdings", "derived_temporal", "nba_history_multihot"]
@@ -61,7 +61,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, made: Settings, registry: Reg
     lake = Lake.on_disk(tmp_path_factory.mktemp("lineage") / "lake")
     write_raw(lake, made, look_back(MONTH, made), 120, events_a_month=6.0)
     session = LakeSession(lake)
-    store_states(session, fit_states(session, made, registry, groups=GROUPS), code_version="test")
+    store_states(session, fit_states(session, made, registry, groups=GROUPS), versions=one_version("test"))
     return lake
 
 

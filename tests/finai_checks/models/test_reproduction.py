@@ -1,4 +1,4 @@
-"""C28: a model whose making is unknown, or that does not come out again, is found."""
+"""C28: a model without a record of how it was made, or that is not reproduced, is found."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from finai_assets.made_with import EXTRA, made_with
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_assets.teacher.result import Opening
+from finai_assets.teacher.result import TrainingFingerprint
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.declaration import Declared
-from finai_checks.models.reproducibility import BUNDLE_ASSET, REPRODUCIBLE
-from finai_checks.models.reproduction import Replayed, comes_again, reproducible
+from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
+from finai_checks.models.checks import BUNDLE_ASSET, REPRODUCIBLE
+from finai_checks.models.reproduction import Replay, reproducible, teacher_is_reproducible
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 
@@ -39,6 +39,10 @@ def check_of(platform: Platform, asset: str) -> Declared:
     return next(c for c in declared_checks(platform) if c.kind == REPRODUCIBLE and c.asset == asset)
 
 
+def outcome_of(lake: Lake, platform: Platform, asset: str) -> CheckOutcome:
+    return check_of(platform, asset).evaluate(CheckContext(LakeSession(lake), platform))
+
+
 def models(lake: Lake, platform: Platform) -> list[str]:
     """Store a matrix, a teacher, students and a bundle, each with a clean record."""
     made = record(platform.settings)
@@ -52,7 +56,7 @@ def models(lake: Lake, platform: Platform) -> list[str]:
 
 def test_a_bundle_answers_for_its_teacher_and_all_its_students(lake: Lake, platform: Platform) -> None:
     students = models(lake, platform)
-    outcome = check_of(platform, BUNDLE_ASSET).evaluate(LakeSession(lake), None)
+    outcome = outcome_of(lake, platform, BUNDLE_ASSET)
     assert outcome.passed, outcome.reason
     assert outcome.observed["models"] == len(students) + 2
     assert outcome.observed["commits"] == ["c" * 40]
@@ -61,20 +65,20 @@ def test_a_bundle_answers_for_its_teacher_and_all_its_students(lake: Lake, platf
         lake, students[3], students[3].encode(), **{EXTRA: record(platform.settings, clean=False, source_fault="dirty")}
     )
     assert lake.manifest(students[3]).content_hash == kept
-    outcome = check_of(platform, BUNDLE_ASSET).evaluate(LakeSession(lake), None)
+    outcome = outcome_of(lake, platform, BUNDLE_ASSET)
     assert outcome.reason == f"{students[3]}: made from an unclean tree (dirty)"
 
 
 def test_a_student_that_was_distilled_anew_since_is_named(lake: Lake, platform: Platform) -> None:
     students = models(lake, platform)
     put(lake, students[0], b"another", **{EXTRA: record(platform.settings)})
-    outcome = check_of(platform, BUNDLE_ASSET).evaluate(LakeSession(lake), None)
+    outcome = outcome_of(lake, platform, BUNDLE_ASSET)
     assert outcome.reason == f"{students[0]} is not recorded, or has changed since"
 
 
 def test_a_teacher_without_a_record_fails_with_a_reason_and_no_trace(lake: Lake, platform: Platform) -> None:
     put(lake, TEACHER, upstream={MATRIX: put(lake, MATRIX)})
-    outcome = check_of(platform, TEACHER).evaluate(LakeSession(lake), None)
+    outcome = outcome_of(lake, platform, TEACHER)
     assert not outcome.passed
     assert outcome.reason == "teacher/ple does not say what it was made with"
 
@@ -98,14 +102,14 @@ def test_each_fact_is_asked_for(settings: Settings, missing: str) -> None:
 
 
 def test_processes_that_agree_with_each_other_and_not_with_the_training_fail() -> None:
-    stored, other = Opening(4, "a"), Replayed(Opening(4, "b"), 300, {})
-    assert comes_again(stored, [Replayed(stored, 300, {})] * 2).passed
-    outcome = comes_again(stored, [other, other], elsewhere=["another lock file"])
+    stored, other = TrainingFingerprint(4, "a"), Replay(TrainingFingerprint(4, "b"), 300, {})
+    assert teacher_is_reproducible(stored, [Replay(stored, 300, {})] * 2).passed
+    outcome = teacher_is_reproducible(stored, [other, other], elsewhere=["another lock file"])
     assert not outcome.passed
     assert outcome.reason.endswith("it was made elsewhere: another lock file")
 
 
 def test_a_process_that_compared_nothing_is_no_evidence() -> None:
-    stored = Opening(4, "a")
-    for empty in (Replayed(None, 300, {}), Replayed(stored, 0, {})):
-        assert comes_again(stored, [Replayed(stored, 300, {}), empty]).reason == "no_evidence"
+    stored = TrainingFingerprint(4, "a")
+    for empty in (Replay(None, 300, {}), Replay(stored, 0, {})):
+        assert teacher_is_reproducible(stored, [Replay(stored, 300, {}), empty]).reason == "no_evidence"

@@ -20,6 +20,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_checks.point_in_time.replay import replay_month
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 GROUPS = ["demographics", "txn_behavior", "derived_temporal", "txn_lag_tensor", "txn_rolling_stats"]
@@ -47,8 +48,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory, made: Settings, registry: R
         write_raw(lake, made, [*look_back(MONTH, made), MONTH + 1], 300)
         session = LakeSession(lake)
         states = fit_states(session, made, registry, groups=GROUPS)
-        store_states(session, states, code_version="test")
-        compute_month(session, MONTH, registry, states, made, GROUPS, code_version="test")
+        store_states(session, states, versions=one_version("test"))
+        compute_month(session, MONTH, registry, states, made, GROUPS, versions=one_version("test"))
         return lake
 
     return make

@@ -15,17 +15,16 @@ from dagster_aws.s3 import S3Resource
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finai_assets.automation.specs import partitions_of
 from finai_assets.features.compute import group_schema
 from finai_assets.features.state import GroupState, store_states
 from finai_assets.features.statistics import build_reference
-from finai_assets.ingest.assets import raw_partitions
 from finai_assets.platform import Platform
 from finai_assets.settings import available_datasets, load_settings
 from finai_assets.students.card import CARD, untrained
 from finai_checks.assets import build_checks
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.declaration import Declared
-from finai_checks.framework.outcome import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckOutcome, Declared
 from finai_checks.stability.inputs import student_columns
 from finai_checks.stability.verdicts import (
     Drift,
@@ -40,6 +39,7 @@ from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 MONTHS = ("2015-01", "2015-02", "2015-03", "2015-04", "2015-05")
@@ -280,7 +280,7 @@ def stored(lake: Lake, platform: Platform) -> Lake:
     shape = (600, len(group.columns))
     reference = build_reference(rng.normal(size=(5000, shape[1])).astype(np.float32), 10)
     state = GroupState(group.name, {}, reference, {"columns": list(group.names)})
-    store_states(LakeSession(lake), {group.name: state}, code_version="test")
+    store_states(LakeSession(lake), {group.name: state}, versions=one_version("test"))
     for month in MONTHS[:4]:
         store_month(lake, platform, month, rng.normal(size=shape).astype(np.float32))
     return lake
@@ -288,7 +288,7 @@ def stored(lake: Lake, platform: Platform) -> Lake:
 
 def verdict(platform: Platform, lake: Lake, name: str, month: str) -> CheckOutcome:
     (check,) = checks(platform, name, "features/demographics")
-    return check.evaluate(LakeSession(lake), Month.parse(month))
+    return check.evaluate(CheckContext(LakeSession(lake), platform, Month.parse(month)))
 
 
 def test_a_shifted_column_of_a_stored_month_is_named_by_the_warning_and_by_the_gate(
@@ -362,7 +362,7 @@ def test_dagster_evaluates_a_check_in_no_month_before_its_first(
             with lake.write(asset, past) as out:
                 out.write(pa.table({"customer_id": np.arange(9), "amount": np.ones(9)}))
 
-    @dg.asset(key=["raw", "snapshots"], partitions_def=raw_partitions(platform))
+    @dg.asset(key=["raw", "snapshots"], partitions_def=partitions_of(platform, "raw/snapshots"))
     def snapshots() -> None: ...
 
     volume = [

@@ -38,6 +38,16 @@ def test_the_reference_lists_the_side_tensors_of_each_group() -> None:
     assert any(group.tensors for group in registry)
 
 
+def test_the_reference_says_when_to_choose_which_engine_where_a_group_has_a_choice() -> None:
+    settings = load_settings("synthetic", "demo")
+    sections = {part.splitlines()[0]: part for part in reference_text().split("\n## ")}
+    with_choice = {name for name, own in settings.feature_groups if hasattr(own, "engine")}
+    assert with_choice
+    assert {
+        name for name, _ in settings.feature_groups if "choose the kernel for speed" in sections[name]
+    } == with_choice
+
+
 def figures(gain: float, low: float, high: float, best: tuple[float, float, float] | None = None) -> dict[str, Any]:
     at, under, over = best or (gain, low, high)
     greatest = {"task": "next_mcc", "gain": at, "low": under, "high": over}

@@ -14,15 +14,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from finai_assets import settings as settings_module
-from finai_assets.asset_graph import MATRIX
 from finai_assets.features.registry import build_registry
 from finai_assets.labels.tasks import available, build_tasks
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
+from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.training.labelling import MatrixTask
 from finai_assets.training.matrix import ARRAY, ASSET, DESCRIPTION
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_checks.framework.record import write_record
 from finai_cli.main import app
 from finai_resources.errors import ConfigError, GateError, LakeError
@@ -36,6 +36,7 @@ MONTHS = {"train": ["2015-01"], "validation": ["2016-01"], "test": ["2016-04"]}
 SMALL = {
     "teacher": {
         "experts": ["deepfm"], "expert_dim": 8, "task_expert_hidden": [8], "deep_hidden": [8], "tower_hidden": [8, 4],
+        "unread_groups": dict.fromkeys(FeatureGroupSettings.names(), "the study has one expert"),
         "field_dim": 2, "batch_rows": 64, "epochs": 2, "threads": 1, "loop": {"device": "cpu"},
     },
     "ablation": {"seeds": 2, "resamples": 20, "workers": 1},
@@ -75,7 +76,7 @@ def store_matrix(lake: Lake, settings: Settings) -> None:
         "label:churn_signal": held[:, 0],
         "label:cross_sell_count": held[:, 1] + 0.1 * random.normal(0, 1, n).astype(np.float32),
     }
-    with lake.write(ASSET, code_version=MATRIX.code_version, config_hash=MATRIX.config_hash(settings)) as out:
+    with lake.write(ASSET, **Platform.of(settings).graph.versions(ASSET)) as out:
         np.save(out.new_file(ARRAY), X)
         out.write(pa.table(rows))
         description = {

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from planted import OTHER, TASK
 
+from finai_assets.source import reached
 from finai_resources.errors import ConfigError, GateError
-from studies.teacher import source
-from studies.teacher.source import run_rooms
-from studies.teacher.study import Study, sample
+from studies.teacher.study import RUN, Study, sample
 from studies.teacher.variants import variants
 
 
@@ -70,42 +69,22 @@ def test_a_run_is_named_by_rows_settings_seed_and_source(planted, reference, mon
         again(planted, customers=50).fingerprint(reference, 0),
         again(planted, customers=51).fingerprint(reference, 0),
     ]
-    monkeypatch.setattr("studies.teacher.study.run_version", lambda: "another source")
+    monkeypatch.setattr("studies.teacher.study.code_version", lambda _start: "another source")
     others.append(planted.fingerprint(reference, 0))
     assert len({name, *others}) == len(others) + 1
 
 
 def test_the_source_behind_a_run_is_what_it_imports_and_not_how_it_is_told():
-    rooms = set(run_rooms())
+    modules = {module for module, _ in reached(RUN)}
+    teacher = "finai_assets.teacher"
     assert {
-        "teacher/train", "teacher/loop", "teacher/steps", "teacher/losses", "teacher/cgc", "teacher/experts/perslay",
-        "teacher/experts/sequence/liquid", "teacher/normalise_kernels", "teacher/surgery", "metrics", "rank_kernels",
-        "features/sampling", "teacher/ablation/runs", "teacher/ablation/skill",
-    } <= rooms  # fmt: skip
-    told = {"compare", "claims", "findings", "document", "variants"}
-    assert not rooms & {f"teacher/ablation/{name}" for name in told}
-    assert not rooms & {"teacher/baselines", "teacher/assets", "settings", "method_settings"}
-
-
-def test_an_edit_of_an_expert_is_an_edit_of_the_source(tmp_path, monkeypatch):
-    package = tmp_path / "finai_assets"
-    for name, text in {
-        "teacher/ablation/runs": "from finai_assets.teacher import train\n",
-        "teacher/train": "if TYPE_CHECKING:\n    from finai_assets.told import A\nfrom finai_assets.net import Net\n",
-        "net": "def build():\n    from finai_assets.deep import Deep\n",
-        "deep": "import json\n",
-        "told": "",
-    }.items():
-        file = package / f"{name}.py"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    monkeypatch.setattr(source, "_ROOT", package)
-    run_rooms.cache_clear()
-    try:
-        assert run_rooms() == ("deep", "net", "teacher/ablation/runs", "teacher/train")
-    finally:
-        monkeypatch.undo()
-        run_rooms.cache_clear()
+        f"{teacher}.train", f"{teacher}.fitting.loop", f"{teacher}.fitting.steps", f"{teacher}.fitting.losses",
+        f"{teacher}.network.cgc", f"{teacher}.network.experts.perslay", f"{teacher}.network.experts.sequence.liquid",
+        f"{teacher}.normalise_kernels", f"{teacher}.fitting.surgery", "finai_assets.scoring.metrics",
+        "finai_assets.scoring.rank_kernels", "finai_assets.features.sampling", "studies.teacher.runs", "studies.teacher.skill",
+    } <= modules  # fmt: skip
+    assert not modules & {f"studies.teacher.{name}" for name in ("compare", "claims", "findings", "ablation_page")}
+    assert not modules & {"finai_assets.evaluation.comparison", "finai_assets.settings.load"}
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])

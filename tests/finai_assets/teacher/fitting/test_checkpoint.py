@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from finai_assets.teacher.data import TeacherData
 from finai_assets.teacher.fitting.checkpoint import Checkpoint
 from finai_assets.teacher.fitting.loop import Run
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.network.ple import PLE
 from finai_assets.teacher.train import teacher_to_files, train_teacher
 from finai_resources.progress import watched
@@ -119,7 +119,7 @@ def test_a_file_that_was_not_finished_is_not_read(runs, tmp_path):
 def test_a_finished_run_has_its_result_without_training(panel, registry, small, tmp_path):
     alone = only(panel, "churn_signal")
     first = train_teacher(
-        alone, registry, alone.tasks, small, checkpoint_dir=tmp_path, world=World(torch.device("cpu"))
+        alone, registry, alone.tasks, small, checkpoint_dir=tmp_path, processes=ProcessGroup(torch.device("cpu"))
     )
     assert len(list(tmp_path.iterdir())) == 1
     steps = []

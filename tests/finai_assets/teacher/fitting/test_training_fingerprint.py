@@ -1,4 +1,4 @@
-"""The opening of a training is the beginning of that very training, and of no other."""
+"""The fingerprint of a training is that of its own first steps, and of no other training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from finai_assets.teacher.fitting.loop import Run
-from finai_assets.teacher.fitting.training_fingerprint import _digest, opening_of
+from finai_assets.teacher.fitting.training_fingerprint import _digest, training_fingerprint
 from finai_assets.teacher.network.ple import PLE
-from finai_assets.teacher.result import Opening, deterministic
+from finai_assets.teacher.result import TrainingFingerprint, deterministic
 from finai_assets.teacher.store import teacher_from_files, teacher_to_files
 from finai_assets.teacher.train import prepare, train_teacher
 from finai_resources.progress import watched
@@ -24,12 +24,12 @@ def prepared(panel, registry, small):
     return prepare(panel, registry, panel.tasks, small)
 
 
-def opening(prepared, registry, settings, steps=STEPS):
+def fingerprint(prepared, registry, settings, steps=STEPS):
     groups = [group.name for group in registry.groups]
-    return opening_of(*prepared, settings, known_groups=groups, steps=steps)
+    return training_fingerprint(*prepared, settings, known_groups=groups, steps=steps)
 
 
-def test_the_training_passes_through_its_opening(prepared, registry, small):
+def test_the_training_passes_through_its_fingerprint(prepared, registry, small):
     data, normaliser, structure = prepared
     seen = {}
     with deterministic(small.teacher.threads, small.seed):
@@ -42,21 +42,21 @@ def test_the_training_passes_through_its_opening(prepared, registry, small):
         with watched(note):
             run.epoch()
     assert len(seen) > STEPS
-    assert opening(prepared, registry, small) == Opening(STEPS, seen[STEPS])
+    assert fingerprint(prepared, registry, small) == TrainingFingerprint(STEPS, seen[STEPS])
     assert len(set(seen.values())) == len(seen)
 
 
 def test_it_does_not_depend_on_what_was_drawn_before_and_leaves_the_random_numbers_alone(prepared, registry, small):
-    first = opening(prepared, registry, small)
+    first = fingerprint(prepared, registry, small)
     torch.manual_seed(5)
     before = torch.get_rng_state().clone()
-    assert opening(prepared, registry, small) == first
+    assert fingerprint(prepared, registry, small) == first
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("change", ["seed", "row", "label"])
-def test_another_seed_row_or_label_is_another_opening(prepared, panel, registry, small, change):
-    first = opening(prepared, registry, small)
+def test_another_seed_row_or_label_is_another_fingerprint(prepared, panel, registry, small, change):
+    first = fingerprint(prepared, registry, small)
     matrix, settings = panel, small
     if change == "seed":
         settings = small.model_copy(update={"seed": small.seed + 1})
@@ -68,7 +68,7 @@ def test_another_seed_row_or_label_is_another_opening(prepared, panel, registry,
         name = panel.tasks[0].name
         labels = {**panel.labels, name: np.roll(panel.labels[name], 1)}
         matrix = replace(panel, labels=labels)
-    other = opening(prepare(matrix, registry, matrix.tasks, settings), registry, settings)
+    other = fingerprint(prepare(matrix, registry, matrix.tasks, settings), registry, settings)
     assert other.steps == first.steps
     assert other.digest != first.digest
 
@@ -76,14 +76,14 @@ def test_another_seed_row_or_label_is_another_opening(prepared, panel, registry,
 def test_more_steps_than_an_epoch_has_are_the_epoch(prepared, registry, small):
     data = prepared[0]
     batches = -(-len(data.train) // small.teacher.batch_rows)
-    found = opening(prepared, registry, small, steps=10_000)
-    assert found == opening(prepared, registry, small, steps=batches)
+    found = fingerprint(prepared, registry, small, steps=10_000)
+    assert found == fingerprint(prepared, registry, small, steps=batches)
     assert found.steps == batches
 
 
-def test_a_teacher_stores_its_opening(panel, registry, small):
+def test_a_teacher_stores_its_fingerprint(panel, registry, small):
     short = small.model_copy(update={"teacher": small.teacher.model_copy(update={"epochs": 1})})
     trained = train_teacher(panel, registry, panel.tasks, short)
-    assert trained.opening is not None
-    assert trained.opening.steps == short.checks.reproducible.opening_steps
-    assert teacher_from_files(teacher_to_files(trained)).opening == trained.opening
+    assert trained.training_fingerprint is not None
+    assert trained.training_fingerprint.steps == short.checks.reproducible.fingerprint_steps
+    assert teacher_from_files(teacher_to_files(trained)).training_fingerprint == trained.training_fingerprint
