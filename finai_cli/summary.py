@@ -123,7 +123,7 @@ def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> di
     )
     for check in checks:
         for month in _partitions(check, platform):
-            record = read_record(lake, check.name, check.asset, month)
+            record = read_record(lake, check, month)
             if record is None:
                 stored = lake.find(check.asset, month) is not None
                 counts["audits_due" if check.kind.audit else "missing"] += stored
