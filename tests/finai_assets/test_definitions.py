@@ -6,12 +6,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster_aws.s3 import S3Resource
+from dagster_duckdb import DuckDBResource
 
 from finai_assets.definitions import build_definitions
 from finai_assets.features.assets import column_key, state_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_resources.home import Home
+from finai_resources.lake_resource import LakeResource
 
 STORY = ["source", "raw", "feature_state", "features", "labels", "teacher", "students", "serving", "recommendations"]
 JOBS = {"source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "score_month", "audit"}
@@ -130,3 +133,16 @@ def test_resources_can_be_replaced(chosen: Settings, tmp_path: Path) -> None:
     replaced = build_definitions(settings=chosen, home=Home.at(tmp_path), resources={"lake": marker})
     assert replaced.resources is not None
     assert replaced.resources["lake"] is marker
+
+
+def test_the_warehouse_asks_the_lake_that_assets_read_a_replaced_one_too(
+    built: dg.Definitions, chosen: Settings, tmp_path: Path
+) -> None:
+    assert built.resources is not None
+    warehouse, lake = built.resources["warehouse"], built.resources["lake"]
+    assert isinstance(warehouse, DuckDBResource)
+    assert warehouse.lake.root == lake.root
+    other = LakeResource(root=str(tmp_path / "other"), s3=S3Resource())
+    replaced = build_definitions(settings=chosen, home=Home.at(tmp_path), resources={"lake": other})
+    assert replaced.resources is not None
+    assert replaced.resources["warehouse"].lake.root == other.root
