@@ -17,6 +17,7 @@ from finai_assets.teacher.assets import EVALUATION_ASSET, MATRIX_ASSET, TEACHER_
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
+from finai_resources.warehouse_resource import WarehouseResource
 
 BUNDLE_ASSET = "serving/bundle"
 
@@ -37,7 +38,9 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         code_version=BUNDLE.code_version,
         description="Models, feature contract, rules, reason templates and golden rows, each hashed, the whole signed.",
     )
-    def bundle(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+    def bundle(
+        lake: LakeResource, warehouse: WarehouseResource, home: HomeResource, gates: dg.ResourceParam[Gates]
+    ) -> dg.MaterializeResult:
         session = lake.session()
         behind = (MATRIX_ASSET, TEACHER_ASSET, EVALUATION_ASSET, *map(student_asset, tasks))
         gates.demand(session.lake, [(path, None) for path in behind])
@@ -56,7 +59,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             settings=settings,
             splits=platform.splits,
             products=session.read("raw/products"),
-            shares=acquisition_shares(session, list(platform.splits.train), settings),
+            shares=acquisition_shares(warehouse.over(session), list(platform.splits.train), settings),
             golden=np.array(matrix.X[np.sort(chosen) + test.start]),
             key=key,
             versions={"data": session.manifest(MATRIX_ASSET).content_hash, "code": BUNDLE.code_version},
