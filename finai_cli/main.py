@@ -13,6 +13,7 @@ from rich.table import Table
 
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
+from finai_cli.sql_command import sql_command
 from finai_resources.errors import FinaiError
 
 app = typer.Typer(
@@ -51,7 +52,7 @@ def run(
     console = Console(stderr=as_json)
     platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
-    from finai_cli.run import lake_of, run_main_job
+    from finai_cli.run import run_main_job, warehouse_of
     from finai_cli.summary import print_summary
 
     try:
@@ -64,7 +65,7 @@ def run(
     if as_json:
         sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
         return
-    print_summary(summary, lake_of(platform, place), console)
+    print_summary(summary, warehouse_of(settings, place), console)
     ran = sum(stage["ran"] for stage in summary["stages"])
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(
@@ -74,6 +75,7 @@ def run(
     )
 
 
+app.command("sql")(sql_command)
 app.command("recheck")(recheck_command)
 for _added in sorted(entry_points(group="finai.commands"), key=lambda entry: entry.name):
     app.command(_added.name)(_added.load())
