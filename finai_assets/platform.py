@@ -94,7 +94,7 @@ def _task(task: Task, horizon: int) -> Member:
     tables = {Window.HOLDINGS: SNAPSHOTS, Window.SPENDING: TRANSACTIONS}
     not_read = frozenset(window for window, table in tables.items() if not task.window.months(table, horizon))
     own = task.declared("name", "kind", "inputs", "window", "formula", "parameters", "type", "vocabulary")
-    return Member(task.name, {"{formula}": (task.formula,)}, own, ("dataset.segments",), not_read)
+    return Member(task.name, {"{formula}": (task.formula,)}, own, ("products.code", "dataset.segments"), not_read)
 
 
 def _declared(column: Column) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
 from finai_cli.output import print_json
+from finai_cli.sql_command import sql_command
 from finai_resources.errors import FinaiError
 
 app = typer.Typer(
@@ -52,7 +53,7 @@ def run(
     console = Console(stderr=as_json)
     platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
-    from finai_cli.run import lake_of, run_main_job
+    from finai_cli.run import run_main_job, warehouse_of
     from finai_cli.summary import print_summary
 
     try:
@@ -65,7 +66,7 @@ def run(
     if as_json:
         print_json(summary)
         return
-    print_summary(summary, lake_of(platform, place), console)
+    print_summary(summary, warehouse_of(settings, place), console)
     ran = sum(stage["ran"] for stage in summary["stages"])
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(
@@ -75,6 +76,7 @@ def run(
     )
 
 
+app.command("sql")(sql_command)
 app.command("recheck")(recheck_command)
 for _added in sorted(entry_points(group="finai.commands"), key=lambda entry: entry.name):
     app.command(_added.name)(_added.load())

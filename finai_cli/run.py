@@ -8,17 +8,19 @@ from typing import Any
 from rich.console import Console
 
 from finai_assets.platform import Platform
+from finai_assets.settings import Settings
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
 from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
-from finai_cli.plan import Stage, Unit, main_job, stale_assets
+from finai_cli.plan import Stage, Unit, main_job, outdated_checks, stale_assets
 from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.warehouse import rebuild
+from finai_resources.warehouse import Warehouse, rebuild
+from finai_resources.warehouse_resource import WarehouseResource
 
 
 @dataclass
@@ -49,7 +51,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
         runner = Runner(platform, home, lake, instance)
         reports = [_run_stage(stage, runner, checks, show) for stage in stages]
     if lake.is_local and any(report.ran for report in reports):
-        rebuild(lake, home.warehouse, list(platform.graph.paths))
+        rebuild(lake, home.warehouse)
     return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
 
 
@@ -62,11 +64,29 @@ def lake_of(platform: Platform, home: Home) -> Lake:
     return resource.open()
 
 
+def warehouse_of(settings: Settings, home: Home) -> Warehouse:
+    """Open the warehouse that the definitions use, with a session of its own.
+
+    Raises
+    ------
+    LakeError
+        There is no lake.
+    """
+    from finai_assets.definitions import default_resources
+
+    resource = default_resources(settings, home)["warehouse"]
+    assert isinstance(resource, WarehouseResource)  # noqa: S101 - that is what the definitions put there
+    return resource.over()
+
+
 def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Display) -> StageReport:
     ran = 0
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
+                outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
+                if outdated:
+                    runner.judge(unit, outdated)
                 stale = stale_assets(runner.lake, runner.platform, unit, checks)
                 if stale:
                     shown.note(unit.partition or "")
@@ -83,7 +103,9 @@ def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: lis
     for stage in stages:
         stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
         todo = [(unit, assets) for unit, assets in stale if assets]
-        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs")
+        judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
+        told = f", {judged} checks of what is stored" if judged else ""
+        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{told}")
         for unit, assets in todo[:3]:
             named = ", ".join(assets[:4]) + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
             console.print(f"  {unit.partition or 'once':<8} {named}")

@@ -24,6 +24,7 @@ from finai_resources.home import Home
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.warehouse import Warehouse
 from finai_resources.whole_file import replace_file
 
 # Parts of the platform that do not exist yet; named so that nobody looks for them in vain.
@@ -125,7 +126,7 @@ def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> di
     )
     for check in checks:
         for month in _partitions(check, platform):
-            record = read_record(lake, check.name, check.asset, month)
+            record = read_record(lake, check, month)
             if record is None:
                 stored = lake.find(check.asset, month) is not None
                 counts["audits_due" if check.kind.audit else "missing"] += stored
@@ -145,14 +146,14 @@ def _partitions(check: Declared, platform: Platform) -> list[str | None]:
     return [month.key for month in check.months if not labels or is_mature(month, platform.settings)]
 
 
-def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None:
+def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
     """Print the table of tasks, three recommendations, and where everything lies."""
     table = task_table(summary)
     # A table narrower than its figures is unreadable; a terminal narrower than the table wraps or scrolls it.
     Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
     for name, reason in summary["unavailable_tasks"].items():
         console.print(f"[yellow]not available[/] {name}: {reason}")
-    _print_recommendations(summary, lake, console)
+    _print_recommendations(summary, warehouse, console)
     checks = summary["checks"]
     console.print(
         f"checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed, "
@@ -211,22 +212,23 @@ def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
     return text
 
 
-def _print_recommendations(summary: dict[str, Any], lake: Lake, console: Console) -> None:
-    table = lake.read(RECOMMENDATIONS, summary["recommendations"]["month"])
-    customers = len(table["customer_id"].unique())
-    console.print(
-        f"\n{table.num_rows:,} recommendations to {customers:,} customers for {summary['recommendations']['month']}:"
+def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
+    month = summary["recommendations"]["month"]
+    reads = {RECOMMENDATIONS: [month]}
+    (found,) = warehouse.query(
+        "SELECT count(*) AS rows, count(DISTINCT customer_id) AS customers FROM recommendations.customers", reads=reads
+    ).to_pylist()
+    console.print(f"\n{found['rows']:,} recommendations to {found['customers']:,} customers for {month}:")
+    shown = warehouse.query(
+        "SELECT customer_id, product, score, layer, reason_ko, reason_en FROM recommendations.customers "
+        "WHERE rank = 1 ORDER BY customer_id LIMIT $shown",
+        {"shown": SHOWN_RECOMMENDATIONS},
+        reads=reads,
     )
-    shown = 0
-    for row in table.slice(0, 100).to_pylist():
-        if row["rank"] != 1:
-            continue
+    for row in shown.to_pylist():
         score = f"score {row['score']:.4f}, layer {row['layer']}"
         console.print(f"  customer {row['customer_id']}: [bold]{row['product']}[/] ({score})", soft_wrap=True)
         console.print(f"    {row['reason_ko']}\n    {row['reason_en']}", soft_wrap=True)
-        shown += 1
-        if shown == SHOWN_RECOMMENDATIONS:
-            break
 
 
 def read_summary(file: Path) -> dict[str, Any]:

@@ -40,6 +40,12 @@ class LakeSession:
         self.seen[address(asset, partition)] = manifest.content_hash
         return manifest
 
+    def manifests(self, asset: str) -> list[Manifest]:
+        """Return the manifests of every stored partition, and note that they were read."""
+        found = self.lake.manifests(asset)
+        self.seen |= {address(asset, manifest.partition): manifest.content_hash for manifest in found}
+        return found
+
     def find(self, asset: str, partition: str | None = None) -> Manifest | None:
         """Return a manifest, noted as read, or None."""
         return self.manifest(asset, partition) if self.lake.find(asset, partition) else None

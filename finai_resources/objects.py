@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,11 @@ def get(lake: Lake, path: str) -> bytes | None:
     except FileNotFoundError:
         return None
     return content
+
+
+def get_all(lake: Lake, paths: Sequence[str]) -> list[bytes | None]:
+    """Return the bytes of several objects, None for each that is not there."""
+    return lake.each(lambda path: get(lake, path), paths)
 
 
 def put(lake: Lake, path: str, content: bytes, *, durable: bool = True) -> None:

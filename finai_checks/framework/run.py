@@ -118,5 +118,5 @@ def _stored(
     lake = context.session.lake
     ChainedLog(lake, EVIDENCE).append_all(entries)
     for check, _ in evaluated:  # last: a gate opens only on what the log knows of
-        write_record(lake, check.name, check.asset, context.partition, final[check.asset])
+        write_record(lake, check, context.partition, final[check.asset])
     return final

@@ -38,6 +38,7 @@ from finai_assets.features.registry import Registry
 from finai_assets.platform import Platform
 from finai_assets.settings import CONFIG_FOLDER, load_settings
 from finai_assets.source import forget
+from finai_checks.catalogue import declared_checks
 
 Versions = dict[str, dict[str, Any]]
 
@@ -296,3 +297,19 @@ def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
 
 def test_an_untouched_copy_is_current_wherever_it_lies(tree: Tree, before: Versions) -> None:
     assert tree.versions() == before
+
+
+def test_a_threshold_makes_the_checks_that_compare_with_it_stale_and_no_other() -> None:
+    def bases(**checks: Any) -> dict[tuple[str, str], str]:
+        settings = load_settings("synthetic", "smoke", overrides={"checks": checks})
+        return {(check.name, check.asset): check.basis for check in declared_checks(Platform.of(settings))}
+
+    before = bases()
+    for changed, names in (
+        ({"max_constant_columns": 3}, {"columns_vary", "columns_vary_on_train"}),
+        ({"denied_names": ["x"]}, {"no_direct_identifiers"}),
+    ):
+        after = bases(**changed)
+        stale = {check for check in before if after[check] != before[check]}
+        assert {check for check, _ in stale} == names, changed
+        assert stale == {check for check in before if check[0] in names}

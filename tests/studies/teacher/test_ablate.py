@@ -58,7 +58,7 @@ def home(tmp_path: Path, small: Settings) -> Path:
     store_matrix(lake, small)
     for check in declared_checks(Platform.of(small)):
         if check.asset == ASSET:
-            write_record(lake, check.name, ASSET, None, CheckOutcome(passed=True, n=1, reason="", observed={}))
+            write_record(lake, check, None, CheckOutcome(passed=True, n=1, reason="", observed={}))
     return tmp_path
 
 
