@@ -37,14 +37,16 @@ lint: install    ## ruff, types, import contracts
 ui: install      ## the Dagster UI of the demo on localhost:3000
 	FINAI_HOME=$${FINAI_HOME:-$(CURDIR)/.finai/synthetic-demo} $(BIN)/python -m finai_cli.ui
 
-bench: install   ## speed: features against the Parquet write floor, checks, Dagster's bookkeeping, generator, serving, teacher (of a demo)
+bench: install   ## speed: features against the Parquet write floor, checks, Dagster's bookkeeping, generator, serving; of a demo: false alarms of C01, teacher
 	@mkdir -p benchmarks/out
 	$(BIN)/python -m benchmarks.features --customers 10000 --json benchmarks/out/features.json
+	$(BIN)/python -m benchmarks.persistence --json benchmarks/out/persistence.json
 	$(BIN)/python -m benchmarks.checks --customers 10000 --json benchmarks/out/checks.json
 	$(BIN)/python -m benchmarks.bookkeeping --json benchmarks/out/bookkeeping.json
 	$(BIN)/python -m benchmarks.generator 5000
 	$(BIN)/python -m benchmarks.scorer --json benchmarks/out/scorer.json
-	@test -d $${FINAI_HOME:-.finai/synthetic-demo}/lake || (echo "benchmarks.teacher needs a demo: run make demo first" && false)
+	@test -d $${FINAI_HOME:-.finai/synthetic-demo}/lake || (echo "the benchmarks of the teacher and of C01 need a demo: run make demo first" && false)
+	$(BIN)/python -m benchmarks.identifiers --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/identifiers.json
 	$(BIN)/python -m benchmarks.teacher --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/teacher.json
 
 clean:           ## remove what runs have written

@@ -21,7 +21,7 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
-from finai_assets.features.assets import column_key, snapshot_partitions
+from finai_assets.automation.specs import column_key, partitions_of
 from finai_assets.platform import Platform
 from finai_assets.settings import load_settings
 from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE, log_materializations
@@ -33,7 +33,7 @@ FIGURES = {"rows": 10, "null_rate": 0.1, "mean": 1.0, "std": 1.0, "min": 0.0, "m
 
 def definitions(platform: Platform) -> dg.Definitions:
     """Return the platform's groups and columns with a step that only logs."""
-    partitions, groups = snapshot_partitions(platform), platform.registry.available
+    partitions, groups = partitions_of(platform, platform.registry.available[0].asset), platform.registry.available
 
     @dg.multi_asset(
         name="features",

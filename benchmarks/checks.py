@@ -28,10 +28,11 @@ from finai_assets.labels.tasks import build_tasks
 from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
-from finai_checks.declaration import Declared
-from finai_checks.run import run_check, run_together
+from finai_checks.framework.check import CheckContext, Declared, sharing_work
+from finai_checks.framework.run import run_checks
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 MONTHS, FIT_ROWS = 5, 5000
@@ -40,26 +41,22 @@ TARGET = 0.25
 
 def month_checks(platform: Platform, month: Month) -> list[list[Declared]]:
     """Return the checks of a month's groups that belong to every run, those that share their work side by side."""
-    found: dict[Any, list[Declared]] = {}
-    for check in declared_checks(platform):
-        if check.asset.startswith("features/") and not check.kind.audit and month in (check.months or ()):
-            found.setdefault(check.together or (check.name, check.asset), []).append(check)
-    return list(found.values())
+    due = [check for check in declared_checks(platform) if not check.kind.audit and month in (check.months or ())]
+    return sharing_work([check for check in due if check.asset.startswith("features/")])
 
 
-def evaluate(lake: Lake, checks: list[list[Declared]], month: Month) -> tuple[dict[str, float], list[str]]:
+def evaluate(
+    lake: Lake, platform: Platform, checks: list[list[Declared]], month: Month
+) -> tuple[dict[str, float], list[str]]:
     """Run the checks; return the wall seconds of each kind, and what failed."""
     seconds: dict[str, float] = {}
     failed: list[str] = []
     for members in checks:
-        session = LakeSession(lake)
-        if members[0].together is None:
-            wall, _, outcome = timed(lambda m=members, s=session: {m[0].asset: run_check(m[0], s, month)})
-        else:
-            wall, _, outcome = timed(lambda m=members, s=session: run_together(m, s, month))
+        context = CheckContext(LakeSession(lake), platform, month)
+        wall, _, outcomes = timed(lambda m=members, c=context: run_checks(m, c))
         name = members[0].name
         seconds[name] = seconds.get(name, 0.0) + wall
-        failed += [f"{name} on {asset}: {found.reason}" for asset, found in outcome.items() if not found.passed]
+        failed += [f"{name} on {asset}: {outcome.reason}" for asset, outcome in outcomes.items() if not outcome.passed]
     return seconds, failed
 
 
@@ -71,17 +68,17 @@ def benchmark(customers: int, repeats: int, folder: Path, notes: Notes) -> dict[
     raw = sorted({past for month in bench.months for past in look_back(month, bench.settings)})
     write_raw(lake, bench.settings, raw, customers, events_a_month=EVENTS_A_MONTH, progress=notes)
     states, _, _ = fit_all(lake, bench, notes)
-    store_states(LakeSession(lake), states, code_version="bench")
+    store_states(LakeSession(lake), states, versions=one_version("bench"))
     compute(lake, bench, bench.groups, notes)  # the earlier months, and a warm page cache
     month = bench.months[-1]
     checks = month_checks(platform, month)
     last = Bench(bench.settings, bench.registry, (month,), bench.groups)
-    evaluate(lake, checks, month)  # compiles what is compiled
+    evaluate(lake, platform, checks, month)  # compiles what is compiled
     runs: list[tuple[float, dict[str, float]]] = []
     failed: list[str] = []
     for repeat in range(repeats):
         wall, _, _ = timed(lambda: compute(lake, last, last.groups, notes))
-        seconds, failed = evaluate(lake, checks, month)
+        seconds, failed = evaluate(lake, platform, checks, month)
         runs.append((wall, seconds))
         notes("month and its checks", repeat + 1, repeats)
     kinds = sorted(runs[0][1])

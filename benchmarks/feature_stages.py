@@ -23,6 +23,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 # The groups that are plain aggregates of raw rows: the write floor is their yardstick.
@@ -118,7 +119,14 @@ def compute(lake: Lake, bench: Bench, groups: Sequence[Group], notes: Callable[[
     states = load_states(session, groups)
     for month in bench.months:
         compute_month(
-            session, month, bench.registry, states, bench.settings, groups, code_version="bench", progress=notes
+            session,
+            month,
+            bench.registry,
+            states,
+            bench.settings,
+            groups,
+            versions=one_version("bench"),
+            progress=notes,
         )
 
 

@@ -44,6 +44,7 @@ from finai_assets.partitions import look_back
 from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 
 # A size is not repeated beyond this, so that the largest ones end.
 LONGEST_S = 300.0
@@ -78,7 +79,7 @@ def measure_size(
     lake: Lake, bench: Bench, customers: int, given: argparse.Namespace, states: dict[str, GroupState], notes: Notes
 ) -> dict[str, Any]:
     """Time one size whose raw months and states are in the lake."""
-    store_states(LakeSession(lake), states, code_version="bench")
+    store_states(LakeSession(lake), states, versions=one_version("bench"))
     rows = customers * len(bench.months)
     whole = side_by_side(lake, bench, bench.groups, given.repeats, notes)
     stored = stored_bytes(lake, bench.groups, bench.months)
@@ -147,7 +148,7 @@ def benchmark(given: argparse.Namespace, folder: Path, notes: Notes) -> dict[str
             states, seconds, read = fit_all(lake, bench, notes)
             rows = int(next(iter(states.values())).meta["rows"])
             result["fit"] = {"rows": rows, "read_s": read, "groups_s": seconds, "total_s": read + sum(seconds.values())}
-            store_states(LakeSession(lake), states, code_version="bench")
+            store_states(LakeSession(lake), states, versions=one_version("bench"))
             compute(lake, bench, bench.groups, notes)  # warms the page cache
             result["cpu_us_per_customer"] = stage_costs(lake, bench, given.repeats, notes)
         found = {"raw_events": events, **measure_size(lake, bench, customers, given, states, notes)}

@@ -14,6 +14,7 @@ from dagster_aws.s3 import S3Resource
 
 from finai_assets.automation.jobs import build_jobs
 from finai_assets.bundle import assets as bundle
+from finai_assets.evaluation import assets as evaluation
 from finai_assets.features import assets as features
 from finai_assets.ingest import assets as ingest
 from finai_assets.labels import assets as labels
@@ -22,6 +23,7 @@ from finai_assets.recommend import assets as recommend
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students import assets as students
 from finai_assets.teacher import assets as teacher
+from finai_assets.training import assets as training
 from finai_checks.assets import audit_keys, build_checks
 from finai_checks.gates import CheckGates
 from finai_resources.home import Home
@@ -30,7 +32,7 @@ from finai_resources.lake_resource import LakeResource
 from finai_resources.secrets import SecretStore
 from finai_resources.warehouse_resource import WarehouseResource
 
-ROOMS = (ingest, features, labels, teacher, students, bundle, recommend)
+PACKAGES = (ingest, features, labels, training, teacher, evaluation, students, bundle, recommend)
 
 
 def settings_from_environment() -> Settings:
@@ -69,7 +71,7 @@ def build_definitions(
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
-            assets=[asset for room in ROOMS for asset in room.build_assets(platform)],
+            assets=[asset for package in PACKAGES for asset in package.build_assets(platform)],
             asset_checks=build_checks(platform),
             jobs=build_jobs(platform, audit_keys(platform)),
             resources=chosen,

@@ -7,25 +7,43 @@ module that may take part.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
-ROOMS = ("features", "ingest", "teacher", "metrics.py", "rank_kernels.py")
+from finai_assets.source import files_version
+
 PREFIX = "numba-"
 VARIABLE = "NUMBA_CACHE_DIR"
 
 
 def cache_folder(package: Path) -> Path:
     """Return the folder for the package's source as it is now."""
-    digest = hashlib.sha256()
-    for room in ROOMS:
-        path = package / room
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(package).as_posix().encode())
-            digest.update(file.read_bytes())
-    return package / "__pycache__" / f"{PREFIX}{digest.hexdigest()[:16]}"
+    return package / "__pycache__" / f"{PREFIX}{files_version(kernel_files(package), package.parent)}"
+
+
+def kernel_files(package: Path) -> set[Path]:
+    """Return the modules that hold kernels, and those of the package that they import, directly or through others.
+
+    Import lines are read as text: this happens whenever the package is imported, and must take no time.
+    """
+    lines = re.compile(rf"^\s*from ({package.name}[\w.]*) import ([^#\n]*)", re.MULTILINE)
+    waiting = [file for file in package.rglob("*.py") if b"numba" in file.read_bytes()]
+    found: set[Path] = set()
+    while waiting:
+        file = waiting.pop()
+        if file in found or not file.is_file():
+            continue
+        found.add(file)
+        for module, names in lines.findall(file.read_text(encoding="utf-8")):
+            base = package.parent.joinpath(*module.split("."))
+            waiting += [
+                base.with_suffix(".py"),
+                base / "__init__.py",
+                *(base / f"{n.strip()}.py" for n in names.split(",")),
+            ]
+    return found
 
 
 def use_cache(package: Path) -> None:

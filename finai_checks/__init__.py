@@ -1,1 +1,1 @@
-"""What must hold: checks as pure functions over plain values, and the door that hangs them on assets."""
+"""Checks of the stored assets: a room for each theme, the catalogue of all rooms, and their Dagster checks, gates and proof."""

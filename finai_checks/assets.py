@@ -1,81 +1,61 @@
-"""The door of checks: every declared check as a Dagster check on its asset, those that share their work as one."""
+"""Dagster assets of the checks: every declared check as a check on its asset, checks that share their work as one operation."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import dagster as dg
 
-from finai_assets.features.assets import snapshot_partitions
-from finai_assets.ingest.assets import raw_partitions
+from finai_assets.automation.specs import partitions_of
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
-from finai_checks.declaration import Declared
-from finai_checks.outcome import CheckOutcome
-from finai_checks.overrides import Overrides
-from finai_checks.record import plain
-from finai_checks.regulations import regulation_map
-from finai_checks.run import run_check, run_together
+from finai_checks.framework.check import CheckContext, CheckOutcome, Declared, sharing_work
+from finai_checks.framework.overrides import Overrides
+from finai_checks.framework.record import plain
+from finai_checks.framework.regulations import regulation_map
+from finai_checks.framework.run import run_checks
 from finai_resources.event_log import log_evaluations_in
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import months_of
 from finai_resources.months import Month
 
 TABLE_ROWS = 100
-Found = tuple[Declared, Month | None, CheckOutcome]
+
+
+class Evaluated(NamedTuple):
+    """The outcome of a check in a month; None for an asset without months."""
+
+    check: Declared
+    month: Month | None
+    outcome: CheckOutcome
 
 
 def build_checks(platform: Platform) -> list[dg.AssetChecksDefinition]:
-    """Return the checks as Dagster definitions."""
-    checks = declared_checks(platform)
-    alone = [_as_dagster(check, platform) for check in checks if check.together is None]
-    shared: dict[Any, list[Declared]] = {}
-    for check in checks:
-        if check.together is not None:
-            shared.setdefault(check.together, []).append(check)
-    return alone + [_as_one(members, platform) for members in shared.values()]
+    """Return the checks as Dagster definitions, one for each call that evaluates them."""
+    return [_as_dagster(members, platform) for members in sharing_work(declared_checks(platform))]
 
 
 def audit_keys(platform: Platform) -> list[dg.AssetCheckKey]:
-    """Return the checks that are too dear for every run."""
+    """Return the checks that are too expensive for every run."""
     return [check_key(check) for check in declared_checks(platform) if check.kind.audit]
 
 
 def check_key(check: Declared) -> dg.AssetCheckKey:
-    """Return how Dagster addresses a check."""
+    """Return the Dagster key of a check."""
     return dg.AssetCheckKey(dg.AssetKey(check.asset.split("/")), check_name(check))
 
 
 def check_name(check: Declared) -> str:
-    """Return how a check is named in Dagster."""
+    """Return the name of a check in Dagster."""
     return f"{check.id}_{check.name}"
 
 
-def _as_dagster(check: Declared, platform: Platform) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=check.asset.split("/"),
-        name=check_name(check),
-        description=f"{check.id}: {check.kind.asserts}.",
-        blocking=check.blocking,
-        partitions_def=_partitions(check, platform),
-    )
-    def evaluate(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
-        found = []
-        for month in _months(context, check):
-            session = lake.session()
-            overrides = Overrides.read(session.lake, platform.secrets)
-            found.append((check, month, run_check(check, session, month, overrides)))
-        return _results(context, found)[0]
-
-    return evaluate
-
-
-def _as_one(members: list[Declared], platform: Platform) -> dg.AssetChecksDefinition:
-    """Return one definition for checks of a month that share their work; any part of them can be chosen."""
-    by_key = {check_key(m): m for m in members}
+def _as_dagster(members: list[Declared], platform: Platform) -> dg.AssetChecksDefinition:
+    """Return one definition for checks that share their work, or for one that shares none; a run may select any of them."""
+    by_key = {check_key(member): member for member in members}
 
     @dg.multi_asset_check(
-        name=f"{check_name(members[0])}_{members[0].asset.partition('/')[0]}",
+        name=_operation(members[0]),
         specs=[
             dg.AssetCheckSpec(
                 check_name(member),
@@ -89,18 +69,26 @@ def _as_one(members: list[Declared], platform: Platform) -> dg.AssetChecksDefini
         can_subset=True,
     )
     def evaluate(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
-        chosen = [by_key[key] for key in sorted(context.selected_asset_check_keys, key=str)]
-        found = []
-        for month in _months(context, chosen[0]):
+        selected = [by_key[key] for key in sorted(context.selected_asset_check_keys, key=str)]
+        evaluated: list[Evaluated] = []
+        for month in _months(context, selected[0]):
             # A check may be declared on later months than its asset has; Dagster knows one partitioning of both.
-            due = [member for member in chosen if month is None or month in (member.months or ())]
+            due = [member for member in selected if month is None or month in (member.months or ())]
             if due:
                 session = lake.session()
-                outcomes = run_together(due, session, month, Overrides.read(session.lake, platform.secrets))
-                found += [(member, month, outcomes[member.asset]) for member in due]
-        yield from _results(context, found)
+                overrides = Overrides.read(session.lake, platform.secrets)
+                outcomes = run_checks(due, CheckContext(session, platform, month), overrides)
+                evaluated += [Evaluated(member, month, outcomes[member.asset]) for member in due]
+        yield from _results(context, evaluated)
 
     return evaluate
+
+
+def _operation(check: Declared) -> str:
+    """Return the name of the Dagster operation: that of the room of assets where a check shares its work."""
+    if check.together:
+        return f"{check_name(check)}_{check.asset.partition('/')[0]}"
+    return f"{check.asset.replace('/', '__')}_{check_name(check)}"
 
 
 def _months(context: dg.AssetCheckExecutionContext, check: Declared) -> list[Month | None]:
@@ -108,38 +96,36 @@ def _months(context: dg.AssetCheckExecutionContext, check: Declared) -> list[Mon
     return [*months_of(context.op_execution_context)] if check.months else [None]
 
 
-def _results(context: dg.AssetCheckExecutionContext, found: list[Found]) -> list[dg.AssetCheckResult]:
+def _results(context: dg.AssetCheckExecutionContext, evaluated: Sequence[Evaluated]) -> list[dg.AssetCheckResult]:
     """Return one result for each check of a run.
 
     Of a range of months Dagster 1.13 stores one result, without a partition: it fails where any month failed, and each month's
     own result is logged before it under its partition.
     """
-    by_check: dict[dg.AssetCheckKey, list[Found]] = {}
-    for entry in found:
-        by_check.setdefault(check_key(entry[0]), []).append(entry)
-    if len({month for _, month, _ in found}) > 1:
-        log_evaluations_in(context.instance, context.run, [as_evaluation(*entry) for entry in found])
-    return [_result(entries[0][0], _over_months(entries)) for entries in by_check.values()]
+    by_check: dict[dg.AssetCheckKey, list[Evaluated]] = {}
+    for entry in evaluated:
+        by_check.setdefault(check_key(entry.check), []).append(entry)
+    if len({entry.month for entry in evaluated}) > 1:
+        log_evaluations_in(context.instance, context.run, [as_evaluation(*entry) for entry in evaluated])
+    return [_result(entries[0].check, _over_months(entries)) for entries in by_check.values()]
 
 
-def _over_months(found: list[Found]) -> CheckOutcome:
-    """Return what a range says as a whole: the only month's outcome, or how many months failed and why."""
-    if len(found) == 1:
-        return found[0][2]
-    failed = [(month, outcome) for _, month, outcome in found if not outcome.passed]
-    reason = "; ".join(f"{month}: {outcome.reason}" for month, outcome in failed)
+def _over_months(entries: Sequence[Evaluated]) -> CheckOutcome:
+    """Return the outcome of a range of months: the only month's, or how many months failed and why."""
+    if len(entries) == 1:
+        return entries[0].outcome
+    failed = [entry for entry in entries if not entry.outcome.passed]
+    reason = "; ".join(f"{entry.month}: {entry.outcome.reason}" for entry in failed)
     table = [
         {"month": str(month), "passed": outcome.passed, "n": outcome.n, "reason": outcome.reason}
-        for _, month, outcome in found
+        for _, month, outcome in entries
     ]
-    observed = {"months": len(found), "failed_months": len(failed)}
-    return CheckOutcome(not failed, reason, sum(outcome.n for _, _, outcome in found), observed, table)
+    observed = {"months": len(entries), "failed_months": len(failed)}
+    return CheckOutcome(not failed, reason, sum(entry.outcome.n for entry in entries), observed, table)
 
 
 def _partitions(check: Declared, platform: Platform) -> dg.PartitionsDefinition | None:
-    if check.months is None:
-        return None
-    return raw_partitions(platform) if check.asset.startswith("raw/") else snapshot_partitions(platform)
+    return None if check.months is None else partitions_of(platform, check.asset)
 
 
 def _result(check: Declared, outcome: CheckOutcome) -> dg.AssetCheckResult:
@@ -153,7 +139,7 @@ def _result(check: Declared, outcome: CheckOutcome) -> dg.AssetCheckResult:
 
 
 def as_evaluation(check: Declared, month: Month | None, outcome: CheckOutcome) -> dg.AssetCheckEvaluation:
-    """Return a result as an event that needs no run, under its month."""
+    """Return an outcome as a Dagster event that belongs to no run, under its month."""
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(check.asset.split("/")),
         check_name=check_name(check),

@@ -13,11 +13,10 @@ from rich.table import Table
 from finai_assets.platform import Platform
 from finai_checks.assets import as_evaluation
 from finai_checks.catalogue import KINDS, declared_checks
-from finai_checks.declaration import Declared
-from finai_checks.outcome import CheckOutcome
-from finai_checks.overrides import Overrides
-from finai_checks.regulations import regulation_map
-from finai_checks.run import EVIDENCE, run_check, run_together
+from finai_checks.framework.check import CheckContext, CheckOutcome, Declared, sharing_work
+from finai_checks.framework.overrides import Overrides
+from finai_checks.framework.regulations import regulation_map
+from finai_checks.framework.run import EVIDENCE, run_checks
 from finai_cli.execute import dagster_instance
 from finai_cli.run import bars, lake_of
 from finai_resources.chained_log import ChainedLog, Head
@@ -109,7 +108,8 @@ def recheck(
     only
         Number or name of a check.
     audit
-        Whether to evaluate also the checks that are too dear for every run. One that is named by ``only`` is evaluated anyhow.
+        Whether to evaluate also the checks that are too expensive for every run. One that is named by ``only``
+        is evaluated in any case.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def recheck(
             note = f"{members[0].id} {members[0].asset if len(members) == 1 else month or members[0].name}"
             shown.update(bar, note=note)
             with watched(lambda label, done, total: shown.update(bar, note=f"{label} {done}/{total}")):
-                results += _evaluate(members, LakeSession(lake), month, overrides)
+                results += _evaluate(members, CheckContext(LakeSession(lake), platform, month), overrides)
             shown.advance(bar, len(members))
         log_evaluations(instance, "recheck", [as_evaluation(r.check, r.month, r.outcome) for r in results])
     return results
@@ -193,31 +193,20 @@ def _units(
 ) -> Iterator[tuple[list[Declared], Month | None]]:
     """Yield checks that are evaluated at once, with their month: stored partitions only."""
     if chosen is None:
-        yield from ((members, None) for members in _sharing([c for c in checks if not c.months and lake.find(c.asset)]))
+        yield from (
+            (members, None) for members in sharing_work([c for c in checks if not c.months and lake.find(c.asset)])
+        )
     every = sorted({month for check in checks for month in check.months or ()})
     for month in every if chosen is None else sorted(chosen):
         here = [
             check for check in checks if check.months and month in check.months and lake.find(check.asset, month.key)
         ]
-        yield from ((members, month) for members in _sharing(here))
+        yield from ((members, month) for members in sharing_work(here))
 
 
-def _sharing(checks: list[Declared]) -> Iterable[list[Declared]]:
-    """Group checks by the work that they share; one that shares none is alone."""
-    found: dict[Any, list[Declared]] = {}
-    for check in checks:
-        found.setdefault(check.together or (check.name, check.asset), []).append(check)
-    return found.values()
-
-
-def _evaluate(
-    members: list[Declared], session: LakeSession, month: Month | None, overrides: Overrides
-) -> Iterator[Rechecked]:
-    if members[0].together is None:
-        yield from (Rechecked(check, month, run_check(check, session, month, overrides)) for check in members)
-        return
-    outcomes = run_together(members, session, month, overrides)
-    yield from (Rechecked(check, month, outcomes[check.asset]) for check in members)
+def _evaluate(members: list[Declared], context: CheckContext, overrides: Overrides) -> Iterator[Rechecked]:
+    outcomes = run_checks(members, context, overrides)
+    yield from (Rechecked(check, context.month, outcomes[check.asset]) for check in members)
 
 
 def _parse_anchor(text: str) -> Head:

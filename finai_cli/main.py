@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from finai_cli.ablate_command import ablate_command
+from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
-from finai_cli.promises import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.sql_command import sql_command
 from finai_resources.errors import FinaiError
 
@@ -77,7 +77,8 @@ def run(
 
 app.command("sql")(sql_command)
 app.command("recheck")(recheck_command)
-app.command("ablate")(ablate_command)
+for _added in sorted(entry_points(group="finai.commands"), key=lambda entry: entry.name):
+    app.command(_added.name)(_added.load())
 
 
 @app.command()
@@ -88,10 +89,11 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Generate the synthetic panel alone, and print how real it looks."""
-    from finai_assets.doors import SOURCE
+    from finai_assets.asset_graph import SOURCE
     from finai_assets.ingest.pseudonym import pseudonym_key
     from finai_assets.ingest.synthetic import generate as simulate
     from finai_assets.ingest.synthetic.report import render
+    from finai_assets.platform import Platform
     from finai_assets.settings import load_settings
     from finai_cli.run import bars
     from finai_resources.home import Home
@@ -101,6 +103,7 @@ def generate(
 
     overrides = {"generator": {"customers": customers}} if customers else None
     settings = load_settings("synthetic", profile, overrides=overrides)
+    platform = Platform.of(settings)
     place = Home.choose("synthetic", profile, home)
     place.prepare()
     console = Console(stderr=as_json)
@@ -110,9 +113,10 @@ def generate(
             settings,
             pseudonym_key(settings, SecretStore(place.root)),
             LakeSession(Lake.on_disk(place.lake_root)),
+            tasks=platform.available_tasks,
             workers=settings.lake.workers,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
-            code_version=SOURCE.code_version,
+            code_version=platform.graph.code_version(SOURCE),
         )
     if as_json:
         sys.stdout.write(json.dumps(report.figures, ensure_ascii=False, indent=1) + "\n")

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from finai_assets.platform import Platform
-from finai_checks.proof import Proof, lake_canaries, plain_canaries, sing
-from finai_checks.run import EVIDENCE
-from finai_checks.small_lake import small_settings
+from finai_checks.framework.run import EVIDENCE
+from finai_checks.framework.small_lake import small_settings
+from finai_checks.proof import Proof, lake_canaries, plain_canaries, run_canaries
 from finai_cli.run import bars, lake_of
 from finai_resources.chained_log import ChainedLog
 from finai_resources.home import Home
@@ -25,7 +25,7 @@ def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
         canaries = [*plain_canaries(small_settings()), *lake_canaries(Path(folder))]
         shown.update(bar, completed=1)
         bar = shown.add_task("Canaries", total=len(canaries), note="")
-        proofs = sing(canaries, each=lambda label: shown.update(bar, advance=1, note=label))
+        proofs = run_canaries(canaries, each=lambda label: shown.update(bar, advance=1, note=label))
     home.prepare()
     log = ChainedLog(lake_of(platform, home), EVIDENCE)
     for proof in proofs:
@@ -35,9 +35,9 @@ def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
                 "name": proof.kind.name,
                 "asset": "proof",
                 "passed": proof.proved,
-                "n": len(proof.sung),
+                "n": len(proof.results),
                 "reason": "" if proof.proved else "not proved",
-                "canaries": [sung.as_dict() for sung in proof.sung],
+                "canaries": [result.as_dict() for result in proof.results],
             }
         )
     return proofs
@@ -50,8 +50,8 @@ def proof_table(proofs: list[Proof]) -> Table:
     for name in ("check", "good passes", "bad fails", "proved", "for example"):
         table.add_column(name, overflow="fold", justify="right" if name in {"good passes", "bad fails"} else "left")
     for proof in proofs:
-        good, bad = (sum(sung.right for sung in part) for part in (proof.good, proof.bad))
-        example = next((sung for sung in proof.bad[::-1] if sung.right), None)
+        good, bad = (sum(result.right for result in part) for part in (proof.good, proof.bad))
+        example = next((result for result in proof.bad[::-1] if result.right), None)
         table.add_row(
             f"{proof.kind.id} {proof.kind.name}",
             f"{good}/{len(proof.good)}",
@@ -59,9 +59,9 @@ def proof_table(proofs: list[Proof]) -> Table:
             "[green]yes[/]" if proof.proved else "[red]no[/]",
             f"{example.canary.label}: {example.outcome.reason}" if example else "",
         )
-        for sung in proof.sung:
-            if not sung.right:
-                row = sung.as_dict()
+        for result in proof.results:
+            if not result.right:
+                row = result.as_dict()
                 table.add_row(
                     "", "", "", "[red]wrong[/]", f"{row['input']} must {row['must']}: {row['reason'] or 'passed'}"
                 )

@@ -10,10 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_checks.declaration import Declared
+from finai_checks.catalogue import declared_checks
+from finai_checks.framework.check import Declared
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
-from finai_cli.plan import Stage, Unit, checks_of, main_job, stale_assets
+from finai_cli.plan import Stage, Unit, main_job, outdated_checks, stale_assets
 from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
@@ -41,7 +42,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     dry_run
         Only print what would run.
     """
-    checks = checks_of(platform)
+    checks = declared_checks(platform)
     stages = main_job(platform)
     if dry_run:
         _print_plan(lake_of(platform, home), platform, stages, checks, console)
@@ -97,6 +98,9 @@ def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], bars: Progr
     ran = 0
     with Meter() as meter, watched(lambda label, done, total: _note(bars, bar, label, done, total)):
         for unit in stage.units:
+            outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
+            if outdated:
+                runner.judge(unit, outdated)
             stale = stale_assets(runner.lake, runner.platform, unit, checks)
             if stale:
                 bars.update(bar, note=unit.partition or "")
@@ -117,7 +121,9 @@ def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: lis
     for stage in stages:
         stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
         todo = [(unit, assets) for unit, assets in stale if assets]
-        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs")
+        judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
+        told = f", {judged} checks of what is stored" if judged else ""
+        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{told}")
         for unit, assets in todo[:3]:
             named = ", ".join(assets[:4]) + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
             console.print(f"  {unit.partition or 'once':<8} {named}")

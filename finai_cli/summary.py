@@ -13,14 +13,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from finai_assets.bundle.assets import BUNDLE_ASSET
+from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSHOTS, student_asset
+from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
-from finai_assets.recommend.assets import RECOMMENDATIONS_ASSET
-from finai_assets.students.assets import student_asset
-from finai_assets.teacher.assets import EVALUATION_ASSET, evaluation_report_path
-from finai_checks.declaration import Declared
-from finai_checks.record import plain, read_record
+from finai_checks.framework.check import Declared
+from finai_checks.framework.record import plain, read_record
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.warehouse import Warehouse
@@ -62,10 +60,10 @@ def _collect(
     settings, registry = platform.settings, platform.registry
     snapshots = list(settings.dataset.snapshot_months)
     last = snapshots[-1].key
-    bundle = lake.manifest(BUNDLE_ASSET)
-    bundle_id = json.loads(lake.read_bytes(BUNDLE_ASSET, None, "manifest.json"))["bundle_id"]
-    recommended = lake.manifest(RECOMMENDATIONS_ASSET, last)
-    evaluation = json.loads(lake.read_bytes(EVALUATION_ASSET, None, "evaluation.json"))
+    bundle = lake.manifest(BUNDLE)
+    bundle_id = json.loads(lake.read_bytes(BUNDLE, None, "manifest.json"))["bundle_id"]
+    recommended = lake.manifest(RECOMMENDATIONS, last)
+    evaluation = json.loads(lake.read_bytes(EVALUATION, None, "evaluation.json"))
     verdicts = check_verdicts(lake, checks, platform)
     return {
         "dataset": settings.dataset.name,
@@ -76,7 +74,7 @@ def _collect(
             "snapshots": [snapshots[0].key, last],
             **{name: [month.key for month in months] for name, months in platform.splits},
         },
-        "customers": lake.manifest("raw/snapshots", last).rows,
+        "customers": lake.manifest(SNAPSHOTS, last).rows,
         "groups": [group.name for group in registry.available],
         "columns": {
             "available": len(registry.columns),
@@ -103,7 +101,7 @@ def _collect(
 
 
 def _task(lake: Lake, platform: Platform, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
-    student = json.loads(lake.read_bytes(student_asset(_by_name(platform, task)), None, "student.json"))
+    student = json.loads(lake.read_bytes(student_asset(task), None, "student.json"))
     return {
         "kind": student["kind"],
         "route": student["route"],
@@ -116,10 +114,6 @@ def _task(lake: Lake, platform: Platform, evaluation: dict[str, Any], task: str)
     }
 
 
-def _by_name(platform: Platform, name: str) -> Any:
-    return next(task for task in platform.tasks if task.name == name)
-
-
 def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> dict[str, Any]:
     """Count the recorded outcomes of every check on every stored partition, and the constant columns.
 
@@ -130,7 +124,7 @@ def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> di
     )
     for check in checks:
         for month in _partitions(check, platform):
-            record = read_record(lake, check.name, check.asset, month)
+            record = read_record(lake, check, month)
             if record is None:
                 stored = lake.find(check.asset, month) is not None
                 counts["audits_due" if check.kind.audit else "missing"] += stored
@@ -218,7 +212,7 @@ def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
 
 def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
     month = summary["recommendations"]["month"]
-    reads = {RECOMMENDATIONS_ASSET: [month]}
+    reads = {RECOMMENDATIONS: [month]}
     (found,) = warehouse.query(
         "SELECT count(*) AS rows, count(DISTINCT customer_id) AS customers FROM recommendations.customers", reads=reads
     ).to_pylist()

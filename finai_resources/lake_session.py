@@ -61,6 +61,10 @@ class LakeSession:
         self.manifest(asset, partition)
         return self.lake.read_bytes(asset, partition, role)
 
+    def read_files(self, asset: str) -> dict[str, bytes]:
+        """Read every stored file of an asset without months, by role."""
+        return {stored.role: self.read_bytes(asset, None, stored.role) for stored in self.manifest(asset).files}
+
     def read_json(self, asset: str, partition: str | None, role: str) -> Any:
         """Read one stored JSON file."""
         return json.loads(self.read_bytes(asset, partition, role))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from finai_resources.errors import LakeError
 
 MANIFEST = "_manifest.json"
+
+
+# What a partition of an asset is written with: its path -> ``code_version`` and ``config_hash``.
+Versions = Callable[[str], dict[str, Any]]
+
+
+def one_version(code_version: str, config_hash: str = "") -> Versions:
+    """Return versions that are the same for every asset."""
+    return lambda _path: {"code_version": code_version, "config_hash": config_hash}
 
 
 @dataclass(frozen=True, slots=True)

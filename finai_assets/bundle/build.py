@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import BUNDLE, student_asset
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import golden_content
 from finai_assets.features.registry import Registry
-from finai_assets.labels.tasks import Task, available
+from finai_assets.labels.task import Task, available
 from finai_assets.settings import Settings
+from finai_assets.settings.method import FidelitySettings
+from finai_assets.students.fidelity import compare_stored
 from finai_resources.errors import BundleError, GateError
 from serving_lambda.answer import choose, evidence_of, reason_of
 from serving_lambda.bundle import (
@@ -94,12 +97,12 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     Raises
     ------
     GateError
-        A task has no student, a distilled student is over a fidelity floor or has no verdict, or serving does not reproduce
+        A task has no student, a distilled student misses a fidelity floor or was not measured, or serving does not reproduce
         the golden rows.
     BundleError, ConfigError
         The inputs do not fit each other, or a text or rule breaks its own rules.
     """
-    cards = _gated_cards(students, tasks)
+    cards = _gated_cards(students, tasks, settings.students.fidelity)
     templates = content.read_config(content.TEMPLATES_FILE)
     rules = content.rules_content(content.read_config(content.RULES_FILE), registry, settings)
     used = {name for card in cards.values() for name in card["columns"]} | content.rule_columns(rules)
@@ -143,35 +146,37 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     return files
 
 
-def _gated_cards(students: Mapping[str, StudentFiles], tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+def _gated_cards(
+    students: Mapping[str, StudentFiles], tasks: Sequence[Task], floors: FidelitySettings
+) -> dict[str, dict[str, Any]]:
     """Return each task's card, in task order, after the gates."""
     names = [task.name for task in available(tuple(tasks))]
     if missing := [name for name in names if name not in students or CARD not in students[name]]:
         raise GateError(
             f"{len(missing)} tasks have no student: {', '.join(missing)}",
-            where="serving/bundle",
+            where=BUNDLE,
             fix="distil them, or declare them in dataset.unavailable_tasks with the reason",
         )
     if extra := sorted(set(students) - set(names)):
         raise GateError(
             f"students of tasks that are not available: {', '.join(extra)}",
-            where="serving/bundle",
+            where=BUNDLE,
             fix="leave them out",
         )
     cards = {name: _card(name, students[name]) for name in names}
-    failed = {name: reasons for name, card in cards.items() if (reasons := _fidelity_failures(card))}
+    failed = {name: reasons for name, card in cards.items() if (reasons := _fidelity_failures(card, floors))}
     if failed:
         told = "; ".join(f"{name}: {', '.join(reasons)}" for name, reasons in failed.items())
         raise GateError(
             f"{len(failed)} distilled students do not agree with their teacher: {told}",
-            where="serving/bundle",
+            where=BUNDLE,
             fix="give these students more rounds or leaves, or let their route be DIRECT",
         )
     return cards
 
 
 def _card(name: str, files: StudentFiles) -> dict[str, Any]:
-    where = f"students/{name}"
+    where = student_asset(name)
     card: dict[str, Any] = json.loads(files[CARD])
     fix = "distil the student again with this version of the code"
     if card.get("format") != STUDENT_FORMAT or card.get("task") != name:
@@ -187,15 +192,12 @@ def _card(name: str, files: StudentFiles) -> dict[str, Any]:
     return card
 
 
-def _fidelity_failures(card: Mapping[str, Any]) -> list[str]:
-    """Return which floors a distilled student misses; one without a verdict on at least one row has no evidence."""
+def _fidelity_failures(card: Mapping[str, Any], floors: FidelitySettings) -> list[str]:
+    """Return which floors a distilled student misses; one that was measured on no row has no evidence."""
     if card["route"] != "DISTILL":
         return []
-    fidelity = card.get("fidelity") or {}
-    verdicts = fidelity.get("verdicts")
-    if not verdicts or not fidelity.get("n"):
-        return ["no evidence"]
-    return [str(entry.get("measure", "?")) for entry in verdicts if entry.get("passed") is not True]
+    verdict = compare_stored(card, floors)
+    return ["no evidence"] if verdict is None else list(verdict.failures)
 
 
 def _distilled(cards: Mapping[str, Mapping[str, Any]]) -> int:
@@ -225,13 +227,13 @@ def _check_golden(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> in
     bundle = _in_memory(manifest, files)
     broken = {entry.task: entry.code for entry in bundle.degraded if entry.code != "SKIPPED"}
     if broken:
-        raise GateError(f"serving cannot load {broken}", where="serving/bundle", fix="distil these students again")
+        raise GateError(f"serving cannot load {broken}", where=BUNDLE, fix="distil these students again")
     try:
         return self_test(bundle)
     except ServingError as error:
         raise GateError(
             f"serving does not reproduce the golden rows: {error.message}",
-            where="serving/bundle",
+            where=BUNDLE,
             fix="the reference (bundle/golden.py) and serving_lambda/scorer.py must follow docs/student-format.md",
         ) from error
 

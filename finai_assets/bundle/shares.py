@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
 from finai_resources.months import Month
 from finai_resources.warehouse import Warehouse
 
-SNAPSHOTS = "raw/snapshots"
 ACQUIRED = """
     SELECT product, count(*) AS customers
     FROM (

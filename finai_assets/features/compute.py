@@ -16,11 +16,12 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.block import block_ranges, read_block
 from finai_assets.features.fit import transform_group
 from finai_assets.features.inputs import CATEGORIES, DAY_US, PRODUCTS, SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.registry import Group, Registry
-from finai_assets.features.state import GroupState, state_asset
+from finai_assets.features.state import GroupState
 from finai_assets.features.statistics import (
     ColumnStatistics,
     Measured,
@@ -34,7 +35,7 @@ from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
 from finai_resources.lake_session import LakeSession
-from finai_resources.manifest import Manifest
+from finai_resources.manifest import Manifest, Versions
 from finai_resources.months import Month
 
 Progress = Callable[[str, int, int], None]
@@ -60,7 +61,7 @@ class _Part:
     measured: Measured
 
 
-def compute_month(  # noqa: PLR0913 # one call states all that a month is made from
+def compute_month(  # one call states all that a month is made from
     session: LakeSession,
     month: Month,
     registry: Registry,
@@ -68,8 +69,7 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
     settings: Settings,
     groups: Iterable[Group | str],
     *,
-    code_version: str,
-    config_hash: str = "",
+    versions: Versions,
     progress: Progress | None = None,
 ) -> dict[str, GroupResult]:
     """Compute and write ``features/<group>@month`` for some groups.
@@ -78,6 +78,8 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
     ----------
     states
         The fitted state of each group, as ``fit_states`` gives them.
+    versions
+        What each group's partition is written with, by the path of its asset.
     progress
         Called with a label, how many blocks are written, and how many there are.
 
@@ -103,8 +105,7 @@ def compute_month(  # noqa: PLR0913 # one call states all that a month is made f
                 session.lake.write(
                     group.asset,
                     month.key,
-                    code_version=code_version,
-                    config_hash=config_hash,
+                    **versions(group.asset),
                     upstream=partial(_upstream, session, raw, group, month, settings),
                     extra={REFERENCE_DIGEST: states[group.name].reference.digest()},
                 )

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.block import Block, block_ranges, read_block
 from finai_assets.features.inputs import SNAPSHOTS
 from finai_assets.features.registry import Group, Params, Progress, Registry
@@ -128,7 +129,7 @@ def _fit_group(
     group: Group, blocks: list[Block], settings: Settings, meta: dict[str, object], progress: Progress
 ) -> GroupState:
     views = [block.view(group.columns) for block in blocks]
-    params: Params = group.module.fit(views, settings, progress) if group.fits else {}
+    params: Params = group.module.fit(views, group.narrowed(settings), progress) if group.fits else {}
     values = np.empty((sum(len(block) for block in views), len(group.columns)), np.float32, order="F")
     at = 0
     work = partial(_values, group, params, settings)
@@ -137,7 +138,7 @@ def _fit_group(
             values[at : at + len(part)] = part
             at += len(part)
     reference = build_reference(values, settings.statistics.psi_bins)
-    enforce_missing_policy(group.columns, measure(values, reference), where=f"feature_state/{group.name}")
+    enforce_missing_policy(group.columns, measure(values, reference), where=state_asset(group.name))
     spanned = effective_rank(values, reference)
     return GroupState(group.name, params, reference, {**meta, "columns": list(group.names), "effective_rank": spanned})
 
@@ -151,9 +152,9 @@ def transform_group(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return float32 [n, columns that the data set carries], column-major, and the side tensors by name."""
     if group.tensors:
-        values, tensors = group.module.transform_with_tensors(view, params, settings)
+        values, tensors = group.module.transform_with_tensors(view, params, group.narrowed(settings))
     else:
-        values, tensors = group.module.transform(view, params, settings), {}
+        values, tensors = group.module.transform(view, params, group.narrowed(settings)), {}
     if len(group.kept) != len(group.declared):
         values = values[:, list(group.kept)]
     return np.asfortranarray(values, dtype=np.float32), tensors

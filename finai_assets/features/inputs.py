@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from finai_assets.asset_graph import CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS
+
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
 
-SNAPSHOTS = "raw/snapshots"
-TRANSACTIONS = "raw/transactions"
-PRODUCTS = "raw/products"
-CATEGORIES = "raw/merchant_categories"
+__all__ = ["CATEGORIES", "PRODUCTS", "SNAPSHOTS", "TRANSACTIONS"]
 
 FAMILY = f"{PRODUCTS}.family"
 LEAF = f"{CATEGORIES}.mcc"

@@ -13,7 +13,8 @@ from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from finai_assets.group_settings import FeatureGroupSettings
+from finai_assets.asset_graph import group_asset
+from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["continuous", "binary", "code", "share", "count"]
 Params = Mapping[str, "np.ndarray"]
+_PACKAGE = "finai_assets.features.groups"
+SETTINGS = ("seed", "look_back_months", "products.code", "lake")  # what every group receives
 Progress = Callable[[str, int, int], None]  # a label, how many steps are done, and how many there are
 
 
@@ -71,7 +74,7 @@ class GroupModule(Protocol):
     """What a module in ``groups/`` offers: pure functions.
 
     ``fit`` is there where a column has the fit scope ``train``; ``tensors`` and ``transform_with_tensors``, where the group
-    stores side tensors.
+    stores side tensors; ``NOTE``, where the reference has to tell more of the method than the docstring's first line.
     """
 
     columns: Callable[[Settings], tuple[Column, ...]]
@@ -91,6 +94,7 @@ class Group:
     declared: tuple[Column, ...]
     unavailable: Mapping[str, str]
     tensors: tuple[Tensor, ...] = ()
+    note: str = ""
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -110,17 +114,33 @@ class Group:
     @property
     def asset(self) -> str:
         """Return the path of the group's asset."""
-        return f"features/{self.name}"
+        return group_asset(self.name)
 
     @property
     def fits(self) -> bool:
         """Tell whether any column needs a state fitted on train."""
         return any(column.fit_scope == "train" for column in self.columns)
 
+    def functions(self, *names: str) -> tuple[str, ...]:
+        """Return those of the named functions that the group's module has, as ``package.module:function``."""
+        return tuple(f"{_PACKAGE}.{self.name}:{name}" for name in names if hasattr(self.module, name))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Return the settings that the group's functions receive, by dotted path: those of every group, and its own.
+
+        A group that reads more names it in its module's ``SETTINGS``.
+        """
+        return (*SETTINGS, f"feature_groups.{self.name}", *getattr(self.module, "SETTINGS", ()))
+
+    def narrowed(self, settings: Settings) -> Settings:
+        """Return the settings that the group's functions receive."""
+        return settings.only(*self.reads)
+
     @property
     def module(self) -> GroupModule:
         """Return the group's module."""
-        return cast(GroupModule, importlib.import_module(f"finai_assets.features.groups.{self.name}"))
+        return cast(GroupModule, importlib.import_module(f"{_PACKAGE}.{self.name}"))
 
 
 @dataclass(frozen=True)
@@ -177,7 +197,7 @@ def build_registry(settings: Settings) -> Registry:
     patterns = settings.dataset.unavailable_columns
     used: set[str] = set()
     for number, name in enumerate(FeatureGroupSettings.names(), start=1):
-        module = importlib.import_module(f"finai_assets.features.groups.{name}")
+        module = importlib.import_module(f"{_PACKAGE}.{name}")
         declared: tuple[Column, ...] = module.columns(settings)
         unavailable = {}
         for column in declared:
@@ -193,6 +213,7 @@ def build_registry(settings: Settings) -> Registry:
                 declared,
                 unavailable,
                 module.tensors(settings) if hasattr(module, "tensors") else (),
+                getattr(module, "NOTE", ""),
             )
         )
     if idle := set(patterns) - used:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.statistics import Reference
 from finai_resources.errors import LakeError
 from finai_resources.lake_session import LakeSession
-from finai_resources.manifest import Manifest
+from finai_resources.manifest import Manifest, Versions
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Group
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 ROLE = "state.npz"
 _PARAMETER, _REFERENCE, _META = "param/", "reference/", "meta.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-def state_asset(group: str) -> str:
-    """Return the path of a group's state in the lake."""
-    return f"feature_state/{group}"
 
 
 @dataclass(frozen=True)
@@ -99,13 +95,11 @@ class GroupState:
             ) from error
 
 
-def store_states(
-    session: LakeSession, states: Mapping[str, GroupState], *, code_version: str, config_hash: str = ""
-) -> dict[str, Manifest]:
+def store_states(session: LakeSession, states: Mapping[str, GroupState], *, versions: Versions) -> dict[str, Manifest]:
     """Write each state as ``feature_state/<group>`` and return the manifests by group."""
     manifests = {}
     for name, state in states.items():
-        with session.write(state_asset(name), code_version=code_version, config_hash=config_hash) as out:
+        with session.write(state_asset(name), **versions(state_asset(name))) as out:
             out.put(ROLE, state.to_bytes())
         assert out.manifest is not None  # noqa: S101 # commit has run
         manifests[name] = out.manifest

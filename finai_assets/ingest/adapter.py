@@ -5,12 +5,14 @@ An adapter turns a source into pieces of the contract's tables; checking and sto
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from finai_assets.asset_graph import SOURCE, SOURCE_SNAPSHOTS, SOURCE_TABLES
 from finai_assets.ingest.contract import PRODUCTS
 from finai_assets.ingest.pseudonym import witness
 from finai_assets.settings import Settings
@@ -66,6 +68,14 @@ class Adapter(Protocol):
         """Return one month; nothing in it may depend on anything at or after the month's cutoff."""
 
 
+SOURCE_OF = dict(zip(("snapshots", "transactions", "protected_attributes"), SOURCE_TABLES, strict=True))
+# By path, so that a data set imports, and is versioned by, its own adapter alone.
+ADAPTERS = {
+    "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
+    "berka": "finai_assets.ingest.berka:BerkaAdapter",
+}
+
+
 def open_adapter(settings: Settings, key: bytes, session: LakeSession) -> Adapter:
     """Return the adapter of the data set.
 
@@ -83,11 +93,9 @@ def open_adapter(settings: Settings, key: bytes, session: LakeSession) -> Adapte
     ContractError
         A source file cannot be read or lacks a column.
     """
-    if settings.dataset.adapter == "berka":
-        from finai_assets.ingest.berka import BerkaAdapter  # noqa: PLC0415 - only this data set needs it
-
-        return BerkaAdapter(settings, key)
-    return SyntheticAdapter(settings, session, key)
+    module, _, name = ADAPTERS[settings.dataset.adapter].partition(":")
+    opened: Adapter = getattr(importlib.import_module(module), name)(settings, key, session)
+    return opened
 
 
 def product_catalogue(settings: Settings) -> pa.Table:
@@ -109,27 +117,25 @@ def product_catalogue(settings: Settings) -> pa.Table:
 class SyntheticAdapter:
     """The generated panel, read from the lake's ``source/`` partitions one row group after the other."""
 
-    TABLES = ("snapshots", "transactions", "protected_attributes")
-
-    def __init__(self, settings: Settings, session: LakeSession, key: bytes) -> None:
+    def __init__(self, settings: Settings, key: bytes, session: LakeSession) -> None:
         self.settings, self.session, self._key = settings, session, key
         self.name = "synthetic"
 
     def months(self) -> list[Month]:
         """Return the months that were generated."""
-        return [Month.parse(key) for key in self.session.lake.partitions("source/snapshots")]
+        return [Month.parse(key) for key in self.session.lake.partitions(SOURCE_SNAPSHOTS)]
 
     def products(self) -> pa.Table:
         """Return the generator's products."""
-        from finai_assets.ingest.synthetic import catalogue  # noqa: PLC0415 - compiles kernels; see module
+        from finai_assets.ingest.synthetic.tables import product_table  # noqa: PLC0415 - compiles kernels; see module
 
-        return catalogue(self.settings)[0]
+        return product_table(self.settings)
 
     def merchant_categories(self) -> pa.Table:
         """Return the generator's tree of merchant categories."""
-        from finai_assets.ingest.synthetic import catalogue  # noqa: PLC0415 - compiles kernels; see module
+        from finai_assets.ingest.synthetic.tables import category_table  # noqa: PLC0415 - compiles kernels; see module
 
-        return catalogue(self.settings)[1]
+        return category_table(self.settings)
 
     def source_files(self) -> dict[str, str]:
         """Return nothing: a generated panel has no files; its partitions are the upstream of what is written from them."""
@@ -139,8 +145,8 @@ class SyntheticAdapter:
         """Return the schemas of the source partitions of the first generated month."""
         schemas: dict[str, dict[str, str]] = {}
         for month in self.months()[:1]:
-            for table in self.TABLES:
-                manifest = self.session.lake.manifest(f"source/{table}", month.key)
+            for table, asset in SOURCE_OF.items():
+                manifest = self.session.lake.manifest(asset, month.key)
                 for file in self.session.lake.open_parquet(manifest):
                     schemas[table] = {field.name: str(field.type) for field in file.schema_arrow}
         return schemas
@@ -151,13 +157,13 @@ class SyntheticAdapter:
 
     def month(self, month: Month) -> MonthTables:
         """Return one generated month."""
-        if self.session.lake.find("source/snapshots", month.key) is None:
+        if self.session.lake.find(SOURCE_SNAPSHOTS, month.key) is None:
             raise ConfigError(
                 f"the panel has no month {month}",
-                where=address("source/snapshots", month.key),
-                fix="materialise source/panel with the settings in use; it generates every month of dataset.raw_months",
+                where=address(SOURCE_SNAPSHOTS, month.key),
+                fix=f"materialise {SOURCE} with the settings in use; it generates every month of dataset.raw_months",
             )
-        return MonthTables(*(self._stream(f"source/{table}", month) for table in self.TABLES))
+        return MonthTables(*(self._stream(SOURCE_OF[table], month) for table in SOURCE_OF))
 
     def _stream(self, asset: str, month: Month) -> Iterator[Piece]:
         manifest = self.session.manifest(asset, month.key)

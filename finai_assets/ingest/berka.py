@@ -20,6 +20,7 @@ from finai_assets.ingest.files import file_sha256, find_file, source_columns, so
 from finai_assets.ingest.pseudonym import witness
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 _NEVER = np.iinfo(np.int64).max
@@ -33,6 +34,8 @@ class BerkaAdapter:
     ----------
     key : bytes
         Pseudonym key.
+    session
+        Not needed: the tables lie in files.
 
     Raises
     ------
@@ -42,7 +45,7 @@ class BerkaAdapter:
         A file is missing or bad.
     """
 
-    def __init__(self, settings: Settings, key: bytes) -> None:
+    def __init__(self, settings: Settings, key: bytes, session: LakeSession | None = None) -> None:
         self.settings, self._key = settings, key
         self.name = "berka"
         self.folder = source_folder(settings.dataset.source)

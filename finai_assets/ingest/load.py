@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import CATEGORIES, PRODUCTS, PROTECTED, SNAPSHOTS, TRANSACTIONS
 from finai_assets.ingest.adapter import Adapter, Piece
 from finai_assets.ingest.contract import (
     MonthChecker,
@@ -43,8 +44,8 @@ def load_catalogue(
         A rule of the contract is broken; neither table is written.
     """
     tables = {
-        "raw/products": check_products(adapter.products(), settings=settings, source=f"{adapter.name} products"),
-        "raw/merchant_categories": check_merchant_categories(
+        PRODUCTS: check_products(adapter.products(), settings=settings, source=f"{adapter.name} products"),
+        CATEGORIES: check_merchant_categories(
             adapter.merchant_categories(), settings=settings, source=f"{adapter.name} merchant categories"
         ),
     }
@@ -97,9 +98,9 @@ def load_month(
     checker = MonthChecker(month, settings, mccs)
     streams = adapter.month(month)
     steps: list[tuple[str, Iterable[Piece], Callable[..., pa.Table]]] = [
-        ("raw/snapshots", streams.snapshots, checker.snapshots),
-        ("raw/transactions", streams.transactions, checker.transactions),
-        ("raw/protected_attributes", streams.protected, checker.protected),
+        (SNAPSHOTS, streams.snapshots, checker.snapshots),
+        (TRANSACTIONS, streams.transactions, checker.transactions),
+        (PROTECTED, streams.protected, checker.protected),
     ]
     figures: Figures = {}
     extra = provenance(adapter)

@@ -1,20 +1,18 @@
-"""The door of labels: one asset for each task and month, and the splits."""
+"""Dagster assets of labels: one asset for each task and month, and the splits."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.doors import LABELS, SPLITS, facts
-from finai_assets.features.assets import snapshot_partitions
+from finai_assets.asset_graph import SPLITS, label_asset
+from finai_assets.automation.specs import chosen_of, facts, spec_of, stored, writing
 from finai_assets.labels.derive import LabelResult, compute_labels
-from finai_assets.labels.splits import gap_report
-from finai_assets.labels.tasks import Task
+from finai_assets.labels.splits import gap_report, make_splits
+from finai_assets.labels.task import Task
 from finai_assets.platform import Platform
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-
-SPLITS_ASSET = "labels/splits"
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -23,47 +21,26 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
 
 def _labels(platform: Platform) -> dg.AssetsDefinition:
-    settings, tasks = platform.settings, platform.available_tasks
-    # The label window reaches forward by the horizon; churn looks at the holdings of the last six months.
-    held = dg.TimeWindowPartitionMapping(
-        start_offset=-5, end_offset=settings.horizon_months, allow_nonexistent_upstream_partitions=True
-    )
-    spent = dg.TimeWindowPartitionMapping(start_offset=1 - settings.horizon_months, end_offset=settings.horizon_months)
-    deps = [
-        dg.AssetDep(["raw", "snapshots"], partition_mapping=held),
-        dg.AssetDep(["raw", "transactions"], partition_mapping=spent),
+    by_path = {label_asset(task.name): task for task in platform.available_tasks}
+    specs = [
+        spec_of(
+            platform,
+            path,
+            f"{task.title} ({task.title_ko}), {task.kind}: {task.definition}.",
+            {"parquet"},
+            skippable=True,
+        )
+        for path, task in by_path.items()
     ]
 
-    @dg.multi_asset(
-        name="labels",
-        can_subset=True,
-        partitions_def=snapshot_partitions(platform),
-        specs=[
-            dg.AssetSpec(
-                task.asset.split("/"),
-                group_name="labels",
-                deps=deps,
-                skippable=True,
-                kinds={"parquet"},
-                code_version=LABELS.code_version,
-                description=f"{task.title} ({task.title_ko}), {task.kind}: {task.definition}.",
-            )
-            for task in tasks
-        ],
-    )
+    @dg.multi_asset(name="labels", can_subset=True, specs=specs)
     def labels(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
-        chosen = tuple(t for t in tasks if dg.AssetKey(t.asset.split("/")) in context.selected_asset_keys)
+        chosen = chosen_of(context, tuple(by_path))
+        settings, tasks = platform.graph.settings_of(*chosen), tuple(by_path[path] for path in chosen)
 
         def derive(month: Month) -> list[Materialised]:
-            results = compute_labels(
-                lake.session(),
-                month,
-                chosen,
-                settings,
-                code_version=LABELS.code_version,
-                config_hash=LABELS.config_hash(settings),
-            )
-            return [_materialised(task, results[task.name]) for task in chosen]
+            results = compute_labels(lake.session(), month, tasks, settings, versions=platform.graph.versions)
+            return [_materialised(task, results[task.name]) for task in tasks]
 
         yield from yield_months(context, ((month, derive(month)) for month in months_of(context)))
 
@@ -75,29 +52,17 @@ def _materialised(task: Task, result: LabelResult) -> Materialised:
 
 
 def _splits(platform: Platform) -> dg.AssetsDefinition:
-    settings, splits = platform.settings, platform.splits
+    description = "Which months train, validate and test, and which are purged because they fall into a gap."
 
-    @dg.asset(
-        key=SPLITS_ASSET.split("/"),
-        group_name="labels",
-        kinds={"json"},
-        code_version=SPLITS.code_version,
-        description="Which months train, validate and test, and which are purged because they fall into a gap.",
-    )
+    @dg.multi_asset(name="split_months", specs=[spec_of(platform, SPLITS, description, {"json"})])
     def split_months(lake: LakeResource) -> dg.MaterializeResult:
-        session = lake.session()
-        report = gap_report(splits, settings)
-        with session.write(
-            SPLITS_ASSET, code_version=SPLITS.code_version, config_hash=SPLITS.config_hash(settings)
-        ) as out:
+        session, settings = lake.session(), platform.graph.settings_of(SPLITS)
+        splits = make_splits(settings)
+        with writing(session, platform, SPLITS) as out:
             out.put("splits.json", splits.to_json())
-        assert out.manifest is not None  # noqa: S101 - set by the commit above
-        months = {
-            name: ", ".join(m.key for m in getattr(splits, name)) for name in ("train", "validation", "test", "purged")
-        }
-        gaps = {f"gap_days_before_{row['before']}": int(row["days"]) for row in report}
-        return dg.MaterializeResult(
-            metadata={**facts(out.manifest), **months, **gaps}, data_version=dg.DataVersion(out.manifest.content_hash)
-        )
+        months = {name: ", ".join(month.key for month in months) for name, months in splits}
+        gaps = {f"gap_days_before_{row['before']}": int(row["days"]) for row in gap_report(splits, settings)}
+        purged = ", ".join(month.key for month in splits.purged)
+        return stored(session, SPLITS, **months, purged=purged, **gaps)
 
     return split_months

@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.features.block import block_ranges
-from finai_assets.features.matrix import month_features
 from finai_assets.features.registry import Registry
 from finai_assets.labels.windows import multi_hot
 from finai_assets.settings import Settings
+from finai_assets.training.matrix import month_features
 from finai_resources.errors import BundleError, ContractError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -45,7 +46,6 @@ SCHEMA = pa.schema(
         ("bundle_id", pa.string()),
     ]
 )
-SNAPSHOTS = "raw/snapshots"
 
 Progress = Callable[[int, int], None]  # customers done, customers in all
 

@@ -1,21 +1,24 @@
-"""How faithfully a student copies its teacher, and whether that is faithful enough; measured on rows that it never saw.
+"""How faithfully a student copies its teacher, measured on rows that it never saw, and the one comparison with the floors.
 
-The student is taken as it is deployed, calibrated. What two predictions have in common is measured on every row, what needs a
-label on the labelled ones. Divergences are in nats, per row, then averaged.
+The student is taken as it is deployed, calibrated. Measures that compare two predictions are taken on every row, measures that
+need a label on the labelled ones. Divergences are in nats, per row, then averaged.
+
+:func:`compare_fidelity` alone decides whether a copy is faithful enough: when the route is chosen, when the check C23 judges a
+stored student by the floors of the configuration, and when a bundle is built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import entr, rel_entr
 from scipy.stats import norm, rankdata
 
-from finai_assets.method_settings import FidelitySettings, MetricSettings
-from finai_assets.metrics import PROBABILITY_FLOOR, evaluate, expected_calibration_error
+from finai_assets.scoring.metrics import PROBABILITY_FLOOR, evaluate, expected_calibration_error
+from finai_assets.settings.method import FidelitySettings, MetricSettings
 
 # Bins of a regression's predictions: equally likely under the Gaussian of the teacher's.
 _BINS = 20
@@ -33,7 +36,7 @@ class Floor:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the bound is kept."""
+        """Whether the bound is kept."""
         return self.observed >= self.floor if self.measure in AT_LEAST else self.observed <= self.floor
 
     def __str__(self) -> str:
@@ -46,7 +49,23 @@ class Floor:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Every measure with its floor, on ``n`` rows, of which ``labelled`` have a label."""
+    """The figures: each measure (NaN where it is undefined) on ``n`` rows, of which ``labelled`` have a label."""
+
+    measures: Mapping[str, float]
+    n: int
+    labelled: int
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Fidelity:
+        """Read the figures from what :meth:`FidelityVerdict.to_json` wrote."""
+        observed = {entry["measure"]: entry.get("observed") for entry in stored["verdicts"]}
+        measures = {name: float("nan") if value is None else float(value) for name, value in observed.items()}
+        return cls(measures, int(stored["n"]), int(stored.get("labelled", 0)))
+
+
+@dataclass(frozen=True)
+class FidelityVerdict:
+    """Figures of fidelity beside the floors that they were compared with."""
 
     floors: tuple[Floor, ...]
     n: int
@@ -54,7 +73,7 @@ class Fidelity:
 
     @property
     def passed(self) -> bool:
-        """Tell whether there is evidence and every floor is kept."""
+        """Whether there is evidence and every floor is kept."""
         return bool(self.n and self.floors) and not self.failures
 
     @property
@@ -65,6 +84,10 @@ class Fidelity:
     def observed(self, measure: str) -> float:
         """Return one measure."""
         return next(entry.observed for entry in self.floors if entry.measure == measure)
+
+    def bounds(self) -> dict[str, float]:
+        """Return the floor of each measure."""
+        return {entry.measure: entry.floor for entry in self.floors}
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values; an undefined measure is null."""
@@ -81,33 +104,45 @@ class Fidelity:
         return {"passed": self.passed, "n": self.n, "labelled": self.labelled, "verdicts": verdicts}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Fidelity:
-        """Read what :meth:`to_json` wrote."""
+    def from_json(cls, stored: Mapping[str, Any]) -> FidelityVerdict:
+        """Read what :meth:`to_json` wrote: the figures, and the floors that the route was chosen with."""
+        fidelity = Fidelity.from_json(stored)
         floors = tuple(
-            Floor(v["measure"], float("nan") if v["observed"] is None else v["observed"], v["floor"])
-            for v in stored["verdicts"]
+            Floor(v["measure"], fidelity.measures[v["measure"]], float(v["floor"])) for v in stored["verdicts"]
         )
-        return cls(floors, stored["n"], stored["labelled"])
+        return cls(floors, fidelity.n, fidelity.labelled)
 
 
-@dataclass(frozen=True)
-class FidelityVerdict:
-    """Fidelity of a whole set of students."""
+def compare_fidelity(kind: str, fidelity: Fidelity, settings: FidelitySettings) -> FidelityVerdict:
+    """Compare the figures of a copy with the floors of its kind of task; a measure without a figure keeps no floor."""
+    bounds = {"kl": settings.kl, **getattr(settings, kind)}
+    floors = tuple(Floor(name, fidelity.measures.get(name, float("nan")), bound) for name, bound in bounds.items())
+    return FidelityVerdict(floors, fidelity.n, fidelity.labelled)
 
-    passed: bool
-    failures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+def compare_stored(card: Mapping[str, Any], settings: FidelitySettings) -> FidelityVerdict | None:
+    """Compare the stored figures of a student with the floors of some settings, without training.
+
+    Parameters
+    ----------
+    card
+        ``student.json``. The verdict in it is not looked at: it belongs to the floors that the route was chosen with.
+
+    Returns
+    -------
+    FidelityVerdict or None
+        None where no copy was measured, or on no row.
+    """
+    stored = card.get("fidelity") or {}
+    if not stored.get("n") or not stored.get("verdicts"):
+        return None
+    return compare_fidelity(card["kind"], Fidelity.from_json(stored), settings)
 
 
 def measure_fidelity(
-    kind: str,
-    teacher: np.ndarray,
-    student: np.ndarray,
-    label: np.ndarray,
-    *,
-    threshold: float | None,
-    settings: FidelitySettings,
+    kind: str, teacher: np.ndarray, student: np.ndarray, label: np.ndarray, *, threshold: float | None
 ) -> Fidelity:
-    """Compare a student with its teacher.
+    """Measure how far a student agrees with its teacher.
 
     Parameters
     ----------
@@ -125,38 +160,8 @@ def measure_fidelity(
         measures = _multiclass(t, s, label)
     else:
         measures = _regression(t, s, label)
-    bounds = {"kl": settings.kl, **getattr(settings, kind)}
-    floors = tuple(Floor(name, float(measures.get(name, float("nan"))), bound) for name, bound in bounds.items())
-    return Fidelity(floors, len(label), int(np.isfinite(label).sum()))
-
-
-def judge(
-    expected: Sequence[str], routes: Mapping[str, str], measured: Mapping[str, Fidelity | None]
-) -> FidelityVerdict:
-    """Judge a set of students: one floor missed anywhere rejects it, and so does a task without a student or a measurement.
-
-    Parameters
-    ----------
-    expected
-        Every available task.
-    routes
-        Route of each task that has a student (or is skipped).
-    measured
-        Fidelity of each distilled student.
-    """
-    failures: dict[str, tuple[str, ...]] = {}
-    for task in expected:
-        if task not in routes:
-            failures[task] = ("the task is missing",)
-        elif routes[task] == "DISTILL":
-            found = measured.get(task)
-            if found is None or not (found.n and found.floors):
-                failures[task] = ("its fidelity was not measured",)
-            elif not found.passed:
-                failures[task] = found.failures
-    if not expected:
-        failures["(all)"] = ("no task is expected: there is nothing to judge",)
-    return FidelityVerdict(not failures, failures)
+    figures = {name: float(value) for name, value in measures.items()}
+    return Fidelity(figures, len(label), int(np.isfinite(label).sum()))
 
 
 def _binary(t: np.ndarray, s: np.ndarray, label: np.ndarray, threshold: float | None) -> dict[str, float]:

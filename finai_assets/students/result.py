@@ -10,13 +10,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.method_settings import StudentSettings
-from finai_assets.metrics import PRIMARY, Estimate
-from finai_assets.students.calibrate import NONE, Transform, finish
-from finai_assets.students.distill import count_leaves, raw_scores
-from finai_assets.students.fidelity import Fidelity
+from finai_assets.asset_graph import student_asset
+from finai_assets.scoring.boosting import count_leaves, raw_scores
+from finai_assets.scoring.calibration import NO_CALIBRATOR, apply_calibrator
+from finai_assets.scoring.links import Link
+from finai_assets.scoring.metrics import PRIMARY, Estimate
+from finai_assets.settings.method import StudentSettings
+from finai_assets.students.fidelity import FidelityVerdict
 from finai_assets.students.route import RouteName
+from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import BundleError, GateError
 
 FORMAT = 2
@@ -42,7 +44,7 @@ class StudentModel:
 
     text: str
     columns: tuple[str, ...]
-    transform: Transform
+    transform: Link
     init_score: tuple[float, ...]
     calibrator: Mapping[str, Any]
 
@@ -57,7 +59,7 @@ class StudentModel:
 
     def finish(self, raw: np.ndarray) -> np.ndarray:
         """Turn raw scores, initial score included, into the answer."""
-        return finish(raw, self.transform, self.calibrator)
+        return apply_calibrator(raw, self.transform, self.calibrator)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class StudentResult:
     threshold: float | None
     metrics: Report
     trivial: OverTrivial
-    fidelity: Fidelity | None
+    fidelity: FidelityVerdict | None
     gain: Mapping[str, float]
     fitted_on: Mapping[str, FittedRows]
 
@@ -103,7 +105,7 @@ class StudentResult:
     @property
     def calibrator(self) -> Mapping[str, Any]:
         """Return the calibrator."""
-        return self.model.calibrator if self.model else NONE
+        return self.model.calibrator if self.model else NO_CALIBRATOR
 
     @property
     def trees(self) -> int:
@@ -121,7 +123,7 @@ class StudentResult:
         return len(self.model_text.encode())
 
     def facts(self) -> dict[str, Any]:
-        """Return what a materialisation tells: route, size, and the primary metric on test beside its rivals'."""
+        """Return what a materialisation tells: route, size, and the primary metric on test beside that of the other models."""
         primary = PRIMARY[self.kind]
         told: dict[str, Any] = {
             "route": self.route,
@@ -184,13 +186,13 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
     if card.get("format") != FORMAT:
         raise BundleError(
             f"a student of format {card.get('format')}, this code reads {FORMAT}",
-            where=f"students/{card.get('task')}",
+            where=student_asset(str(card.get("task"))),
             fix="distil the student again with this version of the code",
         )
     if (card["route"] == "SKIP") == (MODEL in files):
         raise BundleError(
             f"route {card['route']} {'with' if MODEL in files else 'without'} a model",
-            where=f"students/{card['task']}",
+            where=student_asset(card["task"]),
             fix="distil the student again",
         )
     model = None
@@ -198,7 +200,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         model = StudentModel(
             files[MODEL].decode(),
             tuple(card["columns"]),
-            cast(Transform, card["output_transform"]),
+            cast(Link, card["output_transform"]),
             tuple(card["init_score"]),
             card["calibrator"],
         )
@@ -213,7 +215,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         threshold=card["threshold"],
         metrics=_estimates(card["metrics"]),
         trivial=OverTrivial(card["trivial"]["name"], {w: _estimate(e) for w, e in card["trivial"]["over"].items()}),
-        fidelity=Fidelity.from_json(card["fidelity"]) if card["fidelity"] else None,
+        fidelity=FidelityVerdict.from_json(card["fidelity"]) if card["fidelity"] else None,
         gain=card["explains"],
         fitted_on={name: FittedRows.from_json(rows) for name, rows in card["fitted_on"].items()},
     )

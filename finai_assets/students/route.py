@@ -12,15 +12,15 @@ from typing import Literal
 
 from scipy.stats import norm
 
-from finai_assets.method_settings import StudentSettings, TeacherThreshold
-from finai_assets.metrics import PRIMARY, Estimate, verdict
+from finai_assets.scoring.metrics import PRIMARY, Estimate, verdict
+from finai_assets.settings.method import StudentSettings, TeacherThreshold
 
 RouteName = Literal["DISTILL", "DIRECT", "SKIP"]
 Metrics = Mapping[str, Estimate]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class RouteEvidence:
     """What the route is decided on, all of it measured on validation.
 
     Parameters
@@ -77,7 +77,7 @@ def worth_copying(
     return r2 >= threshold.regression.r2, f"R2 {r2:.3f} (asked: {threshold.regression.r2:.2f})"
 
 
-def choose_route(evidence: Evidence, settings: StudentSettings) -> Route:
+def choose_route(evidence: RouteEvidence, settings: StudentSettings) -> Route:
     """Choose the way of a task.
 
     To beat the trivial forecast is to be so far above it that other rows would show it too (:func:`beats`). In order: SKIP where
@@ -121,7 +121,7 @@ def beats(difference: Estimate, metric: str, assurance: float) -> bool:
     return verdict(replace(difference, low=low, high=high), metric) == "better"
 
 
-def _against_copying(evidence: Evidence, settings: StudentSettings) -> str | None:
+def _against_copying(evidence: RouteEvidence, settings: StudentSettings) -> str | None:
     """Return why the task is not distilled, or None where it is."""
     worth, figures = _figures(evidence, settings)
     metric, rival = PRIMARY[evidence.kind], evidence.direct_over_distilled
@@ -139,7 +139,7 @@ def _against_copying(evidence: Evidence, settings: StudentSettings) -> str | Non
     return None
 
 
-def _figures(evidence: Evidence, settings: StudentSettings) -> tuple[bool, str]:
+def _figures(evidence: RouteEvidence, settings: StudentSettings) -> tuple[bool, str]:
     return worth_copying(evidence.kind, evidence.classes, evidence.teacher, evidence.prior, settings.teacher_threshold)
 
 

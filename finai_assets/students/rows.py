@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finai_assets.features.matrix import MatrixTask, TrainingMatrix
+from finai_assets.asset_graph import student_asset
+from finai_assets.evaluation.baselines import persistence
 from finai_assets.features.registry import Registry
-from finai_assets.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference
+from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference
 from finai_assets.settings import Settings
 from finai_assets.students.distill import blend, hard_target
-from finai_assets.teacher.rivals import persistence
+from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 from finai_resources.errors import GateError
 
 PRIOR, PERSISTENCE = "prior", "persistence"
@@ -87,7 +88,7 @@ class TaskRows:
     @property
     def where(self) -> str:
         """Return how the task's student is named in errors."""
-        return f"students/{self.task.name}"
+        return student_asset(self.task.name)
 
     def part(self, split: str) -> Part:
         """Return the labelled rows of a split.

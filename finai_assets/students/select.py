@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from finai_assets.method_settings import StudentSettings
+from finai_assets.settings.method import StudentSettings
 from finai_resources.errors import ConfigError
 
 

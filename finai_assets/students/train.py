@@ -10,30 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import lightgbm as lgb
 import numpy as np
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.features.matrix import MatrixTask, TrainingMatrix
 from finai_assets.features.registry import Registry
 from finai_assets.features.sampling import sample_customers
-from finai_assets.metrics import Estimate
+from finai_assets.scoring.boosting import BinnedRows, gain_shares
+from finai_assets.scoring.calibration import NO_CALIBRATOR, fit_calibrator
+from finai_assets.scoring.links import LINK_OF_KIND
+from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
-from finai_assets.students.calibrate import fit_calibrator
-from finai_assets.students.distill import (
-    TRANSFORM,
-    Sample,
-    bin_rows,
-    gain_shares,
-    hard_target,
-    probe_gain,
-    train_model,
-)
-from finai_assets.students.fidelity import Fidelity, measure_fidelity
+from finai_assets.students.distill import Examples, bin_probe, hard_target, probe_gain, train_model
+from finai_assets.students.fidelity import FidelityVerdict, compare_fidelity, measure_fidelity
 from finai_assets.students.result import OverTrivial, StudentModel, StudentResult, from_files, require_budget, to_files
-from finai_assets.students.route import Evidence, Route, choose_route, worth_copying
+from finai_assets.students.route import Route, RouteEvidence, choose_route, worth_copying
 from finai_assets.students.rows import Part, TaskRows, Trivial, constant
 from finai_assets.students.select import select_columns
+from finai_assets.training.fitted_rows import FittedRows
+from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 
 __all__ = ["StudentResult", "bin_train", "from_files", "require_budget", "to_files", "train_student"]
 
@@ -55,13 +48,13 @@ class Probe:
     """Train rows on which columns are chosen: positions in the matrix, ascending, and the same rows binned."""
 
     rows: np.ndarray
-    binned: lgb.Dataset
+    binned: BinnedRows
 
 
 def bin_train(matrix: TrainingMatrix, settings: Settings) -> Probe:
     """Bin the train rows of at most ``probe_rows`` once; hand the result to :func:`train_student` of every task."""
     rows = sample_customers(matrix.customer, matrix.rows("train"), settings.students.probe_rows, settings.seed)
-    return Probe(rows, bin_rows(np.asarray(matrix.X[rows]), settings))
+    return Probe(rows, bin_probe(np.asarray(matrix.X[rows]), settings))
 
 
 def train_student(
@@ -141,11 +134,11 @@ def _fit(rows: TaskRows, train: Part, validation: Part, kept: np.ndarray, *, dis
     kind = rows.task.kind
     names = [rows.matrix.columns[i] for i in kept]
     learned, held_out = (
-        Sample(rows.features(part.index, kept), rows.target(part, distil=distil)) for part in (train, validation)
+        Examples(rows.features(part.index, kept), rows.target(part, distil=distil)) for part in (train, validation)
     )
     trained = train_model(kind, learned, held_out, names, rows.settings)
     init = tuple(float(value) for value in trained.init_score)
-    bare = StudentModel(trained.text, tuple(names), TRANSFORM[kind], init, {"type": "none"})
+    bare = StudentModel(trained.text, tuple(names), LINK_OF_KIND[kind], init, NO_CALIBRATOR)
     return calibrate(kind, bare, validation.label, held_out.X, rows.settings)
 
 
@@ -180,7 +173,7 @@ def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:
 
 def _evidence(
     rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate], trivial: Trivial
-) -> Evidence:
+) -> RouteEvidence:
     """Collect what the route is chosen by, all of it on validation."""
     forecast = trivial.predict(validation)
     direct, distilled = candidates[DIRECT], candidates.get(DISTILLED)
@@ -190,9 +183,8 @@ def _evidence(
     if distilled is not None:
         rival = rows.difference(validation, direct.validation, distilled.validation)
         copy = rows.difference(validation, distilled.validation, forecast)
-        copied = _fidelity(rows, validation.teacher, distilled.validation, validation.label, distilled)
-        missed = copied.failures
-    return Evidence(
+        missed = _fidelity(rows, validation.teacher, distilled.validation, validation.label, distilled).failures
+    return RouteEvidence(
         kind=rows.task.kind,
         classes=rows.task.classes,
         teacher=rows.score(validation, validation.teacher),
@@ -208,15 +200,10 @@ def _evidence(
 
 def _fidelity(
     rows: TaskRows, teacher: np.ndarray, student: np.ndarray, label: np.ndarray, candidate: Candidate
-) -> Fidelity:
-    return measure_fidelity(
-        rows.task.kind,
-        teacher,
-        student,
-        label,
-        threshold=candidate.threshold,
-        settings=rows.settings.students.fidelity,
-    )
+) -> FidelityVerdict:
+    kind = rows.task.kind
+    fidelity = measure_fidelity(kind, teacher, student, label, threshold=candidate.threshold)
+    return compare_fidelity(kind, fidelity, rows.settings.students.fidelity)
 
 
 def _measured(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from finai_assets.asset_graph import MATRIX
 from finai_assets.features.sampling import sample_customers
-from finai_assets.teacher.losses import TeacherTask
+from finai_assets.teacher.fitting.losses import TeacherTask
 from finai_resources.errors import GateError
 
 if TYPE_CHECKING:
-    from finai_assets.features.matrix import TrainingMatrix
     from finai_assets.settings import Settings
+    from finai_assets.training.matrix import TrainingMatrix
 
 
 class Named(Protocol):
@@ -62,14 +63,12 @@ class TeacherData:
         rows, validation = matrix.rows("train"), matrix.rows("validation")
         for name, part in (("train", rows), ("validation", validation)):
             if part.stop <= part.start:
-                raise GateError(
-                    f"the {name} split has no rows", where="teacher/training_matrix", fix=f"widen splits.{name}"
-                )
+                raise GateError(f"the {name} split has no rows", where=MATRIX, fix=f"widen splits.{name}")
         wanted = {task.name for task in tasks}
         if missing := wanted - {task.name for task in matrix.tasks}:
             raise GateError(
                 f"the matrix has no labels of {sorted(missing)}",
-                where="teacher/training_matrix",
+                where=MATRIX,
                 fix="materialise the training matrix again with this configuration",
             )
         found = [task for task in matrix.tasks if task.name in wanted]

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from finai_assets.features.side import SideTensor, routed_tensors, width_of
+from finai_assets.asset_graph import MATRIX
+from finai_assets.training.side import SideTensor, routed_tensors, width_of
 from finai_resources.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
+    from finai_assets.settings.method import TeacherSettings
 
 DAYS = "days"  # the unit of a sequence's ages
 WITHHELD = "withheld"  # the group of a column that no expert reads
@@ -136,13 +138,13 @@ def layout_of(
         differ = sorted(set(columns) ^ set(registry.names))[:5]
         raise GateError(
             f"the matrix has {len(columns)} columns, the registry {len(registry.names)}; they differ in {differ or 'order'}",
-            where="teacher/training_matrix",
+            where=MATRIX,
             fix="materialise the training matrix again with this configuration",
         )
     if absent := [tensor for tensor in routed_tensors(registry, settings) if tensor not in tensors]:
         raise GateError(
             f"the matrix does not hold {', '.join(f'{t.group}.{t.name} {t.shape}' for t in absent)}",
-            where="teacher/training_matrix",
+            where=MATRIX,
             fix="materialise the training matrix again with this configuration",
         )
     sequences = []
@@ -160,6 +162,30 @@ def layout_of(
         sequences=tuple(sequences),
         tensors=tensors,
     )
+
+
+def require_readers(layout: Layout, registry: Registry, settings: TeacherSettings) -> None:
+    """Refuse a layout with a group that no expert reads, unless the configuration says why none does.
+
+    A new group reaches no model until somebody routes it to an expert, and nothing else would show that.
+
+    Raises
+    ------
+    ConfigError
+        Names the groups that no expert reads, or the entries of ``teacher.unread_groups`` that are no group.
+    """
+    known = [group.name for group in registry.groups]
+    if strange := sorted(set(settings.unread_groups) - set(known)):
+        raise ConfigError(
+            f"unknown groups {strange}", where="teacher.unread_groups", fix=f"choose from {', '.join(known)}"
+        )
+    present = set(layout.groups) - {WITHHELD}
+    if unread := sorted(present - settings.read_groups - set(settings.unread_groups)):
+        raise ConfigError(
+            f"no expert of the teacher reads {', '.join(unread)}",
+            where="teacher.routing",
+            fix="name each group in the route of an expert, or in teacher.unread_groups with the reason why none reads it",
+        )
 
 
 def _sequence(group: str, steps: int, registry: Registry) -> Sequence:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finai_assets.method_settings import NormaliseSettings
+from finai_assets.asset_graph import MATRIX
+from finai_assets.settings.method import NormaliseSettings
 from finai_assets.teacher.layout import Layout
 from finai_assets.teacher.normalise_kernels import AS_IS, CODE, SCALED, first_pass, lengths, second_pass, transform
 from finai_resources.errors import GateError
@@ -222,7 +223,7 @@ def _tensor_scales(side: np.ndarray, layout: Layout) -> np.ndarray:
             if not np.isfinite(values).all():
                 raise GateError(
                     f"side tensor {tensor.group}.{tensor.name} holds train values that are not finite",
-                    where="teacher/training_matrix",
+                    where=MATRIX,
                     fix="mend the feature group; where there is nothing, a tensor is 0",
                 )
             if tensor.name == _DIAGRAMS:
@@ -253,7 +254,7 @@ def _moments(part: np.ndarray, mode: np.ndarray, layout: Layout) -> tuple[np.nda
         raise GateError(
             f"column {layout.columns[column]!r} holds {wrong[column]} train values that are infinite or, as codes, negative "
             "or not whole",
-            where="teacher/training_matrix",
+            where=MATRIX,
             fix="mend the feature group; a missing value is NaN",
         )
     mean = total / np.maximum(count, 1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.features.matrix import MatrixTask
+from finai_assets.training.matrix import MatrixTask
 
 
 def predictions_table(

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.method_settings import TeacherSettings
-from finai_assets.teacher.calibrate import Calibration
-from finai_assets.teacher.network import Network
+from finai_assets.scoring.calibration import Calibration
+from finai_assets.settings.method import TeacherSettings
+from finai_assets.teacher.network.ple import PLE
+from finai_assets.teacher.network.protocol import Network
 from finai_assets.teacher.normalise import Normaliser
-from finai_assets.teacher.ple import PLE
 from finai_assets.teacher.structure import Structure
+from finai_assets.training.fitted_rows import FittedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """The first steps of a training: how many, and a hash of all that they leave."""
+class TrainingFingerprint:
+    """A hash of what the first steps of a training leave, and their number."""
 
     steps: int
     digest: str
@@ -56,7 +56,7 @@ class TeacherResult:
     calibration: dict[str, Calibration]
     fitted_on: dict[str, FittedRows]
     seed: int
-    opening: Opening | None = None
+    training_fingerprint: TrainingFingerprint | None = None
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:

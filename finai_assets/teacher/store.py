@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load, save
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.method_settings import TeacherSettings
-from finai_assets.teacher.calibrate import Calibration
-from finai_assets.teacher.losses import TeacherTask
+from finai_assets.scoring.calibration import Calibration
+from finai_assets.settings.method import TeacherSettings
+from finai_assets.teacher.fitting.losses import TeacherTask
+from finai_assets.teacher.network.ple import PLE, parameter_table
 from finai_assets.teacher.normalise import Normaliser
-from finai_assets.teacher.ple import PLE, parameter_table
-from finai_assets.teacher.result import EpochRecord, Opening, TeacherResult, deterministic
+from finai_assets.teacher.result import EpochRecord, TeacherResult, TrainingFingerprint, deterministic
 from finai_assets.teacher.structure import Structure
+from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import GateError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def teacher_to_files(result: TeacherResult) -> dict[str, bytes]:
         "fitted_on": {name: asdict(rows) for name, rows in result.fitted_on.items()},
         "best_epoch": result.best_epoch,
         "history": history,
-        "opening": asdict(result.opening) if result.opening else None,
+        "training_fingerprint": asdict(result.training_fingerprint) if result.training_fingerprint else None,
         "parameters": result.parameter_table,
     }
     tensors = {name: value.detach().contiguous() for name, value in result.model.state_dict().items()}
@@ -104,7 +104,7 @@ def teacher_from_files(
         calibration={name: Calibration(**fitted) for name, fitted in card["calibration"].items()},
         fitted_on={name: FittedRows.from_json(rows) for name, rows in card["fitted_on"].items()},
         seed=card["seed"],
-        opening=Opening(**card["opening"]) if card.get("opening") else None,
+        training_fingerprint=TrainingFingerprint(**stored) if (stored := card.get("training_fingerprint")) else None,
     )
 
 

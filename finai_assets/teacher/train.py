@@ -11,25 +11,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.teacher.calibrate import Calibration, fit_calibration
-from finai_assets.teacher.checkpoint import Checkpoint, fingerprint
+from finai_assets.scoring.calibration import Calibration, fit_calibration
 from finai_assets.teacher.data import Named, TeacherData
-from finai_assets.teacher.layout import layout_of
-from finai_assets.teacher.loop import Run, Watcher
-from finai_assets.teacher.network import Network
+from finai_assets.teacher.fitting.checkpoint import Checkpoint, fingerprint
+from finai_assets.teacher.fitting.loop import Run, Watcher
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
+from finai_assets.teacher.fitting.training_fingerprint import training_fingerprint
+from finai_assets.teacher.layout import layout_of, require_readers
+from finai_assets.teacher.network.ple import PLE, parameter_table
+from finai_assets.teacher.network.protocol import Network
 from finai_assets.teacher.normalise import Normaliser
-from finai_assets.teacher.opening import opening_of
-from finai_assets.teacher.ple import PLE, parameter_table
 from finai_assets.teacher.result import EpochRecord, TeacherResult, deterministic, predict, raw_logits
 from finai_assets.teacher.store import teacher_from_files, teacher_to_files
 from finai_assets.teacher.structure import Structure
-from finai_assets.teacher.world import World, device_of
+from finai_assets.training.fitted_rows import FittedRows
 
 if TYPE_CHECKING:
-    from finai_assets.features.matrix import TrainingMatrix
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
+    from finai_assets.training.matrix import TrainingMatrix
 
 __all__ = ["EpochRecord", "TeacherResult", "predict", "teacher_from_files", "teacher_to_files", "train_teacher"]
 
@@ -43,7 +43,7 @@ def train_teacher(
     checkpoint_dir: Path | None = None,
     *,
     watch: Watcher | None = None,
-    world: World | None = None,
+    processes: ProcessGroup | None = None,
 ) -> TeacherResult:
     """Train on the train rows, stop and calibrate on validation. Test rows are not read.
 
@@ -58,7 +58,7 @@ def train_teacher(
         Where an interrupted run of exactly this configuration and data is taken up again; None keeps no checkpoint.
     watch
         Called after each step with a label that tells the losses so far, and how many of the epoch's steps are done.
-    world : World, optional
+    processes : ProcessGroup, optional
         The processes that train together; this one alone by default. Where one is given, its finished run stays as a checkpoint,
         from which a call without it has the result at once.
 
@@ -70,7 +70,7 @@ def train_teacher(
         An expert is not built.
     """
     chosen = settings.teacher
-    place = world or World(device_of(chosen.loop.device))
+    place = processes or ProcessGroup(device_of(chosen.loop.device))
     with deterministic(chosen.threads, settings.seed, place.device):
         data, normaliser, structure = prepare(matrix, registry, tasks, settings)
         groups = tuple(group.name for group in registry.groups)
@@ -80,10 +80,10 @@ def train_teacher(
         if checkpoint_dir is not None:
             checkpoint = Checkpoint(checkpoint_dir, fingerprint(data, normaliser, structure, settings))
         learn(run, checkpoint, watch=watch, progress=progress)
-        steps = settings.checks.reproducible.opening_steps
-        opening = opening_of(data, normaliser, structure, settings, known_groups=groups, steps=steps)
+        steps = settings.checks.reproducible.fingerprint_steps
+        first_steps = training_fingerprint(data, normaliser, structure, settings, known_groups=groups, steps=steps)
         calibration = calibrate(model, normaliser, data, chosen.batch_rows)
-        if checkpoint is not None and world is None:
+        if checkpoint is not None and processes is None:
             checkpoint.remove()
     return TeacherResult(
         model=model,
@@ -96,7 +96,7 @@ def train_teacher(
         calibration=calibration,
         fitted_on=fitted_on(matrix, data),
         seed=settings.seed,
-        opening=opening,
+        training_fingerprint=first_steps,
     )
 
 
@@ -125,9 +125,16 @@ def learn(
 def prepare(
     matrix: TrainingMatrix, registry: Registry, tasks: Sequence[Named], settings: Settings
 ) -> tuple[TeacherData, Normaliser, Structure]:
-    """Fit what must stand before the network sees a row: the tasks' constants, the normaliser, the structure; on train."""
+    """Fit what must stand before the network sees a row: the tasks' constants, the normaliser, the structure; on train.
+
+    Raises
+    ------
+    ConfigError
+        No expert reads one of the matrix's groups, and ``teacher.unread_groups`` does not say why.
+    """
     data = TeacherData.of(matrix, tasks, settings)
     layout = layout_of(registry, settings, matrix.columns, matrix.tensors)
+    require_readers(layout, registry, settings.teacher)
     normaliser = Normaliser.fit(matrix.X, matrix.rows("train"), layout, settings.teacher.normalise, matrix.side)
     return data, normaliser, structure_of(matrix, registry)
 

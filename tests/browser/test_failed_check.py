@@ -13,10 +13,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import failed_check
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for failed_check.py, which is no test
-
 from failed_check import CHECK, GROUP, make
 
 from finai_resources.home import Home
@@ -42,7 +40,7 @@ def ui(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     module = home.root / "shown.py"
     module.write_text(
         "import sys\nfrom pathlib import Path\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path.insert(0, {str(Path(failed_check.__file__).parent)!r})\n"
         "from failed_check import build\nfrom finai_resources.home import Home\n"
         f"defs = build(Home.at(Path({str(home.root)!r})))\n",
         encoding="utf-8",

@@ -9,14 +9,18 @@ import pytest
 from dagster_aws.s3 import S3Resource
 from dagster_duckdb import DuckDBResource
 
+from finai_assets.asset_graph import state_asset
+from finai_assets.automation.specs import column_key
 from finai_assets.definitions import build_definitions
-from finai_assets.features.assets import column_key, state_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_resources.home import Home
 from finai_resources.lake_resource import LakeResource
 
-STORY = ["source", "raw", "feature_state", "features", "labels", "teacher", "students", "serving", "recommendations"]
+STORY = (
+    "source", "catalogue", "raw", "feature_state", "features", "labels", "splits", "teacher", "students", "serving",
+    "recommendations",
+)  # fmt: skip
 JOBS = {"source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "score_month", "audit"}
 
 
@@ -74,7 +78,7 @@ def test_a_state_reads_train_months_with_their_look_back_and_nothing_later(
 ) -> None:
     last = platform.splits.train[-1].partition_key
     for group in platform.registry.available:
-        for dep in specs[dg.AssetKey(state_asset(group).split("/"))].deps:
+        for dep in specs[dg.AssetKey(state_asset(group.name).split("/"))].deps:
             mapping = dep.partition_mapping
             if dep.asset_key.path[1] in {"products", "merchant_categories"}:
                 assert mapping is None
@@ -104,7 +108,7 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C16_lineage_complete",
         "C17_feature_drift_psi_important",
         "C23_student_fidelity",
-        "C28_teacher_comes_again",
+        "C28_teacher_is_reproducible",
     }
     students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]
     assert len(students) == len(platform.available_tasks) == 13

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from finai_assets.kernel_cache import ROOMS, VARIABLE, cache_folder, use_cache
+from finai_assets.kernel_cache import VARIABLE, cache_folder, kernel_files, use_cache
 
 KERNELS = {
-    "features/inner.py": "import numba\n\n\n@numba.njit(cache=True)\ndef inner(x):\n    return x + {}\n",
+    "features/constants.py": "ONE = {}\n",
+    "features/inner.py": "import numba\n\nfrom pack.features.constants import ONE\n\n\n"
+    "@numba.njit(cache=True)\ndef inner(x):\n    return x + {}\n",
     "features/outer.py": "import numba\n\nfrom pack.features.inner import inner\n\n\n"
     "@numba.njit(cache=True)\ndef outer(x):\n    return inner(x) * 2\n",
 }
@@ -21,10 +23,7 @@ KERNELS = {
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     root = tmp_path / "pack"
-    for room in ROOMS:
-        path = root / room
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("") if room.endswith(".py") else path.mkdir()
+    (root / "features").mkdir(parents=True)
     (root / "__init__.py").write_text("")
     for name, text in KERNELS.items():
         (root / name).write_text(text.format(1))
@@ -52,12 +51,22 @@ def test_the_folder_follows_the_source_and_older_ones_are_removed(
     use_cache(package)
     first = Path(os.environ[VARIABLE])
     monkeypatch.delenv(VARIABLE)
-    (package / "metrics.py").write_text("CHANGED = 1\n")
+    (package / "page.py").write_text("CHANGED = 1\n")  # no kernel imports it
+    assert cache_folder(package) == first
+    (package / "features/inner.py").write_text(KERNELS["features/inner.py"].format(10))
     use_cache(package)
     second = Path(os.environ[VARIABLE])
     assert second.exists()
     assert first != second
     assert not first.exists()
+
+
+def test_a_constant_that_a_kernel_imports_is_part_of_it(package: Path) -> None:
+    names = {file.name for file in kernel_files(package)}
+    assert {"inner.py", "outer.py", "constants.py"} <= names
+    before = cache_folder(package)
+    (package / "features/constants.py").write_text("ONE = 2\n")
+    assert cache_folder(package) != before
 
 
 def test_a_folder_that_the_environment_names_is_left_alone(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.assets import as_evaluation
 from finai_checks.catalogue import declared_checks
-from finai_checks.outcome import CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_resources.months import Month
 
 

@@ -14,14 +14,12 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_checks import assets as door
 from finai_checks.catalogue import declared_checks
-from finai_checks.declaration import Declared
+from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
+from finai_checks.framework.record import write_record
 from finai_checks.gates import CheckGates
-from finai_checks.outcome import CheckOutcome
-from finai_checks.record import write_record
 from finai_resources.errors import GateError
 from finai_resources.home import Home
 from finai_resources.lake import Lake
-from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,10 +41,11 @@ def contract_that_fails(month: Month, platform: Platform) -> list[Declared]:
     """Return the schema contract alone, with a verdict of its own on one month."""
     real = next(check for check in declared_checks(platform) if check.name == "schema_contract")
 
-    def evaluate(session: LakeSession, of: Month | None) -> CheckOutcome:
-        return CheckOutcome(False, f"bad {of}", 3) if of == month else real.evaluate(session, of)
+    def evaluate(context: CheckContext, _asset: str) -> CheckOutcome:
+        bad = context.month == month
+        return CheckOutcome(False, f"bad {context.month}", 3) if bad else real.evaluate(context)
 
-    return [replace(real, evaluate=evaluate)]
+    return [replace(real, alone=evaluate)]
 
 
 @pytest.mark.slow
@@ -97,6 +96,10 @@ def gates_on(lake: Lake, small: Settings) -> CheckGates:
     return CheckGates(Platform.of(small))
 
 
+def gap_split(small: Settings) -> Declared:
+    return next(check for check in declared_checks(Platform.of(small)) if check.name == "gap_split")
+
+
 def test_a_gate_refuses_content_without_a_result(lake: Lake, small: Settings) -> None:
     with pytest.raises(GateError, match="C13 gap_split on labels/splits: no result for what is stored now"):
         gates_on(lake, small).demand(lake, [("labels/splits", None)])
@@ -104,7 +107,7 @@ def test_a_gate_refuses_content_without_a_result(lake: Lake, small: Settings) ->
 
 def test_a_gate_lets_pass_what_has_passed_until_it_is_written_anew(lake: Lake, small: Settings) -> None:
     gates = gates_on(lake, small)
-    write_record(lake, "gap_split", "labels/splits", None, CheckOutcome(True, "", 3))
+    write_record(lake, gap_split(small), None, CheckOutcome(True, "", 3))
     gates.demand(lake, [("labels/splits", None)])
     with lake.write("labels/splits") as out:
         out.put("splits.json", b'{"train": []}')
@@ -114,7 +117,7 @@ def test_a_gate_lets_pass_what_has_passed_until_it_is_written_anew(lake: Lake, s
 
 def test_a_gate_names_why_a_check_failed(lake: Lake, small: Settings) -> None:
     gates = gates_on(lake, small)
-    write_record(lake, "gap_split", "labels/splits", None, CheckOutcome(False, "the gap has 3 days", 3))
+    write_record(lake, gap_split(small), None, CheckOutcome(False, "the gap has 3 days", 3))
     with pytest.raises(GateError, match="the gap has 3 days"):
         gates.demand(lake, [("labels/splits", None)])
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pytest
 
 from finai_assets.features.state import load_states
-from finai_assets.group_settings import FeatureGroupSettings
+from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession

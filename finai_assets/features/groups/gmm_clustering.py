@@ -33,6 +33,8 @@ _LLOYD = (
     30  # moves of the centres before the mixture takes over: it starts from them, and need not wait until they rest
 )
 
+SETTINGS = scalars.SETTINGS  # read beside the group's own
+
 
 def columns(settings: Settings) -> tuple[Column, ...]:
     """Return the responsibilities, the most likely component, and the entropy."""

@@ -45,8 +45,8 @@ from finai_assets.features.sampling import customer_hash, lowest
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
-    from finai_assets.group_settings import HmmStatesSettings
     from finai_assets.settings import Settings
+    from finai_assets.settings.features import HmmStatesSettings
 
 MODELS = {
     "journey": ("거래 여정", "frequency", (MCC,)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from finai_assets.asset_graph import state_asset
 from finai_assets.features.inputs import AMOUNT, DAY_US, L1, L2, LEAF, MCC, TS, look_back_days
 from finai_assets.features.mcc_vocabulary import hash_table, rank_of
 from finai_assets.features.methods.poincare import gyromidpoint, mean_distance
@@ -25,10 +26,12 @@ from finai_resources.errors import ConfigError, GateError
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
     from finai_assets.features.catalogue import Catalogue
-    from finai_assets.group_settings import MerchantHierarchySettings
     from finai_assets.settings import Settings
+    from finai_assets.settings.features import MerchantHierarchySettings
 
 MEASURE = "spend_measure"
+
+SETTINGS = ("dataset.name",)  # named in an error, beside the group's own
 
 
 def columns(settings: Settings) -> tuple[Column, ...]:
@@ -110,7 +113,7 @@ def transform_with_tensors(
     if not np.array_equal(params["tree"], _tree(catalogue)):
         raise GateError(
             "the state was fitted on another tree of merchant categories",
-            where="feature_state/merchant_hierarchy",
+            where=state_asset("merchant_hierarchy"),
             fix="materialise the feature state again",
         )
     leaves = np.ascontiguousarray(params["nodes"][-chosen.leaves :])

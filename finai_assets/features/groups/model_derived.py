@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PRODUCT_CLASSES = (("deposit", "예금"), ("loan", "대출"), ("investment", "투자"), ("card", "카드"))
 _SALT = 13
 
+SETTINGS = (*scalars.SETTINGS, "products.product_class")  # read beside the group's own
+
 
 def columns(settings: Settings) -> tuple[Column, ...]:
     """Return distances, posterior means, and the reservoir's last state."""

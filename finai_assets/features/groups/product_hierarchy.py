@@ -20,8 +20,8 @@ from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
-    from finai_assets.group_settings import ProductHierarchySettings
     from finai_assets.settings import Settings
+    from finai_assets.settings.features import ProductHierarchySettings
 
 _THROUGH_ROOT = 4.0  # length of the way between products of two families, in edges of the tree
 _FITTING_ROUNDS = 100

@@ -17,15 +17,22 @@ import numba
 import numpy as np
 
 from finai_assets.features.inputs import AMOUNT, DAY_US, HOUR_US, MCC, TS
-from finai_assets.features.methods.persistence import WIDTH, describe, diagram_tensor, statistic_columns
-from finai_assets.features.methods.rips import rips, workspace
+from finai_assets.features.methods.persistence import (
+    WIDTH,
+    describe_clouds,
+    diagram_tensor,
+    engine_note,
+    statistic_columns,
+)
 from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
     from finai_assets.features.tensors import Tensor
     from finai_assets.settings import Settings
+    from finai_assets.settings.features import TdaGlobalSettings
 
+NOTE = engine_note(6)
 COORDINATES = 4
 _WEEK_US = 7 * DAY_US
 _NIGHT_US = 6 * HOUR_US
@@ -44,7 +51,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
 
 def tensors(settings: Settings) -> tuple[Tensor, ...]:
     """Return the diagrams."""
-    return (diagram_tensor(settings.feature_groups.tda_global.points),)
+    return (diagram_tensor(_own(settings).points),)
 
 
 def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
@@ -70,7 +77,9 @@ def transform_with_tensors(
     """Return float32 [n, 16] and the diagrams, float32 [n, 2, points, 2]."""
     out = np.empty((len(block), WIDTH), np.float32, order="F")
     diagrams = np.zeros((len(block), *tensors(settings)[0].shape), np.float32)
-    _diagrams(block.events.arrays, _since(block, settings), _weeks(settings), params["weights"], out, diagrams)
+    weeks = np.empty((len(block), COORDINATES, _weeks(settings)))
+    _clouds(block.events.arrays, _since(block, settings), params["weights"], weeks)
+    describe_clouds(weeks, np.full(len(block), _weeks(settings)), _own(settings).engine, out, diagrams)
     return out, {"diagrams": diagrams}
 
 
@@ -81,8 +90,12 @@ def weekly_vectors(block: Block, settings: Settings) -> np.ndarray:
     return vectors
 
 
+def _own(settings: Settings) -> TdaGlobalSettings:
+    return settings.feature_groups.tda_global
+
+
 def _weeks(settings: Settings) -> int:
-    return settings.feature_groups.tda_global.weeks
+    return _own(settings).weeks
 
 
 def _since(block: Block, settings: Settings) -> int:
@@ -98,14 +111,12 @@ def _vectors(events: Any, since: int, vectors: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _diagrams(events: Any, since: int, weeks: int, weights: Any, out: Any, diagrams: Any) -> None:
-    work = workspace()
-    points = np.empty((COORDINATES, weeks))
-    for i in range(len(out)):
-        _weekly(events, i, since, points)
+def _clouds(events: Any, since: int, weights: Any, clouds: Any) -> None:
+    """Write the coordinates of each customer's weeks, scaled, float64 [n, 4, weeks]."""
+    for i in range(len(clouds)):
+        _weekly(events, i, since, clouds[i])
         for axis in range(COORDINATES):
-            points[axis] *= weights[axis]
-        describe(work, rips(points, weeks, work), out[i], diagrams[i])
+            clouds[i, axis] *= weights[axis]
 
 
 @numba.njit(cache=True, nogil=True)

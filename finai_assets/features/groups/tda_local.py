@@ -17,15 +17,22 @@ import numba
 import numpy as np
 
 from finai_assets.features.inputs import AMOUNT, DAY_US, TS
-from finai_assets.features.methods.persistence import WIDTH, describe, diagram_tensor, statistic_columns
-from finai_assets.features.methods.rips import rips, workspace
+from finai_assets.features.methods.persistence import (
+    WIDTH,
+    describe_clouds,
+    diagram_tensor,
+    engine_note,
+    statistic_columns,
+)
 from finai_assets.features.registry import Column, Params, Progress
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
     from finai_assets.features.tensors import Tensor
-    from finai_assets.group_settings import TdaLocalSettings
     from finai_assets.settings import Settings
+    from finai_assets.settings.features import TdaLocalSettings
+
+NOTE = engine_note(11)
 
 
 def columns(settings: Settings) -> tuple[Column, ...]:
@@ -60,8 +67,11 @@ def transform_with_tensors(
     own = _own(settings)
     out = np.empty((len(block), WIDTH), np.float32, order="F")
     diagrams = np.zeros((len(block), *tensors(settings)[0].shape), np.float32)
-    shape = own.days, own.dimension, own.lag_days, own.landmarks
-    _diagrams(block.events.arrays, _since(block, settings), shape, params["weight"][0], out, diagrams)
+    landmarks = np.empty((len(block), own.dimension, own.landmarks))
+    counts = np.empty(len(block), np.int64)
+    scale = own.days, own.lag_days, params["weight"][0]
+    _clouds(block.events.arrays, _since(block, settings), scale, landmarks, counts)
+    describe_clouds(landmarks, counts, own.engine, out, diagrams)
     return out, {"diagrams": diagrams}
 
 
@@ -89,19 +99,18 @@ def _all_daily(events: Any, since: int, spend: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _diagrams(events: Any, since: int, shape: Any, weight: float, out: Any, diagrams: Any) -> None:
-    days, dimension, lag, limit = shape
-    work = workspace()
+def _clouds(events: Any, since: int, scale: Any, landmarks: Any, counts: Any) -> None:
+    """Write each customer's landmarks, float64 [n, dimension, at least as many], and how many there are, int64 [n]."""
+    days, lag, weight = scale
+    dimension = landmarks.shape[1]
     spend = np.empty(days)
     points = np.empty((dimension, days - (dimension - 1) * lag))
-    landmarks = np.empty((dimension, limit))
-    for i in range(len(out)):
+    for i in range(len(landmarks)):
         _daily(events, i, since, spend)
         for axis in range(dimension):
             for t in range(points.shape[1]):
                 points[axis, t] = weight * spend[t + axis * lag]
-        count = farthest_points(points, landmarks)
-        describe(work, rips(landmarks, count, work), out[i], diagrams[i])
+        counts[i] = farthest_points(points, landmarks[i])
 
 
 @numba.njit(cache=True, nogil=True)

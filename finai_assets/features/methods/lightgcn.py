@@ -22,7 +22,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Progress
-    from finai_assets.group_settings import GraphCollaborativeSettings
+    from finai_assets.settings.features import GraphCollaborativeSettings
 
 Triples = tuple[np.ndarray, np.ndarray, np.ndarray]  # customer, a product that it holds, one that it does not
 

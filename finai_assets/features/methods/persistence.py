@@ -4,17 +4,25 @@ A bar (birth, death) of ``rips`` has the persistence death - birth > 0. Where a 
 statistics are 0. In dimension 0 every class is born at scale 0: a mean birth would not vary and a mean death would repeat the
 mean, so the median persistence and the gap between the two greatest (how far the most separate cluster stands apart) take
 their places.
+
+An engine finds the bars, from float32 lengths that both engines have in common: the compiled kernel of ``rips``, or gudhi. Their
+bars are equal to the bit, so what is kept of them is, too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numba
 import numpy as np
 
+from finai_assets.features.methods.gudhi_rips import GudhiRips
+from finai_assets.features.methods.rips import rips, workspace
 from finai_assets.features.registry import Column, Kind
 from finai_assets.features.tensors import Tensor
+
+if TYPE_CHECKING:
+    from finai_assets.settings.features import PersistenceEngine
 
 STATISTICS = 8
 WIDTH = 2 * STATISTICS
@@ -51,6 +59,15 @@ def statistic_columns(
     )  # fmt: skip
 
 
+def engine_note(times: int) -> str:
+    """Return when to choose which engine, given how many times the kernel's CPU time gudhi took."""
+    return (
+        "Bars are found by `engine: kernel`, the default, or by `engine: gudhi`, the same ones to the bit: choose the kernel for"
+        f" speed, and gudhi where they are to come from a library that others know, at about {times} times the CPU time (ratio of"
+        " medians of 9, side by side in one process, 400 customers, by `python -m benchmarks.persistence`)."
+    )
+
+
 def diagram_tensor(points: int) -> Tensor:
     """Return the side tensor that holds so many bars a dimension."""
     return Tensor(
@@ -59,6 +76,49 @@ def diagram_tensor(points: int) -> Tensor:
         f"dimension 0 and 1 x the {points} bars of greatest persistence, descending, ties by birth x (birth, death) in"
         " standard deviations; zeros where there is no bar",
     )
+
+
+class Engine(Protocol):
+    """What finds the bars of a block's clouds and describes them; the arguments are those of ``describe_clouds``."""
+
+    def __call__(self, clouds: Any, counts: Any, statistics: Any, diagrams: Any, /) -> None:
+        """Write what a group keeps of the clouds."""
+
+
+def describe_clouds(
+    clouds: np.ndarray, counts: np.ndarray, engine: PersistenceEngine, statistics: np.ndarray, diagrams: np.ndarray
+) -> None:
+    """Write what a group keeps of the clouds of a block.
+
+    Parameters
+    ----------
+    clouds : float64 [n, dimension, at least the greatest count]
+        Coordinates of each customer's points, a row for each axis.
+    counts : int64 [n]
+        Number of points of each customer.
+    engine
+        What finds the bars.
+    statistics : float32 [n, 16]
+    diagrams : float32 [n, 2, points, 2]
+        Zeros.
+    """
+    _ENGINES[engine](clouds, counts, statistics, diagrams)
+
+
+@numba.njit(cache=True, nogil=True)
+def _by_kernel(clouds: Any, counts: Any, statistics: Any, diagrams: Any) -> None:
+    work = workspace()
+    for i in range(len(counts)):
+        describe(work, rips(clouds[i], counts[i], work), statistics[i], diagrams[i])
+
+
+def _by_gudhi(clouds: Any, counts: Any, statistics: Any, diagrams: Any) -> None:
+    bars_of, work = GudhiRips(), workspace()
+    for i, count in enumerate(counts):
+        describe(work, bars_of(clouds[i], count, work), statistics[i], diagrams[i])
+
+
+_ENGINES: dict[PersistenceEngine, Engine] = {"kernel": _by_kernel, "gudhi": _by_gudhi}
 
 
 @numba.njit(cache=True, nogil=True)

@@ -92,6 +92,18 @@ def diagrams(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @numba.njit(cache=True, nogil=True)
+def lengths_after(points: Any, i: int, count: int, row: Any, lengths: Any) -> None:
+    """Write the lengths of the edges from point i to each point after it, float32; ``row`` is scratch."""
+    row[i + 1 : count] = 0
+    for axis in range(len(points)):
+        at = points[axis, i]
+        for j in range(i + 1, count):
+            row[j] += (points[axis, j] - at) ** 2
+    for j in range(i + 1, count):
+        lengths[j] = np.sqrt(row[j])
+
+
+@numba.njit(cache=True, nogil=True)
 def _edges(points: Any, count: int, keys: Any) -> int:
     """Write a key for each pair of points not farther apart than the enclosing radius, and return how many there are.
 
@@ -103,13 +115,7 @@ def _edges(points: Any, count: int, keys: Any) -> int:
     farthest = np.zeros(MAX_POINTS, np.uint32)
     edges = 0
     for i in range(count):
-        row[i + 1 : count] = 0
-        for axis in range(len(points)):
-            at = points[axis, i]
-            for j in range(i + 1, count):
-                row[j] += (points[axis, j] - at) ** 2
-        for j in range(i + 1, count):
-            lengths[j] = np.sqrt(row[j])
+        lengths_after(points, i, count, row, lengths)
         for j in range(i + 1, count):
             farthest[i] = max(farthest[i], bits[j])
             farthest[j] = max(farthest[j], bits[j])

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from finai_assets.settings import Settings
 
 CLIP = 5.0  # standard deviations: one customer's extreme value must not rule a distance
+SETTINGS = (  # what the three groups read, and which of their columns the data set lacks
+    "feature_groups.demographics",
+    "feature_groups.txn_behavior",
+    "dataset.unavailable_columns",
+)
 _KINDS = ("continuous", "count", "share")
 _OWN, _DEMOGRAPHICS = "scalar_", "demographics_"
 _SKEWED = 1.0

@@ -2,6 +2,5 @@
 
 from finai_assets.ingest.synthetic.panel import customer_tokens, generate, panel_digest
 from finai_assets.ingest.synthetic.report import GeneratorReport, render
-from finai_assets.ingest.synthetic.tables import catalogue
 
-__all__ = ["GeneratorReport", "catalogue", "customer_tokens", "generate", "panel_digest", "render"]
+__all__ = ["GeneratorReport", "customer_tokens", "generate", "panel_digest", "render"]

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from finai_assets.ingest.synthetic.law import Dynamics, Law, ProductLaw, SpendingLaw, StateLaw
-from finai_assets.process_settings import ProcessSettings
 from finai_assets.settings import GeneratorSettings, Settings
+from finai_assets.settings.generator import ProcessSettings
 from finai_resources.errors import ConfigError
 
 # Of three: one that dominates, one that is usual, one that is occasional.

@@ -15,8 +15,8 @@ from scipy.stats import beta, gamma
 
 from finai_assets.ingest.synthetic.compile import generator_of
 from finai_assets.ingest.synthetic.law import BURN_IN_MONTHS, Law
-from finai_assets.process_settings import PersonaProcess
 from finai_assets.settings import Settings
+from finai_assets.settings.generator import PersonaProcess
 
 # Correlations of the copula, in the order age, income, wealth, risk, tenure: wealth follows income and age, appetite for
 # risk falls with age, the old have been customers for longer.

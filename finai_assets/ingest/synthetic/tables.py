@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,18 +13,18 @@ from finai_assets.ingest.synthetic.compile import generator_of, leaf_codes
 from finai_assets.ingest.synthetic.population import Population, Traits
 from finai_assets.ingest.synthetic.record import Record
 from finai_assets.ingest.synthetic.spending import Payments
-from finai_assets.ingest.synthetic.truth import MonthTruth
+from finai_assets.ingest.synthetic.truth import MonthTruth, TaskTruth
 from finai_assets.settings import Settings
 
 PROTECTED = ("gender", "age_band", "region", "disability")
 AGE_BANDS = ((0, "under 30"), (30, "30-44"), (45, "45-64"), (65, "65 and over"))
 
 
-def catalogue(settings: Settings) -> tuple[pa.Table, pa.Table]:
-    """Return ``raw/products`` and ``raw/merchant_categories`` of the settings."""
+def product_table(settings: Settings) -> pa.Table:
+    """Return the products of the settings as ``raw/products`` has them."""
     process = generator_of(settings).process
     terms = [process.products[product.code].term for product in settings.products]
-    products = pa.table(
+    return pa.table(
         {
             "product_id": range(len(settings.products)),
             "name": [product.name for product in settings.products],
@@ -35,9 +35,13 @@ def catalogue(settings: Settings) -> tuple[pa.Table, pa.Table]:
         },
         schema=PRODUCTS,
     )
+
+
+def category_table(settings: Settings) -> pa.Table:
+    """Return the tree of merchant categories of the settings as ``raw/merchant_categories`` has it."""
     categories = sorted(settings.merchant_categories, key=lambda category: category.mcc)
     l2, l1 = (_numbers(getattr(c, level) for c in settings.merchant_categories) for level in ("l2", "l1"))
-    merchants = pa.table(
+    return pa.table(
         {
             "mcc": [category.mcc for category in categories],
             "name": [category.name for category in categories],
@@ -46,7 +50,6 @@ def catalogue(settings: Settings) -> tuple[pa.Table, pa.Table]:
         },
         schema=MERCHANT_CATEGORIES,
     )
-    return products, merchants
 
 
 def _numbers(names: Iterable[str]) -> dict[str, int]:
@@ -131,20 +134,20 @@ def transaction_tables(
 
 
 def truth_tables(
-    tokens: np.ndarray, truth: MonthTruth, settings: Settings, kinds: dict[str, str]
+    tokens: np.ndarray, found: MonthTruth, truths: Sequence[TaskTruth], settings: Settings
 ) -> dict[str, pa.Table]:
-    """Return one table per task of ``kinds`` (task -> binary, multiclass or regression); null where a label can't be defined."""
+    """Return one table for each truth, by its task; null where a label can't be defined."""
     codes = leaf_codes(settings)
-    customer = pa.array(tokens[truth.rows])
+    customer = pa.array(tokens[found.rows])
     tables = {}
-    for task, kind in kinds.items():
-        values = truth.values[task]
+    for of in truths:
+        values = found.values[of.task]
         columns = {"customer_id": customer}
-        if kind == "multiclass":
-            names = codes if task == "next_mcc" else range(values.shape[1])
+        if of.kind == "multiclass":
+            names = codes if of.truth.of_leaves else range(values.shape[1])
             for position, name in enumerate(names):
                 columns[f"p_{name}"] = pa.array(np.ascontiguousarray(values[:, position]))
         else:
-            columns["p" if kind == "binary" else "mean"] = pa.array(values, mask=np.isnan(values))
-        tables[task] = pa.table(columns)
+            columns["p" if of.kind == "binary" else "mean"] = pa.array(values, mask=np.isnan(values))
+        tables[of.task] = pa.table(columns)
     return tables

@@ -108,11 +108,28 @@ def test_a_task_that_the_data_set_cannot_carry_is_listed_and_needs_no_student(ma
         {"n": 50, "verdicts": []},
         {"n": 50, "verdicts": [{"measure": "kl", "passed": True}, {"measure": "jsd", "passed": False}]},
         {"n": 50, "verdicts": [{"measure": "kl", "passed": None}]},
+        {
+            "n": 50,
+            "verdicts": [{"measure": "kl", "observed": 0.0, "floor": 0.2, "passed": True}],
+        },  # and no other measure
     ],
 )
 def test_a_distilled_student_without_a_passed_verdict_for_each_floor_is_refused(made: Made, fidelity: Any) -> None:
     with pytest.raises(GateError, match="churn_signal"):
         made.build(students=changed(made, "churn_signal", fidelity=fidelity))
+
+
+def test_the_stored_figures_are_compared_with_the_floors_of_today_and_the_stored_verdict_is_not_trusted(
+    made: Made,
+) -> None:
+    stored = json.loads(made.students["churn_signal"]["student.json"])["fidelity"]
+    over = [{**entry, "observed": 0.5} if entry["measure"] == "kl" else entry for entry in stored["verdicts"]]
+    students = changed(made, "churn_signal", fidelity={**stored, "verdicts": over})
+    with pytest.raises(GateError, match=r"churn_signal: kl 0\.500 \(at most 0\.2\)"):
+        made.build(students=students)
+    fidelity = made.settings.students.fidelity.model_copy(update={"kl": 0.6})
+    looser = made.settings.students.model_copy(update={"fidelity": fidelity})
+    assert made.build(students=students, settings=made.settings.model_copy(update={"students": looser}))
 
 
 def test_a_direct_student_needs_no_fidelity(made: Made) -> None:
@@ -236,7 +253,7 @@ def test_no_personal_path_or_time_of_building_is_in_the_bundle(bundle_files: dic
 
 
 def test_serving_finishes_raw_scores_as_the_measured_students_do(made: Made, bundle: Bundle) -> None:
-    from finai_assets.students.calibrate import finish
+    from finai_assets.scoring.calibration import apply_calibrator
 
     for task, student in bundle.students.items():
         if student.model is None:
@@ -244,7 +261,7 @@ def test_serving_finishes_raw_scores_as_the_measured_students_do(made: Made, bun
         card = json.loads(made.students[task]["student.json"])
         raw = np.random.default_rng(2).normal(scale=3, size=(200, student.classes))
         shifted = raw + np.array(card["init_score"])
-        measured = finish(
+        measured = apply_calibrator(
             shifted if student.classes > 1 else shifted[:, 0], card["output_transform"], card["calibrator"]
         )
         served = np.array([student.finish(row) for row in raw.tolist()])

@@ -17,8 +17,10 @@ from finai_assets.features.state import GroupState
 from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month, month_range
 
+TOPOLOGY = ("tda_global", "tda_local")
 CUSTOMERS = 300
 MCCS = 45
 MONTH = Month.parse("2015-03")
@@ -187,19 +189,35 @@ class World:
         """Compute all groups of a month in another lake, with this world's states."""
         settings = self.settings.model_copy(update={"lake": self.settings.lake.model_copy(update=lake_settings)})
         return compute_month(
-            LakeSession(lake), month, self.registry, self.states, settings, self.registry.available, code_version="test"
+            LakeSession(lake),
+            month,
+            self.registry,
+            self.states,
+            settings,
+            self.registry.available,
+            versions=one_version("test"),
         )
+
+
+def small_settings(**groups: dict[str, object]) -> Settings:
+    """Return smoke settings with blocks small enough that the panel has several of them, and with settings of groups."""
+    overrides = {
+        "lake": {"block_customers": 64},
+        "fit": {"rows": 500},
+        "feature_groups": {"merchant_hierarchy": {"leaves": MCCS}, **groups},
+    }
+    return load_settings("synthetic", "smoke", overrides=overrides)
 
 
 @pytest.fixture(scope="session")
 def small() -> Settings:
-    """Return smoke settings with blocks small enough that the panel has several of them."""
-    overrides = {
-        "lake": {"block_customers": 64},
-        "fit": {"rows": 500},
-        "feature_groups": {"merchant_hierarchy": {"leaves": MCCS}},
-    }
-    return load_settings("synthetic", "smoke", overrides=overrides)
+    return small_settings()
+
+
+@pytest.fixture(scope="session")
+def small_by_gudhi() -> Settings:
+    """Return the small settings with the other engine of the groups that have a choice."""
+    return small_settings(**{name: {"engine": "gudhi"} for name in TOPOLOGY})
 
 
 @pytest.fixture(scope="session")
@@ -212,12 +230,28 @@ def panel(small: Settings) -> Panel:
     return make_panel(small)
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory, small: Settings, registry: Registry, panel: Panel) -> World:
-    lake = panel.write(Lake.on_disk(tmp_path_factory.mktemp("features") / "lake"))
-    states = fit_states(LakeSession(lake), small, registry)
-    world = World(small, registry, panel, lake, states, {})
+def make_world(lake: Lake, settings: Settings, registry: Registry, panel: Panel) -> World:
+    panel.write(lake)
+    states = fit_states(LakeSession(lake), settings, registry)
+    world = World(settings, registry, panel, lake, states, {})
     return replace(world, results=world.compute(lake))
+
+
+@pytest.fixture(scope="session")
+def kernel_world(new_lake: Callable[[], Lake], small: Settings, registry: Registry, panel: Panel) -> World:
+    return make_world(new_lake(), small, registry, panel)
+
+
+@pytest.fixture(scope="session")
+def gudhi_world(new_lake: Callable[[], Lake], small_by_gudhi: Settings, registry: Registry, panel: Panel) -> World:
+    """Return a world of the groups that have a choice of engine, by the other one."""
+    groups = tuple(registry.group(name) for name in TOPOLOGY)
+    return make_world(new_lake(), small_by_gudhi, Registry(groups), panel)
+
+
+@pytest.fixture(scope="session")
+def world(kernel_world: World) -> World:
+    return kernel_world
 
 
 @pytest.fixture(scope="session")

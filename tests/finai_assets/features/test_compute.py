@@ -17,12 +17,20 @@ from finai_assets.features.state import GroupState
 from finai_resources.errors import GateError, LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 
 def run(world: Any, lake: Lake, month: Month, groups: list[str], **more: Any) -> Any:
     return compute_month(
-        LakeSession(lake), month, world.registry, world.states, world.settings, groups, code_version="test", **more
+        LakeSession(lake),
+        month,
+        world.registry,
+        world.states,
+        world.settings,
+        groups,
+        versions=one_version("test"),
+        **more,
     )
 
 
@@ -30,7 +38,7 @@ def test_a_group_names_as_upstream_what_its_columns_read_and_its_own_state_only(
     world: Any, new_lake: Callable[[], Lake], month: Month
 ) -> None:
     lake = world.panel.write(new_lake())
-    store_states(LakeSession(lake), world.states, code_version="test")
+    store_states(LakeSession(lake), world.states, versions=one_version("test"))
     results = run(world, lake, month, [group.name for group in world.registry.available])
     upstream = {name: set(result.manifest.upstream) for name, result in results.items()}
     assert upstream["product_holdings"] == {"raw/snapshots@2015-03"}
@@ -64,7 +72,13 @@ def test_a_group_without_a_state_is_refused(world: Any, new_lake: Callable[[], L
     states = {name: state for name, state in world.states.items() if name != "demographics"}
     with pytest.raises(GateError, match="feature_state/demographics"):
         compute_month(
-            LakeSession(lake), month, world.registry, states, world.settings, ["demographics"], code_version="test"
+            LakeSession(lake),
+            month,
+            world.registry,
+            states,
+            world.settings,
+            ["demographics"],
+            versions=one_version("test"),
         )
 
 
@@ -74,7 +88,7 @@ def test_a_state_of_other_columns_is_refused(world: Any, month: Month) -> None:
     with pytest.raises(GateError, match="other columns"):
         compute_month(
             LakeSession(world.lake), month, world.registry, {"demographics": other}, world.settings, ["demographics"],
-            code_version="test",
+            versions=one_version("test"),
         )  # fmt: skip
 
 
@@ -88,7 +102,7 @@ def test_missing_values_against_the_declaration_stop_the_month_and_write_nothing
     with pytest.raises(GateError, match=r"income \(\d+ of \d+ rows\)"):
         compute_month(
             LakeSession(lake), month, world.registry, states, world.settings, ["product_holdings", "demographics"],
-            code_version="test",
+            versions=one_version("test"),
         )  # fmt: skip
     assert lake.find("features/demographics", month.key) is None
     assert lake.find("features/product_holdings", month.key) is None

@@ -15,13 +15,19 @@ import pytest
 from finai_assets.features.fit import fit_states
 from finai_assets.features.state import GroupState, load_states, store_states
 from finai_assets.features.tensors import read_tensor
-from finai_assets.group_settings import FeatureGroupSettings
+from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 GROUPS = FeatureGroupSettings.names()
-each_group = pytest.mark.parametrize("name", GROUPS)
+TOPOLOGY = ("tda_global", "tda_local")  # these have a choice of engine
+each_group = pytest.mark.parametrize(
+    ("engine", "name"),
+    [pytest.param("kernel", name, id=name) for name in GROUPS]
+    + [pytest.param("gudhi", name, id=f"{name} by gudhi") for name in TOPOLOGY],
+)
 
 
 def values(lake: Lake, name: str, month: Month) -> pa.Table:
@@ -38,8 +44,33 @@ def assert_bit_equal(left: pa.Table, right: pa.Table) -> None:
     assert differing == []
 
 
+@pytest.fixture
+def engine() -> str:
+    """Return the engine of tests that are of no single group."""
+    return "kernel"
+
+
 @pytest.fixture(scope="module")
-def variants(world: Any, new_lake: Callable[[], Lake], month: Month) -> dict[str, Lake]:
+def worlds(kernel_world: Any, gudhi_world: Any) -> dict[str, Any]:
+    return {"kernel": kernel_world, "gudhi": gudhi_world}
+
+
+@pytest.fixture
+def world(worlds: dict[str, Any], engine: str) -> Any:
+    return worlds[engine]
+
+
+@pytest.fixture(scope="module")
+def all_variants(worlds: dict[str, Any], new_lake: Callable[[], Lake], month: Month) -> dict[str, dict[str, Lake]]:
+    return {engine: variants_of(world, new_lake, month) for engine, world in worlds.items()}
+
+
+@pytest.fixture
+def variants(all_variants: dict[str, dict[str, Lake]], engine: str) -> dict[str, Lake]:
+    return all_variants[engine]
+
+
+def variants_of(world: Any, new_lake: Callable[[], Lake], month: Month) -> dict[str, Lake]:
     """Return lakes that must hold the same features as the world's."""
     made = {}
 
@@ -137,6 +168,15 @@ def test_stored_bytes_do_not_depend_on_workers_or_on_the_run(
     assert variants["one worker"].manifest(f"features/{name}", month.key).content_hash == first
 
 
+@pytest.mark.parametrize("name", TOPOLOGY)
+def test_an_engine_changes_no_bit_of_values_diagrams_or_state(worlds: dict[str, Any], month: Month, name: str) -> None:
+    kernel, gudhi = worlds["kernel"], worlds["gudhi"]
+    for world, engine in ((kernel, "kernel"), (gudhi, "gudhi")):
+        assert getattr(world.settings.feature_groups, name).engine == engine
+    assert gudhi.results[name].manifest.content_hash == kernel.results[name].manifest.content_hash
+    assert gudhi.states[name].to_bytes() == kernel.states[name].to_bytes()
+
+
 def test_a_past_event_that_changes_is_seen(world: Any, new_lake: Callable[[], Lake], month: Month) -> None:
     """The comparison above can fail: the same poison one month earlier changes the features."""
     lake = world.panel.with_poison_after(month - 1).write(new_lake())
@@ -153,7 +193,7 @@ def test_the_state_survives_save_and_load(world: Any, new_lake: Callable[[], Lak
     assert again.to_bytes() == state.to_bytes()
     lake = new_lake()
     session = LakeSession(lake)
-    store_states(session, {name: state}, code_version="test")
+    store_states(session, {name: state}, versions=one_version("test"))
     loaded = load_states(session, [name])[name]
     assert loaded.meta == state.meta
     assert sorted(loaded.params) == sorted(state.params)
@@ -162,7 +202,16 @@ def test_the_state_survives_save_and_load(world: Any, new_lake: Callable[[], Lak
 
 
 @pytest.fixture(scope="module")
-def refits(world: Any, new_lake: Callable[[], Lake]) -> dict[str, dict[str, GroupState]]:
+def all_refits(worlds: dict[str, Any], new_lake: Callable[[], Lake]) -> dict[str, dict[str, dict[str, GroupState]]]:
+    return {engine: refits_of(world, new_lake) for engine, world in worlds.items()}
+
+
+@pytest.fixture
+def refits(all_refits: dict[str, dict[str, dict[str, GroupState]]], engine: str) -> dict[str, dict[str, GroupState]]:
+    return all_refits[engine]
+
+
+def refits_of(world: Any, new_lake: Callable[[], Lake]) -> dict[str, dict[str, GroupState]]:
     last = world.settings.dataset.splits.train.last
     small_blocks = world.settings.model_copy(
         update={"lake": world.settings.lake.model_copy(update={"block_customers": 23, "workers": 1})}
@@ -201,6 +250,7 @@ from finai_assets.features.registry import build_registry
 from finai_assets.settings import load_settings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 overrides = {
     "fit": {"rows": 500},
@@ -211,7 +261,8 @@ settings = load_settings("synthetic", "smoke", overrides=overrides)
 registry = build_registry(settings)
 session = LakeSession(Lake.on_disk(sys.argv[1]))
 states = fit_states(session, settings, registry)
-results = compute_month(session, Month.parse("2015-03"), registry, states, settings, registry.available, code_version="test")
+month, versions = Month.parse("2015-03"), one_version("test")
+results = compute_month(session, month, registry, states, settings, registry.available, versions=versions)
 print([result.manifest.content_hash for result in results.values()])
 """
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from finai_assets.features.inputs import AMOUNT, TS
 from finai_assets.labels.derive import compute_labels, derive_labels
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.labels.windows import LabelBlock, WindowEvents
@@ -15,6 +17,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ContractError, GateError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 SETTINGS = load_settings("synthetic", "smoke")
@@ -46,6 +49,7 @@ def _one(
     segment: int = -1,
     before: Spend = (),
     window: Spend = (),
+    tasks: Sequence[Task] = TASKS,
 ) -> dict[str, Any]:
     """Return the labels of one customer; ``past`` runs to the snapshot month, None where there is no snapshot."""
     block = LabelBlock(
@@ -56,7 +60,7 @@ def _one(
         before=_events([before]),
         window=_events([window]),
     )
-    return {name: values[0].as_py() for name, values in derive_labels(block, TASKS, SETTINGS).items()}
+    return {name: values[0].as_py() for name, values in derive_labels(block, tasks).items()}
 
 
 TEN = [product.code for product in SETTINGS.products[:10]]
@@ -77,6 +81,21 @@ def test_churn_is_holding_less_than_seven_tenths_of_the_mean_of_observed_months(
     past: list[Held | None], after: Held, expected: float | None
 ) -> None:
     assert _one(past=past, after=after)["churn_signal"] == expected
+
+
+def _churn(past: list[Held | None], after: Held, share: list[int], months: int) -> float | None:
+    chosen = {"tasks": {"churn_signal": {"share": share, "history_months": months}}}
+    tasks = build_tasks(load_settings("synthetic", "smoke", overrides=chosen))
+    found: float | None = _one(past=past, after=after, tasks=tasks)["churn_signal"]
+    return found
+
+
+def test_the_share_and_the_months_of_churn_are_settings() -> None:
+    assert _churn([TEN] * 6, TEN[:5], share=[1, 2], months=6) == 0.0
+    assert _churn([TEN] * 6, TEN[:4], share=[1, 2], months=6) == 1.0
+    grown: list[Held | None] = [TEN[:1]] * 5 + [TEN]
+    assert _churn(grown, TEN[:5], share=[7, 10], months=6) == 0.0
+    assert _churn(grown, TEN[:5], share=[7, 10], months=1) == 1.0  # months that another task reads too are left out
 
 
 @pytest.mark.parametrize(
@@ -197,7 +216,7 @@ def filled(lake: Lake) -> Lake:
 
 
 def _compute(lake: Lake, settings: Settings = SETTINGS, tasks: tuple[Task, ...] = TASKS) -> dict[str, list[Any]]:
-    results = compute_labels(LakeSession(lake), MONTH, tasks, settings, code_version="1", config_hash="c")
+    results = compute_labels(LakeSession(lake), MONTH, tasks, settings, versions=one_version("1", "c"))
     for name, result in results.items():
         table = lake.read(f"labels/{name}", MONTH.key)
         assert table["customer_id"].to_pylist() == list(ROWS)
@@ -219,7 +238,7 @@ def test_a_month_is_written_for_every_available_task(filled: Lake) -> None:
 
 
 def test_statistics_stand_in_the_manifest(filled: Lake) -> None:
-    results = compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, code_version="1")
+    results = compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=one_version("1"))
     churn = results["churn_signal"]
     assert churn.statistics["rate"] == pytest.approx(2 / 3)
     assert churn.statistics["balance"] == {"0": 1, "1": 2}
@@ -236,6 +255,25 @@ def test_a_labels_upstream_is_what_it_reads_and_no_more(filled: Lake) -> None:
     }
     assert upstream["next_mcc"] == {"raw/snapshots@2015-03", "raw/transactions@2015-04"}
     assert upstream["churn_signal"] == {f"raw/snapshots@{(MONTH - back).key}" for back in range(-1, 6)}
+
+
+def test_each_task_can_have_a_version_of_its_own(filled: Lake) -> None:
+    def versions(path: str) -> dict[str, str]:
+        return {"code_version": f"code of {path}", "config_hash": "c"}
+
+    compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=versions)
+    manifest = filled.manifest("labels/next_mcc", MONTH.key)
+    assert (manifest.code_version, manifest.config_hash) == ("code of labels/next_mcc", "c")
+
+
+def _spent(block: LabelBlock, _parameters: None) -> pa.Array:
+    return pa.array(np.bincount(block.window.row, block.window.amount, minlength=len(block)).astype(np.float32))
+
+
+def test_amounts_are_read_where_a_task_asks_for_them(filled: Lake) -> None:
+    trend = next(task for task in TASKS if task.name == "mcc_diversity_trend")
+    spent = replace(trend, name="spent", inputs=(AMOUNT, TS), formula=f"{__name__}:_spent")
+    assert _compute(filled, tasks=(spent,)) == {"spent": [3.0, 2.0, 0.0, 0.0]}
 
 
 def test_the_size_of_a_block_changes_nothing(filled: Lake) -> None:
@@ -294,7 +332,7 @@ def test_a_longer_horizon_ends_the_window_later(filled: Lake) -> None:
 def test_an_unavailable_task_is_left_out(filled: Lake) -> None:
     tasks = (
         *(t for t in TASKS if t.name != "next_mcc"),
-        Task("next_mcc", "multiclass", "engagement", 1.2, "", "", "", (), unavailable="no transactions"),
+        *(replace(t, unavailable="no transactions") for t in TASKS if t.name == "next_mcc"),
     )
     assert "next_mcc" not in _compute(filled, tasks=tasks)
     assert filled.find("labels/next_mcc", MONTH.key) is None
@@ -303,13 +341,13 @@ def test_an_unavailable_task_is_left_out(filled: Lake) -> None:
 def test_a_month_whose_window_lies_outside_the_raw_months_is_immature(filled: Lake) -> None:
     last = SETTINGS.dataset.raw_months.last
     with pytest.raises(GateError, match=r"2015-08 reaches months 2015-09 outside raw_months 2014-01..2015-08"):
-        compute_labels(LakeSession(filled), last, TASKS, SETTINGS, code_version="1")
+        compute_labels(LakeSession(filled), last, TASKS, SETTINGS, versions=one_version("1"))
 
 
 def test_a_month_whose_window_has_not_arrived_is_refused_and_nothing_is_written(filled: Lake) -> None:
     filled.delete("raw/transactions", "2015-04")
     with pytest.raises(GateError, match="does not hold raw/transactions@2015-04") as caught:
-        compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, code_version="1")
+        compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=one_version("1"))
     assert "2015-03 are immature" in str(caught.value)
     assert filled.partitions("labels/churn_signal") == []
 
@@ -317,5 +355,5 @@ def test_a_month_whose_window_has_not_arrived_is_refused_and_nothing_is_written(
 def test_an_unknown_segment_is_refused_by_name(filled: Lake) -> None:
     _write_snapshots(filled, MONTH + 1, [(11, [], "gold")])
     with pytest.raises(ContractError, match=r"segments \['gold'\]"):
-        compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, code_version="1")
+        compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=one_version("1"))
     assert filled.partitions("labels/segment_prediction") == []

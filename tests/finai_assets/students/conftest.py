@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from finai_assets.features.matrix import MatrixTask, TrainingMatrix
 from finai_assets.settings import Settings, load_settings
+from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 
 SIZES = {"train": 3000, "validation": 1500, "test": 1500}
 COLUMNS = tuple(f"column_{i}" for i in range(20))

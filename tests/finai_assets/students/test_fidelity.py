@@ -7,7 +7,13 @@ import pytest
 from scipy.special import expit, rel_entr, softmax
 
 from finai_assets.settings import Settings
-from finai_assets.students.fidelity import Fidelity, judge, measure_fidelity
+from finai_assets.students.fidelity import (
+    Fidelity,
+    FidelityVerdict,
+    compare_fidelity,
+    compare_stored,
+    measure_fidelity,
+)
 
 N = 2000
 RNG = np.random.default_rng(0)
@@ -28,12 +34,11 @@ LABEL = {
 KINDS = list(TEACHER)
 
 
-def _measure(kind: str, student: np.ndarray, settings: Settings, label: np.ndarray | None = None) -> Fidelity:
+def _measure(kind: str, student: np.ndarray, settings: Settings, label: np.ndarray | None = None) -> FidelityVerdict:
     threshold = 0.4 if kind == "binary" else None
     known = LABEL[kind] if label is None else label
-    return measure_fidelity(
-        kind, TEACHER[kind], student, known, threshold=threshold, settings=settings.students.fidelity
-    )
+    fidelity = measure_fidelity(kind, TEACHER[kind], student, known, threshold=threshold)
+    return compare_fidelity(kind, fidelity, settings.students.fidelity)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,14 +105,29 @@ def test_what_is_stored_is_what_was_measured(chosen: Settings) -> None:
     stored = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert stored["passed"] is False
     assert any(entry["observed"] is None for entry in stored["verdicts"])
-    assert Fidelity.from_json(stored).failures == found.failures
+    assert FidelityVerdict.from_json(stored).failures == found.failures
 
 
-def test_one_missing_task_rejects_the_whole_set(chosen: Settings) -> None:
-    good, bad = _measure("binary", COPY["binary"], chosen), _measure("binary", UNRELATED["binary"], chosen)
-    routes = {"a": "DISTILL", "b": "DIRECT", "c": "SKIP"}
-    assert judge(["a", "b", "c"], routes, {"a": good}).passed
-    assert judge(["a", "b", "c", "d"], routes, {"a": good}).failures == {"d": ("the task is missing",)}
-    assert judge(["a"], routes, {"a": None}).failures == {"a": ("its fidelity was not measured",)}
-    assert not judge(["a", "b"], routes, {"a": bad}).passed
-    assert not judge([], {}, {}).passed
+@pytest.mark.parametrize("kind", KINDS)
+def test_stored_figures_are_compared_again_without_training(kind: str, chosen: Settings) -> None:
+    floors = chosen.students.fidelity
+    found = _measure(kind, COPY[kind], chosen)
+    card = {"kind": kind, "fidelity": json.loads(json.dumps(found.to_json()))}
+    again = compare_stored(card, floors)
+    assert again == found
+    strict = floors.model_copy(update={"kl": found.observed("kl") / 2})
+    stricter = compare_stored(card, strict)
+    assert stricter is not None
+    assert [failure.split()[0] for failure in stricter.failures] == ["kl"]
+    assert stricter.bounds() == {**found.bounds(), "kl": strict.kl}
+
+
+def test_a_floor_without_a_stored_figure_is_missed(chosen: Settings) -> None:
+    found = compare_fidelity("binary", Fidelity({"kl": 0.0}, 50, 50), chosen.students.fidelity)
+    assert "jsd is not defined" in found.failures
+    assert not any(failure.startswith("kl") for failure in found.failures)
+
+
+@pytest.mark.parametrize("stored", [None, {}, {"n": 0, "verdicts": [{"measure": "kl"}]}, {"n": 5, "verdicts": []}])
+def test_a_copy_that_was_measured_on_no_row_has_no_verdict(stored: object, chosen: Settings) -> None:
+    assert compare_stored({"kind": "binary", "fidelity": stored}, chosen.students.fidelity) is None

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from finai_assets.metrics import Estimate
+from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
-from finai_assets.students.route import Evidence, beats, choose_route, worth_copying
+from finai_assets.students.route import RouteEvidence, beats, choose_route, worth_copying
 
 NAN = float("nan")
 
@@ -19,7 +19,7 @@ GOOD = {"average_precision": _at(0.3), "prevalence": _at(0.05), "auc": _at(0.8)}
 POOR = {"average_precision": _at(0.09), "prevalence": _at(0.05), "auc": _at(0.8)}
 
 
-def _evidence(**changed: object) -> Evidence:
+def _evidence(**changed: object) -> RouteEvidence:
     base: dict[str, object] = {
         "kind": "binary",
         "classes": 1,
@@ -30,7 +30,7 @@ def _evidence(**changed: object) -> Evidence:
         "direct_over_trivial": CLEAR,
         "direct_over_distilled": NONE,
     }
-    return Evidence(**{**base, **changed})  # type: ignore[arg-type]
+    return RouteEvidence(**{**base, **changed})  # type: ignore[arg-type]
 
 
 def test_a_skilled_teacher_is_copied_and_the_reason_has_its_figures(chosen: Settings) -> None:

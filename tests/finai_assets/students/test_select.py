@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finai_assets.method_settings import StudentSettings
 from finai_assets.settings import Settings
+from finai_assets.settings.method import StudentSettings
 from finai_assets.students.select import select_columns
 from finai_resources.errors import ConfigError
 

@@ -7,12 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from finai_assets.features.fitted_rows import FittedRows
-from finai_assets.features.matrix import TrainingMatrix
-from finai_assets.method_settings import InputSettings, StudentSettings
 from finai_assets.settings import Settings
+from finai_assets.settings.method import InputSettings, StudentSettings
 from finai_assets.students import train
-from finai_assets.students.route import Evidence, Route, choose_route
+from finai_assets.students.route import Route, RouteEvidence, choose_route
 from finai_assets.students.train import (
     StudentResult,
     bin_train,
@@ -21,6 +19,8 @@ from finai_assets.students.train import (
     to_files,
     train_student,
 )
+from finai_assets.training.fitted_rows import FittedRows
+from finai_assets.training.matrix import TrainingMatrix
 from finai_resources.errors import BundleError, GateError
 from serving_lambda.lightgbm_c import Library
 from serving_lambda.lightgbm_c import Model as DeployedModel
@@ -185,7 +185,7 @@ def test_the_route_sees_what_the_copy_itself_has_over_the_trivial_forecast(
 ) -> None:
     seen = []
 
-    def choose(evidence: Evidence, settings: StudentSettings) -> Route:
+    def choose(evidence: RouteEvidence, settings: StudentSettings) -> Route:
         seen.append(evidence)
         return choose_route(evidence, settings)
 

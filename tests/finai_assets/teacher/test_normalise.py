@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from finai_assets.features.side import SideTensor
 from finai_assets.teacher.layout import Layout, layout_of
 from finai_assets.teacher.normalise import Normaliser, log_log_r2
+from finai_assets.training.side import SideTensor
 from finai_resources.errors import GateError
 
 

@@ -10,8 +10,8 @@ from panel import make_panel, only, with_labels
 
 from finai_assets.features.registry import build_registry
 from finai_assets.features.sampling import sample_customers
-from finai_assets.metrics import evaluate
-from finai_assets.teacher import steps
+from finai_assets.scoring.metrics import evaluate
+from finai_assets.teacher.fitting import steps
 from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
 from finai_resources.errors import GateError
 

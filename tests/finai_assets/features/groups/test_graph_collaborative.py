@@ -134,7 +134,9 @@ class Reference:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     settings = load_settings("synthetic", "smoke", overrides=PANEL)
     lake = Lake.on_disk(tmp_path_factory.mktemp("graph"))
-    generate(settings, b"a key of the tests, 32 bytes long", LakeSession(lake), workers=2, code_version="test")
+    generate(
+        settings, b"a key of the tests, 32 bytes long", LakeSession(lake), tasks=(), workers=2, code_version="test"
+    )
     rows = {month: lake.read("source/snapshots", month.key) for month in settings.dataset.splits.train}
     latest = {
         c: h for month in sorted(rows) for c, h in rows[month].select(["customer_id", "held"]).to_pandas().to_numpy()

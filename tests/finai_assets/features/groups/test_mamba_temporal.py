@@ -168,7 +168,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     # A small share of the customers of a real fit, so more epochs, that there be as many steps.
     settings = with_group(settings, epochs=12)
     session = LakeSession(Lake.on_disk(tmp_path_factory.mktemp("sequences") / "lake"))
-    generate(settings, KEY, session, workers=2, code_version="test")
+    generate(settings, KEY, session, tasks=(), workers=2, code_version="test")
     adapter = open_adapter(settings, KEY, session)
     load_catalogue(adapter, session, settings, code_version="test")
     known, later = settings.dataset.splits.train.last, settings.dataset.splits.test.last

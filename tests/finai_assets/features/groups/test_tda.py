@@ -315,6 +315,12 @@ def test_columns_name_their_statistics_in_order(small: Settings, name: str) -> N
     assert {column.window_days for column in group.declared} == {364 if name == "tda_global" else 90}
 
 
+@each_group
+def test_an_unknown_engine_is_refused_with_those_that_there_are(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"(?s){name}.engine: found 'ripser'.*'kernel' or 'gudhi'"):
+        load_settings("synthetic", "smoke", overrides={"feature_groups": {name: {"engine": "ripser"}}})
+
+
 def test_a_window_too_short_for_its_landmarks_is_refused() -> None:
     with pytest.raises(ConfigError, match="77 days make 63 points, fewer than the 64 landmarks"):
         load_settings("synthetic", "smoke", overrides={"feature_groups": {"tda_local": {"days": 77}}})

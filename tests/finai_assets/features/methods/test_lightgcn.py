@@ -19,7 +19,7 @@ from finai_assets.features.methods.lightgcn import (
     ranking_gradient,
     train,
 )
-from finai_assets.group_settings import GraphCollaborativeSettings
+from finai_assets.settings.features import GraphCollaborativeSettings
 
 WIDTH = 5
 OPTIONS = GraphCollaborativeSettings(

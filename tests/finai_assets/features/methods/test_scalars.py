@@ -19,6 +19,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import GateError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 SOURCES = ("demographics", "txn_behavior", "derived_temporal")
@@ -71,7 +72,7 @@ def test_before_standardising_they_equal_the_stored_columns_of_the_three_groups(
     registry = build_registry(small)
     session = LakeSession(lake)
     states = fit_states(session, small, registry, groups=SOURCES)
-    compute_month(session, month, registry, states, small, SOURCES, code_version="test")
+    compute_month(session, month, registry, states, small, SOURCES, versions=one_version("test"))
     stored = {
         column.name: lake.read(f"features/{name}", month.key)[column.name].to_numpy()
         for name in SOURCES

@@ -1,0 +1,527 @@
+"""Every asset of the platform, each declared once.
+
+An :class:`Asset` says where it is stored, what computes it, which settings that receives, what it reads, and whose blocking
+checks must have passed before. Dagster's specs, dependencies and jobs, the plan of ``finai run``, staleness and gates derive
+from this table, and no other product file spells an asset's path.
+
+A path may hold ``{group}`` (a feature group) or ``{task}`` (a prediction task): then there is one asset for each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from finai_assets.source import code_version, files_version
+from finai_resources.lake_session import is_current
+
+if TYPE_CHECKING:
+    from finai_assets.settings import Settings
+    from finai_resources.lake import Lake
+    from finai_resources.months import Month
+
+SOURCE = "source/panel"
+SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS = "source/snapshots", "source/transactions"
+SOURCE_PROTECTED, SOURCE_REPORT = "source/protected_attributes", "source/report"
+PRODUCTS, CATEGORIES = "raw/products", "raw/merchant_categories"
+SNAPSHOTS, TRANSACTIONS, PROTECTED = "raw/snapshots", "raw/transactions", "raw/protected_attributes"
+SPLITS = "labels/splits"
+MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
+EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
+BUNDLE, RECOMMENDATIONS = "serving/bundle", "recommendations/customers"
+_STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
+    "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
+)  # fmt: skip
+RAW_TABLES = (SNAPSHOTS, TRANSACTIONS, PROTECTED)
+CATALOGUE_TABLES = (PRODUCTS, CATEGORIES)
+SOURCE_TABLES = (SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS, SOURCE_PROTECTED)
+
+
+def state_asset(group: str) -> str:
+    """Return the path of a group's fitted state."""
+    return _STATE.format(group=group)
+
+
+def group_asset(group: str) -> str:
+    """Return the path of a feature group."""
+    return _GROUP.format(group=group)
+
+
+def label_asset(task: str) -> str:
+    """Return the path of a task's label."""
+    return _LABEL.format(task=task)
+
+
+def truth_asset(task: str) -> str:
+    """Return the path of what the generator knows of a task; the source writes it beside the panel."""
+    return _TRUTH.format(task=task)
+
+
+def student_asset(task: str) -> str:
+    """Return the path of a task's student."""
+    return _STUDENT.format(task=task)
+
+
+class Partitions(Enum):
+    """Which months an asset has."""
+
+    NONE = "none"
+    RAW = "raw months"
+    SNAPSHOT = "snapshot months"
+
+
+class Window(Enum):
+    """Which months of what it reads a month of an asset is made from."""
+
+    SAME = "the same month"  # of an asset without months: all of it
+    LOOK_BACK = "the months of the look-back"
+    FIT = "the train months with their look-back"
+    SPLITS = "the train, validation and test months"
+    HOLDINGS = "the months whose holdings a label compares"
+    SPENDING = "the months whose transactions a label compares"
+
+
+class Offsets(NamedTuple):
+    """How far a window reaches: months before (negative) or after a month, both ends included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """What an asset is made from.
+
+    Parameters
+    ----------
+    path : str
+    window : Window
+    asked : bool
+        Whether its blocking checks must have passed on exactly what is read.
+    columns : bool
+        Whether each of a feature group's columns is shown as an upstream too.
+    data : bool
+        Whether its content is read; else its checks are asked, and no more.
+    """
+
+    path: str
+    window: Window = Window.SAME
+    asked: bool = False
+    columns: bool = False
+    data: bool = True
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One asset, or one for each feature group or task.
+
+    Parameters
+    ----------
+    path : str
+    group : str
+        Dagster's group; jobs are selections of groups.
+    code : tuple of str
+        The functions that compute it, ``package.module:function``; what they reach is its code version. A word in
+        braces stands for the functions of its group, task or data set.
+    settings : tuple of str
+        What its functions receive, by dotted path; nothing else can be read there, and its hash is the config version.
+        ``{own}`` stands for those that its group or task reads; names that begin
+        with ``declared``, for what code declares: columns, tasks, their texts, or the member's own.
+    reads : tuple of Read
+    partitions : Partitions
+    together : bool
+        Whether assets of the same group are written by one computation, all or none.
+    unversioned : tuple of str
+        Those of the settings with which a check judges the stored result again, so that a change of them computes nothing anew.
+    files : tuple of str
+        Files in ``configs/`` that it reads whole.
+    only : str
+        The adapter of the data sets that have it; empty for all.
+    """
+
+    path: str
+    group: str
+    code: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    reads: tuple[Read, ...] = ()
+    partitions: Partitions = Partitions.NONE
+    together: bool = False
+    unversioned: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    only: str = ""
+
+
+# How partitions are stored, how much is in memory at once, and which months there are: every asset's functions receive it, and
+# no value depends on it unless the asset names it among its settings, so that it is in no other config version.
+UNVERSIONED = ("lake", "dataset.raw_months", "dataset.snapshot_months")
+_SOURCE_SETTINGS = (  # what adapters and the data contract receive
+    "dataset.name", "dataset.adapter", "dataset.source", "dataset.real_customers", "dataset.segments",
+    "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "merchant_categories",
+)  # fmt: skip
+# What settings hand over that computes.
+HANDED = (
+    "finai_resources.months:Month",
+    "finai_assets.settings.dataset:MonthSpan",
+    "finai_assets.settings.method:InputSettings",
+)
+_ROWS = ("seed", "look_back_months", "dataset.splits.train", "dataset.raw_months.first")
+_NETWORK = ("teacher", "inputs", "feature_groups.txn_lag_tensor.transactions")  # the last: the length of a sequence
+
+ASSETS = (
+    Asset(
+        SOURCE,
+        "source",
+        ("finai_assets.ingest.synthetic.panel:generate", "{truths}"),
+        ("seed", "horizon_months", "dataset.name", "dataset.real_customers", "dataset.segments", "dataset.raw_months",
+         "dataset.snapshot_months", "families", "products", "acquisition_sets",
+         "merchant_categories",
+         "generator", "declared.truths"),
+        only="synthetic",
+    ),
+    *(
+        Asset(
+            path,
+            "catalogue",
+            ("finai_assets.ingest.load:load_catalogue", "{adapter}"),
+            (*_SOURCE_SETTINGS, "families", "products", "generator"),
+            (Read(SOURCE),),
+            together=True,
+        )
+        for path in CATALOGUE_TABLES
+    ),
+    *(
+        Asset(
+            path,
+            "raw",
+            ("finai_assets.ingest.load:load_month", "{adapter}"),
+            (*_SOURCE_SETTINGS, "products.code"),
+            (Read(SOURCE),),
+            Partitions.RAW,
+            together=True,
+        )
+        for path in RAW_TABLES
+    ),
+    Asset(
+        _STATE,
+        "feature_state",
+        ("finai_assets.features.fit:fit_states", "finai_assets.features.state:store_states", "{fit}", "{transform}"),
+        (*_ROWS, "fit", "statistics", "{own}", "declared.own"),
+        (Read(SNAPSHOTS, Window.FIT), Read(TRANSACTIONS, Window.FIT), Read(PRODUCTS), Read(CATEGORIES)),
+    ),
+    Asset(
+        _GROUP,
+        "features",
+        ("finai_assets.features.compute:compute_month", "finai_assets.features.state:load_states", "{transform}"),
+        ("look_back_months", "dataset.raw_months.first", "{own}", "declared.own"),
+        (Read(SNAPSHOTS, Window.LOOK_BACK), Read(TRANSACTIONS, Window.LOOK_BACK), Read(PRODUCTS), Read(CATEGORIES),
+         Read(_STATE)),
+        Partitions.SNAPSHOT,
+    ),
+    Asset(
+        _LABEL,
+        "labels",
+        ("finai_assets.labels.derive:compute_labels", "{formula}"),
+        ("horizon_months", "dataset.raw_months.first", "{own}", "declared.own"),
+        (Read(SNAPSHOTS, Window.HOLDINGS), Read(TRANSACTIONS, Window.SPENDING)),
+        Partitions.SNAPSHOT,
+    ),
+    Asset(
+        SPLITS,
+        "splits",
+        ("finai_assets.labels.splits:make_splits", "finai_assets.labels.splits:gap_report"),
+        ("gap_days", "horizon_months", "dataset.raw_months", "dataset.snapshot_months", "dataset.splits"),
+    ),
+    Asset(
+        MATRIX,
+        "teacher",
+        ("finai_assets.training.matrix:build_matrix", "{persistence}"),
+        ("seed", "look_back_months", "dataset.segments", "dataset.raw_months.first", "teacher.max_train_rows", "teacher.routing",
+         "teacher.experts", "declared.columns",
+         "declared.tasks"),
+        (Read(SPLITS, asked=True), Read(_STATE, asked=True), Read(_GROUP, Window.SPLITS, asked=True, columns=True),
+         Read(_LABEL, Window.SPLITS), Read(PRODUCTS), Read(CATEGORIES)),
+    ),
+    Asset(
+        TEACHER,
+        "teacher",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.train:train_teacher",
+         "finai_assets.teacher.store:teacher_to_files"),
+        ("seed", *_NETWORK, "declared.columns"),
+        (Read(MATRIX, asked=True),),
+    ),
+    Asset(
+        PREDICTIONS,
+        "teacher",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.store:teacher_from_files",
+         "finai_assets.teacher.result:predict", "finai_assets.teacher.predictions:predictions_table"),
+        ("seed", *_NETWORK, "declared.columns"),
+        (Read(MATRIX), Read(TEACHER)),
+    ),
+    Asset(
+        EVALUATION,
+        "teacher",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.truth:align_truth",
+         "finai_assets.evaluation.baselines:predict_all_models", "finai_assets.evaluation.comparison:evaluate_all",
+         "finai_assets.evaluation.curves:curves_of", "finai_assets.teacher.predictions:load_predictions",
+         "finai_assets.evaluation.report.evaluation_page:evaluation_report"),
+        ("profile", "seed", "horizon_months", "gap_days", "dataset.name", *_NETWORK, "baselines", "metrics",
+         "declared.columns"),
+        (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
+    ),
+    Asset(
+        EXPLANATIONS,
+        "teacher",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.store:teacher_from_files",
+         "finai_assets.evaluation.explanation.explain:explain", "finai_assets.teacher.predictions:load_predictions",
+         "finai_assets.evaluation.explanation.explanation_page:explanation_page"),
+        ("profile", "seed", "dataset.name", *_NETWORK, "explanations", "metrics", "declared.columns"),
+        (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
+    ),
+    Asset(
+        _STUDENT,
+        "students",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.students.train:bin_train",
+         "finai_assets.students.train:train_student", "finai_assets.students.result:to_files",
+         "finai_assets.teacher.predictions:load_predictions"),
+        ("seed", "students", "inputs", "metrics", "declared.columns"),
+        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS)),
+        unversioned=("students.fidelity",),  # C23 compares the stored figures with today's floors
+    ),
+    Asset(
+        BUNDLE,
+        "serving",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.students.result:require_budget",
+         "finai_assets.bundle.shares:acquisition_shares", "finai_assets.bundle.build:build_bundle"),
+        ("profile", "seed", "horizon_months", "dataset.name", "dataset.segments", "dataset.currency", "dataset.splits.train",
+         "families", "products", "acquisition_sets", "bundle", "recommend",
+         "students.fidelity", "students.max_leaves", "students.max_megabytes", "declared.column_texts", "declared.task_texts"),
+        (Read(_STUDENT, asked=True), Read(PRODUCTS), Read(MATRIX, asked=True), Read(TEACHER, asked=True, data=False),
+         Read(EVALUATION, asked=True, data=False)),
+        files=("reason_templates.yaml", "rules.yaml"),
+    ),
+    Asset(
+        RECOMMENDATIONS,
+        "recommendations",
+        ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
+        ("products.code", "recommend.top_k", "declared.columns"),
+        (Read(BUNDLE, asked=True), Read(_GROUP, asked=True), Read(SNAPSHOTS)),
+        Partitions.SNAPSHOT,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that a person starts, and a stage of ``finai run``: the assets of some groups, one month a run.
+
+    Parameters
+    ----------
+    months
+        ``all`` that the assets have, the ``mature`` ones (whose label window has passed), or the ``last``; for ``finai run``.
+    """
+
+    name: str
+    stage: str
+    title: str
+    groups: tuple[str, ...]
+    description: str
+    months: str = "all"
+
+
+JOBS = (
+    Job("source", "source", "Source and catalogue", ("source", "catalogue"),
+        "Generate the source (synthetic data only), and load the catalogue."),
+    Job("ingest_month", "ingest", "Raw tables", ("raw",), "Load and check the raw tables of one month."),
+    Job("fit_features", "fit", "Feature states", ("feature_state", "splits"),
+        "Fit the state of every feature group on the train months."),
+    Job("monthly_features", "features", "Features", ("features",), "Compute every feature group for one month."),
+    Job("monthly_labels", "labels", "Labels", ("labels",),
+        "Derive the labels of one month, once its window has passed.", months="mature"),
+    Job("train", "train", "Teacher, students, bundle", ("teacher", "students", "serving"),
+        "Train the teacher and the students, and build the bundle."),
+    Job("score_month", "recommend", "Recommendations", ("recommendations",),
+        "Recommend products to every customer of one month.", months="last"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Member:
+    """A feature group or a task, as the graph knows it.
+
+    Parameters
+    ----------
+    code : dict
+        The functions of its own that compute it, by the word that stands for them in :attr:`Asset.code`.
+    declaration
+        What its asset's functions receive of its declaration, JSON-able and without texts.
+    settings : tuple of str
+        What its own functions read of the settings, by dotted path.
+    not_read : frozenset of Window
+        Windows of which its asset reads nothing.
+    """
+
+    name: str
+    code: Mapping[str, tuple[str, ...]]
+    declaration: Any = None
+    settings: tuple[str, ...] = ()
+    not_read: frozenset[Window] = frozenset()
+
+
+@dataclass(frozen=True)
+class AssetGraph:
+    """The assets of one data set in one profile.
+
+    Parameters
+    ----------
+    settings : Settings
+    groups, tasks : tuple of Member
+        Those that the data set can carry, in order.
+    code : dict
+        The functions that a word in braces stands for in the code of every asset.
+    declared : dict
+        What code declares, JSON-able, by the names that :class:`Asset` may ask for.
+    windows
+        The months of each window, or how far before and after a month it reaches.
+    config_folder : Path
+    """
+
+    settings: Settings
+    groups: tuple[Member, ...]
+    tasks: tuple[Member, ...]
+    code: Mapping[str, tuple[str, ...]] = field(repr=False)
+    declared: Mapping[str, Any] = field(repr=False)
+    windows: Mapping[Window, Offsets | tuple[Month, ...]] = field(repr=False)
+    config_folder: Path
+
+    @cached_property
+    def _members(self) -> dict[str, tuple[Asset, Member | None]]:
+        found: dict[str, tuple[Asset, Member | None]] = {}
+        for asset in ASSETS:
+            if asset.only in {"", self.settings.dataset.adapter}:
+                found |= {path: (asset, member) for path, member in self._each(asset.path)}
+        return found
+
+    def _each(self, template: str) -> Iterator[tuple[str, Member | None]]:
+        if "{group}" in template:
+            yield from ((template.format(group=member.name), member) for member in self.groups)
+        elif "{task}" in template:
+            yield from ((template.format(task=member.name), member) for member in self.tasks)
+        else:
+            yield template, None
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._members
+
+    def __getitem__(self, path: str) -> Asset:
+        """Return the declaration behind a path."""
+        return self._members[path][0]
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Return every asset's path; what is read comes before what reads it."""
+        return tuple(self._members)
+
+    def in_groups(self, groups: Iterable[str]) -> tuple[str, ...]:
+        """Return the paths of the assets of some of Dagster's groups, in order."""
+        wanted = set(groups)
+        return tuple(path for path, (asset, _) in self._members.items() if asset.group in wanted)
+
+    def job(self, name: str) -> Job:
+        """Return a job by name."""
+        return next(job for job in JOBS if job.name == name)
+
+    def reads(self, path: str) -> Iterator[tuple[str, Read]]:
+        """Yield what an asset reads: each path, and the declaration behind it."""
+        asset, member = self._members[path]
+        for read in asset.reads:
+            if member is not None and read.window in member.not_read:
+                continue
+            if member is not None and "{" in read.path and "{" in asset.path:
+                yield read.path.format(group=member.name, task=member.name), read
+            else:
+                yield from ((each, read) for each, _ in self._each(read.path) if each in self._members)
+
+    def months_read(self, window: Window, month: Month | None) -> tuple[Month | None, ...]:
+        """Return the months of what is read that a month of an asset is made from."""
+        if window is Window.SAME:
+            return (month,)
+        reach = self.windows[window]
+        if isinstance(reach, Offsets):
+            assert month is not None  # noqa: S101 - only assets with months read by offsets
+            return tuple(month + offset for offset in range(reach.first, reach.last + 1))
+        return reach
+
+    def asked(self, path: str, month: Month | None = None) -> list[tuple[str, str | None]]:
+        """Return the partitions whose blocking checks must have passed before an asset is computed."""
+        return [
+            (upstream, each.key if each and self[upstream].partitions is not Partitions.NONE else None)
+            for upstream, read in self.reads(path)
+            if read.asked
+            for each in self.months_read(read.window, month)
+        ]
+
+    def downstream(self, stale: Iterable[str], among: Iterable[str]) -> list[str]:
+        """Return the stale assets with those, among some, that read them or are written with them; in order."""
+        candidates = list(among)
+        affected = set(stale)
+        for path in candidates:  # in order, so that one pass reaches everything
+            written_with = {
+                other for other in candidates if self[path].together and self[other].group == self[path].group
+            }
+            if affected & (written_with | {upstream for upstream, read in self.reads(path) if read.data}):
+                affected.add(path)
+        return [path for path in candidates if path in affected]
+
+    def settings_of(self, *paths: str) -> Settings:
+        """Return what the functions of some assets receive: the declared settings, and none of the others."""
+        return self.settings.only(*(name for path in paths for name in self._sections(path)), *UNVERSIONED)
+
+    def _sections(self, path: str) -> list[str]:
+        asset, member = self._members[path]
+        own = {"{own}": member.settings if member is not None else ()}
+        names = [name for setting in asset.settings for name in own.get(setting, (setting,))]
+        return [name for name in dict.fromkeys(names) if not name.startswith("declared.")]
+
+    def starts(self, path: str) -> tuple[str, ...]:
+        """Return the functions that compute an asset."""
+        asset, member = self._members[path]
+        own = {**self.code, **(member.code if member is not None else {})}
+        return tuple(name for start in asset.code for name in own.get(start, (start,)))
+
+    def code_version(self, path: str) -> str:
+        """Return the hash of the source that an asset's functions reach."""
+        return code_version(*HANDED, *self.starts(path))
+
+    def config_version(self, path: str) -> str:
+        """Return the hash of what an asset's functions receive of the settings, of declarations and of configuration files."""
+        asset, member = self._members[path]
+        versioned = [name for name in self._sections(path) if name != "lake"]
+        declared = {**self.declared, "declared.own": member.declaration if member else None}
+        content: dict[str, Any] = {"settings": self.settings.only(*versioned).model_dump(mode="json")}
+        for section, _, name in (setting.rpartition(".") for setting in asset.unversioned):
+            del content["settings"][section][name]
+        content |= {name: declared[name] for name in asset.settings if name in declared}
+        if asset.files:
+            files = [self.config_folder / name for name in asset.files]
+            content["files"] = files_version(files, self.config_folder)
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def versions(self, path: str) -> dict[str, Any]:
+        """Return both versions, as a partition is written with them."""
+        if path not in self._versions:
+            self._versions[path] = {"code_version": self.code_version(path), "config_hash": self.config_version(path)}
+        return self._versions[path]
+
+    @cached_property
+    def _versions(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def is_current(self, lake: Lake, path: str, partition: str | None = None) -> bool:
+        """Return whether the stored partition was made by this code and config from what its upstream holds now."""
+        return is_current(lake, path, partition, **self.versions(path))

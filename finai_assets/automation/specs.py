@@ -1,0 +1,119 @@
+"""The asset graph in Dagster's terms: specs with their dependencies and versions, partitions, and results of what was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from finai_assets.asset_graph import Offsets, Partitions, Read, Window
+from finai_assets.features.registry import Column
+from finai_assets.made_with import EXTRA, made_with
+from finai_assets.partitions import partition_keys
+from finai_assets.platform import Platform
+from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import Manifest
+from finai_resources.partition_writer import PartitionWriter
+
+
+def key_of(path: str) -> dg.AssetKey:
+    """Return Dagster's key of a path."""
+    return dg.AssetKey(path.split("/"))
+
+
+def column_key(column: Column) -> dg.AssetKey:
+    """Return the key of a column's asset."""
+    return dg.AssetKey(["features", column.group, column.name])
+
+
+def partitions_of(platform: Platform, path: str) -> dg.MonthlyPartitionsDefinition | None:
+    """Return the months of an asset as Dagster partitions; None where it has no months."""
+    dataset = platform.settings.dataset
+    kind = platform.graph[path].partitions
+    if kind is Partitions.NONE:
+        return None
+    months = dataset.raw_months if kind is Partitions.RAW else dataset.snapshot_months
+    return dg.MonthlyPartitionsDefinition(months.first.partition_key, end_date=(months.last + 1).partition_key)
+
+
+def spec_of(
+    platform: Platform,
+    path: str,
+    description: str,
+    kinds: set[str],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    skippable: bool = False,
+) -> dg.AssetSpec:
+    """Return an asset's spec; group, dependencies, partitions and code version are those of the graph."""
+    graph = platform.graph
+    return dg.AssetSpec(
+        key_of(path),
+        description=description,
+        kinds=kinds,
+        metadata=metadata or {},
+        skippable=skippable,
+        group_name=graph[path].group,
+        deps=list(_dependencies(platform, path)),
+        partitions_def=partitions_of(platform, path),
+        code_version=graph.code_version(path),
+    )
+
+
+def _dependencies(platform: Platform, path: str) -> Iterator[dg.AssetDep]:
+    for upstream, read in platform.graph.reads(path):
+        mapping = _mapping(platform, path, upstream, read)
+        yield dg.AssetDep(key_of(upstream), partition_mapping=mapping)
+        if read.columns:
+            group = platform.registry.group(upstream.rpartition("/")[2])
+            yield from (dg.AssetDep(column_key(column), partition_mapping=mapping) for column in group.columns)
+
+
+def _mapping(platform: Platform, path: str, upstream: str, read: Read) -> dg.PartitionMapping | None:
+    graph = platform.graph
+    if read.window is Window.SAME:
+        both = graph[path].partitions, graph[upstream].partitions
+        return dg.TimeWindowPartitionMapping() if both == (Partitions.SNAPSHOT, Partitions.RAW) else None
+    reach = graph.windows[read.window]
+    if isinstance(reach, Offsets):
+        return dg.TimeWindowPartitionMapping(
+            start_offset=reach.first, end_offset=reach.last, allow_nonexistent_upstream_partitions=True
+        )
+    return dg.SpecificPartitionsPartitionMapping(partition_keys(sorted(reach)))
+
+
+def chosen_of(context: dg.AssetExecutionContext, paths: Sequence[str]) -> list[str]:
+    """Return those of some paths that a run has selected."""
+    return [path for path in paths if key_of(path) in context.selected_asset_keys]
+
+
+@contextmanager
+def writing(
+    session: LakeSession, platform: Platform, path: str, partition: str | None = None, *, model: bool = False
+) -> Iterator[PartitionWriter]:
+    """Open a partition for writing under the asset's versions; for a model, also with what it is made with."""
+    extra = {EXTRA: made_with(platform.settings.seed)} if model else {}
+    with session.write(path, partition, **platform.graph.versions(path), extra=extra) as out:
+        yield out
+
+
+def stored(session: LakeSession, path: str, **metadata: Any) -> dg.MaterializeResult[Any]:
+    """Return the result of an asset without months that has been written: what its manifest says, and more."""
+    manifest = session.lake.manifest(path)
+    return dg.MaterializeResult(
+        asset_key=key_of(path),
+        metadata={**facts(manifest), **metadata},
+        data_version=dg.DataVersion(manifest.content_hash),
+    )
+
+
+def facts(manifest: Manifest) -> dict[str, Any]:
+    """Return what a materialisation tells of any stored partition."""
+    return {
+        "dagster/row_count": manifest.rows,
+        "bytes": manifest.bytes,
+        "content_hash": manifest.content_hash[:16],
+        "upstream_partitions": len(manifest.upstream),
+    }

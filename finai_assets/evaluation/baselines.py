@@ -1,0 +1,248 @@
+"""The honest baselines: what the teacher's figures must be read against. Each learns from the same train rows.
+
+``prior`` says the train average, ``persistence`` that things stay as they are, ``lightgbm_raw`` and ``lightgbm_all`` are trees on
+the raw scalar columns and on all columns; the shared bottom has a file of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from finai_assets.evaluation.models import (
+    CEILING,
+    LIGHTGBM_ALL,
+    LIGHTGBM_RAW,
+    PERSISTENCE,
+    PRIOR,
+    SHARED_BOTTOM,
+    TEACHER,
+)
+from finai_assets.evaluation.shared_bottom import predict_shared_bottom, train_shared_bottom
+from finai_assets.features.sampling import sample_customers
+from finai_assets.scoring.boosting import Binning, Growth, bin_rows, hard_loss, train_trees
+
+if TYPE_CHECKING:
+    from finai_assets.features.registry import Registry
+    from finai_assets.settings import Settings
+    from finai_assets.teacher.fitting.loop import Watcher
+    from finai_assets.training.matrix import MatrixTask, TrainingMatrix
+
+Predictions = dict[str, np.ndarray]
+
+PREDICT_ROWS = 8192
+# A current value seen this often weighs as much as the prior in its transition row.
+_PRIOR_ROWS = 10.0
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Predictions of the same rows by every model, and how each model was made.
+
+    Parameters
+    ----------
+    span : slice
+        Rows of the matrix: validation and test.
+    predictions : model -> task -> float32 [rows] or [rows, classes]
+        A task may be absent from a model that cannot say anything about it.
+    facts : model -> dict
+        What is known of how it was made: rows it learned from, columns, parameters. JSON-able.
+    """
+
+    span: slice
+    predictions: Mapping[str, Predictions]
+    facts: Mapping[str, Mapping[str, Any]]
+
+    def part(self, task: str, rows: slice) -> Predictions:
+        """Return what each model predicts of a task in some rows of the matrix, by model."""
+        at = slice(rows.start - self.span.start, rows.stop - self.span.start)
+        return {name: found[task][at] for name, found in self.predictions.items() if task in found}
+
+
+def predict_all_models(
+    matrix: TrainingMatrix,
+    teacher: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
+    registry: Registry,
+    settings: Settings,
+    *,
+    checkpoint_dir: Path | None = None,
+    watch: Watcher | None = None,
+) -> ModelComparison:
+    """Train every baseline on the train rows, stop it on validation, and let all models predict validation and test.
+
+    Parameters
+    ----------
+    teacher : task -> float32 [n] or [n, classes]
+        Predictions for every row of the matrix.
+    truth : task -> float32 [n] or [n, classes]
+        From :func:`~finai_assets.evaluation.truth.align_truth`; tasks may be absent.
+    checkpoint_dir
+        Where an interrupted training of the shared bottom is taken up again.
+    watch
+        Told how far each stage is: ``(label, done, total)``.
+    """
+    chosen = settings.baselines
+    span = slice(matrix.rows("validation").start, matrix.rows("test").stop)
+    rows, learned = span.stop - span.start, train_rows(matrix, settings)
+    readable = [place for place, name in enumerate(registry.names) if not settings.inputs.withholds(name)]
+    raw = sorted(set(registry.positions(chosen.raw_groups)) & set(readable))
+    found: dict[str, Predictions] = {
+        PRIOR: {task.name: prior(task, matrix.labels[task.name][learned], rows) for task in matrix.tasks},
+        PERSISTENCE: {
+            task.name: persistence(
+                task,
+                matrix.persistence[task.name][learned],
+                matrix.labels[task.name][learned],
+                matrix.persistence[task.name][span],
+            )
+            for task in matrix.tasks
+            if task.name in matrix.persistence
+        },
+    }
+    facts: dict[str, dict[str, Any]] = {name: {"train_rows": len(learned)} for name in found}
+    for name, columns, share in ((LIGHTGBM_RAW, raw, 1.0), (LIGHTGBM_ALL, readable, chosen.column_share)):
+        if columns:
+            found[name] = lightgbm(matrix, columns, span, settings, column_share=share, watch=watch, name=name)
+            facts[name] = {"train_rows": len(learned), "columns": len(columns)}
+    network = train_shared_bottom(matrix, registry, matrix.tasks, settings, checkpoint_dir, watch=watch)
+    side = None if matrix.side is None else matrix.side[span]
+    found[SHARED_BOTTOM] = predict_shared_bottom(network, matrix.X[span], side, settings)
+    facts[SHARED_BOTTOM] = network.facts()
+    found[TEACHER] = {task.name: teacher[task.name][span] for task in matrix.tasks}
+    facts[TEACHER] = {"train_rows": len(learned), "parameters": network.teacher_parameters}
+    if truth:
+        found[CEILING] = {name: values[span] for name, values in truth.items()}
+        facts[CEILING] = {}
+    return ModelComparison(span, found, facts)
+
+
+def train_rows(matrix: TrainingMatrix, settings: Settings) -> np.ndarray:
+    """Return the rows that the teacher and every baseline learn from, int64 [m]."""
+    return sample_customers(matrix.customer, matrix.rows("train"), settings.teacher.max_train_rows, settings.seed)
+
+
+def prior(task: MatrixTask, label: np.ndarray, rows: int) -> np.ndarray:
+    """Predict the train prevalence, class frequencies, or mean for each of some rows.
+
+    Parameters
+    ----------
+    label : float [n]
+        Train labels, NaN where masked.
+
+    Returns
+    -------
+    float32 [rows] or [rows, classes]
+    """
+    known = label[np.isfinite(label)]
+    if task.kind != "multiclass":
+        return np.full(rows, known.mean(dtype=np.float64), dtype=np.float32)
+    return np.tile(_frequencies(known, task.classes), (rows, 1)).astype(np.float32)
+
+
+def persistence(task: MatrixTask, current: np.ndarray, label: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Predict from the current value alone: itself for a regression, else what followed it in train, smoothed by the prior.
+
+    Parameters
+    ----------
+    current, label : float [n]
+        Of the train rows.
+    now : float [m]
+        Current values of the rows to predict; where NaN, the prior answers.
+
+    Returns
+    -------
+    float32 [m] or [m, classes]
+    """
+    fallback = prior(task, label, len(now))
+    if task.kind == "regression":
+        return np.where(np.isfinite(now), now, fallback).astype(np.float32)
+    both = np.isfinite(current) & np.isfinite(label)
+    share = _frequencies(label[np.isfinite(label)], task.classes)
+    counts = np.zeros((task.classes, task.classes))
+    np.add.at(counts, (current[both].astype(np.int64), label[both].astype(np.int64)), 1)
+    table = (counts + _PRIOR_ROWS * share) / (counts.sum(1, keepdims=True) + _PRIOR_ROWS)
+    known = np.isfinite(now)
+    fallback[known] = table[now[known].astype(np.int64)]
+    return fallback
+
+
+def _frequencies(known: np.ndarray, classes: int) -> np.ndarray:
+    """Return class frequencies, one more of each, so that a class unseen in train stays possible."""
+    counts = np.bincount(known.astype(np.int64), minlength=classes) + 1.0
+    return np.asarray(counts / counts.sum())
+
+
+def lightgbm(
+    matrix: TrainingMatrix,
+    columns: Sequence[int],
+    rows: slice,
+    settings: Settings,
+    *,
+    column_share: float = 1.0,
+    watch: Watcher | None = None,
+    name: str = "LightGBM",
+) -> Predictions:
+    """Train one LightGBM per task on some columns, stopped on validation, and predict some rows.
+
+    Parameters
+    ----------
+    columns : sequence of int
+        Positions in the matrix. Codes are numbers here, ordered by train frequency.
+    rows : slice
+        Rows to predict.
+    column_share : float
+        Share of the columns that each tree may use, drawn anew for each.
+    watch, name
+        Told under this name how many tasks are done.
+
+    Returns
+    -------
+    task -> float32 [rows] or [rows, classes]
+    """
+    chosen, at = settings.baselines, np.array(columns)
+    train, span = train_rows(matrix, settings), matrix.rows("validation")
+    validation = np.arange(span.start, span.stop)
+    binning = Binning(
+        seed=settings.seed, threads=chosen.threads, min_leaf_rows=chosen.min_child_rows, max_bin=chosen.max_bin
+    )
+    learned = bin_rows(_take(matrix.X, train, at), binning)
+    watched = bin_rows(_take(matrix.X, validation, at), binning, like=learned)
+    predictions = {}
+    for done, task in enumerate(matrix.tasks, start=1):
+        label = matrix.labels[task.name]
+        held_out = label[validation]
+        trees = train_trees(
+            hard_loss(task.kind, task.classes),
+            learned.labelled(label[train]),
+            Growth(
+                rounds=getattr(chosen.rounds, task.kind),
+                leaves=getattr(chosen.leaves, task.kind),
+                learning_rate=chosen.learning_rate[task.kind],
+                column_share=column_share,
+                patience=chosen.early_stopping_rounds,
+            ),
+            stop_on=watched.labelled(held_out) if np.isfinite(held_out).any() else None,
+        )
+        parts = [trees.predict(part, threads=chosen.threads) for part in _chunks(matrix.X, at, rows)]
+        predictions[task.name] = np.concatenate(parts).astype(np.float32)
+        if watch is not None:
+            watch(f"{name}: task", done, len(matrix.tasks))
+    return predictions
+
+
+def _take(X: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Copy some rows and columns, without a copy of the rows' other columns."""
+    out = np.empty((len(rows), len(columns)), dtype=np.float32)
+    for start in range(0, len(rows), PREDICT_ROWS):
+        out[start : start + PREDICT_ROWS] = X[rows[start : start + PREDICT_ROWS]][:, columns]
+    return out
+
+
+def _chunks(X: np.ndarray, columns: np.ndarray, rows: slice) -> Iterator[np.ndarray]:
+    for start in range(rows.start, rows.stop, PREDICT_ROWS):
+        yield np.ascontiguousarray(X[start : min(rows.stop, start + PREDICT_ROWS)][:, columns])

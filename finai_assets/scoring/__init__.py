@@ -1,0 +1,1 @@
+"""One implementation of every metric, interval, calibration and LightGBM training."""

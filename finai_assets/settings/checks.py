@@ -1,0 +1,158 @@
+"""Sections of the settings about single themes of checks: what each tolerates."""
+
+from __future__ import annotations
+
+from datetime import date
+from fnmatch import fnmatch
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from finai_assets.settings.base import Positive, PositiveNumber, Section, Share
+
+Reason = Annotated[str, Field(min_length=10)]
+
+
+class DriftSettings(Section):
+    """When a column's distribution counts as drifted away from train."""
+
+    warn: PositiveNumber  # population stability index
+    fail: PositiveNumber  # of an important column
+    chance_share: (
+        Share  # fewer rows than keep the index expected by chance below this share of the threshold are no evidence
+    )
+    declared: dict[str, Reason]  # pattern of a column, or of group/column -> why it drifts: listed, not counted
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DriftSettings:
+        if self.fail < self.warn:
+            raise ValueError(f"fail ({self.fail}) must not be below warn ({self.warn})")
+        return self
+
+
+class VolumeSettings(Section):
+    """How far a month's volume may lie from the median of the months before."""
+
+    months: Annotated[int, Field(ge=3)]  # how many of the last months are compared with
+    deviations: PositiveNumber  # median absolute deviations, scaled to standard deviations of a normal
+    floor_share: Share  # of the median: a smaller distance never counts
+
+
+class MissingnessSettings(Section):
+    """How far a column's share of missing values may move."""
+
+    months: Annotated[int, Field(ge=3)]  # how many of the last months are compared with, beside train
+    deviations: PositiveNumber  # median absolute deviations of those months' shares, scaled, that are no jump
+    jump: Share
+
+
+class ExpectedPredictor(Section):
+    """Columns that honestly predict most of a task's label, and the mean AUC (or R2) up to which they may."""
+
+    columns: tuple[str, ...]  # names, or shell patterns of names
+    bound: Share
+    reason: Reason
+
+
+class SingleColumnSettings(Section):
+    """When a column, a pair or a shallow tree of a group tells too much of a label."""
+
+    threshold: Share  # AUC (of the best class), or R2
+    rows: Positive  # train rows that are looked at, those of whole customers
+    bins: Annotated[int, Field(ge=8, le=250)]
+    pair_rows: Positive  # of these, so many are looked at to choose pairs
+    class_rows: Positive  # a class with fewer rows is not judged
+    expected: dict[str, ExpectedPredictor]  # task -> its expected predictor
+
+
+class ShuffledFutureSettings(Section):
+    """How customers exchange their futures, and what skill a model may have left."""
+
+    customers: Annotated[int, Field(ge=50)]  # of each month
+    train_months: Positive  # the last ones of train
+    rounds: dict[
+        Literal["binary", "regression", "multiclass"], Positive
+    ]  # of the model; a multiclass one grows a tree per class
+    resamples: Annotated[int, Field(ge=500)]
+    tolerance: Share  # above chance, at the lower end of the interval
+    class_rows: Positive  # a task with fewer validation rows of its rarer class is not judged
+
+
+class DeniedTrait(Section):
+    """A trait that no model may read."""
+
+    names: tuple[str, ...]  # shell patterns of names of features, and of raw columns that features are made from
+    law: str
+    reason: Reason
+
+
+class PermittedTrait(Section):
+    """Columns that carry a protected attribute and may be read all the same."""
+
+    columns: tuple[str, ...]
+    reason: Reason
+
+
+class ProhibitedInputSettings(Section):
+    """What teacher and students must not read."""
+
+    customers: Annotated[
+        int, Field(ge=50)
+    ]  # of the last train month, on whom columns are held against protected attributes
+    one_to_one: Share  # Goodman and Kruskal's lambda, both ways, from which a column is another name of an attribute
+    probe_rows: Positive  # of the matrix, in which what the teacher must not read is altered
+    denied: dict[str, DeniedTrait]
+    permitted: dict[str, PermittedTrait]  # protected attribute -> what may carry it
+
+    def trait(self, name: str) -> str | None:
+        """Return the denied trait that a name stands for, or None."""
+        for trait, entry in self.denied.items():
+            if any(fnmatch(name.lower(), pattern) for pattern in entry.names):
+                return trait
+        return None
+
+    def permits(self, attribute: str, column: str) -> bool:
+        """Tell whether a column may carry a protected attribute."""
+        entry = self.permitted.get(attribute)
+        return entry is not None and column in entry.columns
+
+
+class Assessment(Section):
+    """Where it was assessed that models may read what foretells a protected attribute."""
+
+    id: Annotated[str, Field(min_length=3)]
+    reason: Reason
+    expires: date
+
+
+class ProxyStrengthSettings(Section):
+    """How well the inputs of the models may foretell a protected attribute, and what it is measured with."""
+
+    threshold: Share  # AUC of the group that is told best against the rest
+    customers: Annotated[int, Field(ge=100)]  # of the last train month
+    group_customers: Annotated[int, Field(ge=10)]  # a group with fewer, or with fewer outside, is not judged
+    folds: Annotated[int, Field(ge=2)]
+    rounds: Positive
+    leaves: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    column_share: Annotated[float, Field(gt=0, le=1)]  # drawn anew for each tree
+    bins: Annotated[int, Field(ge=8, le=250)]
+    assessments: dict[str, Assessment]  # protected attribute -> its assessment
+
+
+class MetricFloorSettings(Section):
+    """What skill on test rows a model that serves must have, at the lower end of its interval."""
+
+    binding: bool  # false: a failure warns
+    positives: Positive  # test rows of the rarer outcome, below which nothing is judged
+    binary_auc: Share
+    regression_r2: Annotated[float, Field(ge=0, lt=1)]
+    declared: dict[str, Reason]  # task -> why its student serves below the floor
+
+
+class ReproducibleSettings(Section):
+    """What must be known of how a model was made."""
+
+    require_clean: bool  # true: a model made from a tree that is not a clean commit does not pass the gates
+    fingerprint_steps: Positive  # first steps of the teacher's training, which are run again
+    prediction_batches: Positive  # of the teacher's predictions, which are computed again

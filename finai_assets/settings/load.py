@@ -1,0 +1,223 @@
+"""The three config layers, merged and validated into one frozen object.
+
+Layers, each overriding the one before: ``pipeline.yaml`` (method), ``feature_groups.yaml`` (columns),
+``datasets/<name>.yaml`` (data, products, tasks), then the chosen profile of the first and the third. Nothing else in the
+code knows a data set's name, a column's name, or a threshold.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from finai_assets.settings.ablation import AblationSettings
+from finai_assets.settings.base import Positive, Section
+from finai_assets.settings.dataset import DatasetSettings, MerchantCategory, Product
+from finai_assets.settings.explanation import ExplanationSettings
+from finai_assets.settings.features import FeatureGroupSettings
+from finai_assets.settings.generator import GeneratorSettings
+from finai_assets.settings.method import (
+    BaselineSettings,
+    BundleSettings,
+    CheckSettings,
+    FitSettings,
+    InputSettings,
+    LakeSettings,
+    MetricSettings,
+    RecommendSettings,
+    StatisticsSettings,
+    StudentSettings,
+    TeacherSettings,
+)
+from finai_assets.settings.tasks import TaskSettings
+from finai_resources.errors import ConfigError
+
+CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
+
+
+class Settings(Section):
+    """Everything that can be chosen, for one data set and one profile."""
+
+    profile: str
+    seed: Annotated[int, Field(ge=0)]
+    look_back_months: Positive
+    horizon_months: Positive
+    gap_days: Annotated[int, Field(ge=7)]
+    tasks: TaskSettings
+    lake: LakeSettings
+    fit: FitSettings
+    inputs: InputSettings
+    statistics: StatisticsSettings
+    teacher: TeacherSettings
+    ablation: AblationSettings
+    explanations: ExplanationSettings
+    baselines: BaselineSettings
+    students: StudentSettings
+    metrics: MetricSettings
+    bundle: BundleSettings
+    recommend: RecommendSettings
+    checks: CheckSettings
+    feature_groups: FeatureGroupSettings
+    dataset: DatasetSettings
+    families: tuple[str, ...]
+    products: tuple[Product, ...]
+    acquisition_sets: dict[str, tuple[str, ...]]
+    merchant_categories: tuple[MerchantCategory, ...] = ()
+    generator: GeneratorSettings | None = None
+
+    @model_validator(mode="after")
+    def _catalogue_agrees(self) -> Settings:
+        codes = [product.code for product in self.products]
+        if len(set(codes)) != len(codes):
+            raise ValueError("products: a code occurs twice")
+        for product in self.products:
+            if product.family not in self.families:
+                raise ValueError(
+                    f"products: {product.code} has family {product.family!r}, not one of {list(self.families)}"
+                )
+        for name, members in self.acquisition_sets.items():
+            if unknown := set(members) - set(codes):
+                raise ValueError(f"acquisition_sets.{name}: unknown products {sorted(unknown)}")
+        return self
+
+    @cached_property
+    def product_ids(self) -> dict[str, int]:
+        """Map a product's code to its dense id."""
+        return {product.code: index for index, product in enumerate(self.products)}
+
+    def digest(self, *sections: str) -> str:
+        """Return a short hash of the named sections, for manifests; where none is named, of all that values depend on."""
+        dumped = self.model_dump(mode="json", include=set(sections) or None, exclude=None if sections else {"lake"})
+        return hashlib.sha256(json.dumps(dumped, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``over`` laid on it, mapping by mapping; lists are replaced whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"this is not YAML: {error}", where=str(path), fix="mend the line it names") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError("the file holds no mapping", where=str(path), fix="write `key: value` pairs at its top level")
+    return loaded
+
+
+def available_datasets(folder: Path = CONFIG_FOLDER) -> list[str]:
+    """Return the names of the data sets that have a file."""
+    return sorted(path.stem for path in (folder / "datasets").glob("*.yaml"))
+
+
+def load_settings(
+    dataset: str = "synthetic",
+    profile: str = "demo",
+    *,
+    folder: Path = CONFIG_FOLDER,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read, merge and validate the three layers.
+
+    Parameters
+    ----------
+    dataset, profile
+        Which ``datasets/<dataset>.yaml`` and which of the profiles.
+    folder
+        The folder that holds the three layers.
+    overrides
+        A last layer, for tests and the command line.
+
+    Raises
+    ------
+    ConfigError
+        One error that names the file, the path, what was found and what is allowed.
+    """
+    if dataset not in available_datasets(folder):
+        raise ConfigError(
+            f"there is no data set {dataset!r}",
+            where=str(folder / "datasets"),
+            fix=f"choose one of {', '.join(available_datasets(folder))}, or add {dataset}.yaml",
+        )
+    files = [folder / "pipeline.yaml", folder / "feature_groups.yaml", folder / "datasets" / f"{dataset}.yaml"]
+    layers = [(path, _read_yaml(path)) for path in files]
+    profiles = [(path, layer.pop("profiles", {}) or {}) for path, layer in layers]
+    known = sorted({name for _, named in profiles for name in named})
+    if profile not in known:
+        raise ConfigError(
+            f"there is no profile {profile!r}", where=str(files[0]), fix=f"choose one of {', '.join(known)}"
+        )
+    layers += [(path, named.get(profile) or {}) for path, named in profiles]
+    layers.append((Path("overrides"), dict(overrides or {})))
+    merged: dict[str, Any] = {"profile": profile}
+    for _, layer in layers:
+        merged = _merge(merged, layer)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise _explain(error, layers) from None
+
+
+def _explain(error: ValidationError, layers: list[tuple[Path, dict[str, Any]]]) -> ConfigError:
+    details = error.errors()
+    first = details[0]
+    path = [str(part) for part in first["loc"]]
+    where = f"{_source_of(path, layers)}: {'.'.join(path) or '(whole)'}"
+    more = f" ({len(details) - 1} more wrong values follow it)" if len(details) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        allowed = _allowed_keys(path[:-1])
+        near = difflib.get_close_matches(path[-1], allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return ConfigError(
+            f"unknown key {path[-1]!r}{more}", where=where, fix=f"{hint}allowed here: {', '.join(allowed)}"
+        )
+    return ConfigError(f"found {first['input']!r}{more}", where=where, fix=_requirement(first))
+
+
+def _requirement(detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
+
+
+def _source_of(path: list[str], layers: list[tuple[Path, dict[str, Any]]]) -> Path:
+    """Return the last layer that sets the longest existing prefix of the path."""
+    best, depth_of_best = layers[0][0], -1
+    for file, layer in layers:
+        node: Any = layer
+        depth = 0
+        for part in path:
+            if not isinstance(node, dict) or part not in node:
+                break
+            node, depth = node[part], depth + 1
+        if depth >= depth_of_best and (depth or not path):
+            best, depth_of_best = file, depth
+    return best
+
+
+def _allowed_keys(path: list[str]) -> list[str]:
+    model: Any = Settings
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
+        annotation = getattr(field, "annotation", None)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+            continue
+        members = [
+            arg for arg in getattr(annotation, "__args__", ()) if isinstance(arg, type) and issubclass(arg, BaseModel)
+        ]
+        model = members[0] if members else model
+    return sorted(getattr(model, "model_fields", {}))

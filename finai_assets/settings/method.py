@@ -1,0 +1,270 @@
+"""Sections of the settings about the method: storage, fitting, teacher, baselines, students, bundle, ranking, checks."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from finai_assets.settings.base import Positive, Section, Share
+from finai_assets.settings.checks import (
+    DriftSettings,
+    MetricFloorSettings,
+    MissingnessSettings,
+    ProhibitedInputSettings,
+    ProxyStrengthSettings,
+    Reason,
+    ReproducibleSettings,
+    ShuffledFutureSettings,
+    SingleColumnSettings,
+    VolumeSettings,
+)
+from finai_assets.settings.experts import ExpertSettings
+
+OWN_SLOT = "task_mlp"  # the name of the slot that holds a task's own expert
+
+
+class LakeSettings(Section):
+    """How partitions are written and how much of them is in memory at once."""
+
+    compression: Literal["zstd", "snappy", "none"]
+    compression_level: Annotated[int, Field(ge=1, le=19)]
+    block_customers: Positive
+    workers: Positive
+
+
+class FitSettings(Section):
+    """How many train rows a group's fit may see."""
+
+    rows: Positive
+
+
+class InputSettings(Section):
+    """What the models may read of the feature columns."""
+
+    withheld: dict[str, Reason]  # pattern of a column's name -> why no model reads it
+
+    def withholds(self, column: str) -> bool:
+        """Tell whether no model reads a column."""
+        return any(fnmatch(column, pattern) for pattern in self.withheld)
+
+
+class StatisticsSettings(Section):
+    """How column statistics are taken."""
+
+    psi_bins: Annotated[int, Field(ge=2, le=100)]
+
+
+class NormaliseSettings(Section):
+    """When a column counts as a power law, and where standardised values end."""
+
+    skewness: Annotated[float, Field(gt=0)]
+    kurtosis: Annotated[float, Field(gt=0)]
+    log_log_r2: Share
+    clip: Annotated[float, Field(gt=0)]
+
+
+class Transfer(Section):
+    """What one task's tower passes to another's: its logits (``output``) or its last hidden layer (``hidden``)."""
+
+    source: str
+    target: str
+    via: Literal["output", "hidden"]
+
+
+class LoopSettings(Section):
+    """How the training reads rows, computes and saves.
+
+    On a GPU the network computes in ``precision``, and in float32 where numbers need it; a CPU computes in float32.
+    """
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "bfloat16", "float16"]
+    accumulation: Positive  # parts of a batch that are computed one after the other
+    block_rows: Positive  # rows that are read from one place
+    window_blocks: Positive  # blocks whose rows are mixed
+    prefetch: Annotated[int, Field(ge=0)]  # batches made ready ahead
+    checkpoint_steps: Annotated[int, Field(ge=0)]  # 0: after each epoch alone
+
+
+class MechanismSettings(Section):
+    """Optional mechanisms, off by default; the ablation measures what they are worth."""
+
+    gate: Literal["softmax", "sigmoid"]
+    gradient_surgery: Literal["none", "pcgrad"]
+    task_transfer: Literal["none", "adatt_loss", "adatt_sp"]
+    transfer_strength: Annotated[float, Field(ge=0)]  # of adatt_loss
+    affinity_steps: Positive  # batches from one measurement of affinity to the next
+    affinity_decay: Annotated[float, Field(ge=0, lt=1)]
+    uncertainty_weighting: bool  # false: the tasks' configured weights
+
+
+class TeacherSettings(Section):
+    """Architecture and training of the PLE teacher."""
+
+    expert_dim: Positive
+    experts: tuple[str, ...]
+    task_expert_hidden: tuple[Positive, ...]
+    routing: dict[str, tuple[str, ...]]
+    unread_groups: dict[str, Reason] = Field(default_factory=dict)  # group -> why no expert reads it
+    layers: Annotated[int, Field(ge=1, le=8)]
+    transfers: tuple[Transfer, ...]
+    field_dim: Positive
+    newest: Positive
+    pool_half_lives: tuple[Annotated[float, Field(gt=0)], ...]
+    pool_windows: tuple[Annotated[float, Field(gt=0)], ...]
+    deep_hidden: tuple[Positive, ...]
+    expert: ExpertSettings
+    tower_hidden: tuple[Positive, ...]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    input_dropout: Annotated[float, Field(ge=0, lt=1)]  # of the values of a row, one by one
+    batch_rows: Positive
+    epochs: Positive
+    patience: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_share: Share
+    average_epochs: Annotated[float, Field(ge=0)]  # time constant of the weights' running average; 0: the last weights
+    gradient_clip: Annotated[float, Field(gt=0)]
+    max_train_rows: Positive
+    uncertainty_clamp: Annotated[float, Field(gt=0)]
+    huber_delta: Annotated[float, Field(gt=0)]
+    auxiliary_weight: Annotated[float, Field(ge=0)]  # of what experts ask to be made small beside the tasks
+    mechanisms: MechanismSettings
+    loop: LoopSettings
+    normalise: NormaliseSettings
+    threads: Positive
+
+    @property
+    def read_groups(self) -> frozenset[str]:
+        """Return the groups that an expert reads, the tasks' own experts included."""
+        return frozenset(group for name in (*self.experts, OWN_SLOT) for group in self.routing.get(name, ()))
+
+
+class PerKind(Section):
+    """One whole number for each kind of task."""
+
+    binary: Positive
+    regression: Positive
+    multiclass: Positive
+
+
+class BaselineSettings(Section):
+    """The LightGBM baselines that stand beside every teacher metric."""
+
+    raw_groups: tuple[str, ...]
+    rounds: PerKind
+    leaves: PerKind
+    learning_rate: dict[Literal["binary", "regression", "multiclass"], Annotated[float, Field(gt=0, le=1)]]
+    early_stopping_rounds: Positive
+    min_child_rows: Positive
+    column_share: Annotated[float, Field(gt=0, le=1)]
+    max_bin: Annotated[int, Field(ge=2, le=255)]
+    threads: Positive
+
+
+class BinaryThreshold(Section):
+    """What a teacher must reach on a binary task to be worth copying."""
+
+    average_precision_over_prevalence: float
+    auc: Share
+
+
+class MulticlassThreshold(Section):
+    """What a teacher must reach on a multiclass task: macro-F1 of this many times 1/K, and a log-loss below the prior's."""
+
+    macro_f1_times_classes: float
+
+
+class RegressionThreshold(Section):
+    """What a teacher must reach on a regression task."""
+
+    r2: float
+
+
+class TeacherThreshold(Section):
+    """The teacher's validation skill from which a task is distilled."""
+
+    binary: BinaryThreshold
+    multiclass: MulticlassThreshold
+    regression: RegressionThreshold
+
+
+class FidelitySettings(Section):
+    """Floors and ceilings of a student's agreement with its teacher on test rows."""
+
+    kl: Annotated[float, Field(gt=0)]
+    binary: dict[Literal["auc_gap", "agreement", "jsd", "rank_correlation", "calibration_gap"], float]
+    multiclass: dict[Literal["agreement", "jsd", "macro_f1_gap"], float]
+    regression: dict[Literal["rank_correlation", "quartile_agreement", "mae_gap", "rmse_gap"], float]
+
+
+class StudentSettings(Section):
+    """Distillation of the LightGBM students."""
+
+    alpha: Share
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    rounds: PerKind
+    leaves: PerKind
+    early_stopping_rounds: Positive
+    probe_rounds: Positive
+    probe_rows: Positive
+    cumulative_gain: Share
+    min_columns: Positive
+    max_columns: Positive
+    mandatory_columns: tuple[str, ...]
+    min_child_rows: Positive
+    calibration: Literal["isotonic", "platt", "none"]
+    policy: Literal["better", "replicate"]
+    assurance: Annotated[float, Field(ge=0.5, lt=1)]
+    threads: Positive
+    max_leaves: Positive
+    max_megabytes: Annotated[float, Field(gt=0)]
+    teacher_threshold: TeacherThreshold
+    fidelity: FidelitySettings
+
+
+class MetricSettings(Section):
+    """Bootstrap intervals of every published metric."""
+
+    bootstrap_samples: Positive
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class BundleSettings(Section):
+    """What travels with the models."""
+
+    golden_rows: Positive
+    golden_tolerance: Annotated[float, Field(gt=0)]
+
+
+class RecommendSettings(Section):
+    """Ranking of products and depth of explanations."""
+
+    top_k: Annotated[int, Field(ge=1, le=20)]
+    attributions: Annotated[int, Field(ge=1, le=20)]
+    task_weights: dict[str, Annotated[float, Field(ge=0)]]
+    share_smoothing: Annotated[float, Field(gt=0)]
+    held_products: Literal["exclude", "allow"]
+
+
+class CheckSettings(Section):
+    """Thresholds of asset checks that are not a room's own."""
+
+    max_constant_columns: Annotated[int, Field(ge=0)]
+    replay_customers: Positive  # of a month, whose features are computed anew
+    probe_customers: Positive  # of a month, in which each raw column is altered
+    refit_rounding: Annotated[
+        float, Field(ge=0)
+    ]  # how far a teacher's calibration that is fitted again may lie from the stored
+    single_column: SingleColumnSettings
+    shuffled_future: ShuffledFutureSettings
+    drift: DriftSettings
+    volume: VolumeSettings
+    missingness: MissingnessSettings
+    denied_names: tuple[str, ...]  # shell patterns of column names that no customer's row may carry
+    prohibited_inputs: ProhibitedInputSettings
+    proxy_strength: ProxyStrengthSettings
+    metric_floor: MetricFloorSettings
+    reproducible: ReproducibleSettings

@@ -1,0 +1,169 @@
+"""C12: every fitted part has seen the rows of its split alone, and refits identically where all other rows are garbage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from finai_assets.asset_graph import state_asset
+from finai_assets.features.fit import load_states, train_sample_digest
+from finai_assets.platform import Platform
+from finai_assets.students.result import CARD as STUDENT_CARD
+from finai_assets.students.result import StudentResult, from_files
+from finai_assets.teacher.store import CARD as TEACHER_CARD
+from finai_assets.teacher.store import teacher_from_files
+from finai_assets.training.fitted_rows import FittedRows
+from finai_assets.training.labelling import class_vocabulary
+from finai_assets.training.matrix import ASSET as MATRIX_ASSET
+from finai_assets.training.matrix import DESCRIPTION, load_matrix
+from finai_checks.fits.refit import refit_states
+from finai_checks.fits.refit_models import (
+    fitted_tasks,
+    refit_calibrators,
+    refit_columns,
+    refit_teacher,
+    refit_vocabularies,
+)
+from finai_checks.fits.scopes import (
+    Scope,
+    fitted_on_train_only,
+    matrix_scopes,
+    rows_of_card,
+    student_scopes,
+    teacher_scopes,
+)
+from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
+from finai_checks.framework.small_lake import SPLITS_ASSET, TEACHER_ASSET
+from finai_resources.months import Month
+from finai_resources.progress import stages
+
+ON_TRAIN_ONLY = CheckKind(
+    "C12",
+    "fitted_on_train_only",
+    "every fitted part was fitted on the rows of its own split and on no others: train, or validation for early stopping and "
+    "calibration",
+    blocking=True,
+    minimum=1,
+    units="rows",
+)
+REFIT = CheckKind(
+    "C12",
+    "refit_is_equal",
+    "when all data after train are garbage, every feature state refits bit-identically and every student selects the same "
+    "columns",
+    blocking=True,
+    minimum=1,
+    units="values",
+    audit=True,
+)
+MODEL_REFIT = CheckKind(
+    "C12",
+    "model_refit_is_equal",
+    "when the rows that a part must not see are garbage, the class vocabulary, the teacher's scaler, structure, task constants "
+    "and calibration, and the students' calibrators refit to the stored values",
+    blocking=True,
+    minimum=1,
+    units="values",
+    thresholds=("checks.refit_rounding",),
+)
+KINDS = (ON_TRAIN_ONLY, REFIT, MODEL_REFIT)
+
+
+def declare_checks(platform: Platform) -> list[Declared]:
+    """Put the checks on all that is fitted: states, matrix, teacher and students."""
+    settings, tasks = platform.settings, platform.available_tasks
+    states = [state_asset(group.name) for group in platform.registry.available]
+    students = [f"students/{task.name}" for task in tasks]
+    checks = [
+        *(declare(ON_TRAIN_ONLY, state, evaluate_state_rows, settings) for state in states),
+        declare(ON_TRAIN_ONLY, MATRIX_ASSET, evaluate_matrix_rows, settings),
+        declare(ON_TRAIN_ONLY, TEACHER_ASSET, evaluate_teacher_rows, settings),
+        *declare_together(ON_TRAIN_ONLY, students, evaluate_student_rows, settings),
+        *declare_together(REFIT, states, evaluate_state_refits, settings),
+        *declare_together(REFIT, students, evaluate_column_refits, settings),
+        declare(MODEL_REFIT, TEACHER_ASSET, evaluate_teacher_refit, settings),
+        *declare_together(MODEL_REFIT, students, evaluate_calibrator_refits, settings),
+    ]
+    if fitted_tasks(platform):
+        checks.append(declare(MODEL_REFIT, MATRIX_ASSET, evaluate_vocabulary_refits, settings))
+    return checks
+
+
+# ---- the rows that were seen
+
+
+def evaluate_state_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the rows of a group's state with the train sample as stored now."""
+    group, train = context.group(asset), list(context.platform.splits.train)
+    meta = load_states(context.session, [group])[group.name].meta
+    stored = FittedRows("train", tuple(meta["months"]), int(meta["rows"]), meta["row_digest"])
+    digest = train_sample_digest(context.session, context.settings, train)
+    scope = Scope("train", tuple(month.key for month in train), digest)
+    return fitted_on_train_only({"state": stored}, {"state": scope})
+
+
+def evaluate_matrix_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the months of the matrix with the stored splits, and the rows of the class vocabulary with train."""
+    session = context.session
+    matrix, months = load_matrix(session), session.read_json(SPLITS_ASSET, None, "splits.json")
+    stored, scopes = matrix_scopes(matrix, months)
+    for task in fitted_tasks(context.platform):
+        _, counted = class_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
+        scopes[task.name] = Scope("train", tuple(months["train"]), counted.digest)
+        if (rows := matrix.task(task.name).fitted_on) is not None:
+            stored[task.name] = rows
+    return fitted_on_train_only(stored, scopes)
+
+
+def evaluate_teacher_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the rows that the teacher's card names with those of the matrix as stored now."""
+    stored = rows_of_card(context.session.read_json(asset, None, TEACHER_CARD))
+    return fitted_on_train_only(stored, teacher_scopes(load_matrix(context.session), context.settings))
+
+
+def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Compare the rows that each student's card names with those of the matrix as stored now."""
+    matrix, outcomes = load_matrix(context.session), {}
+    for asset in assets:
+        card = context.session.read_json(asset, None, STUDENT_CARD)
+        scopes = student_scopes(matrix, card["task"], context.settings, model=bool(card["columns"]))
+        outcomes[asset] = fitted_on_train_only(rows_of_card(card), scopes)
+    return outcomes
+
+
+# ---- fitted again
+
+
+def evaluate_state_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Fit the states of some groups again while the raw months after train are garbage."""
+    groups = context.groups(assets)
+    outcomes = refit_states(context.session, context.platform, list(groups.values()), stages())
+    return {asset: outcomes[group.name] for asset, group in groups.items()}
+
+
+def evaluate_column_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Select the columns of some students again while validation and test rows are garbage."""
+    return refit_columns(_students(context, assets), load_matrix(context.session), context.settings, stages())
+
+
+def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcome:
+    """Count the classes of each task of codes again while the labels of all months after train are garbage."""
+    described = context.session.read_json(MATRIX_ASSET, None, DESCRIPTION)["tasks"]
+    stored = {task["name"]: task["class_labels"] for task in described}
+    return refit_vocabularies(context.session, stored, context.platform)
+
+
+def evaluate_teacher_refit(context: CheckContext, asset: str) -> CheckOutcome:
+    """Fit the teacher's normaliser, structure, task constants and calibration again, each beside garbage."""
+    platform = context.platform
+    tasks = platform.available_tasks
+    teacher = teacher_from_files(context.files(asset), platform.registry, tasks, platform.settings)
+    return refit_teacher(teacher, load_matrix(context.session), tasks, platform)
+
+
+def evaluate_calibrator_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
+    """Fit the calibrators and thresholds of some students again while test rows are garbage."""
+    return refit_calibrators(_students(context, assets), load_matrix(context.session), context.settings)
+
+
+def _students(context: CheckContext, assets: Sequence[str]) -> dict[str, StudentResult]:
+    return {asset: from_files(context.files(asset)) for asset in assets}

@@ -1,0 +1,131 @@
+"""C12, scopes: which rows each fitted part may have seen, compared with the rows that it records.
+
+Encoders, scalers, vocabularies, structure, weights and trees see train; early stopping and calibration see validation; nothing
+sees test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from finai_assets.features.sampling import sample_customers
+from finai_assets.settings import Settings
+from finai_assets.training.fitted_rows import FittedRows
+from finai_assets.training.matrix import SPLITS, TrainingMatrix
+from finai_checks.framework.check import CheckOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Rows that a part may have been fitted on.
+
+    Parameters
+    ----------
+    split : str
+    months : tuple of str
+        Of the split.
+    digest : str or None
+        Of exactly these rows, as they are stored now; None where months alone are compared.
+    """
+
+    split: str
+    months: tuple[str, ...]
+    digest: str | None
+
+
+def fitted_on_train_only(stored: Mapping[str, FittedRows], scopes: Mapping[str, Scope]) -> CheckOutcome:
+    """Return whether each fitted part has seen the rows of its scope and no others.
+
+    Parameters
+    ----------
+    stored
+        The rows that each part records, by its name.
+    scopes
+        The rows that it may have seen. A part without a record fails.
+    """
+    if not sum(rows.rows for rows in stored.values()):
+        return CheckOutcome.no_evidence()
+    wrong, table = [], []
+    for name, scope in scopes.items():
+        rows = stored.get(name)
+        problems = ["nothing says which rows it was fitted on"] if rows is None else _problems(rows, scope)
+        wrong += [f"{name}: {problem}" for problem in problems]
+        table.append({
+            "fitted": name, "scope": scope.split, "rows": rows.rows if rows else 0, "passed": not problems,
+            "months": ", ".join(rows.months) if rows else "",
+        })  # fmt: skip
+    wrong += [f"{name}: nobody says what it may see" for name in stored if name not in scopes]
+    distinct = {rows.digest: rows.rows for name, rows in stored.items() if name in scopes}
+    digests = {name: rows.digest for name, rows in stored.items()}
+    return CheckOutcome(not wrong, "; ".join(wrong), sum(distinct.values()), {"fitted_digests": digests}, table)
+
+
+def _problems(fitted: FittedRows, scope: Scope) -> list[str]:
+    outside = sorted(set(fitted.months) - set(scope.months))
+    problems = [f"fitted on months outside {scope.split}: {', '.join(outside)}"] if outside else []
+    if fitted.split != scope.split:
+        problems.append(f"fitted on rows of {fitted.split or 'no split'}, where {scope.split} is its scope")
+    if not fitted.rows:
+        problems.append("fitted on no row")
+    if scope.digest is not None and fitted.digest != scope.digest:
+        problems.append(f"the fitted rows are not its rows of {scope.split} as stored now (their digests differ)")
+    return problems
+
+
+def rows_of_card(card: Mapping[str, Any]) -> dict[str, FittedRows]:
+    """Return the rows that a stored card records in ``fitted_on``; none where it records none."""
+    return {name: FittedRows.from_json(rows) for name, rows in (card.get("fitted_on") or {}).items()}
+
+
+def scope_of(matrix: TrainingMatrix, rows: slice | np.ndarray) -> Scope:
+    """Return rows of a split of the matrix as a scope."""
+    fitted = FittedRows.of(matrix, rows)
+    return Scope(fitted.split, fitted.months, fitted.digest)
+
+
+def matrix_scopes(
+    matrix: TrainingMatrix, months: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, FittedRows], dict[str, Scope]]:
+    """Return the rows of each split of a matrix, and the months that the stored splits give it."""
+    stored = {f"{split} rows": FittedRows.of(matrix, matrix.rows(split)) for split in SPLITS}
+    return stored, {f"{split} rows": Scope(split, tuple(months[split]), None) for split in SPLITS}
+
+
+def teacher_scopes(matrix: TrainingMatrix, settings: Settings) -> dict[str, Scope]:
+    """Return the rows that the parts of a teacher may have seen."""
+    train, validation = (scope_of(matrix, matrix.rows(split)) for split in ("train", "validation"))
+    learned = sample_customers(matrix.customer, matrix.rows("train"), settings.teacher.max_train_rows, settings.seed)
+    return {
+        "normaliser": train,
+        "structure": train,
+        "task_constants": train,
+        "weights": scope_of(matrix, learned),
+        "stopping": validation,
+        "calibration": validation,
+    }
+
+
+def student_scopes(matrix: TrainingMatrix, task: str, settings: Settings, *, model: bool) -> dict[str, Scope]:
+    """Return the labelled rows that the parts of a student may have seen; without a model, those of the constant forecast."""
+    train, validation = (_labelled(matrix, task, split) for split in ("train", "validation"))
+    scopes = {"prior": scope_of(matrix, train)}
+    if model:
+        rows = matrix.rows("train")
+        probed = sample_customers(matrix.customer, rows, settings.students.probe_rows, settings.seed)
+        held_out = scope_of(matrix, validation)
+        scopes |= {
+            "columns": scope_of(matrix, np.intersect1d(probed, train, assume_unique=True)),
+            "trees": scopes["prior"],
+            "stopping": held_out,
+            "calibration": held_out,
+        }
+    return scopes
+
+
+def _labelled(matrix: TrainingMatrix, task: str, split: str) -> np.ndarray:
+    rows = matrix.rows(split)
+    return rows.start + np.flatnonzero(np.isfinite(matrix.labels[task][rows]))

@@ -1,0 +1,1 @@
+"""What all checks share: their classes (``check``), their run, their records, signed overrides, articles of law, a small lake."""

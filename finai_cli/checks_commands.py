@@ -1,0 +1,263 @@
+"""Commands about what is promised: ``finai checks``, ``recheck``, ``evidence`` and ``overrides``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, parse_months
+
+checks_app = typer.Typer(help="What is promised, and by which check.", no_args_is_help=True)
+evidence_app = typer.Typer(help="The hash-chained log of every check's results.", no_args_is_help=True)
+overrides_app = typer.Typer(
+    help="Signed permissions for a failed check to pass for a while; the key is FINAI_OVERRIDE_KEY.",
+    no_args_is_help=True,
+)
+
+
+@checks_app.command("list")
+def checks_list(dataset: Dataset = "synthetic", profile: Profile = "demo", as_json: AsJson = False) -> None:
+    """List the checks: what each asserts, on how many assets, and for which articles it produces evidence."""
+    platform = chosen_platform(dataset, profile)
+    from finai_cli.checks import kind_rows, kind_table
+
+    if as_json:
+        sys.stdout.write(json.dumps(kind_rows(platform), ensure_ascii=False, indent=1) + "\n")
+        return
+    Console().print(kind_table(platform))
+
+
+@checks_app.command("prove")
+def checks_prove(
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    out: Annotated[Path | None, typer.Option(help="also write the proof for docs/checks.md to this file")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run every check on inputs that it must let pass and on inputs that it must reject; exit code 1 where one is not proved.
+
+    The inputs are plain values, and poisoned copies of a small lake that is made for the purpose. The home's lake gets the
+    evidence of it and is not looked at.
+    """
+    platform = chosen_platform(dataset, profile, home)
+    from finai_cli.prove import proof_table, prove
+    from finai_resources.home import Home
+
+    console = Console(stderr=as_json)
+    proofs = prove(platform, Home.choose(dataset, profile, home), console)
+    if out is not None:
+        from finai_checks.document import proofs_json
+
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(proofs_json(proofs), encoding="utf-8")
+    if as_json:
+        rows = [result.as_dict() for proof in proofs for result in proof.results]
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    else:
+        console.print(proof_table(proofs))
+    if not all(proof.proved for proof in proofs):
+        raise typer.Exit(1)
+
+
+@checks_app.command("docs")
+def checks_docs(
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    month: Annotated[
+        list[str] | None,
+        typer.Option("--month", "-m", help="2016-05; may be given again; the last stored one by default"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the pages; default: <home>/data_docs")] = None,
+) -> None:
+    """Write Great Expectations' pages about the raw tables of stored months; they load their styles from public networks."""
+    platform = chosen_platform(dataset, profile, home)
+    from finai_assets.asset_graph import SNAPSHOTS
+    from finai_checks.contract.data_docs import write_data_docs
+    from finai_cli.run import bars, lake_of
+    from finai_resources.errors import ConfigError
+    from finai_resources.home import Home
+    from finai_resources.lake_session import LakeSession
+
+    place = Home.choose(dataset, profile, home)
+    lake, console = lake_of(platform, place), Console()
+    stored = lake.partitions(SNAPSHOTS)
+    if not stored:
+        raise ConfigError("no raw month is stored", where=str(place.root), fix="`finai run` first")
+    months = parse_months(month or [max(stored)])
+    with bars(console) as shown:
+        bar = shown.add_task("Data docs", total=len(months), note="")
+        page = write_data_docs(
+            LakeSession(lake),
+            platform.settings,
+            months,
+            (out or place.root / "data_docs").resolve(),
+            lambda done, _total: shown.update(bar, completed=done),
+        )
+    console.print(f"[bold green]done[/]: {page}", soft_wrap=True)
+
+
+def recheck_command(
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    month: Annotated[
+        list[str] | None, typer.Option("--month", "-m", help="2016-05; may be given again; all by default")
+    ] = None,
+    check: Annotated[str | None, typer.Option("--check", "-c", help="number or name, e.g. C09; all by default")] = None,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="also the checks that are too expensive for every run")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate checks on what is stored, without computing any of it anew; exit code 1 where a blocking one fails."""
+    platform = chosen_platform(dataset, profile, home)
+    from finai_cli import checks as checks_commands
+    from finai_resources.home import Home
+
+    months = parse_months(month) if month else None
+    place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
+    results = checks_commands.recheck(platform, place, console, months=months, only=check, audit=audit)
+    if as_json:
+        sys.stdout.write(checks_commands.as_json(results))
+    else:
+        console.print(checks_commands.recheck_table(results))
+    if any(result.check.blocking and not result.outcome.passed for result in results):
+        raise typer.Exit(1)
+
+
+@evidence_app.command("verify")
+def evidence_verify(
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    anchor: Annotated[str | None, typer.Option(help="COUNT:HASH, a head that was noted outside the lake")] = None,
+) -> None:
+    """Walk the whole evidence log: an edited, dropped, moved or cut-off entry is named; exit code 1 where there is one."""
+    platform = chosen_platform(dataset, profile, home)
+    from finai_cli.checks import verify_evidence
+    from finai_cli.run import lake_of
+    from finai_resources.home import Home
+
+    head, faults = verify_evidence(lake_of(platform, Home.choose(dataset, profile, home)), anchor)
+    console = Console(soft_wrap=True)
+    for fault in faults:
+        console.print(f"[bold red]fault[/] {fault}", highlight=False)
+    console.print(f"{head.count:,} entries, {len(faults)} faults; head {head.count}:{head.digest}", highlight=False)
+    if faults:
+        raise typer.Exit(1)
+
+
+@evidence_app.command("list")
+def evidence_list(
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    last: Annotated[int, typer.Option(min=1, help="how many entries")] = 20,
+    check: Annotated[str | None, typer.Option("--check", "-c", help="number or name of a check")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the latest entries, newest first."""
+    platform = chosen_platform(dataset, profile, home)
+    from finai_cli.checks import evidence_table, last_evidence
+    from finai_cli.run import lake_of
+    from finai_resources.home import Home
+
+    rows = last_evidence(lake_of(platform, Home.choose(dataset, profile, home)), last, check)
+    if as_json:
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+        return
+    Console().print(evidence_table(rows))
+
+
+Approver = Annotated[str, typer.Option(help="who takes the responsibility")]
+Reason = Annotated[str, typer.Option(help="why, in words")]
+
+
+@overrides_app.command("add")
+def overrides_add(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    check: Annotated[str, typer.Option("--check", "-c", help="name of a check, e.g. feature_drift_psi")],
+    asset: Annotated[str, typer.Option(help="path of an asset, or a shell pattern such as features/*")],
+    approver: Approver,
+    reason: Reason,
+    expires: Annotated[str, typer.Option(help="last day on which it counts, e.g. 2026-12-31")],
+    month: Annotated[list[str] | None, typer.Option("--month", "-m", help="2016-05; may be given again")] = None,
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+) -> None:
+    """Sign an override. The check keeps its finding and passes until the day of expiry; `finai recheck` applies it."""
+    platform = chosen_platform(dataset, profile, home)
+    from finai_checks.catalogue import kind
+    from finai_checks.framework.overrides import Grant, add_override, demand_key
+    from finai_cli.run import lake_of
+    from finai_resources.errors import ConfigError
+    from finai_resources.home import Home
+
+    demand_key(platform.secrets)
+    try:
+        last = date.fromisoformat(expires)
+    except ValueError as error:
+        raise ConfigError(str(error), where="--expires", fix="for example 2026-12-31") from None
+    months = tuple(parse_months(month or []))
+    grant = Grant(kind(check).name, asset, months, approver, reason, last)
+    row = add_override(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets, grant)
+    Console().print(f"override [bold]{row.id}[/]: {row.check} on {row.asset} until {row.expires}", highlight=False)
+
+
+@overrides_app.command("revoke")
+def overrides_revoke(
+    identity: Annotated[str, typer.Argument(help="as `finai overrides list` shows it")],
+    approver: Approver,
+    reason: Reason,
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+) -> None:
+    """End an override before its day."""
+    platform = chosen_platform(dataset, profile, home)
+    from finai_checks.framework.overrides import demand_key, revoke_override
+    from finai_cli.run import lake_of
+    from finai_resources.home import Home
+
+    demand_key(platform.secrets)
+    lake = lake_of(platform, Home.choose(dataset, profile, home))
+    revoke_override(lake, platform.secrets, identity, approver=approver, reason=reason)
+    Console().print(f"override [bold]{identity}[/] is revoked", highlight=False)
+
+
+@overrides_app.command("list")
+def overrides_list(
+    dataset: Dataset = "synthetic", profile: Profile = "demo", home: HomeOption = None, as_json: AsJson = False
+) -> None:
+    """List all overrides and what each is worth today; without FINAI_OVERRIDE_KEY none verifies."""
+    platform = chosen_platform(dataset, profile, home)
+    from finai_checks.framework.overrides import Overrides
+    from finai_cli.run import lake_of
+    from finai_resources.home import Home
+
+    found = Overrides.read(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets)
+    if found.fault:
+        Console(stderr=True).print(f"[bold red]fault[/] in the log of overrides, so that none counts: {found.fault}")
+        raise typer.Exit(1)
+    rows = found.rows
+    if as_json:
+        listed = [{"id": row.override.id, "state": row.state, **row.override.as_dict()} for row in rows]
+        sys.stdout.write(json.dumps(listed, ensure_ascii=False, indent=1) + "\n")
+        return
+    table = Table(title="Overrides", title_justify="left")
+    for name in ("id", "state", "check", "asset", "months", "approver", "reason", "expires"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        told = row.override
+        months = ", ".join(told.months) or "all"
+        table.add_row(told.id, row.state, told.check, told.asset, months, told.approver, told.reason, str(told.expires))
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""Experiments on the platform: what each feature group and each part of the teacher is worth. Nothing imports them."""

@@ -1,0 +1,72 @@
+"""The command ``finai ablate``: its options, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
+
+
+def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    source: Source = None,
+    variants: Annotated[
+        str | None, typer.Option(help="names or themes, separated by commas; all by default (see --dry-run)")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, max=100, help="instead of ablation.seeds")] = None,
+    customers: Annotated[
+        int | None,
+        typer.Option(min=1, help="to learn from, a seeded sample; all by default. Validation and test keep all"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="instead of teacher.epochs")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="runs side by side, instead of ablation.workers; the figures stay the same"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would run")] = False,
+    document: Annotated[
+        bool, typer.Option("--document", help="only write docs/ablations.md, from docs/data/teacher_ablation.json")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="also write the comparison to this file")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the teacher with one part changed at a time, over several seeds, and say what each part is worth.
+
+    Reads the home's training matrix, which `finai run` makes. Finished runs are kept in HOME/ablation and are skipped; a run that
+    was stopped goes on from its last checkpoint.
+    """
+    if document:
+        from studies.teacher import ablation_page as page
+
+        page.write_page()
+        Console().print(f"[bold green]done[/]: {page.TARGET}", soft_wrap=True)
+        return
+    settings = chosen_settings(dataset, profile, source)  # a wrong value is told before the heavy imports
+    from finai_assets.platform import Platform
+    from finai_resources.home import Home
+    from studies.teacher.ablate import SUMMARY, Order, ablate, as_text, folder_of, result_table, write_out
+
+    place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
+    named = [name.strip() for name in variants.split(",")] if variants is not None else None
+    order = Order(named, seeds, customers, epochs, workers)
+    try:
+        summary = ablate(Platform.of(settings), place, console, order, dry_run=dry_run)
+    except KeyboardInterrupt:
+        console.print("stopped; what was finished is kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
+    if dry_run:
+        return
+    if out is not None:
+        write_out(summary, out)
+    if as_json:
+        sys.stdout.write(as_text(summary))
+        return
+    console.print(result_table(summary))
+    console.print(f"[bold green]done[/]: {folder_of(place) / SUMMARY}", soft_wrap=True)

@@ -1,0 +1,213 @@
+"""Small real bundles for the tests of serving, of the bundle and of recommendations: LightGBM students on random features."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from finai_assets.bundle.build import build_bundle
+from finai_assets.bundle.registry import export
+from finai_assets.features.registry import Registry, build_registry
+from finai_assets.labels.splits import make_splits
+from finai_assets.labels.tasks import Task, build_tasks
+from finai_assets.settings import Settings, load_settings
+from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
+from serving_lambda.bundle import Bundle, load_bundle
+
+KEY = bytes(range(32))
+ROWS = 400
+COLUMNS_PER_STUDENT = 14
+# Routes and calibrators other than the default (DISTILL, none), so that each is met at least once.
+ROUTES = {"top_mcc_shift": "DIRECT", "mcc_diversity_trend": "SKIP", "will_acquire_lending": "DIRECT"}
+CALIBRATORS: dict[str, dict[str, Any]] = {
+    "churn_signal": {"type": "isotonic", "x": [0.1, 0.3, 0.55, 0.8], "y": [0.02, 0.2, 0.2, 0.7]},
+    "will_acquire_deposits": {"type": "isotonic", "x": [0.05, 0.4, 0.9], "y": [0.01, 0.3, 0.95]},
+    "will_acquire_investments": {"type": "platt", "a": 0.8, "b": -0.3},
+    "nba_primary": {"type": "temperature", "temperature": 1.4},
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """Everything that a bundle was made from, so that a test can change one part and build again."""
+
+    settings: Settings
+    registry: Registry
+    tasks: tuple[Task, ...]
+    X: np.ndarray
+    students: dict[str, dict[str, bytes]]
+    products: pa.Table
+    shares: np.ndarray
+    versions: dict[str, str] = field(default_factory=lambda: {"data": "d1", "code": "c1"})
+
+    def build(self, **changes: Any) -> dict[str, bytes]:
+        given = {
+            "students": self.students,
+            "registry": self.registry,
+            "tasks": self.tasks,
+            "settings": self.settings,
+            "splits": make_splits(self.settings),
+            "products": self.products,
+            "shares": self.shares,
+            "golden": self.X[:40],
+            "key": KEY,
+            "versions": self.versions,
+        }
+        return build_bundle(**{**given, **changes})
+
+    def held(self, count: int) -> np.ndarray:
+        chosen = np.random.default_rng(5).random((count, len(self.settings.products))) < 0.2
+        chosen[0] = False
+        return chosen.astype(np.uint8)
+
+
+def features(registry: Registry, rows: int, seed: int) -> np.ndarray:
+    """Return random values that keep every column's contract."""
+    random = np.random.default_rng(seed)
+    X = np.empty((rows, len(registry.columns)), dtype=np.float32)
+    for place, column in enumerate(registry.columns):
+        low = column.low if column.low is not None else -5.0
+        high = column.high if column.high is not None else low + 50.0
+        values = random.uniform(low, high, rows)
+        if column.kind == "binary":
+            values = (values > (low + high) / 2).astype(float)
+        elif column.kind in {"code", "count"}:
+            values = np.floor(values)
+        if column.missing.startswith("nan"):
+            values[random.random(rows) < 0.1] = np.nan
+        X[:, place] = values
+    return X
+
+
+def product_table(settings: Settings) -> pa.Table:
+    return pa.table(
+        {
+            "product_id": pa.array(range(len(settings.products)), pa.int16()),
+            "name": [product.name for product in settings.products],
+            "family": pa.array([settings.families.index(p.family) for p in settings.products], pa.int8()),
+            "product_class": [product.product_class for product in settings.products],
+            "risk_grade": pa.array([product.risk_grade for product in settings.products], pa.int8()),
+            "terms": ["{}"] * len(settings.products),
+        }
+    )
+
+
+def exact_copy(kind: str, classes: int) -> dict[str, Any]:
+    """Return the stored fidelity of a student that predicts what its teacher predicts."""
+    random = np.random.default_rng(3)
+    teacher = random.dirichlet(np.ones(classes), 50) if kind == "multiclass" else random.random(50)
+    label = (np.arange(50) % max(2, classes)).astype(float)
+    figures = measure_fidelity(kind, teacher, teacher, label, threshold=0.3)
+    return compare_fidelity(kind, figures, load_settings("synthetic", "smoke").students.fidelity).to_json()
+
+
+def student(
+    task: Task, registry: Registry, X: np.ndarray, seed: int, *, rounds: int = 6, leaves: int = 7
+) -> dict[str, bytes]:
+    """Train one small student on a label that depends on three of its columns."""
+    random = np.random.default_rng(seed)
+    route = ROUTES.get(task.name, "DISTILL")
+    chosen = sorted(random.choice(len(registry.columns), COLUMNS_PER_STUDENT, replace=False).tolist())
+    classes = (task.classes or 50) if task.kind == "multiclass" else 1
+    card: dict[str, Any] = {
+        "format": 2,
+        "task": task.name,
+        "kind": task.kind,
+        "classes": classes,
+        "class_labels": [f"class {index}" for index in range(classes)] if classes > 1 else [],
+        "route": route,
+        "reason": "test",
+        "columns": [registry.names[place] for place in chosen],
+        "output_transform": {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind],
+        "init_score": [0.25 * index - 0.5 for index in range(classes)] if classes > 1 else [-0.75],
+        "calibrator": CALIBRATORS.get(task.name, {"type": "none"}),
+        "threshold": 0.3 if task.kind == "binary" else None,
+        "metrics": {
+            "test": {"student": {"auc": {"value": 0.7, "low": 0.6, "high": float("nan"), "n": 10, "note": ""}}}
+        },
+        "fidelity": exact_copy(task.kind, classes) if route == "DISTILL" else None,
+        "trees": rounds * classes,
+        "leaves": rounds * classes * leaves,
+        "model_bytes": 0,
+        "explains": {},
+        "fitted_on": {},
+    }
+    if route == "SKIP":
+        card |= {"columns": [], "calibrator": {"type": "none"}, "init_score": [], "output_transform": "identity"}
+        return {"student.json": json.dumps(card).encode()}
+    data = X[:, chosen]
+    signal = np.nan_to_num(
+        (data[:, :3] - np.nanmean(data[:, :3], axis=0)) / (np.nanstd(data[:, :3], axis=0) + 1e-9)
+    ).sum(axis=1)
+    signal = signal + random.normal(size=len(X)) * 0.3
+    if task.kind == "multiclass":
+        label = np.argsort(np.argsort(signal)) * classes // len(X)
+    else:
+        label = (signal > 0.5).astype(float) if task.kind == "binary" else signal
+    objective = {"binary": "binary", "multiclass": "multiclass", "regression": "huber"}[task.kind]
+    parameters: dict[str, Any] = {
+        "objective": objective, "num_leaves": leaves, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1, "seed": 1,
+    }  # fmt: skip
+    if classes > 1:
+        parameters["num_class"] = classes
+    model = lgb.train(parameters, lgb.Dataset(data, label), rounds)
+    return {"student.json": json.dumps(card).encode(), "model.txt": model.model_to_string().encode()}
+
+
+@pytest.fixture(scope="session")
+def made() -> Made:
+    settings = load_settings("synthetic", "smoke")
+    registry, tasks = build_registry(settings), build_tasks(settings)
+    X = features(registry, ROWS, seed=1)
+    students = {task.name: student(task, registry, X, seed) for seed, task in enumerate(tasks)}
+    shares = np.random.default_rng(3).integers(0, 40, len(settings.products))
+    return Made(settings, registry, tasks, X, students, product_table(settings), shares)
+
+
+@pytest.fixture(scope="session")
+def bundle_files(made: Made) -> dict[str, bytes]:
+    return made.build()
+
+
+@pytest.fixture
+def bundle_folder(bundle_files: dict[str, bytes], tmp_path: Path) -> Path:
+    return export(bundle_files, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return load_bundle(export(bundle_files, tmp_path_factory.mktemp("bundle")), KEY)
+
+
+@pytest.fixture
+def request_for(made: Made, bundle: Bundle) -> Callable[..., dict[str, Any]]:
+    """Return a function that makes the JSON request of one row of ``made.X``."""
+    place = [made.registry.names.index(name) for name in bundle.names]
+
+    def make(index: int = 0, **fields: Any) -> dict[str, Any]:
+        values = made.X[index, place]
+        found = {
+            name: None if np.isnan(value) else float(value) for name, value in zip(bundle.names, values, strict=True)
+        }
+        return {"customer_id": 1000 + index, "features": found, "held": [], **fields}
+
+    return make
+
+
+@pytest.fixture
+def serving(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Return the handler, its environment set to a fresh copy of the bundle."""
+    from serving_lambda import handler as module
+
+    monkeypatch.setenv("FINAI_BUNDLE", str(bundle_folder))
+    monkeypatch.setenv("FINAI_SIGNING_KEY", KEY.hex())
+    monkeypatch.setattr(module, "HOLDER", module.Holder())
+    return module.handler
