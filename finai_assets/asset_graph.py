@@ -252,7 +252,7 @@ ASSETS = (
         "teacher",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.train:train_teacher",
          "finai_assets.teacher.store:teacher_to_files"),
-        ("seed", *_NETWORK, "declared.columns"),
+        ("seed", *_NETWORK, "checks.reproducible.fingerprint_steps", "declared.columns"),
         (Read(MATRIX, asked=True),),
     ),
     Asset(
