@@ -68,6 +68,30 @@ def student_asset(task: str) -> str:
     return _STUDENT.format(task=task)
 
 
+def is_raw(path: str) -> bool:
+    """Return whether a path or an address is that of a raw table or of the catalogue."""
+    return path.startswith(_folder(SNAPSHOTS))
+
+
+def is_label(path: str) -> bool:
+    """Return whether a path or an address is that of a label, or of the splits beside them."""
+    return path.startswith(_folder(_LABEL))
+
+
+def is_truth(path: str) -> bool:
+    """Return whether a path is that of a task's truth."""
+    return path.startswith(_folder(_TRUTH))
+
+
+def is_student(path: str) -> bool:
+    """Return whether a path is that of a student."""
+    return path.startswith(_folder(_STUDENT))
+
+
+def _folder(path: str) -> str:
+    return path.partition("/")[0] + "/"
+
+
 class Partitions(Enum):
     """Which months an asset has."""
 
