@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from finai_assets.asset_graph import SNAPSHOTS
-from finai_assets.labels.windows import multi_hot
+from finai_assets.ingest.holdings import multi_hot
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
@@ -50,4 +50,5 @@ def acquisition_shares(session: LakeSession, months: Sequence[Month], settings: 
 def _held(session: LakeSession, month: Month, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Return customer ids int64 [n], ascending, and what they hold as bool [n, products]."""
     table: pa.Table = session.read(SNAPSHOTS, month.key, columns=["customer_id", "held"])
-    return table["customer_id"].to_numpy(), multi_hot(table["held"], len(settings.products)).astype(bool)
+    held = multi_hot(table["held"], len(settings.products), where=f"{SNAPSHOTS}@{month.key}")
+    return table["customer_id"].to_numpy(), held

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from finai_assets.asset_graph import state_asset
 from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.platform import Platform
-from finai_assets.students.result import CARD as STUDENT_CARD
+from finai_assets.students.card import read_card
 from finai_assets.students.result import StudentResult, from_files
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
@@ -34,7 +34,6 @@ from finai_checks.fits.scopes import (
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
 from finai_checks.framework.small_lake import SPLITS_ASSET, TEACHER_ASSET
 from finai_resources.months import Month
-from finai_resources.progress import stages
 
 ON_TRAIN_ONLY = CheckKind(
     "C12",
@@ -124,9 +123,9 @@ def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mappi
     """Compare the rows that each student's card names with those of the matrix as stored now."""
     matrix, outcomes = load_matrix(context.session), {}
     for asset in assets:
-        card = context.session.read_json(asset, None, STUDENT_CARD)
-        scopes = student_scopes(matrix, card["task"], context.settings, model=bool(card["columns"]))
-        outcomes[asset] = fitted_on_train_only(rows_of_card(card), scopes)
+        card = read_card(context.session, asset)
+        scopes = student_scopes(matrix, card.task, context.settings, model=bool(card.columns))
+        outcomes[asset] = fitted_on_train_only(rows_of_card(card.values()), scopes)
     return outcomes
 
 
@@ -136,13 +135,13 @@ def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mappi
 def evaluate_state_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Fit the states of some groups again while the raw months after train are garbage."""
     groups = context.groups(assets)
-    outcomes = refit_states(context.session, context.platform, list(groups.values()), stages())
+    outcomes = refit_states(context.session, context.platform, list(groups.values()))
     return {asset: outcomes[group.name] for asset, group in groups.items()}
 
 
 def evaluate_column_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Select the columns of some students again while validation and test rows are garbage."""
-    return refit_columns(_students(context, assets), load_matrix(context.session), context.settings, stages())
+    return refit_columns(_students(context, assets), load_matrix(context.session), context.settings)
 
 
 def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcome:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from finai_assets.features.fit import load_states, store_states
+from finai_assets.students.card import CARD as STUDENT_CARD
 from finai_assets.students.distill import bin_probe
-from finai_assets.students.result import CARD as STUDENT_CARD
 from finai_assets.students.result import from_files, to_files
 from finai_assets.students.rows import Part, TaskRows
 from finai_assets.students.train import Probe, calibrate, select
