@@ -97,7 +97,15 @@ def compute(lake: Lake, bench: Bench, groups: Sequence[Group]) -> None:
     session = LakeSession(lake)
     states = load_states(session, groups)
     for month in bench.months:
-        compute_month(session, month, bench.registry, states, bench.settings, groups, versions=one_version("bench"))
+        compute_month(
+            session,
+            month,
+            bench.registry,
+            states,
+            bench.settings,
+            groups,
+            versions=one_version("bench"),
+        )
 
 
 def write_floor(lake: Lake, groups: Sequence[Group], months: Sequence[Month]) -> tuple[float, float]:

@@ -27,11 +27,11 @@ def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
             shown.advance()
         with show("Canaries", len(canaries), 0) as shown:
 
-            def told(label: str) -> None:
+            def ran(label: str) -> None:
                 shown.note(label)
                 shown.advance()
 
-            proofs = run_canaries(canaries, each=told)
+            proofs = run_canaries(canaries, each=ran)
     home.prepare()
     log = ChainedLog(lake_of(platform, home), EVIDENCE)
     for proof in proofs:

@@ -66,8 +66,9 @@ class SharedBottom(Network):
 
     Examples
     --------
-    >>> model = SharedBottom(route, tasks, settings, hidden=(320, 330))
-    >>> output = model(torch.from_numpy(normaliser.transform(X[:8])))
+    >>> route = Route(("a",), scalars=(0, 1), codes=(2,), code_sizes=(4,), sequences=())
+    >>> tasks = [TeacherTask("nba_primary", "multiclass", "acquisition", 7, 1.0, None, start=(0.0,) * 7)]
+    >>> output = SharedBottom(route, tasks, settings, hidden=(32, 33))(torch.zeros(8, 3))
     >>> output.logits["nba_primary"].shape, output.gates
     (torch.Size([8, 7]), {})
     """
