@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -36,7 +36,6 @@ class PartitionWriter:
             self.staging.mkdir(parents=True)
         else:
             self.staging = Path(tempfile.mkdtemp(prefix="finai-"))
-        self._sink: BinaryIO | None = None
         self._parquet: pq.ParquetWriter | None = None
         self._rows = 0
         self._schema: pa.Schema | None = None

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as pa_ipc
 
-from finai_resources.lake_session import LakeSession
 from finai_resources.partition_writer import PartitionWriter
 
 _OPTIONS = pa_ipc.IpcWriteOptions(compression="zstd")
@@ -75,12 +74,3 @@ def tensor_batch(tensor: Tensor, customer_id: np.ndarray, values: np.ndarray) ->
     kind = tensor.schema.field("values").type
     lists = pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
     return pa.record_batch([pa.array(customer_id, pa.int64()), lists], schema=tensor.schema)
-
-
-def read_tensor(session: LakeSession, asset: str, partition: str, tensor: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``customer_id`` int64 [n] and the values float32 [n, *shape] of a stored partition."""
-    table = pa_ipc.open_file(pa.BufferReader(session.read_bytes(asset, partition, tensor.role))).read_all()
-    ids = table["customer_id"].to_numpy()
-    parts = [chunk.flatten().to_numpy() for chunk in table["values"].chunks]
-    flat = np.concatenate(parts) if parts else np.empty(0, np.float32)
-    return ids, flat.reshape(len(ids), *tensor.shape)

@@ -175,34 +175,6 @@ def _owners(rows: np.ndarray, table: pa.Table) -> np.ndarray:
     return marked
 
 
-def check_snapshots(table: pa.Table, *, month: Month, settings: Settings, source: str) -> pa.Table:
-    """Check a whole month of snapshots; return it with the contract's schema.
-
-    Raises
-    ------
-    ContractError
-        A rule is broken, or there is no row.
-    """
-    checker = MonthChecker(month, settings, np.empty(0, dtype=np.int32))
-    checked = checker.snapshots(table, source=source)
-    checker.finish(["snapshots"])
-    return checked
-
-
-def check_transactions(table: pa.Table, *, month: Month, settings: Settings, mccs: np.ndarray, source: str) -> pa.Table:
-    """Check a whole month of transactions; return it with the contract's schema.
-
-    Raises
-    ------
-    ContractError
-        A rule is broken, or there is no row.
-    """
-    checker = MonthChecker(month, settings, mccs)
-    checked = checker.transactions(table, source=source)
-    checker.finish(["transactions"])
-    return checked
-
-
 def check_products(table: pa.Table, *, settings: Settings, source: str) -> pa.Table:
     """Check the product catalogue: ids dense from 0, families, classes and risk grades as the settings allow.
 

@@ -88,13 +88,6 @@ class Model:
         return np.asarray(self.products.sum(axis=0) / len(self.products))
 
     @property
-    def customer_embedding(self) -> np.ndarray:
-        """Return the mean of the layers 0 .. K of the graph's customers, float [customers, width]."""
-        total = self.customers.copy()
-        add_from_products(self.graph.arrays, self.sent.astype(total.dtype), total)
-        return total / total.dtype.type(len(self.products))
-
-    @property
     def inductive_table(self) -> np.ndarray:
         """Return float64 [products, width]: a held product's part in a customer's inductive embedding, times ``sqrt(|N_u|)``.
 

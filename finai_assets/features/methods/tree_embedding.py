@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from finai_assets.features.methods.poincare import distance, exponential
+from finai_assets.features.methods.poincare import exponential
 
 _FIRST_NORM = 1e-2  # of the first positions, for an edge length of one
 _FIRST_SCALE = 0.2  # share of the final distances at which the descent begins
@@ -68,15 +68,6 @@ def embed(
     points[0] = 0
     _descend(points, edge_length * distances, epochs, edge_length * learning_rate)
     return points
-
-
-def ball_distances(points: np.ndarray) -> np.ndarray:
-    """Return float64 [nodes, nodes], the hyperbolic distances of points of the ball."""
-    found = np.zeros((len(points), len(points)))
-    for i in range(len(points)):
-        for j in range(i):
-            found[i, j] = found[j, i] = distance(points[i], points[j])
-    return found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -18,7 +18,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
-from finai_resources.months import Month, month_range
+from finai_resources.months import Month
 
 TOPOLOGY = ("tda_global", "tda_local")
 CUSTOMERS = 300
@@ -266,8 +266,3 @@ def new_lake(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Lake]:
 @pytest.fixture(scope="session")
 def month() -> Month:
     return MONTH
-
-
-@pytest.fixture(scope="session")
-def all_months(small: Settings) -> list[Month]:
-    return list(month_range(small.dataset.raw_months.first, small.dataset.raw_months.last))

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from stored_tensors import read_tensor
 
 from finai_assets.features.fit import fit_states
 from finai_assets.features.state import GroupState, load_states, store_states
-from finai_assets.features.tensors import read_tensor
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from stored_tensors import read_tensor
 
-from finai_assets.features.tensors import Tensor, read_tensor, tensor_batch, tensor_writer
+from finai_assets.features.tensors import Tensor, tensor_batch, tensor_writer
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 

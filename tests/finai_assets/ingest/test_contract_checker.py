@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as chosen_for
 from hypothesis import strategies as st
+from whole_months import check_snapshots, check_transactions
 
 from finai_assets.ingest.adapter import product_catalogue
 from finai_assets.ingest.contract import OTHER_MCC, SNAPSHOTS, TRANSACTIONS
@@ -20,8 +21,6 @@ from finai_assets.ingest.contract_checker import (
     check_merchant_categories,
     check_months,
     check_products,
-    check_snapshots,
-    check_transactions,
 )
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ContractError

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from stored_tensors import read_tensor
 
 from finai_assets.features.catalogue import read_catalogue
-from finai_assets.features.tensors import read_tensor
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import ASSET, TrainingMatrix, build_matrix, load_matrix, month_features

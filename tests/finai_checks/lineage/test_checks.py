@@ -12,13 +12,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from whole_months import check_snapshots, check_transactions
 
 from benchmarks.raw_panel import write_raw
 from finai_assets.features.fit import fit_states, store_states
 from finai_assets.features.groups import demographics, product_holdings
 from finai_assets.features.inputs import AGE, AMOUNT, COUNTRY, FAMILY, HELD, INCOME, SNAPSHOT_MONTH, TS
 from finai_assets.features.registry import Column, Group, Registry, build_registry
-from finai_assets.ingest.contract_checker import check_merchant_categories, check_snapshots, check_transactions
+from finai_assets.ingest.contract_checker import check_merchant_categories
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings, load_settings

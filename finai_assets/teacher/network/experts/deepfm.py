@@ -23,26 +23,6 @@ _INITIAL_STD = 0.05
 _TABLE_STD = 0.25
 
 
-def second_order(fields: Tensor) -> Tensor:
-    """Return the sum over all pairs of fields of their elementwise product, ``½((Σv)² − Σv²)``.
-
-    Parameters
-    ----------
-    fields : float [n, fields, k]
-
-    Returns
-    -------
-    float [n, k]
-        Its sum over ``k`` is the factorisation machine's sum of inner products (Rendle, ICDM 2010).
-
-    Examples
-    --------
-    >>> second_order(torch.tensor([[[1.0], [2.0], [3.0]]])).item()  # 1·2 + 1·3 + 2·3
-    11.0
-    """
-    return 0.5 * (fields.sum(1).square() - fields.square().sum(1))
-
-
 class DeepFM(nn.Module):
     """Linear part + second-order part + deep part, each to ``expert_dim``.
 

@@ -72,12 +72,6 @@ def potentials(
     return -epsilon * torch.log(weighted @ kernel), -epsilon * torch.log(column)
 
 
-def plan(a: Tensor, b: Tensor, f: Tensor, g: Tensor, cost: Tensor, *, epsilon: float) -> Tensor:
-    """Return the transport plan that potentials stand for, float [..., m, m]: how much of ``a`` goes where in ``b``."""
-    exponent = (f[..., :, None] + g[..., None, :] - cost) / epsilon
-    return a[..., :, None] * b[..., None, :] * torch.exp(exponent)
-
-
 def _self_cost(a: Tensor, cost: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     """Return ``OT(a, a)`` and its potential; both potentials are the same, and averaged steps find it quickly."""
     with torch.no_grad():

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from hyperbolic import ball_distances
 from scipy.optimize import minimize
 
 from finai_assets.features.block import Block
@@ -18,7 +19,7 @@ from finai_assets.features.catalogue import Catalogue
 from finai_assets.features.events import Events
 from finai_assets.features.groups import merchant_hierarchy, product_hierarchy
 from finai_assets.features.methods.poincare import distance
-from finai_assets.features.methods.tree_embedding import ball_distances, embed
+from finai_assets.features.methods.tree_embedding import embed
 from finai_assets.ingest.berka_codes import CATEGORIES
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError, GateError

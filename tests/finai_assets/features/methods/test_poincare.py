@@ -6,6 +6,7 @@ import geoopt
 import numpy as np
 import pytest
 import torch
+from hyperbolic import ball_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,7 +15,7 @@ from scipy.sparse.csgraph import shortest_path
 
 from finai_assets.features.methods import tree_embedding
 from finai_assets.features.methods.poincare import MAX_NORM, distance, exponential, gyromidpoint, mean_distance
-from finai_assets.features.methods.tree_embedding import ball_distances, embed, graph_distances
+from finai_assets.features.methods.tree_embedding import embed, graph_distances
 
 BALL = geoopt.PoincareBall(c=1.0)
 WIDTH = 5

@@ -8,10 +8,11 @@ import numpy as np
 import ot
 import pytest
 import torch
+from torch import Tensor
 
 from finai_assets.settings import load_settings
 from finai_assets.teacher.network.experts.optimal_transport import MEASURE, OptimalTransport, tree_cost
-from finai_assets.teacher.network.experts.sinkhorn import divergence, entropic_cost, plan, potentials
+from finai_assets.teacher.network.experts.sinkhorn import divergence, entropic_cost, potentials
 from finai_assets.teacher.network.router import Route, Routed, TensorSlots
 from finai_assets.teacher.structure import Structure
 from finai_resources.errors import ConfigError
@@ -30,6 +31,12 @@ ROUTE = Route(
     tensors=(TensorSlots(MEASURE, SCALARS + 1, (LEAVES,)),),
     names=tuple(f"merchant_ball_{k:02d}" for k in range(SCALARS)),
 )
+
+
+def plan(a: Tensor, b: Tensor, f: Tensor, g: Tensor, *, epsilon: float) -> Tensor:
+    """Return the transport plan that potentials stand for, float [..., m, m]: how much of ``a`` goes where in ``b``."""
+    exponent = (f[..., :, None] + g[..., None, :] - COST) / epsilon
+    return a[..., :, None] * b[..., None, :] * torch.exp(exponent)
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +100,7 @@ def test_the_ground_cost_counts_the_edges_between_leaves():
 def test_the_transport_cost_equals_that_of_pot(epsilon):
     a, b = spend(6), full(3)
     f, g = potentials(a[:, None], b, COST, epsilon=epsilon, iterations=1000)
-    moved = plan(a[:, None], b, f, g, COST, epsilon=epsilon)
+    moved = plan(a[:, None], b, f, g, epsilon=epsilon)
     found = (moved * COST).sum((-1, -2))
     settings = {"reg": epsilon, "numItermax": 20_000, "stopThr": 1e-10, "method": "sinkhorn_log"}
     for i in range(len(a)):
@@ -123,7 +130,7 @@ def test_the_configured_iterations_come_within_a_ten_thousandth_of_convergence_i
 def test_a_plan_keeps_both_marginals():
     a, b = spend(5), full(5)
     f, g = potentials(a, b, COST, epsilon=0.2, iterations=200)
-    moved = plan(a, b, f, g, COST, epsilon=0.2)
+    moved = plan(a, b, f, g, epsilon=0.2)
     torch.testing.assert_close(moved.sum(2), a, rtol=0, atol=1e-8)
     torch.testing.assert_close(moved.sum(1), b, rtol=0, atol=1e-8)
 
