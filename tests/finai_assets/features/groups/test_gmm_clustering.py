@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from sklearn.mixture import GaussianMixture
 
-from finai_assets.features.block import Block, block_ranges, read_block
+from finai_assets.features.block import Block, read_block
 from finai_assets.features.fit import sample_rows
 from finai_assets.features.groups import gmm_clustering
 from finai_assets.features.methods import scalars
@@ -21,13 +21,6 @@ from finai_resources.months import Month
 @pytest.fixture(scope="module")
 def params(world: Any) -> Any:
     return world.states["gmm_clustering"].params
-
-
-@pytest.fixture(scope="module")
-def block(world: Any, month: Month) -> Block:
-    session = LakeSession(world.lake)
-    ranges = block_ranges(session, month, world.settings)
-    return read_block(session, month, ranges[0][0], ranges[-1][1], world.settings)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 
-from finai_assets.features.block import Block, block_ranges, read_block
+from finai_assets.features.block import Block, read_block
 from finai_assets.features.fit import sample_rows
 from finai_assets.features.groups import model_derived
 from finai_assets.features.methods import scalars
@@ -31,13 +31,6 @@ def train(world: Any) -> dict[Month, Block]:
         month: read_block(session, month, int(ids[0]), int(ids[-1]), world.settings, customers=ids)
         for month, ids in sample_rows(session, world.settings).items()
     }
-
-
-@pytest.fixture(scope="module")
-def block(world: Any, month: Month) -> Block:
-    session = LakeSession(world.lake)
-    ranges = block_ranges(session, month, world.settings)
-    return read_block(session, month, ranges[0][0], ranges[-1][1], world.settings)
 
 
 @pytest.fixture(scope="module")

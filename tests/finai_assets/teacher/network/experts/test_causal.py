@@ -36,20 +36,6 @@ for cause, effect, size in [
     GRAPH[cause, effect] = size
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small operations on two threads wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def chosen():
-    return load_settings("synthetic", "demo").teacher
-
-
 @pytest.fixture
 def expert(chosen):
     torch.manual_seed(0)

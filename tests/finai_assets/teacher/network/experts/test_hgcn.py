@@ -38,15 +38,6 @@ ROUTE = Route(
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small operations on two threads wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def expert(small):
     torch.manual_seed(0)

@@ -41,15 +41,6 @@ STRUCTURE = structure_of(holdings())
 ROUTE = route_of(STRUCTURE, others=("graph_00", "graph_01", "graph_degree"))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small operations on two threads wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def expert(small):
     torch.manual_seed(0)

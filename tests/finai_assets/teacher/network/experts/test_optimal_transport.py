@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from finai_assets.settings import load_settings
 from finai_assets.teacher.network.experts.optimal_transport import MEASURE, OptimalTransport, tree_cost
 from finai_assets.teacher.network.experts.sinkhorn import divergence, entropic_cost, potentials
 from finai_assets.teacher.network.router import Route, Routed, TensorSlots
@@ -37,20 +36,6 @@ def plan(a: Tensor, b: Tensor, f: Tensor, g: Tensor, *, epsilon: float) -> Tenso
     """Return the transport plan that potentials stand for, float [..., m, m]: how much of ``a`` goes where in ``b``."""
     exponent = (f[..., :, None] + g[..., None, :] - COST) / epsilon
     return a[..., :, None] * b[..., None, :] * torch.exp(exponent)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small operations on two threads wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def chosen():
-    return load_settings("synthetic", "demo").teacher
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
-from finai_assets.settings import load_settings
 from finai_assets.teacher.network.experts.perslay import PersLay
 from finai_assets.teacher.network.router import Route, Routed, TensorSlots
 from finai_resources.errors import ConfigError
@@ -28,20 +27,6 @@ ROUTE = Route(
     names=tuple(f"statistic_{k:02d}" for k in range(SCALARS)),
 )
 ONE = replace(ROUTE, groups=("tda_local",), scalars=(), names=(), tensors=ROUTE.tensors[1:])
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small operations on two threads wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def chosen():
-    return load_settings("synthetic", "demo").teacher
 
 
 @pytest.fixture

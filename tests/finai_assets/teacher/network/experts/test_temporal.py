@@ -60,14 +60,6 @@ def changed(batch, **parts):
     return replace(batch, sequences=(replace(batch.sequences[0], **parts),))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def expert():
     torch.manual_seed(0)
