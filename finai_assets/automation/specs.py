@@ -85,7 +85,7 @@ def _mapping(platform: Platform, path: str, upstream: str, read: Read) -> dg.Par
 
 
 def chosen_of(context: dg.AssetExecutionContext, paths: Sequence[str]) -> list[str]:
-    """Return those of some paths that a run has selected."""
+    """Return the paths whose assets a run has selected."""
     return [path for path in paths if key_of(path) in context.selected_asset_keys]
 
 
@@ -100,7 +100,7 @@ def writing(
 
 
 def stored(session: LakeSession, path: str, **metadata: Any) -> dg.MaterializeResult[Any]:
-    """Return the result of an asset without months that has been written: what its manifest says, and more."""
+    """Return the result of a written asset without months: the facts of its manifest, and more metadata."""
     manifest = session.lake.manifest(path)
     return dg.MaterializeResult(
         asset_key=key_of(path),
@@ -110,7 +110,7 @@ def stored(session: LakeSession, path: str, **metadata: Any) -> dg.MaterializeRe
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:
-    """Return what a materialisation tells of any stored partition."""
+    """Return the metadata that every materialisation of a stored partition shows."""
     return {
         "dagster/row_count": manifest.rows,
         "bytes": manifest.bytes,

@@ -142,7 +142,7 @@ class _Table:
         return np.column_stack([np.where(year < 100, year + 1900, year), month, day])
 
     def days_of(self, ymd: np.ndarray, name: str) -> np.ndarray:
-        """Return days since 1970; a day that the calendar has not is refused."""
+        """Return days since 1970; days that are not in the calendar are refused."""
         year, month, day = ymd.T
         months = (year - 1970) * 12 + np.clip(month, 1, 12) - 1
         first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
@@ -188,7 +188,7 @@ def read_source(folder: Path, key: bytes, *, unknown_category: str) -> BerkaSour
     Raises
     ------
     ContractError
-        A file, column or value is not what the tables are published with.
+        A file, column or value differs from the published tables.
     """
     account, trans = _Table(folder, "account"), _Table(folder, "trans")
     numbers = account.keys("account_id")

@@ -1,4 +1,4 @@
-"""Who the customers of a block are: everything about them that does not change, drawn at once.
+"""The customers of a block: everything about them that does not change, drawn at once.
 
 Demographics come from a Gaussian copula: age, income, wealth, risk appetite and tenure are correlated normals, each mapped
 to its own distribution.
@@ -55,7 +55,7 @@ class Population(NamedTuple):
 
 
 class Traits(NamedTuple):
-    """What a snapshot shows of a block and no kernel reads. Codes are positions in the settings; -1 is unknown."""
+    """The columns of a block's snapshots that no kernel reads. Codes are positions in the settings; -1 is unknown."""
 
     income: np.ndarray  # float64, NaN unknown
     gender: np.ndarray
