@@ -130,7 +130,7 @@ def _is_scalar(column: Column, settings: Settings) -> bool:
 
 
 def _known(block: Block, settings: Settings) -> Block:
-    """Return the block with every snapshot column blanked out that no scalar declares: its codes are not wanted here."""
+    """Return the block with every snapshot column blanked out that no scalar declares; scalars need none of its codes."""
     declared = {name.removeprefix(f"{SNAPSHOTS}.") for name in inputs(settings) if name.startswith(SNAPSHOTS)}
     arrays = [
         block.snapshot[field.name] if field.name in declared else pa.nulls(len(block), field.type)
