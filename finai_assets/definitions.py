@@ -67,7 +67,7 @@ def build_definitions(
     if "warehouse" not in given and isinstance(lake := chosen["lake"], LakeResource):
         chosen["warehouse"] = WarehouseResource(lake=lake)  # queries go to the replaced lake
     with warnings.catch_warnings():
-        # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins what is relied on (ADR 1).
+        # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins the behaviour relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(

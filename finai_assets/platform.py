@@ -54,7 +54,7 @@ class Platform:
 
     @cached_property
     def graph(self) -> AssetGraph:
-        """Return the assets of this data set, with what each is made from."""
+        """Return the asset graph of this data set."""
         settings, columns, tasks = self.settings, self.registry.columns, self.available_tasks
         return AssetGraph(
             settings,

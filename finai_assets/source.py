@@ -68,7 +68,7 @@ def code_version(*starts: str) -> str:
 
 @cache
 def reached(*starts: str) -> tuple[Symbol, ...]:
-    """Return every definition that some functions reach, ascending; the empty name stands for what a module does at import.
+    """Return every definition that some functions reach, ascending; the empty name stands for a module's effects at import.
 
     Raises
     ------
@@ -105,13 +105,13 @@ def is_left_out(module: str) -> bool:
 
 
 def forget() -> None:
-    """Forget what was read, so that files that have changed since are read again."""
+    """Clear the caches of this module, so that changed files are read again."""
     for remembered in (code_version, reached, _module, _references, _file_of, _text):
         remembered.cache_clear()
 
 
 def files_version(files: Iterable[Path], root: Path = ROOT) -> str:
-    """Return the hash of files' names and bytes; for what is read as a whole, such as YAML and templates."""
+    """Return the hash of files' names and bytes; for files that are read as a whole, such as YAML and templates."""
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(file.relative_to(root).as_posix().encode())
@@ -130,7 +130,7 @@ def _follow(target: Symbol) -> Iterator[Symbol]:
 
 @cache
 def _references(module: str, name: str) -> tuple[Symbol, ...]:
-    """Return the project's definitions that a definition (or, for the empty name, what runs at import) names."""
+    """Return the project's definitions that a definition (or, for the empty name, the module's effects at import) names."""
     source = _module(module)
     statements = source.definitions[name] if name else source.effects
     finder = _Names(source)
@@ -310,7 +310,7 @@ def _file_of(module: str) -> Path | None:
 
 @cache
 def _text(module: str, name: str) -> str:
-    """Return a definition as text, or what a module does at import; without comments and docstrings."""
+    """Return a definition, or a module's effects at import, as text without comments and docstrings."""
     source = _module(module)
     statements = source.definitions[name] if name else source.effects
     return "\n".join(ast.unparse(_without_docstrings(statement)) for statement in statements)

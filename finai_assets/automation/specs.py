@@ -1,4 +1,4 @@
-"""The asset graph in Dagster's terms: specs with their dependencies and versions, partitions, and results of what was stored."""
+"""The asset graph in Dagster's terms: specs with dependencies and versions, partitions, and results of stored partitions."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def chosen_of(context: dg.AssetExecutionContext, paths: Sequence[str]) -> list[s
 def writing(
     session: LakeSession, platform: Platform, path: str, partition: str | None = None, *, model: bool = False
 ) -> Iterator[PartitionWriter]:
-    """Open a partition for writing under the asset's versions; for a model, also with what it is made with."""
+    """Open a partition for writing under the asset's versions; for a model, also with its provenance."""
     extra = {EXTRA: made_with(platform.settings.seed)} if model else {}
     with session.write(path, partition, **platform.graph.versions(path), extra=extra) as out:
         yield out

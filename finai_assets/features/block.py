@@ -78,7 +78,7 @@ class Block:
         return (held[:, 1:] > held[:, :-1]) & observed[:, :-1, None]
 
     def closures(self) -> np.ndarray:
-        """Return bool [n, steps, products]: held at the end of the month before and no more; a departed customer holds nothing."""
+        """Return bool [n, steps, products]: held at the end of the month before and no more; departed customers hold nothing."""
         return np.asarray(self.held[:, 1:] < self.held[:, :-1])
 
     def take(self, customers: np.ndarray) -> Block:
@@ -99,8 +99,8 @@ class Block:
     def view(self, columns: Iterable[Column]) -> Block:
         """Return the block reduced to the inputs that the columns declare, so that a group can read no others.
 
-        Transactions are dropped where no column names ``raw/transactions``; earlier snapshots, where no column with a window names
-        ``raw/snapshots``; the catalogue, where no column names one of its tables.
+        Transactions are dropped where no column names ``raw/transactions``; earlier snapshots, where no column with a window
+        names ``raw/snapshots``; the catalogue, where no column names one of its tables.
         """
         names = {(name, column.window_days) for column in columns for name in column.inputs}
         with_events = any(name.startswith(TRANSACTIONS) for name, _ in names)

@@ -260,5 +260,5 @@ def _result(manifest: Manifest | None, statistics: tuple[ColumnStatistics, ...])
 
 
 def statistics_json(statistics: Iterable[ColumnStatistics]) -> bytes:
-    """Return statistics by column as JSON; what is undefined (the mean of nothing) is null."""
+    """Return statistics by column as JSON; undefined values (the mean of nothing) are null."""
     return to_json(plain({entry.name: entry.as_dict() for entry in statistics}), sort_keys=True)

@@ -91,7 +91,7 @@ class GroupState:
             return cls(group, params, Reference(**stored), meta)
         except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
             raise LakeError(
-                f"these bytes are no group state: {error}", where=ROLE, fix="materialise the feature state again"
+                f"these bytes are not a group state: {error}", where=ROLE, fix="materialise the feature state again"
             ) from error
 
 

@@ -138,7 +138,7 @@ class SyntheticAdapter:
         return category_table(self.settings)
 
     def source_files(self) -> dict[str, str]:
-        """Return nothing: a generated panel has no files; its partitions are the upstream of what is written from them."""
+        """Return nothing: a generated panel has no files; its partitions are the upstream of the raw tables."""
         return {}
 
     def source_schema(self) -> dict[str, dict[str, str]]:

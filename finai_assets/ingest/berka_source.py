@@ -39,7 +39,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class BerkaSource:
-    """Accounts that have transactions, ascending by customer, and what is dated to them.
+    """Accounts that have transactions, ascending by customer, and their dated events.
 
     Days count from 1970-01-01, months from year 0. ``customer``, ``opened``, ``statement``, ``birth_day`` and ``first_day`` are
     [accounts]; ``gender`` and ``region`` are text or None. Events point at an account by its position and are sorted by
@@ -118,7 +118,7 @@ class _Table:
         return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
     def translated(self, name: str, meaning: Mapping[str, object], *, required: bool) -> np.ndarray:
-        """Return an object array of what the words mean; an unknown word is refused, or None where not ``required``."""
+        """Return an object array of the words' meanings; an unknown word is refused, or None where not ``required``."""
         at, words = self.words(name)
         if required:
             strange = np.isin(at, [i for i, word in enumerate(words) if word not in meaning])

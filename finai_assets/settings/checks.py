@@ -1,4 +1,4 @@
-"""Sections of the settings about single themes of checks: what each tolerates."""
+"""Sections of the settings about single themes of checks: the tolerances of each."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ class ProhibitedInputSettings(Section):
     customers: Annotated[
         int, Field(ge=50)
     ]  # of the last train month, whose columns are compared with protected attributes
-    one_to_one: Share  # Goodman and Kruskal's lambda, both ways, from which a column is an exact proxy
+    one_to_one: Share  # Goodman and Kruskal's lambda, in both directions, from which a column is an exact proxy
     probe_rows: Positive  # matrix rows in which prohibited inputs are altered
     denied: dict[str, DeniedTrait]
     permitted: dict[str, PermittedTrait]  # protected attribute -> what may carry it
 
     def trait(self, name: str) -> str | None:
-        """Return the denied trait that a name stands for, or None."""
+        """Return the denied trait whose patterns match a name, or None."""
         for trait, entry in self.denied.items():
             if any(fnmatch(name.lower(), pattern) for pattern in entry.names):
                 return trait

@@ -251,7 +251,7 @@ def month_features(
 
 
 def _rows_of(columns: Sequence[np.ndarray], rows: int, *, tile: int = 256) -> np.ndarray:
-    """Lay columns side by side as rows, a tile at a time, so that what is written stays in the cache."""
+    """Lay columns side by side as rows, a tile at a time, so that the written rows stay in the cache."""
     out = np.empty((rows, len(columns)), np.float32)
     for begin in range(0, rows, tile):
         out[begin : begin + tile] = np.array([column[begin : begin + tile] for column in columns]).T

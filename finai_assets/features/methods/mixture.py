@@ -121,7 +121,7 @@ def fit_mixture(values: np.ndarray, start: Mixture, rules: Rules) -> tuple[Mixtu
 
 
 def kernel_parameters(mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
-    """Return what :func:`responsibilities` takes beside the means.
+    """Return the arguments of :func:`responsibilities` beside the means.
 
     Returns
     -------

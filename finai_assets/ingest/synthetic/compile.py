@@ -85,7 +85,7 @@ def _check_names(settings: Settings, process: ProcessSettings) -> None:
         wrong = set(found) ^ set(known) if whole else set(found) - set(known)
         if wrong:
             raise ConfigError(
-                f"{sorted(map(str, wrong))} {'is in one of the two lists' if whole else 'is not in the catalogue'}",
+                f"{sorted(map(str, wrong))} {'is in only one of the two lists' if whole else 'is not in the catalogue'}",
                 where=f"generator.process.{name}",
                 fix="name what `products` and `merchant_categories` list"
                 + (", all of it and nothing else" if whole else ""),

@@ -38,7 +38,7 @@ TASTE_SPREAD = 0.35  # of the log rate of payments between customers of one pers
 
 
 class Population(NamedTuple):
-    """Arrays of a block of ``n`` customers; what the kernels read."""
+    """Arrays of a block of ``n`` customers, as the kernels read them."""
 
     age_months: np.ndarray  # int64: age at month 0
     join: np.ndarray  # int64: month of joining, negative before the panel
