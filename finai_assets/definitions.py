@@ -1,4 +1,4 @@
-"""The table of contents: everything that Dagster knows of the platform.
+"""The Dagster definitions of the platform: assets, checks, jobs and resources.
 
 The UI, the command line, the tests and production build their definitions here. ``FINAI_DATASET``, ``FINAI_PROFILE`` and
 ``FINAI_HOME`` choose when nothing is given.
@@ -65,9 +65,9 @@ def build_definitions(
     given = resources or {}
     chosen = {**default_resources(settings, home), "gates": CheckGates(platform), **given}
     if "warehouse" not in given and isinstance(lake := chosen["lake"], LakeResource):
-        chosen["warehouse"] = WarehouseResource(lake=lake)  # a lake that was replaced is the one that is asked
+        chosen["warehouse"] = WarehouseResource(lake=lake)  # queries go to the replaced lake
     with warnings.catch_warnings():
-        # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins what is relied on (ADR 1).
+        # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins the behaviour relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(

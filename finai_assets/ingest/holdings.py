@@ -1,4 +1,4 @@
-"""Lists of held products, as the raw snapshots have them, turned into flags."""
+"""Converts the lists of held products in raw snapshots to flags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def multi_hot(held: pa.ChunkedArray, products: int, *, where: str) -> np.ndarray
     products
         How many there are; their ids are ``0..products - 1``.
     where
-        The partition, for errors.
+        Name of the partition in errors.
 
     Raises
     ------
