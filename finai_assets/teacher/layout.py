@@ -1,4 +1,4 @@
-"""Where the teacher finds what in a row: the matrix columns, their kinds, and the transaction sequences among them.
+"""The layout of a row of the training matrix: its columns, their kinds, and the transaction sequences among them.
 
 Only positions and kinds live here. Fitted figures belong in ``normalise.py``, the slices of an expert in ``router.py``.
 """

@@ -1,4 +1,4 @@
-"""A structural model over a compressed vector of the plain columns: what each variable's causes say it should be."""
+"""A structural model over a compressed vector of the plain columns: it predicts each variable from its causes."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Causal(nn.Module):
         return notears.acyclicity(self.structure())
 
     def auxiliary_loss(self) -> Tensor:
-        """Return what W owes to the variables: reconstruction, lasso and acyclicity, each as a mean over the variables.
+        """Return the loss of W on the variables: reconstruction, lasso and acyclicity, each as a mean over the variables.
 
         Its gradient reaches W alone. Multiplier and penalty are held to ``pressure`` here: the network's gradient is clipped as a
         whole, and a fit's last penalty would leave nothing of the other parts'. What cycles this lets through, the fit
@@ -122,7 +122,7 @@ class Causal(nn.Module):
 
     @torch.no_grad()
     def after_epoch(self) -> None:
-        """Carry the augmented Lagrangian on to its end for the variables as they are now; W, multiplier and penalty change."""
+        """Solve the augmented Lagrangian for the present variables; W, multiplier and penalty change."""
         start = notears.Structural(self.structure().double().cpu().numpy(), float(self.multiplier), float(self.penalty))
         moments = self._correlation().double().cpu().numpy()
         found = notears.fit(moments, start, lasso=self.chosen.lasso, threshold=self.chosen.threshold)

@@ -1,4 +1,4 @@
-"""The plain columns of a routed batch side by side: what an expert reads beside the structure that gives it its name."""
+"""The plain columns of a routed batch side by side, which an expert reads beside its own structure."""
 
 from __future__ import annotations
 

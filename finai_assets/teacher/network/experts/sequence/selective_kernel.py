@@ -108,7 +108,7 @@ def _scratch(channels: int, steps: int) -> Any:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _make(numbers: Any, codes: Any, count: int, weights: Any, scratch: Any, chosen: Any) -> None:
-    """Fill ``scratch`` with u, v, x, delta, S, and what is written to the state; ``chosen`` with what x selects."""
+    """Fill ``scratch`` with u, v, x, delta, S, and what is written to the state; ``chosen`` with the selection by x."""
     _enter(numbers, codes, count, weights, scratch[0])
     _convolve(count, weights, scratch)
     x, select = scratch[2], weights[4]
