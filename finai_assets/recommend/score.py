@@ -124,7 +124,7 @@ def _customers(
     nothing: tuple[Flag, ...] = ()
     customers = []
     for index, identity in enumerate(customer_id.tolist()):
-        row = memoryview(rows[index])  # gives Python floats, and takes no room of its own
+        row = memoryview(rows[index])  # gives Python floats, and needs no memory of its own
         customers.append(
             Customer(
                 identity,

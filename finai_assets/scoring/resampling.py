@@ -80,7 +80,7 @@ class Interval:
 
 
 class CustomerMeans:
-    """Means of several row values, as they are and in each resample of customers.
+    """Means of several row values, on all rows and on each resample of customers.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Trivial:
-    """What can be forecast without a model: ``name`` is the better one on validation of ``forecasts``, by name.
+    """The trivial forecasts of a task: ``name`` is the better one on validation of ``forecasts``, by name.
 
     A forecast takes a part and returns float [rows] or [rows, classes].
     """
