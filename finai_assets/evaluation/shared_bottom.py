@@ -1,8 +1,8 @@
 """The plain multi-task network that the teacher has to beat at equal size: one shared bottom, a tower for each task.
 
 Caruana, Multitask learning (Machine Learning 28, 1997). It reads every value of the row that the experts read, with no structure
-but the order of columns, and is trained as the teacher is: same rows, losses, epochs, stopping, calibration and seed. What the
-teacher has ahead of it is thus the worth of experts and gates, not of size or training.
+but the order of columns, and is trained as the teacher is: same rows, losses, epochs, stopping, calibration and seed. The
+teacher's lead over it is thus the worth of experts and gates, not of size or training.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class SharedBottomResult:
     train_rows: int
 
     def facts(self) -> dict[str, Any]:
-        """Return what the report says about it."""
+        """Return the facts that the report shows."""
         return {
             "parameters": self.parameters,
             "teacher_parameters": self.teacher_parameters,

@@ -34,7 +34,7 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for on the command line; None is what the settings say, or everything."""
+    """The options of the command line; None stands for the value of the settings, or for everything."""
 
     variants: list[str] | None = None
     seeds: int | None = None
@@ -49,12 +49,12 @@ def folder_of(home: Home) -> Path:
 
 
 def ablate(platform: Platform, home: Home, console: Console, order: Order, *, dry_run: bool) -> dict[str, Any]:
-    """Run what is not finished, and return the comparison; an empty one for a dry run.
+    """Run the unfinished runs, and return the comparison; an empty one for a dry run.
 
     Raises
     ------
     LakeError
-        The home has no training matrix, or another process is at it.
+        The home has no training matrix, or another process runs an ablation there.
     GateError
         The matrix's checks have not passed.
     """

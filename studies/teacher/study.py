@@ -30,7 +30,7 @@ RUN = "studies.teacher.runs:run"
 
 @dataclass(frozen=True)
 class Study:
-    """One training matrix, or one with fewer train customers, and the teacher that is taken apart.
+    """One training matrix, or one with fewer train customers, and the teacher to ablate.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Study:
         return digest.hexdigest()
 
     def fingerprint(self, variant: Variant, seed: int) -> str:
-        """Return a name for exactly this run: rows, tasks, settings, source, and what computes it."""
+        """Return the hash that identifies a run: rows, tasks, settings, source, and what computes it."""
         settings = variant.apply(self.settings, seed)
         made_from = {
             "rows": self._rows,

@@ -1,4 +1,4 @@
-"""Do the weights of the gates tell which expert a task needs? Correlations with what it costs to take the expert out."""
+"""Tests whether gate weights reflect which expert a task needs, by their correlation with the cost of taking it out."""
 
 from __future__ import annotations
 

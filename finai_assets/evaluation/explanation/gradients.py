@@ -50,7 +50,7 @@ class Attributions:
 
 
 class Contrast:
-    """One number of each task's logits: which, is said by weights that the row itself chooses and the path keeps.
+    """One number of each task's logits, by weights that the row itself chooses and the path keeps.
 
     Parameters
     ----------
