@@ -175,7 +175,7 @@ def _gated_cards(
 
 
 def _fidelity_failures(card: StudentCard, floors: FidelitySettings) -> list[str]:
-    """Return which floors a distilled student misses; one that was measured on no row has no evidence."""
+    """Return the floors that a distilled student misses; without measured rows, the only failure is "no evidence"."""
     if card.route != "DISTILL":
         return []
     verdict = compare_stored(card.values(), floors)
@@ -196,7 +196,7 @@ def _in_memory(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundl
 
 
 def _check_golden(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> int:
-    """Let serving predict the golden rows; return the number of predictions compared."""
+    """Compare serving's predictions of the golden rows with the reference; return their number."""
     bundle = _in_memory(manifest, files)
     broken = {entry.task: entry.code for entry in bundle.degraded if entry.code != "SKIPPED"}
     if broken:

@@ -16,7 +16,7 @@ LEARNED_BASELINES = (LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM)  # the teacher m
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """A model's name in tables, and what it is, in one sentence."""
+    """A model's name in tables, and its description in one sentence."""
 
     title: str
     what: str

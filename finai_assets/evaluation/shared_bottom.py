@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from finai_assets.teacher.data import Named
     from finai_assets.training.matrix import TrainingMatrix
 
-# Of a sequence's codes, which fill half of the row: at 1 they drown what is a single column (the demo's validation score is then
+# Of a sequence's codes, which fill half of the row: at 1 they drown single columns (the demo's validation score is then
 # .078 and not .097).
 _TABLE_STD = 0.25
 TOLERANCE = 0.02  # by how much its size may differ from the teacher's
@@ -114,7 +114,7 @@ class SharedBottom(Network):
 
 
 def input_width(route: Route, field_dim: int) -> int:
-    """Return how many values the bottom reads of a row."""
+    """Return the number of values that the bottom reads of a row."""
     steps = sum(slots.steps * (len(slots.scalars) + field_dim * len(slots.code_sizes)) + 1 for slots in route.sequences)
     return len(route.scalars) + sum(route.code_sizes) + steps + sum(prod(slots.shape) for slots in route.tensors)
 

@@ -60,7 +60,7 @@ class Binning:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How many trees are grown, and how large.
+    """The number of trees, and their size.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 PRIMARY: dict[str, str] = {"binary": "auc", "multiclass": "log_loss", "regression": "r2"}
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
 
-# Probabilities are clipped here before their logarithm: float32 cannot tell 1 - 1e-8 from 1.
+# Probabilities are clipped here before their logarithm: float32 cannot distinguish 1 - 1e-8 from 1.
 PROBABILITY_FLOOR = 1e-7
 
 Scorer = Callable[[np.ndarray], np.ndarray]  # weights [resamples, customers] -> metric [resamples]

@@ -105,7 +105,7 @@ def train_student(
 
 
 def _fitted_on(rows: TaskRows, train: Part, validation: Part, probe: Probe) -> dict[str, FittedRows]:
-    """Return which rows the parts of a student have seen; ``calibration`` includes the operating threshold."""
+    """Return the rows that the parts of a student have seen; ``calibration`` includes the operating threshold."""
     selection = np.intersect1d(probe.rows, train.index, assume_unique=True)
     held_out = FittedRows.of(rows.matrix, validation.index)
     return {

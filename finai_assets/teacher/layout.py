@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def side_width(self) -> int:
-        """Return how many values the side tensors of a row have."""
+        """Return the number of values in a row's side tensors."""
         return width_of(self.tensors)
 
     def to_dict(self) -> dict[str, Any]:

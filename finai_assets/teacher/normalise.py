@@ -202,7 +202,7 @@ def _mode(kind: str) -> int:
 
 
 def _side_of(layout: Layout, rows: int, side: np.ndarray | None) -> np.ndarray:
-    """Return the side tensors, float32 [rows, total], where they are as the layout says."""
+    """Return the side tensors, float32 [rows, total], if their shape is the layout's."""
     found = np.empty((rows, 0), np.float32) if side is None else side
     if found.shape != (rows, layout.side_width):
         raise GateError(

@@ -159,7 +159,7 @@ def structure_of(matrix: TrainingMatrix, registry: Registry) -> Structure:
 
 
 def fitted_on(matrix: TrainingMatrix, data: TeacherData) -> dict[str, FittedRows]:
-    """Return which rows each fitted part of the teacher has seen."""
+    """Return the rows that each fitted part of the teacher has seen."""
     train, learned, validation = (
         FittedRows.of(matrix, rows) for rows in (matrix.rows("train"), data.train, data.validation)
     )

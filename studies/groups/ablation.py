@@ -193,7 +193,7 @@ class ResultFile:
 
     @property
     def done(self) -> set[tuple[str, str, int]]:
-        """Return (configuration, task, seed) of what is finished."""
+        """Return (configuration, task, seed) of the finished runs."""
         return {(line["configuration"], line["task"], line["seed"]) for line in self.results}
 
     def append(self, lines: list[dict[str, Any]]) -> None:
@@ -292,13 +292,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=10_000, help="train rows of a seed")
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--dataset", help="where the home has no summary.json")
-    parser.add_argument("--profile", help="where the home has no summary.json")
+    parser.add_argument("--dataset", help="data set, if the home has no summary.json")
+    parser.add_argument("--profile", help="profile, if the home has no summary.json")
     return parser.parse_args()
 
 
 def order_of(given: argparse.Namespace) -> Order:
-    """Return the order; the home's own summary says which data set it holds, unless the command line does."""
+    """Return the order; the data set comes from the command line, else from the home's summary."""
     stored = Home.at(given.home).summary
     told = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
     return Order(

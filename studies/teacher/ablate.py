@@ -44,7 +44,7 @@ class Order:
 
 
 def folder_of(home: Home) -> Path:
-    """Return where a home keeps its runs."""
+    """Return the folder of a home's runs."""
     return home.root / "ablation"
 
 
@@ -151,7 +151,7 @@ def remaining(todo: Sequence[Unit], known: dict[str, Result], workers: int = 1) 
 
 
 def _whole(result: Result) -> float:
-    """Return how long a run takes from beginning to end."""
+    """Return the duration of a whole run."""
     return float(result["seconds"] + result["overhead"])
 
 

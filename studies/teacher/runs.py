@@ -142,7 +142,7 @@ class Runs:
         self.folder = folder
 
     def path(self, unit: Unit) -> Path:
-        """Return where a run's result lies."""
+        """Return the path of a run's result."""
         return self.folder / f"{unit.variant.name}-{unit.seed}-{unit.fingerprint}.json"
 
     def checkpoints(self, unit: Unit) -> Path:

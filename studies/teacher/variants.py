@@ -1,4 +1,4 @@
-"""What the ablation trains: the teacher as configured, and variants that differ from it in the named settings alone."""
+"""The variants that the ablation trains: the teacher as configured, and copies that differ in the named settings alone."""
 
 from __future__ import annotations
 

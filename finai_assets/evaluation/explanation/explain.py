@@ -58,7 +58,7 @@ class Explanation:
         }
 
 
-def explain(  # the model, its rows, what it is known to say of them
+def explain(  # the model, its rows, and its stored predictions of them
     teacher: TeacherResult,
     matrix: TrainingMatrix,
     stored: Mapping[str, np.ndarray],

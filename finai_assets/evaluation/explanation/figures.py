@@ -17,7 +17,7 @@ from finai_assets.evaluation.explanation.deletion import ATTRIBUTED, DEVIATION, 
 from finai_assets.evaluation.plots import BLUE, GREY, LINE, ORANGE, PALETTE, QUIET, SEQUENTIAL, WIDTH, style
 
 COLUMNS = 4  # panels side by side
-# Orders of masking: colour, dashes, and what the legend says.
+# Orders of masking: colour, dashes, and the legend's text.
 ORDERS: Mapping[str, tuple[str, Any, str]] = {
     ATTRIBUTED: (BLUE, "-", "highest attribution first"),
     DEVIATION: (ORANGE, "--", "farthest from the mean first (no model)"),

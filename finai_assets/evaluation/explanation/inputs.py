@@ -143,7 +143,7 @@ class Inputs:
 
 
 def _read_positions(routes: tuple[Route, ...], width: int) -> np.ndarray:
-    """Return which positions of a normalised row some route reads, bool [width]."""
+    """Return whether some route reads each position of a normalised row, bool [width]."""
     read = np.zeros(width, dtype=bool)
     for route in routes:
         read[[*route.scalars, *route.codes]] = True

@@ -214,6 +214,6 @@ class UncertaintyWeights(nn.Module):
 
     @torch.no_grad()
     def project(self) -> None:
-        """Bring every s back within the clamp; call it after each step."""
+        """Clamp every s; call it after each step."""
         for value in self.s.values():
             value.clamp_(-self.clamp, self.clamp)

@@ -176,7 +176,7 @@ class Stepper:
         return torch.stack(list(losses.values())).detach(), [terms[task.name] for task in active], rest
 
     def _mixing(self, active: list[TeacherTask]) -> Tensor:
-        """Return how the active tasks' terms mix, float [active, active]."""
+        """Return the weights by which the active tasks' terms mix, float [active, active]."""
         at = torch.tensor([self.tasks.index(task) for task in active], device=self.processes.device)
         return self.balance.affinity.mixing()[at][:, at]
 

@@ -41,7 +41,7 @@ class SequenceSlots:
 
 @dataclass(frozen=True, slots=True)
 class TensorSlots:
-    """Where a side tensor lies in a normalised row: its values stand side by side from ``first`` on."""
+    """The place of a side tensor in a normalised row: its values stand side by side from ``first`` on."""
 
     name: str
     first: int

@@ -132,7 +132,7 @@ class Causal(nn.Module):
 
     @torch.no_grad()
     def intervention_share(self, batch: Routed) -> Tensor:
-        """Return which share of the output's change under ``do(z_i := z_i + 1)`` passes through W, a number in [0, 1].
+        """Return the share of the output's change under ``do(z_i := z_i + 1)`` passes through W, a number in [0, 1].
 
         Under the intervention the noise of all variables stays and the effects of z_i follow it, along every path of W. The
         output changes first by z_i itself with all it causes held, and then by what W carries on; the share is that of the

@@ -10,7 +10,7 @@ from finai_assets.teacher.network.router import Route, Routed
 
 
 def plain_width(route: Route) -> int:
-    """Return how many numbers :func:`plain` gives for a row."""
+    """Return the width of :func:`plain`'s rows."""
     return len(route.scalars) + sum(route.code_sizes)
 
 

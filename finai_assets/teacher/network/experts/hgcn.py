@@ -177,7 +177,7 @@ class HGCN(nn.Module):
         self.norm = RowNorm()
 
     def customers(self, measure: Tensor) -> Tensor:
-        """Return where customers with a spend measure float [n, leaves] lie in the ball, float [n, width]."""
+        """Return the points in the ball of customers with a spend measure float [n, leaves], float [n, width]."""
         return gyromidpoint(self.tree()[-self.tree.leaves :], measure)
 
     def forward(self, batch: Routed) -> Tensor:

@@ -1,4 +1,4 @@
-"""How the compiled kernels share the rows of a batch among threads."""
+"""Shares the rows of a batch among the threads of the compiled kernels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def in_blocks(rows: int, work: Callable[[int, int, int], None]) -> None:
 
 
 def count_blocks(rows: int) -> int:
-    """Return how many blocks there are."""
+    """Return the number of blocks."""
     return -(-rows // ROWS)
 
 
