@@ -280,7 +280,7 @@ def _order(names: tuple[str, ...], transfers: tuple[Transfer, ...]) -> tuple[str
             if name not in ordered and all(t.source in ordered for t in transfers if t.target == name)
         ]
         if not ready:
-            raise ConfigError("the transfers form a circle", where="teacher.transfers", fix="remove one of them")
+            raise ConfigError("the transfers form a cycle", where="teacher.transfers", fix="remove one of them")
         ordered += ready
     return tuple(ordered)
 
