@@ -1,4 +1,4 @@
-"""How often each product is taken up: counts over train months, from which ranking makes its shares."""
+"""Counts the acquisitions of each product over train months, from which ranking computes its shares."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     seeds: Annotated[int | None, typer.Option(min=1, max=100, help="instead of ablation.seeds")] = None,
     customers: Annotated[
         int | None,
-        typer.Option(min=1, help="to learn from, a seeded sample; all by default. Validation and test keep all"),
+        typer.Option(min=1, help="train customers, a seeded sample; all by default. Validation and test keep all"),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="instead of teacher.epochs")] = None,
     workers: Annotated[
@@ -48,7 +48,7 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         page.write_page()
         Console().print(f"[bold green]done[/]: {page.TARGET}", soft_wrap=True)
         return
-    settings = chosen_settings(dataset, profile, source)  # a wrong value is told before the heavy imports
+    settings = chosen_settings(dataset, profile, source)  # a wrong value is reported before the heavy imports
     from finai_assets.platform import Platform
     from finai_resources.home import Home
     from studies.teacher.ablate import SUMMARY, Order, ablate, as_text, folder_of, result_table, write_out
