@@ -1,7 +1,8 @@
 """Distinguishes text that a machine wrote (digests, ids, encoded bytes, numbers) from text that may name a person.
 
 Ten digits in a row within a SHA-256 are no telephone number. The digits alone do not show it, only the run of characters that
-holds them does: each run is therefore classified as a whole, and only the rest is searched for identifiers. A run passes as a machine's only if it has the form to the last character; whatever stands beside it stays.
+holds them does: each run is therefore classified as a whole, and only the rest is searched for identifiers. A run
+passes as a machine's only if it has the form to the last character; whatever stands beside it stays.
 
 - UUID: 8, 4, 4, 4 and 12 hexadecimal digits (RFC 9562).
 - Digest: 16 or more hexadecimal digits of one case, whole words of 32 bits (SHA-2 is made of such), with letters between digits.
