@@ -25,7 +25,7 @@ from finai_resources.warehouse_resource import WarehouseResource
 
 @dataclass
 class StageReport:
-    """What a stage did."""
+    """How many runs a stage had, of how many units, and what they cost."""
 
     name: str
     units: int
@@ -39,7 +39,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     Parameters
     ----------
     dry_run
-        Only print what would run.
+        Print the stale assets by stage, and compute nothing.
     """
     checks = declared_checks(platform)
     stages = main_job(platform)
@@ -65,7 +65,7 @@ def lake_of(platform: Platform, home: Home) -> Lake:
 
 
 def warehouse_of(settings: Settings, home: Home) -> Warehouse:
-    """Open the warehouse that the definitions use, with a session of its own.
+    """Open the warehouse that the definitions of these settings use, with a session of its own.
 
     Raises
     ------
@@ -104,8 +104,8 @@ def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: lis
         stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
         todo = [(unit, assets) for unit, assets in stale if assets]
         judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
-        told = f", {judged} checks of what is stored" if judged else ""
-        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{told}")
+        recheck = f", {judged} checks of stored assets" if judged else ""
+        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{recheck}")
         for unit, assets in todo[:3]:
             named = ", ".join(assets[:4]) + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
             console.print(f"  {unit.partition or 'once':<8} {named}")

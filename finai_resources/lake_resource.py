@@ -47,7 +47,7 @@ class LakeResource(dg.ConfigurableResource[None]):
 
 
 def s3_filesystem(s3: S3Resource) -> pafs.S3FileSystem:
-    """Return pyarrow's S3 file system with the settings and credentials of dagster-aws' resource.
+    """Return pyarrow's S3 file system with settings and credentials from dagster-aws' ``S3Resource``.
 
     A custom endpoint (MinIO, Ceph, a test server) is addressed path-style.
     """

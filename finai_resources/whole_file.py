@@ -1,4 +1,4 @@
-"""Files on this machine's disk that are replaced whole: a reader sees the old content or the new one, never half of it.
+"""Files on disk that are replaced whole: a reader sees the old content or the new content, never a part.
 
 The new content goes to a partial file first, which takes the place of the old file when all of it is written. A process that
 is killed in between leaves the old file as it was, beside a partial file that nothing reads and the next writer of the same
@@ -72,13 +72,13 @@ def create_file(path: Path, content: bytes, *, staging: Path | None = None) -> b
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, where there is one, and what killed writers left of it."""
+    """Remove a file, where there is one, and the partial files of killed writers."""
     path.unlink(missing_ok=True)
     _remove_abandoned(path.parent, path.name)
 
 
 def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write or replace a folder of files, named by their paths below it; nothing happens where it holds these bytes already.
+    """Write or replace a folder of files, named by their paths below it; a folder with the same bytes is left alone.
 
     A reader sees a whole folder or none: a process that is killed while one folder takes the other's place leaves none.
 
@@ -121,7 +121,7 @@ def _partial_file(folder: Path, name: str, mode: int = 0o666) -> Iterator[tuple[
 
 @contextmanager
 def _locked(folder: Path, name: str, create: Callable[[Path], None]) -> Iterator[Path]:
-    """Yield a new partial file or folder, locked until the block ends; then it is gone, unless it was moved away."""
+    """Yield a new partial file or folder, locked until the block ends and then removed, unless it was moved away."""
     _remove_abandoned(folder, name)
     while True:
         partial = folder / f".{name}.{uuid.uuid4().hex}{PARTIAL}"
@@ -138,7 +138,7 @@ def _locked(folder: Path, name: str, create: Callable[[Path], None]) -> Iterator
 
 @contextmanager
 def _lock(path: Path, operation: int) -> Iterator[bool]:
-    """Hold a lock on a file or folder inside the block; yield whether there was one to be had."""
+    """Hold a lock on a file or folder inside the block; yield whether it could be taken."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

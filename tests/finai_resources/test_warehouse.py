@@ -160,10 +160,10 @@ def test_a_variable_of_python_is_no_table(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("DROP VIEW raw.products", "more than to read"),
-        ("COPY raw.products TO '/tmp/finai-stolen.csv'", "more than to read"),
-        ("ATTACH 'other.duckdb'", "more than to read"),
-        ("INSTALL httpfs", "more than to read"),
+        ("DROP VIEW raw.products", "more than read"),
+        ("COPY raw.products TO '/tmp/finai-stolen.csv'", "more than read"),
+        ("ATTACH 'other.duckdb'", "more than read"),
+        ("INSTALL httpfs", "more than read"),
         ("SELECT 1; SELECT 2", "2 statements"),
         ("", "0 statements"),
         ("SELEC 1", "syntax error"),
