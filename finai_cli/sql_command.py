@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_settings
+from finai_cli.output import print_json
 
 SHOWN = 100
 
@@ -49,16 +48,12 @@ def sql_command(
     console = Console()
     if question is None:
         found = warehouse.tables()
-        _print_json(table_rows(found)) if as_json else print_whole(console, list_of_tables(found))
+        print_json(table_rows(found)) if as_json else print_whole(console, list_of_tables(found))
         return
     answer = warehouse.query(question)
     if as_json:
-        _print_json(answer_rows(answer))
+        print_json(answer_rows(answer))
         return
     print_whole(console, answer_table(answer, rows))
     if answer.num_rows > rows:
         console.print(f"{answer.num_rows - rows:,} of {answer.num_rows:,} rows are not shown (--rows, --json)")
-
-
-def _print_json(rows: list[dict[str, object]]) -> None:
-    sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")

@@ -125,6 +125,7 @@ def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "main_job", lambda _platform: stages)
     monkeypatch.setattr(module, "Runner", FakeRunner)
     monkeypatch.setattr(module, "lake_of", lambda *_: SimpleNamespace(is_local=False))
+    monkeypatch.setattr(module, "outdated_checks", lambda *_: [])
     monkeypatch.setattr(module, "stale_assets", lambda *_: ["asset"] if len(done) < 2 else [])
     monkeypatch.setattr(module, "write_summary", lambda *_: {})
     monkeypatch.setattr("finai_cli.display.LINE_SECONDS", 0.0)
