@@ -52,7 +52,8 @@ def run(
     console = Console(stderr=as_json)
     platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
-    from finai_cli.run import run_main_job, warehouse_of
+    from finai_cli.run import run_main_job
+    from finai_cli.sql import warehouse_of
     from finai_cli.summary import print_summary
 
     try:
@@ -65,7 +66,7 @@ def run(
     if as_json:
         sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
         return
-    print_summary(summary, warehouse_of(settings, place), console)
+    print_summary(summary, warehouse_of(place), console)
     ran = sum(stage["ran"] for stage in summary["stages"])
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(

@@ -18,6 +18,8 @@ from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.sql_text import view_name
+from finai_resources.warehouse import Warehouse
 
 OTHER = "other"
 
@@ -66,20 +68,23 @@ def class_vocabulary(session: LakeSession, task: Task, train: Sequence[Month]) -
     GateError
         No row of these months has a label.
     """
-    counted: dict[int, int] = {}
     labelled: dict[Month, np.ndarray] = {}
     for month in train:
-        table = session.read(task.asset, month.key, columns=["customer_id", "label"]).filter(
-            pc.field("label").is_valid()
-        )
-        labelled[month] = table["customer_id"].to_numpy()
-        for entry in pc.value_counts(table["label"]).to_pylist():
-            counted[entry["values"]] = counted.get(entry["values"], 0) + entry["counts"]
-    if not counted:
+        table = session.read(task.asset, month.key, columns=["customer_id", "label"])
+        labelled[month] = table.filter(pc.field("label").is_valid())["customer_id"].to_numpy()
+    if not any(map(len, labelled.values())):
         raise GateError(
             "no train row has a label", where=task.asset, fix="declare the task in dataset.unavailable_tasks"
         )
-    ordered = sorted(counted, key=lambda code: (-counted[code], code))
+    ordered = (
+        Warehouse(session)
+        .query(
+            f"SELECT label FROM {view_name(task.asset)} WHERE label IS NOT NULL "  # noqa: S608 - quoted
+            "GROUP BY label ORDER BY count(*) DESC, label",
+            reads={task.asset: [month.key for month in train]},
+        )["label"]
+        .to_pylist()
+    )
     return (*(str(code) for code in ordered[: task.vocabulary]), OTHER), FittedRows.of_months("train", labelled)
 
 
