@@ -68,6 +68,30 @@ def student_asset(task: str) -> str:
     return _STUDENT.format(task=task)
 
 
+def is_raw(path: str) -> bool:
+    """Return whether a path or an address is that of a raw table or of the catalogue."""
+    return path.startswith(_folder(SNAPSHOTS))
+
+
+def is_label(path: str) -> bool:
+    """Return whether a path or an address is that of a label, or of the splits beside them."""
+    return path.startswith(_folder(_LABEL))
+
+
+def is_truth(path: str) -> bool:
+    """Return whether a path is that of a task's truth."""
+    return path.startswith(_folder(_TRUTH))
+
+
+def is_student(path: str) -> bool:
+    """Return whether a path is that of a student."""
+    return path.startswith(_folder(_STUDENT))
+
+
+def _folder(path: str) -> str:
+    return path.partition("/")[0] + "/"
+
+
 class Partitions(Enum):
     """Which months an asset has."""
 
@@ -252,7 +276,7 @@ ASSETS = (
         "teacher",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.train:train_teacher",
          "finai_assets.teacher.store:teacher_to_files"),
-        ("seed", *_NETWORK, "declared.columns"),
+        ("seed", *_NETWORK, "checks.reproducible.fingerprint_steps", "declared.columns"),
         (Read(MATRIX, asked=True),),
     ),
     Asset(

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
+from finai_cli.output import print_json
 from finai_cli.sql_command import sql_command
 from finai_resources.errors import FinaiError
 
@@ -64,7 +65,7 @@ def run(
     if dry_run:
         return
     if as_json:
-        sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
+        print_json(summary)
         return
     print_summary(summary, warehouse_of(place), console)
     ran = sum(stage["ran"] for stage in summary["stages"])
@@ -96,7 +97,7 @@ def generate(
     from finai_assets.ingest.synthetic.report import render
     from finai_assets.platform import Platform
     from finai_assets.settings import load_settings
-    from finai_cli.run import bars
+    from finai_cli.display import display
     from finai_resources.home import Home
     from finai_resources.lake import Lake
     from finai_resources.lake_session import LakeSession
@@ -108,19 +109,18 @@ def generate(
     place = Home.choose("synthetic", profile, home)
     place.prepare()
     console = Console(stderr=as_json)
-    with bars(console) as progress:
-        bar = progress.add_task("Generating", total=1, note="")
+    with display(console) as show, show("Generating", 1, 0) as shown:
         report = simulate(
             settings,
             pseudonym_key(settings, SecretStore(place.root)),
             LakeSession(Lake.on_disk(place.lake_root)),
             tasks=platform.available_tasks,
             workers=settings.lake.workers,
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
             code_version=platform.graph.code_version(SOURCE),
         )
+        shown.advance()
     if as_json:
-        sys.stdout.write(json.dumps(report.figures, ensure_ascii=False, indent=1) + "\n")
+        print_json(report.figures)
         return
     for table in render(report):
         console.print(table)
@@ -136,7 +136,7 @@ def config_show(
 
     merged = chosen_settings(dataset, profile, source).model_dump(mode="json")
     if as_json:
-        sys.stdout.write(json.dumps(merged, ensure_ascii=False, indent=1, default=str) + "\n")
+        print_json(merged)
     else:
         sys.stdout.write(yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=120))
 
@@ -156,7 +156,7 @@ def features_list(
     if group:
         registry.group(group)
     if as_json:
-        sys.stdout.write(json.dumps(as_rows(registry, group), ensure_ascii=False, indent=1) + "\n")
+        print_json(as_rows(registry, group))
         return
     Console().print(column_table(registry.group(group)) if group else group_table(registry))
 
@@ -176,7 +176,7 @@ def features_show(
     settings = chosen_settings(dataset, profile, None)
     description = describe(build_registry(settings), column, dataset, profile, home)
     if as_json:
-        sys.stdout.write(json.dumps(description, ensure_ascii=False, indent=1, default=str) + "\n")
+        print_json(description)
         return
     table = Table(title=column, show_header=False, title_justify="left")
     table.add_column(style="bold")
@@ -195,7 +195,7 @@ def doctor(
 
     findings = examine(dataset, profile, home)
     if as_json:
-        sys.stdout.write(json.dumps([vars(finding) for finding in findings], ensure_ascii=False, indent=1) + "\n")
+        print_json([vars(finding) for finding in findings])
     else:
         table = Table(show_header=False, box=None)
         for finding in findings:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
+from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
 from finai_cli.plan import Stage, Unit, main_job, outdated_checks, stale_assets
@@ -18,7 +18,6 @@ from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.progress import watched
 from finai_resources.warehouse import rebuild
 
 
@@ -45,10 +44,10 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     if dry_run:
         _print_plan(lake_of(platform, home), platform, stages, checks, console)
         return {}
-    with dagster_instance(home) as instance, bars(console) as shown:
+    with dagster_instance(home) as instance, display(console) as show:
         lake = lake_of(platform, home)
         runner = Runner(platform, home, lake, instance)
-        reports = [_run_stage(stage, runner, checks, shown) for stage in stages]
+        reports = [_run_stage(stage, runner, checks, show) for stage in stages]
     if lake.is_local and any(report.ran for report in reports):
         rebuild(lake, home.warehouse)
     return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
@@ -63,41 +62,24 @@ def lake_of(platform: Platform, home: Home) -> Lake:
     return resource.open()
 
 
-def bars(console: Console) -> Progress:
-    """Return the progress display of long commands."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description:<26}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-    )
-
-
-def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], bars: Progress) -> StageReport:
-    bar = bars.add_task(stage.title, total=len(stage.units), note="")
+def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Display) -> StageReport:
     ran = 0
-    with Meter() as meter, watched(lambda label, done, total: _note(bars, bar, label, done, total)):
-        for unit in stage.units:
-            outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
-            if outdated:
-                runner.judge(unit, outdated)
-            stale = stale_assets(runner.lake, runner.platform, unit, checks)
-            if stale:
-                bars.update(bar, note=unit.partition or "")
-                runner.run(unit, stale, checks)
-                ran += 1
-            bars.advance(bar)
-    skipped = len(stage.units) - ran
-    note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
-    bars.update(bar, note=" ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
+    with show(stage.title, len(stage.units), 0) as shown:
+        with Meter() as meter:
+            for unit in stage.units:
+                outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
+                if outdated:
+                    runner.judge(unit, outdated)
+                stale = stale_assets(runner.lake, runner.platform, unit, checks)
+                if stale:
+                    shown.note(unit.partition or "")
+                    runner.run(unit, stale, checks)
+                    ran += 1
+                shown.advance()
+        skipped = len(stage.units) - ran
+        note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
+        shown.note(", ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
     return StageReport(stage.name, len(stage.units), ran, meter.figures())
-
-
-def _note(bars: Progress, bar: TaskID, label: str, done: int, total: int) -> None:
-    bars.update(bar, note=f"{label} {done}/{total}")
 
 
 def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console) -> None:

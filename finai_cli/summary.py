@@ -13,15 +13,19 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSHOTS, student_asset
+from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSHOTS, is_label, student_asset
 from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
+from finai_assets.students.card import read_card
 from finai_checks.framework.check import Declared
-from finai_checks.framework.record import plain, read_record
+from finai_checks.framework.record import read_record
 from finai_resources.home import Home
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.warehouse import Warehouse
+from finai_resources.whole_file import replace_file
 
 # Parts of the platform that do not exist yet; named so that nobody looks for them in vain.
 ABSENT = (
@@ -39,9 +43,7 @@ def write_summary(
 ) -> dict[str, Any]:
     """Collect the summary, write it to the home, and return it."""
     summary = plain(_collect(platform, home, lake, checks, _with_earlier_figures(home, stages)))
-    partial = home.summary.with_suffix(".new")
-    partial.write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(home.summary)
+    replace_file(home.summary, to_json(summary, indent=1))
     return dict(summary)
 
 
@@ -82,7 +84,7 @@ def _collect(
             "unavailable": {name: reason for group in registry for name, reason in group.unavailable.items()},
             "constant": verdicts["constant_columns"],
         },
-        "tasks": {task.name: _task(lake, platform, evaluation, task.name) for task in platform.available_tasks},
+        "tasks": {task.name: _task(lake, evaluation, task.name) for task in platform.available_tasks},
         "unavailable_tasks": {task.name: task.unavailable for task in platform.tasks if task.unavailable},
         "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
         "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
@@ -100,17 +102,17 @@ def _collect(
     }
 
 
-def _task(lake: Lake, platform: Platform, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
-    student = json.loads(lake.read_bytes(student_asset(task), None, "student.json"))
+def _task(lake: Lake, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
+    student = read_card(LakeSession(lake), student_asset(task))
     return {
-        "kind": student["kind"],
-        "route": student["route"],
-        "route_reason": student["reason"],
+        "kind": student.kind,
+        "route": student.route,
+        "route_reason": student.reason,
         "evaluation": evaluation["tasks"][task],
-        "student": (student.get("metrics") or {}).get("test"),
-        "fidelity": student.get("fidelity"),
-        "leaves": student.get("leaves"),
-        "bytes": student.get("model_bytes"),
+        "student": student.metrics.get("test"),
+        "fidelity": student.fidelity,
+        "leaves": student.leaves,
+        "bytes": student.model_bytes,
     }
 
 
@@ -140,7 +142,7 @@ def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> di
 def _partitions(check: Declared, platform: Platform) -> list[str | None]:
     if check.months is None:
         return [None]
-    labels = check.asset.startswith("labels/")
+    labels = is_label(check.asset)
     return [month.key for month in check.months if not labels or is_mature(month, platform.settings)]
 
 

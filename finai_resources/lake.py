@@ -13,7 +13,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ import pyarrow.parquet as pq
 from finai_resources.errors import LakeError
 from finai_resources.manifest import MANIFEST, Manifest, StoredFile, address
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.whole_file import replacing
 
 _CHUNK = 1 << 20
 _REQUESTS = 16  # at once, to a remote lake
@@ -265,11 +265,11 @@ class Lake:
         folder = (cache or Path(tempfile.gettempdir()) / "finai-cache") / stored.sha256[:2]
         target = folder / f"{stored.sha256}-{stored.role.replace('/', '_')}"
         if not target.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
-            with self.fs.open_input_stream(self.path(manifest, stored)) as source, partial.open("wb") as sink:
+            with (
+                self.fs.open_input_stream(self.path(manifest, stored)) as source,
+                replacing(target, durable=False) as sink,
+            ):
                 shutil.copyfileobj(source, sink, _CHUNK)
-            partial.rename(target)
         return target
 
     def verify(self, asset: str, partition: str | None = None) -> list[str]:

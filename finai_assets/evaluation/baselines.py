@@ -25,11 +25,11 @@ from finai_assets.evaluation.models import (
 from finai_assets.evaluation.shared_bottom import predict_shared_bottom, train_shared_bottom
 from finai_assets.features.sampling import sample_customers
 from finai_assets.scoring.boosting import Binning, Growth, bin_rows, hard_loss, train_trees
+from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
-    from finai_assets.teacher.fitting.loop import Watcher
     from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 
 Predictions = dict[str, np.ndarray]
@@ -71,7 +71,6 @@ def predict_all_models(
     settings: Settings,
     *,
     checkpoint_dir: Path | None = None,
-    watch: Watcher | None = None,
 ) -> ModelComparison:
     """Train every baseline on the train rows, stop it on validation, and let all models predict validation and test.
 
@@ -83,8 +82,6 @@ def predict_all_models(
         From :func:`~finai_assets.evaluation.truth.align_truth`; tasks may be absent.
     checkpoint_dir
         Where an interrupted training of the shared bottom is taken up again.
-    watch
-        Told how far each stage is: ``(label, done, total)``.
     """
     chosen = settings.baselines
     span = slice(matrix.rows("validation").start, matrix.rows("test").stop)
@@ -107,9 +104,9 @@ def predict_all_models(
     facts: dict[str, dict[str, Any]] = {name: {"train_rows": len(learned)} for name in found}
     for name, columns, share in ((LIGHTGBM_RAW, raw, 1.0), (LIGHTGBM_ALL, readable, chosen.column_share)):
         if columns:
-            found[name] = lightgbm(matrix, columns, span, settings, column_share=share, watch=watch, name=name)
+            found[name] = lightgbm(matrix, columns, span, settings, column_share=share, name=name)
             facts[name] = {"train_rows": len(learned), "columns": len(columns)}
-    network = train_shared_bottom(matrix, registry, matrix.tasks, settings, checkpoint_dir, watch=watch)
+    network = train_shared_bottom(matrix, registry, matrix.tasks, settings, checkpoint_dir)
     side = None if matrix.side is None else matrix.side[span]
     found[SHARED_BOTTOM] = predict_shared_bottom(network, matrix.X[span], side, settings)
     facts[SHARED_BOTTOM] = network.facts()
@@ -184,7 +181,6 @@ def lightgbm(
     settings: Settings,
     *,
     column_share: float = 1.0,
-    watch: Watcher | None = None,
     name: str = "LightGBM",
 ) -> Predictions:
     """Train one LightGBM per task on some columns, stopped on validation, and predict some rows.
@@ -197,8 +193,8 @@ def lightgbm(
         Rows to predict.
     column_share : float
         Share of the columns that each tree may use, drawn anew for each.
-    watch, name
-        Told under this name how many tasks are done.
+    name
+        The name under which progress is reported.
 
     Returns
     -------
@@ -230,8 +226,7 @@ def lightgbm(
         )
         parts = [trees.predict(part, threads=chosen.threads) for part in _chunks(matrix.X, at, rows)]
         predictions[task.name] = np.concatenate(parts).astype(np.float32)
-        if watch is not None:
-            watch(f"{name}: task", done, len(matrix.tasks))
+        report_progress(f"{name}: task", done, len(matrix.tasks))
     return predictions
 
 

@@ -25,6 +25,7 @@ from finai_assets.evaluation.models import (
     TEACHER,
 )
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference, verdict
+from finai_resources.json_text import number
 
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
@@ -135,7 +136,7 @@ def _labels(task: MatrixTask, label: np.ndarray) -> dict[str, Any]:
         return {"positives": int(known.sum())}
     if task.kind == "regression":
         moments = (known.mean(dtype=np.float64), known.std(dtype=np.float64)) if len(known) else (math.nan, math.nan)
-        return {"mean": _number(moments[0]), "std": _number(moments[1])}
+        return {"mean": number(moments[0]), "std": number(moments[1])}
     return {"classes": np.bincount(known.astype(np.int64), minlength=task.classes).tolist()}
 
 
@@ -175,16 +176,12 @@ def _finite(prediction: np.ndarray) -> np.ndarray:
 
 def _plain(found: Estimate) -> dict[str, Any]:
     plain: dict[str, Any] = {
-        "value": _number(found.value),
-        "low": _number(found.low),
-        "high": _number(found.high),
+        "value": number(found.value),
+        "low": number(found.low),
+        "high": number(found.high),
         "n": found.n,
     }
     return {**plain, "note": found.note} if found.note else plain
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _summary(tasks: Mapping[str, Any], shares: Mapping[str, Samples], split: str, settings: Settings) -> dict[str, Any]:

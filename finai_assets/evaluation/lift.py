@@ -16,6 +16,7 @@ import numpy as np
 from finai_assets.evaluation.models import CEILING, TEACHER
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, resampled, verdict
 from finai_assets.scoring.resampling import Interval
+from finai_resources.json_text import number
 
 if TYPE_CHECKING:
     from finai_assets.settings.method import MetricSettings
@@ -115,23 +116,19 @@ def over_tasks(shares: Mapping[str, Samples], models: Sequence[str], settings: M
         middle = interval(np.median(stacked[model], axis=0), len(tasks), settings)
         summary[model] = {
             "mean": found.value,
-            "low": _number(found.low),
-            "high": _number(found.high),
+            "low": number(found.low),
+            "high": number(found.high),
             "median": middle.value,
-            "median_low": _number(middle.low),
-            "median_high": _number(middle.high),
+            "median_low": number(middle.low),
+            "median_high": number(middle.high),
             "tasks": len(tasks),
         }
         if model != TEACHER:
             difference = interval(means[TEACHER] - samples, len(tasks), settings)
             minus[model] = {
                 "value": difference.value,
-                "low": _number(difference.low),
-                "high": _number(difference.high),
+                "low": number(difference.low),
+                "high": number(difference.high),
                 "verdict": verdict(difference, "lift share"),
             }
     return {"lift_share": summary, "teacher_minus": minus}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -7,7 +7,7 @@ the window is ``[cutoff(m), cutoff(m + h))`` and the window before it ``[cutoff(
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -26,8 +26,7 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, Versions, address
 from finai_resources.months import Month, month_range
 from finai_resources.partition_writer import PartitionWriter
-
-Progress = Callable[[int, int], None]
+from finai_resources.progress import report_progress
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,6 @@ def compute_labels(
     settings: Settings,
     *,
     versions: Versions,
-    progress: Progress | None = None,
 ) -> dict[str, LabelResult]:
     """Write ``labels/<task>`` of a month for every available task.
 
@@ -78,8 +76,6 @@ def compute_labels(
     ----------
     versions
         What each task's partition is written with, by the path of its asset.
-    progress
-        Told customers done and in all.
 
     Raises
     ------
@@ -100,8 +96,7 @@ def compute_labels(
             for name, values in derive_labels(read_block(session, month, block, chosen, settings), chosen).items():
                 writers[name].write(pa.table({"customer_id": block, "label": values}))
                 labels[name].append(values)
-            if progress:
-                progress(begin + len(block), len(ids))
+            report_progress(f"customers of {month}", begin + len(block), len(ids))
         statistics = {task.name: describe(pa.chunked_array(labels[task.name], task.type), task) for task in chosen}
         for name, writer in writers.items():
             writer.extra.update(statistics[name])

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finai_assets.features.inputs import AMOUNT, SNAPSHOTS, TRANSACTIONS
+from finai_assets.ingest.holdings import multi_hot
 from finai_assets.labels.task import Task
 from finai_assets.settings import Settings
 from finai_resources.errors import ContractError
@@ -92,12 +93,12 @@ def read_block(
     for position, past in enumerate(months):
         row, table = _snapshot(session, past, block, ["held"])
         observed[row, position] = True
-        held[row, position] = multi_hot(table["held"], products)
+        held[row, position] = multi_hot(table["held"], products, where=f"{SNAPSHOTS}@{past.key}")
     held_next = np.zeros((len(block), products), dtype=bool)
     segment_next = np.full(len(block), -1, dtype=np.int8)
     if (SNAPSHOTS, end.key) in needed:
         row, table = _snapshot(session, end, block, ["held", "segment"])
-        held_next[row] = multi_hot(table["held"], products)
+        held_next[row] = multi_hot(table["held"], products, where=f"{SNAPSHOTS}@{end.key}")
         segment_next[row] = _segment_index(table["segment"], end, settings)
     spans = [(month - settings.horizon_months, month), (month, end)]
     amounts = any(AMOUNT in task.inputs for task in tasks)
@@ -137,14 +138,6 @@ def _snapshot(session: LakeSession, month: Month, block: np.ndarray, columns: li
 def _positions(ids: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     row = np.minimum(np.searchsorted(block, ids), len(block) - 1)
     return row, block[row] == ids
-
-
-def multi_hot(held: pa.ChunkedArray, products: int) -> np.ndarray:
-    """Return lists of product ids as bool [rows, products]; a null list holds nothing."""
-    result = np.zeros((len(held), products), dtype=bool)
-    owner = pc.list_parent_indices(held).to_numpy()
-    result[owner, pc.list_flatten(held).to_numpy()] = True
-    return result
 
 
 def _segment_index(segment: pa.ChunkedArray, month: Month, settings: Settings) -> np.ndarray:

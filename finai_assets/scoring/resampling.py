@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from finai_assets.settings.method import MetricSettings
+from finai_resources.json_text import number
 
 # Copies of customers held at once: 64 MiB of float64.
 _COPIES_AT_ONCE = 1 << 23
@@ -75,7 +76,7 @@ class Interval:
 
     def plain(self) -> dict[str, Any]:
         """Return plain values for JSON; None where not defined."""
-        return {name: plain_number(getattr(self, name)) for name in ("value", "low", "high")}
+        return {name: number(getattr(self, name)) for name in ("value", "low", "high")}
 
 
 class CustomerMeans:
@@ -110,8 +111,3 @@ class CustomerMeans:
 def mean_interval(values: np.ndarray, customer: np.ndarray, settings: MetricSettings, seed: int) -> Interval:
     """Return the mean of row values float [n] with its interval."""
     return CustomerMeans(values[:, None], customer, settings, seed).interval(lambda means: means[:, 0])
-
-
-def plain_number(value: float) -> float | None:
-    """Return a number for JSON; None where it is not finite."""
-    return float(value) if np.isfinite(value) else None

@@ -7,7 +7,7 @@ direct student, unless the policy is to replicate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,11 +27,12 @@ from finai_assets.students.rows import Part, TaskRows, Trivial, constant
 from finai_assets.students.select import select_columns
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
+from finai_resources.progress import report_progress
 
 __all__ = ["StudentResult", "bin_train", "from_files", "require_budget", "to_files", "train_student"]
 
-Progress = Callable[[str], None]
 DIRECT, DISTILLED = "direct", "distilled"
+_STEPS = 4  # select columns, train, distil, measure
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,6 @@ def train_student(
     settings: Settings,
     *,
     probe: Probe | None = None,
-    progress: Progress | None = None,
 ) -> StudentResult:
     """Train one task's student.
 
@@ -75,15 +75,12 @@ def train_student(
         Row-aligned with the matrix.
     probe
         From :func:`bin_train`; made here where it is not given.
-    progress
-        Told each stage by name.
 
     Raises
     ------
     GateError
         Predictions or columns do not fit the matrix, or a split holds no label.
     """
-    say = progress or (lambda _: None)
     rows = TaskRows(task, matrix, teacher_predictions, settings)
     rows.require_fit(registry)
     train, validation = rows.part("train"), rows.part("validation")
@@ -93,17 +90,17 @@ def train_student(
     if np.ptp(train.label) == 0:
         route = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
     else:
-        say("select columns")
+        report_progress(f"{task.name}: select columns", 0, _STEPS)
         probe = probe or bin_train(matrix, settings)
         kept = select(rows, train, probe)
         fitted_on |= _fitted_on(rows, train, validation, probe)
-        say("train the direct student")
+        report_progress(f"{task.name}: train the direct student", 1, _STEPS)
         candidates[DIRECT] = _fit(rows, train, validation, kept, distil=False)
         if _worth_copying(rows, train, validation):
-            say("distil")
+            report_progress(f"{task.name}: distil", 2, _STEPS)
             candidates[DISTILLED] = _fit(rows, train, validation, kept, distil=True)
         route = choose_route(_evidence(rows, train, validation, candidates, trivial), settings.students)
-    say("measure")
+    report_progress(f"{task.name}: measure", 3, _STEPS)
     return _measured(rows, validation, candidates, route, trivial, fitted_on)
 
 

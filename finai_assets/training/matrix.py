@@ -6,8 +6,7 @@ of tasks whose labels are codes, on train labels.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -24,17 +23,18 @@ from finai_assets.settings import Settings
 from finai_assets.training.labelling import MatrixTask, matrix_tasks, read_labels, read_persistence
 from finai_assets.training.side import SideTensor, fill_side, routed_tensors, width_of
 from finai_resources.errors import GateError, LakeError
+from finai_resources.json_text import to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.progress import report_progress
 
 __all__ = ["MatrixTask", "TrainingMatrix", "build_matrix", "load_matrix", "month_features"]
 
 ASSET = MATRIX
 SPLITS = ("train", "validation", "test")
 ARRAY, SIDE, DESCRIPTION = "X.npy", "side.npy", "matrix.json"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,6 @@ def build_matrix(
     tasks: Sequence[Task],
     splits_months: Mapping[str, Sequence[Month]],
     writer: PartitionWriter,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the training matrix and return its description (what ``matrix.json`` holds).
 
@@ -146,8 +145,7 @@ def build_matrix(
         persistence = read_persistence(session, chunk.month, chunk.customer, described, tasks, settings)
         writer.write(_row_table(chunk, labels, persistence), row_group_size=65_536)
         at += len(chunk.customer)
-        if progress:
-            progress("training matrix", done + 1, len(chunks))
+        report_progress("training matrix", done + 1, len(chunks))
     for array in (X, side):
         if array is not None:
             array.flush()
@@ -160,7 +158,7 @@ def build_matrix(
         "rows": {name: sum(len(c.customer) for c in chunks if c.split == name) for name in SPLITS},
         "months": {name: [month.key for month in sorted(splits_months[name])] for name in SPLITS},
     }
-    writer.put(DESCRIPTION, json.dumps(description, ensure_ascii=False, indent=1).encode())
+    writer.put(DESCRIPTION, to_json(description, indent=1))
     return description
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from finai_assets.asset_graph import CATEGORIES, SNAPSHOTS, TRANSACTIONS
 from finai_assets.settings import Settings
 from finai_checks.contract.suite import suites
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.progress import report_progress
 
-Progress = Callable[[int, int], None]
 
-
-def write_data_docs(
-    session: LakeSession, settings: Settings, months: Sequence[Month], folder: Path, progress: Progress | None = None
-) -> Path:
+def write_data_docs(session: LakeSession, settings: Settings, months: Sequence[Month], folder: Path) -> Path:
     """Validate the raw tables of some months, and write the pages of it.
 
     Suites and frames are those of the check ``schema_contract``; every month is a run of its own in the pages. What the folder
@@ -39,13 +37,12 @@ def write_data_docs(
     context = gx.get_context(mode="file", project_root_dir=folder)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.variables.analytics_enabled = False
-    mccs = session.read("raw/merchant_categories")["mcc"].to_numpy()
+    mccs = session.read(CATEGORIES)["mcc"].to_numpy()
     for done, month in enumerate(months, start=1):
-        snapshots, transactions = (session.read(asset, month.key) for asset in ("raw/snapshots", "raw/transactions"))
+        snapshots, transactions = (session.read(asset, month.key) for asset in (SNAPSHOTS, TRANSACTIONS))
         for name, frame, expectations in suites(snapshots, transactions, month, settings, mccs=mccs):
             _validate(context, f"{name} {month}", frame, expectations)
-        if progress:
-            progress(done, len(months))
+        report_progress("months", done, len(months))
     context.build_data_docs()
     return Path(context.get_docs_sites_urls()[0]["site_url"].removeprefix("file://"))
 

@@ -11,7 +11,6 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from finai_assets.features.registry import Progress
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.scoring.calibration import Calibration
@@ -30,6 +29,7 @@ from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fits.refit import garbage_after, later_months, refit_is_equal, refit_outcome
 from finai_checks.framework.check import CheckOutcome
 from finai_resources.lake_session import LakeSession
+from finai_resources.progress import report_progress
 
 
 def garbled(matrix: TrainingMatrix, splits: Sequence[str], *, seed: int) -> TrainingMatrix:
@@ -129,13 +129,13 @@ def _calibrations(fitted: Mapping[str, Calibration]) -> dict[str, np.ndarray]:
 
 
 def refit_columns(
-    students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings, progress: Progress
+    students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings
 ) -> dict[str, CheckOutcome]:
     """Select the columns of students again while validation and test rows are garbage."""
     apart, probe = garbled(matrix, ("validation", "test"), seed=settings.seed), None
     outcomes: dict[str, CheckOutcome] = {}
     for done, (name, student) in enumerate(students.items()):
-        progress(f"columns of {student.task}", done, len(students))
+        report_progress(f"columns of {student.task}", done, len(students))
         if student.model is None:
             outcomes[name] = _nothing_kept(student)
             continue

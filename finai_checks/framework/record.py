@@ -7,12 +7,12 @@ that partition. What changed since has no record, and no record is a failure.
 from __future__ import annotations
 
 import json
-import math
 from datetime import UTC, date, datetime
 from typing import Any
 
 from finai_checks.framework.check import CheckOutcome, Declared
 from finai_resources import objects
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 
 ROOT, WHOLE = "checks", "whole"
@@ -39,9 +39,9 @@ def write_record(lake: Lake, check: Declared, partition: str | None, outcome: Ch
         "observed": plain(outcome.observed),
         "overridden_until": outcome.observed.get("overridden_until"),
     }
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1)
     # Not made durable: the evidence log is, and a record that a power cut takes is no result, which closes the gate.
-    objects.put(lake, record_path(lake, check.name, asset, partition), text.encode(), durable=False)
+    text = to_json(content, sort_keys=True, indent=1)
+    objects.put(lake, record_path(lake, check.name, asset, partition), text, durable=False)
 
 
 def read_record(lake: Lake, check: Declared, partition: str | None) -> dict[str, Any] | None:
@@ -71,16 +71,3 @@ def has_passed(lake: Lake, check: Declared, partition: str | None, *, today: dat
         return False
     until = record.get("overridden_until")
     return until is None or (today or datetime.now(UTC).date()) <= date.fromisoformat(until)
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON can hold: numpy scalars become numbers, numbers that are not finite become null."""
-    if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [plain(entry) for entry in value]
-    if hasattr(value, "item"):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

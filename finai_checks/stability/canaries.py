@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finai_assets.asset_graph import state_asset
+from finai_assets.asset_graph import group_asset, state_asset, student_asset
 from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.settings import Settings
+from finai_assets.students.card import CARD, untrained
 from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckKind, LakeCanary
 from finai_checks.framework.small_lake import SmallLake
 from finai_checks.stability.checks import DRIFT, IMPORTANT_DRIFT, IN_MONTH, MISSINGNESS, ON_TRAIN, VOLUME
@@ -111,8 +111,8 @@ def _missing_values() -> list[Canary]:
 
 def lake_canaries() -> list[LakeCanary]:
     """Return states and months as they were made, and months that changed."""
-    state, behavior = state_asset("demographics"), "features/txn_behavior"
-    group = "features/demographics"
+    state, behavior = state_asset("demographics"), group_asset("txn_behavior")
+    group = group_asset("demographics")
 
     def canary(
         kind: CheckKind,
@@ -149,10 +149,10 @@ def lake_canaries() -> list[LakeCanary]:
 
 def _one_income(small: SmallLake) -> None:
     for month in small.platform.splits.train:
-        table = small.lake.read("raw/snapshots", month.key)
+        table = small.lake.read(SNAPSHOTS, month.key)
         same = pa.array(np.full(table.num_rows, 3e7))
         changed = table.set_column(table.schema.get_field_index("income"), "income", same)
-        small.rewrite("raw/snapshots", month.key, changed)
+        small.rewrite(SNAPSHOTS, month.key, changed)
     small.refit(groups=("demographics",))
 
 
@@ -183,8 +183,9 @@ def _no_student(small: SmallLake) -> None:
 def _student_of(small: SmallLake, column: str) -> None:
     """Double incomes, and store one student alone, which reads one column."""
     _no_student(small)
-    with small.lake.write(f"students/{small.platform.available_tasks[0].name}") as out:
-        out.put("student.json", json.dumps({"columns": [column]}).encode())
+    task = small.platform.available_tasks[0].name
+    with small.lake.write(student_asset(task)) as out:
+        out.put(CARD, untrained(task, columns=(column,)).to_bytes())
 
 
 _student_of_age = partial(_student_of, column="age")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from number_held import FEWER, MORE, ROW, SAME
 
-from finai_assets.definitions import ROOMS, default_resources
+from finai_assets.definitions import PACKAGES, default_resources
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
@@ -70,7 +70,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     home = Home.at(tmp_path_factory.mktemp("home"))
     home.prepare()
     platform = Platform.of(settings, SecretStore(home.root), more_tasks=(ROW,))
-    assets = [asset for room in ROOMS for asset in room.build_assets(platform)]
+    assets = [asset for package in PACKAGES for asset in package.build_assets(platform)]
     resources = {**default_resources(settings, home), "gates": OpenGates()}
 
     def run(selected: dg.AssetSelection, first: Month | None = None, last: Month | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +19,7 @@ from finai_assets.asset_graph import SOURCE_PROTECTED as PROTECTED
 from finai_assets.asset_graph import SOURCE_REPORT as REPORT
 from finai_assets.asset_graph import SOURCE_SNAPSHOTS as SNAPSHOTS
 from finai_assets.asset_graph import SOURCE_TRANSACTIONS as TRANSACTIONS
-from finai_assets.asset_graph import truth_asset
+from finai_assets.asset_graph import is_truth, truth_asset
 from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.ingest.synthetic.compile import compile_law, generator_of
 from finai_assets.ingest.synthetic.law import Law
@@ -32,8 +31,10 @@ from finai_assets.ingest.synthetic.tables import protected_table, snapshot_table
 from finai_assets.ingest.synthetic.truth import TaskRow, TaskTruth, month_truth, task_truths
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake_session import LakeSession
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.progress import report_progress
 
 ROW_GROUP = 65_536
 
@@ -84,7 +85,6 @@ def generate(
     tasks: Sequence[TaskRow],
     workers: int,
     code_version: str,
-    progress: Callable[[int, int], None] | None = None,
 ) -> GeneratorReport:
     """Simulate the panel and write it: ``source/<table>@month``, ``truth/<task>@month`` and ``source/report``.
 
@@ -96,8 +96,6 @@ def generate(
         Rows of the tasks whose truth is wanted; one that names no truth has none.
     workers : int
         Blocks that are simulated at once; the bytes written are the same for any number.
-    progress : callable, optional
-        Told the customers done and in all.
 
     Raises
     ------
@@ -132,14 +130,13 @@ def generate(
                 errors[address] = errors.get(address, 0.0) + value
             sums = add_sums(sums, result.sums)
             done = min(len(tokens), done + size)
-            if progress:
-                progress(done, len(tokens))
+            report_progress("customers", done, len(tokens))
         for address, writer in writers.items():
-            if address[0].startswith("truth/"):
+            if is_truth(address[0]):
                 writer.extra.update(_method(address, errors, rows[address], generator_of(settings).truth_draws))
         report = summarise(sums, truths, settings)
         with session.write(REPORT, **versions) as out:
-            out.put("report.json", json.dumps(report.figures, indent=1, sort_keys=True, ensure_ascii=False).encode())
+            out.put("report.json", to_json(plain(report.figures), indent=1, sort_keys=True))
     return report
 
 

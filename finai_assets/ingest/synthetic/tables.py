@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.ingest.contract import MERCHANT_CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS, protected_schema
+from finai_assets.ingest.contract import MERCHANT_CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS, protected_contract
 from finai_assets.ingest.synthetic.compile import generator_of, leaf_codes
 from finai_assets.ingest.synthetic.population import Population, Traits
 from finai_assets.ingest.synthetic.record import Record
@@ -103,7 +103,7 @@ def protected_table(
         _named(traits.region[rows], population.regions),
         _named(traits.disability[rows].astype(np.int64), ["no", "yes"]),
     ]
-    return pa.Table.from_arrays(arrays, schema=protected_schema(PROTECTED))
+    return pa.Table.from_arrays(arrays, schema=protected_contract(PROTECTED).schema)
 
 
 def _named(codes: np.ndarray, names: Iterable[str]) -> pa.Array:

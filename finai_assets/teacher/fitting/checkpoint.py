@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.result import EpochRecord
 from finai_assets.teacher.structure import Structure
 from finai_resources.errors import GateError
+from finai_resources.whole_file import remove_file, replace_file
 
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
@@ -84,13 +84,7 @@ class Checkpoint:
             {name: value.detach().clone().cpu().contiguous() for name, value in tensors.items()},
             {name: json.dumps(value) for name, value in notes.items()},
         )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(self.path)
+        replace_file(self.path, content)
 
     def restore(self, run: Run) -> bool:
         """Bring a fresh run to where the file left off; tell whether there was one.
@@ -135,7 +129,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file: the run is complete."""
-        self.path.unlink(missing_ok=True)
+        remove_file(self.path)
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

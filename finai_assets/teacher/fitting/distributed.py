@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             platform.registry,
             platform.available_tasks,
             settings,
-            progress=_report(settings.teacher.epochs) if processes.leads else None,
+            after_epoch=_report(settings.teacher.epochs) if processes.leads else None,
             checkpoint_dir=home.root / "checkpoints",
             processes=processes,
         )

@@ -7,7 +7,7 @@ checkpoint. So a run resumed anywhere is the run that was never interrupted, bit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +24,13 @@ from finai_assets.teacher.fitting.schedule import make_optimiser, set_rate
 from finai_assets.teacher.fitting.steps import Balance, Stepper
 from finai_assets.teacher.network.protocol import Network
 from finai_assets.teacher.result import EpochRecord, raw_logits
+from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
     from finai_assets.teacher.data import TeacherData
     from finai_assets.teacher.fitting.losses import TeacherTask
     from finai_assets.teacher.normalise import Normaliser
-
-Watcher = Callable[[str, int, int], None]
 
 
 class Run:
@@ -80,18 +79,18 @@ class Run:
         epochs = len(self.history)
         return epochs >= self.chosen.epochs or (epochs > 0 and epochs - self.best_epoch >= self.chosen.patience)
 
-    def epoch(self, watch: Watcher | None = None, save: Callable[[], Any] | None = None) -> EpochRecord:
+    def epoch(self, save: Callable[[], Any] | None = None) -> EpochRecord:
         """Train an epoch, or what is left of it, and score it on validation.
+
+        It reports progress after each step, under a label that tells the losses so far.
 
         Parameters
         ----------
-        watch
-            Called after each step with a label that tells the losses so far, and how many of the epoch's steps are done.
         save
             Called every ``checkpoint_steps`` steps.
         """
         begun, number = time.perf_counter(), len(self.history) + 1
-        train = self._train(number, watch, save)
+        train = self._train(save)
         self.processes.average(buffer for buffer in self.model.buffers())
         with self.average.setting():
             self.model.after_epoch()
@@ -107,10 +106,20 @@ class Run:
         self.done, self.sums = 0, {}
         return record
 
-    def _train(self, number: int, watch: Watcher | None, save: Callable[[], Any] | None) -> dict[str, float]:
+    def _train(self, save: Callable[[], Any] | None) -> dict[str, float]:
+        batches, every = self.feed.batches, self.chosen.loop.checkpoint_steps
+        with closing(self.steps()) as steps:
+            for done in steps:
+                if save is not None and every and done % every == 0 and done < batches:
+                    save()
+                report_progress(self._label(len(self.history) + 1), done, batches)
+        return self._means()
+
+    def steps(self) -> Generator[int]:
+        """Train step by step, as far as the epoch goes; yield after each step how many of the epoch's steps are done."""
+        number, batches = len(self.history) + 1, self.feed.batches
         self._seed(number)
         self.model.train()
-        batches, every = self.feed.batches, self.chosen.loop.checkpoint_steps
         with closing(self.feed.epoch(number, self.done)) as feed:
             for batch in feed:
                 at = (number - 1) * batches + batch.number
@@ -121,11 +130,7 @@ class Run:
                     self.sums[name] = (total + loss, count + 1)
                 self.average.take(at)
                 self.done = batch.number + 1
-                if save is not None and every and self.done % every == 0 and self.done < batches:
-                    save()
-                if watch is not None:
-                    watch(self._label(number), self.done, batches)
-        return self._means()
+                yield self.done
 
     def _means(self) -> dict[str, float]:
         return {

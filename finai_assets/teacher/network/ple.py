@@ -114,13 +114,6 @@ class PLE(Network):
     known_groups : tuple of str, optional
         All group names of the configuration; a routing entry outside them is refused.
 
-    Examples
-    --------
-    >>> model = PLE(normaliser, tasks, settings.teacher)
-    >>> output = model(torch.from_numpy(normaliser.transform(X[:8])))
-    >>> output.logits["nba_primary"].shape, output.gates["nba_primary"].sum(1)
-    (torch.Size([8, 7]), tensor([1., 1., 1., 1., 1., 1., 1., 1.]))
-
     Raises
     ------
     ConfigError

@@ -23,6 +23,7 @@ from finai_assets.evaluation.truth import align_truth
 from finai_assets.training.matrix import MatrixTask
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
+from finai_resources.progress import watched
 
 BINARY = MatrixTask("churn_signal", "binary", 1, (), 1.0, None, "lifecycle")
 REAL = MatrixTask("product_stability", "regression", 1, (), 1.0, None, "lifecycle")
@@ -222,7 +223,8 @@ def test_no_baseline_reads_a_withheld_column(three, teacher, registry, small):
 
 def test_progress_is_told_by_model(three, teacher, registry):
     told = []
-    predict_all_models(three, teacher, {}, registry, small_settings(epochs=1), watch=lambda *at: told.append(at))
+    with watched(lambda *step: told.append(step)):
+        predict_all_models(three, teacher, {}, registry, small_settings(epochs=1))
     assert ("lightgbm_raw: task", 3, 3) in told
     assert ("lightgbm_all: task", 1, 3) in told
     assert any(label.startswith("shared bottom, epoch 1 of 1") for label, _, _ in told)

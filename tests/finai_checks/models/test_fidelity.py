@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.settings.method import FidelitySettings
+from finai_assets.students.card import CARD, untrained
 from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome
@@ -86,7 +86,7 @@ def recheck(lake: Lake, settings: Settings) -> tuple[CheckOutcome, dict[str, Any
 
 def put(lake: Lake, card: dict[str, Any]) -> None:
     with lake.write(ASSET) as out:
-        out.put("student.json", json.dumps(card).encode())
+        out.put(CARD, untrained("churn_signal", **card).to_bytes())
 
 
 def test_a_changed_floor_changes_the_verdict_on_the_same_stored_student_and_is_recorded(

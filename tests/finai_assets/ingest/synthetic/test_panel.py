@@ -20,6 +20,7 @@ from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.progress import watched
 
 KEY = b"a key of the tests, 32 bytes long"
 SHORT = {
@@ -92,15 +93,8 @@ def test_a_task_that_is_not_asked_for_has_no_truth_and_changes_none_of_the_other
 
 def test_progress_ends_at_all_customers(lake: Lake) -> None:
     seen: list[tuple[int, int]] = []
-    generate(
-        short(),
-        KEY,
-        LakeSession(lake),
-        tasks=(),
-        workers=2,
-        code_version="1",
-        progress=lambda done, total: seen.append((done, total)),
-    )
+    with watched(lambda _label, done, total: seen.append((done, total))):
+        generate(short(), KEY, LakeSession(lake), tasks=(), workers=2, code_version="1")
     assert seen == [(25, 90), (50, 90), (75, 90), (90, 90)]
 
 
