@@ -10,7 +10,6 @@ import os
 import warnings
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
 from finai_assets.automation.jobs import build_jobs
 from finai_assets.bundle import assets as bundle
@@ -28,7 +27,7 @@ from finai_checks.assets import audit_keys, build_checks
 from finai_checks.gates import CheckGates
 from finai_resources.home import Home
 from finai_resources.home_resource import HomeResource
-from finai_resources.lake_resource import LakeResource
+from finai_resources.lake_resource import LakeResource, lake_of_home
 from finai_resources.secrets import SecretStore
 from finai_resources.warehouse_resource import WarehouseResource
 
@@ -80,15 +79,7 @@ def build_definitions(
 
 def default_resources(settings: Settings, home: Home) -> dict[str, object]:
     """Return the lake, the warehouse over it, and the home folder."""
-    s3 = S3Resource(
-        endpoint_url=os.environ.get("FINAI_S3_ENDPOINT"), region_name=os.environ.get("AWS_REGION", "us-east-1")
-    )
-    lake = LakeResource(
-        root=home.lake_root,
-        compression=settings.lake.compression,
-        compression_level=settings.lake.compression_level,
-        s3=s3,
-    )
+    lake = lake_of_home(home, compression=settings.lake.compression, compression_level=settings.lake.compression_level)
     return {
         "lake": lake,
         "warehouse": WarehouseResource(lake=lake),

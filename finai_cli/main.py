@@ -55,7 +55,8 @@ def run(
     console = Console(stderr=as_json)
     platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
-    from finai_cli.run import run_main_job, warehouse_of
+    from finai_cli.run import run_main_job
+    from finai_cli.sql import warehouse_of
     from finai_cli.summary import print_summary
 
     try:
@@ -68,7 +69,7 @@ def run(
     if as_json:
         print_json(summary)
         return
-    print_summary(summary, warehouse_of(settings, place), console)
+    print_summary(summary, warehouse_of(place), console)
     ran = sum(stage["ran"] for stage in summary["stages"])
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 
 from finai_assets.platform import Platform
-from finai_assets.settings import Settings
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
 from finai_cli.display import Display, display
@@ -19,8 +18,7 @@ from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.warehouse import Warehouse, rebuild
-from finai_resources.warehouse_resource import WarehouseResource
+from finai_resources.warehouse import rebuild
 
 
 @dataclass
@@ -62,21 +60,6 @@ def lake_of(platform: Platform, home: Home) -> Lake:
     resource = default_resources(platform.settings, home)["lake"]
     assert isinstance(resource, LakeResource)  # noqa: S101 - that is what the definitions put there
     return resource.open()
-
-
-def warehouse_of(settings: Settings, home: Home) -> Warehouse:
-    """Open the warehouse that the definitions of these settings use, with a session of its own.
-
-    Raises
-    ------
-    LakeError
-        There is no lake.
-    """
-    from finai_assets.definitions import default_resources
-
-    resource = default_resources(settings, home)["warehouse"]
-    assert isinstance(resource, WarehouseResource)  # noqa: S101 - that is what the definitions put there
-    return resource.over()
 
 
 def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Display) -> StageReport:

@@ -14,10 +14,25 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from finai_resources.home import Home
+from finai_resources.lake_resource import lake_of_home
+from finai_resources.warehouse import Warehouse
+from finai_resources.warehouse_resource import WarehouseResource
 from finai_resources.warehouse_views import LakeTable
 
 LETTERS = 120  # of a cell on a terminal; JSON has all
 MEASURED = 100_000
+
+
+def warehouse_of(home: Home) -> Warehouse:
+    """Open the warehouse of a home, with a session of its own.
+
+    Raises
+    ------
+    LakeError
+        There is no lake.
+    """
+    return WarehouseResource(lake=lake_of_home(home)).over()
 
 
 def answer_rows(answer: pa.Table) -> list[dict[str, Any]]:

@@ -39,12 +39,11 @@ def sql_command(
             where="finai sql",
             fix="write one SELECT in quotes, or --tables",
         )
-    settings = chosen_settings(dataset, profile, None)
-    from finai_cli.run import warehouse_of
-    from finai_cli.sql import answer_rows, answer_table, list_of_tables, print_whole, table_rows
+    chosen_settings(dataset, profile, None)  # refuses a data set or profile that does not exist
+    from finai_cli.sql import answer_rows, answer_table, list_of_tables, print_whole, table_rows, warehouse_of
     from finai_resources.home import Home
 
-    warehouse = warehouse_of(settings, Home.choose(dataset, profile, home))
+    warehouse = warehouse_of(Home.choose(dataset, profile, home))
     console = Console()
     if question is None:
         found = warehouse.tables()

@@ -18,6 +18,11 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def view_name(asset: str) -> str:
+    """Return how the view of an asset is called, in quotes: ``"features"."demographics"``."""
+    return ".".join(map(quoted, asset.split("/", 1)))
+
+
 def literal(text: str) -> str:
     """Return a text as a string of SQL."""
     return "'" + text.replace("'", "''") + "'"

@@ -21,7 +21,7 @@ from finai_resources.chained_log import HEAD
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.manifest import Manifest
-from finai_resources.sql_text import exact_path, literal, literals, quoted
+from finai_resources.sql_text import exact_path, literal, literals, quoted, view_name
 
 MONTH = "month"
 EVIDENCE = "evidence"  # the folder of the chained log of the checks' results
@@ -50,11 +50,6 @@ class LakeTable:
     def name(self) -> str:
         """Return the view's name without quotes, ``features.demographics``."""
         return self.asset.replace("/", ".", 1)
-
-    @property
-    def quoted(self) -> str:
-        """Return the view's name in quotes."""
-        return ".".join(map(quoted, self.asset.split("/", 1)))
 
     @property
     def rows(self) -> int:
@@ -107,7 +102,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: LakeTa
         query = f"SELECT * FROM {quoted(source)}"  # noqa: S608 - quoted
     if "/" in table.asset:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.asset.partition('/')[0])}")
-    connection.execute(f"CREATE OR REPLACE VIEW {table.quoted} AS {query}")
+    connection.execute(f"CREATE OR REPLACE VIEW {view_name(table.asset)} AS {query}")
     return urls
 
 
