@@ -80,4 +80,6 @@ def test_the_versions_of_code_and_data_have_the_length_that_the_schema_says(lake
         out.put("matrix.json", b"{}")
     places = PLACES[BUNDLE, "manifest.json"]
     assert len(lake.manifest("teacher/training_matrix").content_hash) == places["versions", "data"]
-    assert len(Platform.of(load_settings("synthetic", "smoke")).graph.code_version(BUNDLE)) == places["versions", "code"]
+    assert (
+        len(Platform.of(load_settings("synthetic", "smoke")).graph.code_version(BUNDLE)) == places["versions", "code"]
+    )
