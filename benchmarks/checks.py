@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.feature_stages import Bench, Notes, compute, fit_all, timed
+from benchmarks.feature_stages import Bench, compute, fit_all, timed
 from benchmarks.raw_panel import EVENTS_A_MONTH, write_raw
 from finai_assets.features.state import store_states
 from finai_assets.labels.splits import make_splits
@@ -30,10 +30,12 @@ from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, Declared, sharing_work
 from finai_checks.framework.run import run_checks
+from finai_cli.display import display
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
 from finai_resources.months import Month
+from finai_resources.progress import report_progress
 
 MONTHS, FIT_ROWS = 5, 5000
 TARGET = 0.25
@@ -60,16 +62,16 @@ def evaluate(
     return seconds, failed
 
 
-def benchmark(customers: int, repeats: int, folder: Path, notes: Notes) -> dict[str, Any]:
+def benchmark(customers: int, repeats: int, folder: Path) -> dict[str, Any]:
     """Time one size."""
     bench = Bench.of(MONTHS, "all", FIT_ROWS)
     platform = Platform(bench.settings, bench.registry, build_tasks(bench.settings), make_splits(bench.settings))
     lake = bench.lake(folder)
     raw = sorted({past for month in bench.months for past in look_back(month, bench.settings)})
-    write_raw(lake, bench.settings, raw, customers, events_a_month=EVENTS_A_MONTH, progress=notes)
-    states, _, _ = fit_all(lake, bench, notes)
+    write_raw(lake, bench.settings, raw, customers, events_a_month=EVENTS_A_MONTH)
+    states, _, _ = fit_all(lake, bench)
     store_states(LakeSession(lake), states, versions=one_version("bench"))
-    compute(lake, bench, bench.groups, notes)  # the earlier months, and a warm page cache
+    compute(lake, bench, bench.groups)  # the earlier months, and a warm page cache
     month = bench.months[-1]
     checks = month_checks(platform, month)
     last = Bench(bench.settings, bench.registry, (month,), bench.groups)
@@ -77,10 +79,10 @@ def benchmark(customers: int, repeats: int, folder: Path, notes: Notes) -> dict[
     runs: list[tuple[float, dict[str, float]]] = []
     failed: list[str] = []
     for repeat in range(repeats):
-        wall, _, _ = timed(lambda: compute(lake, last, last.groups, notes))
+        wall, _, _ = timed(lambda: compute(lake, last, last.groups))
         seconds, failed = evaluate(lake, platform, checks, month)
         runs.append((wall, seconds))
-        notes("month and its checks", repeat + 1, repeats)
+        report_progress("month and its checks", repeat + 1, repeats)
     kinds = sorted(runs[0][1])
     return {
         "machine": machine.platform(),
@@ -102,10 +104,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    notes = Notes()
-    with tempfile.TemporaryDirectory(prefix="finai-bench-") as folder:
-        result = benchmark(given.customers, given.repeats, Path(folder), notes)
-    notes.end()
+    with (
+        tempfile.TemporaryDirectory(prefix="finai-bench-") as folder,
+        display(Console(stderr=True)) as show,
+        show("Benchmark", 1, 0),
+    ):
+        result = benchmark(given.customers, given.repeats, Path(folder))
     table = Table(title=f"Checks of a month, {result['customers']:,} customers, medians of {result['repeats']}")
     table.add_column("check")
     table.add_column("ms", justify="right")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
 from finai_resources.months import Month
+from finai_resources.progress import report_progress, watched
 
 # The groups that are plain aggregates of raw rows: the write floor is their yardstick.
 DIRECT = (
     "demographics", "product_holdings", "txn_behavior", "derived_temporal",
     "txn_lag_tensor", "txn_rolling_stats", "nba_history_multihot", "mcc_top30_multihot",
 )  # fmt: skip
-_SHOWN_EVERY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -85,27 +85,6 @@ class Bench:
         return Lake.on_disk(folder, compression=chosen.compression, compression_level=chosen.compression_level)
 
 
-class Notes:
-    """A line on stderr that says where long work stands; on a terminal it is written over."""
-
-    def __init__(self) -> None:
-        self.begin = self.shown = time.perf_counter()
-
-    def __call__(self, label: str, done: int, count: int) -> None:
-        now = time.perf_counter()
-        if now - self.shown < _SHOWN_EVERY_S:
-            return
-        self.shown = now
-        before, after = ("\r\x1b[K", "") if sys.stderr.isatty() else ("", "\n")
-        sys.stderr.write(f"{before}[{now - self.begin:5.0f} s] {label} {done}/{count}{after}")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        """Leave the line."""
-        if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")
-
-
 def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
     """Return wall seconds, CPU seconds, and the result."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -113,7 +92,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - wall, time.process_time() - cpu, result
 
 
-def compute(lake: Lake, bench: Bench, groups: Sequence[Group], notes: Callable[[str, int, int], None]) -> None:
+def compute(lake: Lake, bench: Bench, groups: Sequence[Group]) -> None:
     """Compute and write the months of some groups, as the platform does."""
     session = LakeSession(lake)
     states = load_states(session, groups)
@@ -126,7 +105,6 @@ def compute(lake: Lake, bench: Bench, groups: Sequence[Group], notes: Callable[[
             bench.settings,
             groups,
             versions=one_version("bench"),
-            progress=notes,
         )
 
 
@@ -151,7 +129,7 @@ def write_floor(lake: Lake, groups: Sequence[Group], months: Sequence[Month]) ->
     return wall, cpu
 
 
-def stage_costs(lake: Lake, bench: Bench, repeats: int, notes: Callable[[str, int, int], None]) -> dict[str, float]:
+def stage_costs(lake: Lake, bench: Bench, repeats: int) -> dict[str, float]:
     """Return CPU microseconds per customer of reading a block, of each group's transform, and of statistics (medians)."""
     session = LakeSession(lake)
     states: dict[str, GroupState] = load_states(session, bench.groups)
@@ -167,26 +145,28 @@ def stage_costs(lake: Lake, bench: Bench, repeats: int, notes: Callable[[str, in
             _, cpu, (values, _) = timed(lambda g=group, v=view, s=state: transform_group(g, v, s.params, settings))
             found.setdefault(group.name, []).append(cpu)
             measured += timed(lambda v=values, s=state: measure(v, s.reference))[1]
-            notes(f"transform {group.name}, repeat {repeat + 1} of {repeats}", len(found), len(bench.groups) + 1)
+            report_progress(
+                f"transform {group.name}, repeat {repeat + 1} of {repeats}", len(found), len(bench.groups) + 1
+            )
         found.setdefault("statistics", []).append(measured)
     return {name: statistics.median(values) * 1e6 / len(block) for name, values in found.items()}
 
 
-def fit_all(
-    lake: Lake, bench: Bench, notes: Callable[[str, int, int], None]
-) -> tuple[dict[str, GroupState], dict[str, float], float]:
+def fit_all(lake: Lake, bench: Bench) -> tuple[dict[str, GroupState], dict[str, float], float]:
     """Fit the groups and return their states, the wall seconds of each, and those of reading the train sample.
 
     A group's seconds hold its fit and what every state needs: the transform of the sample for the train reference.
     """
     last: dict[str, float] = {}
+    outside = copy_context()
 
     def watch(label: str, done: int, count: int) -> None:
         last[label] = time.perf_counter()  # a label's last call is its end
-        notes(label, done, count)
+        outside.run(report_progress, label, done, count)
 
     begin = time.perf_counter()
-    states = fit_states(LakeSession(lake), bench.settings, bench.registry, groups=bench.groups, progress=watch)
+    with watched(watch):
+        states = fit_states(LakeSession(lake), bench.settings, bench.registry, groups=bench.groups)
     ends = [last["read train sample"], *(last[f"fit {group.name}"] for group in bench.groups)]
     seconds = {group.name: ends[k + 1] - ends[k] for k, group in enumerate(bench.groups)}
     return states, seconds, ends[0] - begin

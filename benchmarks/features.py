@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from benchmarks.feature_stages import (
     Bench,
-    Notes,
     compute,
     fit_all,
     stage_costs,
@@ -41,6 +41,7 @@ from benchmarks.raw_panel import EVENTS_A_MONTH, write_raw
 from finai_assets.features.registry import Group
 from finai_assets.features.state import GroupState, store_states
 from finai_assets.partitions import look_back
+from finai_cli.display import display
 from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -54,12 +55,12 @@ WARM_ROWS = 500
 BYTES_PER_EVENT, BYTES_PER_CUSTOMER_MONTH = 40.0, 20_000.0
 
 
-def side_by_side(lake: Lake, bench: Bench, groups: Sequence[Group], repeats: int, notes: Notes) -> dict[str, Any]:
+def side_by_side(lake: Lake, bench: Bench, groups: Sequence[Group], repeats: int) -> dict[str, Any]:
     """Compute some groups and write their floor in turn; return medians and their ratio."""
     runs, floors = [], []
     begin = time.perf_counter()
     while not runs or (len(runs) < repeats and time.perf_counter() - begin < LONGEST_S):
-        runs.append(timed(lambda: compute(lake, bench, groups, notes))[:2])
+        runs.append(timed(lambda: compute(lake, bench, groups))[:2])
         floors.append(write_floor(lake, groups, bench.months))
     (wall, cpu), (floor_wall, floor_cpu) = (np.median(found, axis=0).tolist() for found in (runs, floors))
     return {
@@ -76,12 +77,12 @@ def side_by_side(lake: Lake, bench: Bench, groups: Sequence[Group], repeats: int
 
 
 def measure_size(
-    lake: Lake, bench: Bench, customers: int, given: argparse.Namespace, states: dict[str, GroupState], notes: Notes
+    lake: Lake, bench: Bench, customers: int, given: argparse.Namespace, states: dict[str, GroupState]
 ) -> dict[str, Any]:
     """Time one size whose raw months and states are in the lake."""
     store_states(LakeSession(lake), states, versions=one_version("bench"))
     rows = customers * len(bench.months)
-    whole = side_by_side(lake, bench, bench.groups, given.repeats, notes)
+    whole = side_by_side(lake, bench, bench.groups, given.repeats)
     stored = stored_bytes(lake, bench.groups, bench.months)
     found = {
         "customers": customers,
@@ -94,7 +95,7 @@ def measure_size(
         "peak_mib": peak_mib(lake, given),
     }
     if bench.direct and len(bench.direct) < len(bench.groups):
-        found["direct"] = side_by_side(lake, bench, bench.direct, given.repeats, notes)
+        found["direct"] = side_by_side(lake, bench, bench.direct, given.repeats)
     return found
 
 
@@ -109,7 +110,7 @@ def peak_mib(lake: Lake, given: argparse.Namespace) -> float:
 
 def child(given: argparse.Namespace) -> None:
     bench = Bench.of(given.months, given.groups, given.fit_rows)
-    compute(bench.lake(given.child), bench, bench.groups, Notes())
+    compute(bench.lake(given.child), bench, bench.groups)
     print(json.dumps({"peak_mib": high_water_mib()}))
 
 
@@ -130,7 +131,7 @@ def demand_space(folder: Path, needed: float, customers: int) -> None:
         )
 
 
-def benchmark(given: argparse.Namespace, folder: Path, notes: Notes) -> dict[str, Any]:
+def benchmark(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     bench = Bench.of(given.months, given.groups, given.fit_rows)
     raw = sorted({past for month in bench.months for past in look_back(month, bench.settings)})
     states: dict[str, GroupState] = {}
@@ -142,16 +143,16 @@ def benchmark(given: argparse.Namespace, folder: Path, notes: Notes) -> dict[str
         demand_space(folder, per_customer * customers, customers)
         place = folder / f"lake-{customers}"
         lake = bench.lake(place)
-        events = write_raw(lake, bench.settings, raw, customers, events_a_month=given.events_a_month, progress=notes)
+        events = write_raw(lake, bench.settings, raw, customers, events_a_month=given.events_a_month)
         if not states:
-            fit_all(lake, bench.with_fit_rows(min(WARM_ROWS, given.fit_rows)), notes)
-            states, seconds, read = fit_all(lake, bench, notes)
+            fit_all(lake, bench.with_fit_rows(min(WARM_ROWS, given.fit_rows)))
+            states, seconds, read = fit_all(lake, bench)
             rows = int(next(iter(states.values())).meta["rows"])
             result["fit"] = {"rows": rows, "read_s": read, "groups_s": seconds, "total_s": read + sum(seconds.values())}
             store_states(LakeSession(lake), states, versions=one_version("bench"))
-            compute(lake, bench, bench.groups, notes)  # warms the page cache
-            result["cpu_us_per_customer"] = stage_costs(lake, bench, given.repeats, notes)
-        found = {"raw_events": events, **measure_size(lake, bench, customers, given, states, notes)}
+            compute(lake, bench, bench.groups)  # warms the page cache
+            result["cpu_us_per_customer"] = stage_costs(lake, bench, given.repeats)
+        found = {"raw_events": events, **measure_size(lake, bench, customers, given, states)}
         result["sizes"].append(found)
         on_disk = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
         per_customer = (on_disk + found["stored_bytes"]) / customers  # the floor writes all columns once more
@@ -243,10 +244,12 @@ def main() -> None:
     if given.child:
         child(given)
         return
-    notes = Notes()
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        result = benchmark(given, Path(folder), notes)
-    notes.end()
+    with (
+        tempfile.TemporaryDirectory(dir=given.folder) as folder,
+        display(Console(stderr=True)) as show,
+        show("Benchmark", 1, 0),
+    ):
+        result = benchmark(given, Path(folder))
     print_groups(result, Bench.of(given.months, given.groups, given.fit_rows))
     print_sizes(result)
     if given.json:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from finai_assets.ingest.synthetic import generate
+from finai_assets.labels.tasks import build_tasks
 from finai_assets.settings import load_settings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -29,7 +30,12 @@ def measure(customers: int, workers: int) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             wall, cpu = time.perf_counter(), time.process_time()
             report = generate(
-                settings, DEMO_PSEUDONYM_KEY, LakeSession(Lake.on_disk(folder)), workers=workers, code_version="bench"
+                settings,
+                DEMO_PSEUDONYM_KEY,
+                LakeSession(Lake.on_disk(folder)),
+                tasks=build_tasks(settings),
+                workers=workers,
+                code_version="bench",
             )
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())

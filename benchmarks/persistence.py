@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
-from benchmarks.feature_stages import Bench, Notes, fit_all, timed
+from benchmarks.feature_stages import Bench, fit_all, timed
 from benchmarks.raw_panel import EVENTS_A_MONTH, write_raw
 from finai_assets.features.block import Block, block_ranges, read_block
 from finai_assets.features.fit import transform_group
 from finai_assets.features.registry import Group, Params
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
+from finai_cli.display import display
 from finai_resources.lake_session import LakeSession
 
 GROUPS = "tda_global,tda_local"
@@ -68,19 +70,17 @@ def side_by_side(group: Group, block: Block, params: Params, settings: Settings,
 
 def benchmark(customers: int, repeats: int, events_a_month: float, folder: Path) -> dict[str, Any]:
     """Write raw months, fit the groups on them, and time the first block."""
-    bench, notes = Bench.of(1, GROUPS, customers), Notes()
+    bench = Bench.of(1, GROUPS, customers)
     lake, (month,) = bench.lake(folder), bench.months
     raw = look_back(month, bench.settings)
-    write_raw(lake, bench.settings, list(raw), customers, events_a_month=events_a_month, progress=notes)
-    states, _, _ = fit_all(lake, bench, notes)
+    write_raw(lake, bench.settings, list(raw), customers, events_a_month=events_a_month)
+    states, _, _ = fit_all(lake, bench)
     session = LakeSession(lake)
     block = read_block(session, month, *block_ranges(session, month, bench.settings)[0], bench.settings)
-    found = {
+    return {
         group.name: side_by_side(group, block, states[group.name].params, bench.settings, repeats)
         for group in bench.groups
     }
-    notes.end()
-    return found
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--events-a-month", type=float, default=EVENTS_A_MONTH)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, display(Console(stderr=True)) as show, show("Benchmark", 1, 0):
         found = benchmark(given.customers, given.repeats, given.events_a_month, Path(folder))
     for name, figures in found.items():
         print(

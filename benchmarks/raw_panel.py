@@ -5,7 +5,7 @@ Data with known truth comes from the synthetic adapter; here only the number of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from finai_assets.ingest.load import ROW_GROUP
 from finai_assets.settings import Settings
 from finai_resources.lake import Lake
 from finai_resources.months import Month
+from finai_resources.progress import report_progress
 
 BLOCK = 8192
 EVENTS_A_MONTH = 30.0
@@ -29,7 +30,6 @@ def write_raw(
     *,
     seed: int = 7,
     events_a_month: float = EVENTS_A_MONTH,
-    progress: Callable[[str, int, int], None] | None = None,
 ) -> int:
     """Write ``raw/snapshots`` and ``raw/transactions`` of some months and return the number of transactions."""
     write_catalogue(lake, settings)
@@ -47,8 +47,7 @@ def write_raw(
                 table = _transactions(rng, ids[block], rates[block], month, CODES, weights)
                 lines.write(table, row_group_size=ROW_GROUP)
                 events += table.num_rows
-        if progress:
-            progress("write raw months", done + 1, len(months))
+        report_progress("write raw months", done + 1, len(months))
     return events
 
 

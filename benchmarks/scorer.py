@@ -30,6 +30,7 @@ from finai_assets.labels.splits import make_splits
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.recommend.score import score_block
 from finai_assets.settings import load_settings
+from finai_assets.students.card import CARD, MODEL, untrained
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
 from serving_lambda.answer import choose
 from serving_lambda.bundle import load_bundle
@@ -107,16 +108,21 @@ def make_bundle(home: Path) -> Path:
         model = lgb.train(parameters, lgb.Dataset(X[:, chosen], label), rounds)
         prediction = model.predict(X[:, chosen], num_threads=1)
         copy = measure_fidelity(task.kind, prediction, prediction, label.astype(float), threshold=0.5)
-        card = {
-            "format": 2, "task": task.name, "kind": task.kind, "classes": classes, "route": "DISTILL", "reason": "benchmark",
-            "class_labels": [str(index) for index in range(classes)] if classes > 1 else [],
-            "columns": [registry.names[place] for place in chosen], "init_score": [0.0] * classes, "calibrator": {"type": "none"},
-            "output_transform": {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind],
-            "threshold": None, "metrics": {},
-            "fidelity": compare_fidelity(task.kind, copy, settings.students.fidelity).to_json(),
-            "trees": model.num_trees(), "leaves": sum(tree["num_leaves"] for tree in model.dump_model()["tree_info"]),
-        }  # fmt: skip
-        students[task.name] = {"student.json": json.dumps(card).encode(), "model.txt": model.model_to_string().encode()}
+        card = untrained(
+            task.name,
+            kind=task.kind,
+            classes=classes,
+            class_labels=tuple(str(index) for index in range(classes)) if classes > 1 else (),
+            route="DISTILL",
+            reason="benchmark",
+            columns=tuple(registry.names[place] for place in chosen),
+            init_score=(0.0,) * classes,
+            output_transform={"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind],
+            fidelity=compare_fidelity(task.kind, copy, settings.students.fidelity).to_json(),
+            trees=model.num_trees(),
+            leaves=sum(tree["num_leaves"] for tree in model.dump_model()["tree_info"]),
+        )
+        students[task.name] = {CARD: card.to_bytes(), MODEL: model.model_to_string().encode()}
     products = pa.table(
         {
             "product_id": pa.array(range(len(settings.products)), pa.int16()),

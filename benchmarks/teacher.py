@@ -29,10 +29,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from finai_assets.evaluation.shared_bottom import SharedBottom, widths_for
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
+from finai_assets.settings.method import OWN_SLOT
 from finai_assets.teacher.fitting.blocks import Batch, Feed
 from finai_assets.teacher.fitting.loop import Run
-from finai_assets.teacher.fitting.process_group import World, device_of
-from finai_assets.teacher.network.cgc import OWN_SLOT
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.network.ple import PLE, Views, parameter_table
 from finai_assets.teacher.network.protocol import Network
 from finai_assets.teacher.network.router import make_route
@@ -49,21 +49,23 @@ class Bench:
     """Both networks, each with its optimiser, and one batch."""
 
     def __init__(self, settings: Settings, platform: Platform, matrix: TrainingMatrix) -> None:
-        self.settings, self.world = settings, World(device_of(settings.teacher.loop.device))
+        self.settings, self.processes = settings, ProcessGroup(device_of(settings.teacher.loop.device))
         data, self.normaliser, structure = prepare(matrix, platform.registry, platform.available_tasks, settings)
         groups = tuple(group.name for group in platform.registry.groups)
         teacher = PLE(self.normaliser, data.tasks, settings.teacher, structure=structure, known_groups=groups)
         route = make_route(groups, self.normaliser, known=groups)
         self.parameters = parameter_table(teacher)
         hidden = widths_for(self.parameters["total"], route, data.tasks, settings.teacher)
-        rival = SharedBottom(route, data.tasks, settings.teacher, hidden=hidden)
-        models: dict[str, Network] = {"teacher": teacher, "shared bottom": rival}
-        self.runs = {name: Run(model, self.normaliser, data, settings, self.world) for name, model in models.items()}
+        baseline = SharedBottom(route, data.tasks, settings.teacher, hidden=hidden)
+        models: dict[str, Network] = {"teacher": teacher, "shared bottom": baseline}
+        self.runs = {
+            name: Run(model, self.normaliser, data, settings, self.processes) for name, model in models.items()
+        }
         self.teacher = teacher
         chosen = settings.teacher
         self.rows = chosen.batch_rows
         with_one = Feed(
-            data, self.normaliser, chosen.loop, self.world, batch_rows=chosen.batch_rows, seed=settings.seed
+            data, self.normaliser, chosen.loop, self.processes, batch_rows=chosen.batch_rows, seed=settings.seed
         )
         self.batch: Batch = next(iter(with_one.epoch(1, 0)))
 
@@ -77,8 +79,8 @@ class Bench:
         """Return the seconds that a piece of work takes on the device."""
         begun = time.perf_counter()
         work()
-        if self.world.device.type == "cuda":
-            torch.cuda.synchronize(self.world.device)
+        if self.processes.device.type == "cuda":
+            torch.cuda.synchronize(self.processes.device)
         return time.perf_counter() - begun
 
     def parts(self) -> dict[str, Callable[[], Any]]:
@@ -107,7 +109,7 @@ class Bench:
         with FlopCounterMode(display=False) as counter:
             torch.cat(list(model(x).logits.values()), 1).sum().backward()  # type: ignore[no-untyped-call]
         size = 2048
-        left, right = (torch.randn(size, size, device=self.world.device) for _ in range(2))
+        left, right = (torch.randn(size, size, device=self.processes.device) for _ in range(2))
         fastest = min(self.timed(lambda: left @ right) for _ in range(5))
         return float(counter.get_total_flops()), 2 * size**3 / fastest
 
@@ -134,7 +136,7 @@ def benchmark(settings: Settings, matrix: TrainingMatrix, repeats: int) -> dict[
     return {
         "rows": bench.rows,
         "repeats": repeats,
-        "device": str(bench.world.device),
+        "device": str(bench.processes.device),
         "threads": settings.teacher.threads,
         "seconds": {name: statistics.median(pair[name] for pair in pairs) for name in pairs[0]},
         "ratio": statistics.median(ratios),

@@ -171,14 +171,15 @@ HANDED = (
     "finai_assets.settings.method:InputSettings",
 )
 _ROWS = ("seed", "look_back_months", "dataset.splits.train", "dataset.raw_months.first")
+_NETWORK = ("teacher", "inputs", "feature_groups.txn_lag_tensor.transactions")  # the last: the length of a sequence
 
 ASSETS = (
     Asset(
         SOURCE,
         "source",
-        ("finai_assets.ingest.synthetic.panel:generate",),
+        ("finai_assets.ingest.synthetic.panel:generate", "{truths}"),
         ("seed", "horizon_months", "dataset.name", "dataset.real_customers", "dataset.segments", "dataset.raw_months",
-         "dataset.snapshot_months", "dataset.unavailable_tasks", "families", "products", "acquisition_sets",
+         "dataset.snapshot_months", "families", "products", "acquisition_sets",
          "merchant_categories",
          "generator", "declared.truths"),
         only="synthetic",
@@ -239,8 +240,8 @@ ASSETS = (
     Asset(
         MATRIX,
         "teacher",
-        ("finai_assets.training.matrix:build_matrix",),
-        ("seed", "look_back_months", "dataset.segments", "families", "teacher.max_train_rows", "teacher.routing",
+        ("finai_assets.training.matrix:build_matrix", "{persistence}"),
+        ("seed", "look_back_months", "dataset.segments", "dataset.raw_months.first", "teacher.max_train_rows", "teacher.routing",
          "teacher.experts", "declared.columns",
          "declared.tasks"),
         (Read(SPLITS, asked=True), Read(_STATE, asked=True), Read(_GROUP, Window.SPLITS, asked=True, columns=True),
@@ -251,7 +252,7 @@ ASSETS = (
         "teacher",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.train:train_teacher",
          "finai_assets.teacher.store:teacher_to_files"),
-        ("seed", "teacher", "inputs", "declared.columns"),
+        ("seed", *_NETWORK, "checks.reproducible.fingerprint_steps", "declared.columns"),
         (Read(MATRIX, asked=True),),
     ),
     Asset(
@@ -259,17 +260,17 @@ ASSETS = (
         "teacher",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.store:teacher_from_files",
          "finai_assets.teacher.result:predict", "finai_assets.teacher.predictions:predictions_table"),
-        ("seed", "teacher", "inputs", "declared.columns"),
+        ("seed", *_NETWORK, "declared.columns"),
         (Read(MATRIX), Read(TEACHER)),
     ),
     Asset(
         EVALUATION,
         "teacher",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.truth:align_truth",
-         "finai_assets.evaluation.baselines:line_up", "finai_assets.evaluation.comparison:evaluate_all",
+         "finai_assets.evaluation.baselines:predict_all_models", "finai_assets.evaluation.comparison:evaluate_all",
          "finai_assets.evaluation.curves:curves_of", "finai_assets.teacher.predictions:load_predictions",
          "finai_assets.evaluation.report.evaluation_page:evaluation_report"),
-        ("profile", "seed", "horizon_months", "gap_days", "dataset.name", "teacher", "baselines", "inputs", "metrics",
+        ("profile", "seed", "horizon_months", "gap_days", "dataset.name", *_NETWORK, "baselines", "metrics",
          "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
     ),
@@ -279,7 +280,7 @@ ASSETS = (
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.store:teacher_from_files",
          "finai_assets.evaluation.explanation.explain:explain", "finai_assets.teacher.predictions:load_predictions",
          "finai_assets.evaluation.explanation.explanation_page:explanation_page"),
-        ("profile", "seed", "dataset.name", "teacher", "inputs", "explanations", "metrics", "declared.columns"),
+        ("profile", "seed", "dataset.name", *_NETWORK, "explanations", "metrics", "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
     ),
     Asset(
@@ -361,12 +362,15 @@ class Member:
         What its asset's functions receive of its declaration, JSON-able and without texts.
     settings : tuple of str
         What its own functions read of the settings, by dotted path.
+    not_read : frozenset of Window
+        Windows of which its asset reads nothing.
     """
 
     name: str
     code: Mapping[str, tuple[str, ...]]
     declaration: Any = None
     settings: tuple[str, ...] = ()
+    not_read: frozenset[Window] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -378,8 +382,8 @@ class AssetGraph:
     settings : Settings
     groups, tasks : tuple of Member
         Those that the data set can carry, in order.
-    adapter : str
-        What reads the data set, ``package.module:class``.
+    code : dict
+        The functions that a word in braces stands for in the code of every asset.
     declared : dict
         What code declares, JSON-able, by the names that :class:`Asset` may ask for.
     windows
@@ -390,7 +394,7 @@ class AssetGraph:
     settings: Settings
     groups: tuple[Member, ...]
     tasks: tuple[Member, ...]
-    adapter: str
+    code: Mapping[str, tuple[str, ...]] = field(repr=False)
     declared: Mapping[str, Any] = field(repr=False)
     windows: Mapping[Window, Offsets | tuple[Month, ...]] = field(repr=False)
     config_folder: Path
@@ -436,6 +440,8 @@ class AssetGraph:
         """Yield what an asset reads: each path, and the declaration behind it."""
         asset, member = self._members[path]
         for read in asset.reads:
+            if member is not None and read.window in member.not_read:
+                continue
             if member is not None and "{" in read.path and "{" in asset.path:
                 yield read.path.format(group=member.name, task=member.name), read
             else:
@@ -485,7 +491,7 @@ class AssetGraph:
     def starts(self, path: str) -> tuple[str, ...]:
         """Return the functions that compute an asset."""
         asset, member = self._members[path]
-        own = {"{adapter}": (self.adapter,), **(member.code if member is not None else {})}
+        own = {**self.code, **(member.code if member is not None else {})}
         return tuple(name for start in asset.code for name in own.get(start, (start,)))
 
     def code_version(self, path: str) -> str:

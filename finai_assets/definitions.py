@@ -30,6 +30,7 @@ from finai_resources.home import Home
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
 from finai_resources.secrets import SecretStore
+from finai_resources.warehouse_resource import WarehouseResource
 
 PACKAGES = (ingest, features, labels, training, teacher, evaluation, students, bundle, recommend)
 
@@ -56,11 +57,15 @@ def build_definitions(
     home
         By default ``FINAI_HOME``, or ``.finai/<dataset>-<profile>``.
     resources
-        Replacements by name (``lake``, ``home``, ``gates``), for tests and deployments.
+        Replacements by name (``lake``, ``warehouse``, ``home``, ``gates``), for tests and deployments.
     """
     settings = settings or settings_from_environment()
     home = home or Home.choose(settings.dataset.name, settings.profile)
     platform = Platform.of(settings, SecretStore(home.root))
+    given = resources or {}
+    chosen = {**default_resources(settings, home), "gates": CheckGates(platform), **given}
+    if "warehouse" not in given and isinstance(lake := chosen["lake"], LakeResource):
+        chosen["warehouse"] = WarehouseResource(lake=lake)  # a lake that was replaced is the one that is asked
     with warnings.catch_warnings():
         # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins what is relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -69,22 +74,24 @@ def build_definitions(
             assets=[asset for package in PACKAGES for asset in package.build_assets(platform)],
             asset_checks=build_checks(platform),
             jobs=build_jobs(platform, audit_keys(platform)),
-            resources={**default_resources(settings, home), "gates": CheckGates(platform), **(resources or {})},
+            resources=chosen,
         )
 
 
 def default_resources(settings: Settings, home: Home) -> dict[str, object]:
-    """Return the lake and the home folder."""
+    """Return the lake, the warehouse over it, and the home folder."""
     s3 = S3Resource(
         endpoint_url=os.environ.get("FINAI_S3_ENDPOINT"), region_name=os.environ.get("AWS_REGION", "us-east-1")
     )
+    lake = LakeResource(
+        root=home.lake_root,
+        compression=settings.lake.compression,
+        compression_level=settings.lake.compression_level,
+        s3=s3,
+    )
     return {
-        "lake": LakeResource(
-            root=home.lake_root,
-            compression=settings.lake.compression,
-            compression_level=settings.lake.compression_level,
-            s3=s3,
-        ),
+        "lake": lake,
+        "warehouse": WarehouseResource(lake=lake),
         "home": HomeResource(root=str(home.root)),
     }
 

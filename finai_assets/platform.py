@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from finai_assets.asset_graph import AssetGraph, Member, Offsets, Window
+from finai_assets.asset_graph import SNAPSHOTS, TRANSACTIONS, AssetGraph, Member, Offsets, Window
 from finai_assets.features.registry import Column, Group, Registry, build_registry
 from finai_assets.ingest.adapter import ADAPTERS
 from finai_assets.labels.splits import Splits, make_splits
-from finai_assets.labels.tasks import Task, available, build_tasks
+from finai_assets.labels.task import Task, available
+from finai_assets.labels.tasks import build_tasks
+from finai_assets.labels.windows import months_read
 from finai_assets.partitions import look_back
 from finai_assets.settings import CONFIG_FOLDER, Settings
 from finai_resources.secrets import SecretStore
 
-_TEXTS = frozenset({"description", "description_ko", "title", "title_ko", "definition"})
+# What the training matrix keeps of a task.
+_OF_A_MATRIX = ("name", "kind", "group", "weight", "focal", "class_names", "vocabulary", "persistence")
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,19 @@ class Platform:
     secrets: SecretStore | None = None
 
     @classmethod
-    def of(cls, settings: Settings, secrets: SecretStore | None = None) -> Platform:
+    def of(cls, settings: Settings, secrets: SecretStore | None = None, *, more_tasks: Sequence[Task] = ()) -> Platform:
         """Derive the registries; raises what they raise about wrong settings.
 
         Parameters
         ----------
         secrets
             Where checks find the keys that signatures and pseudonyms are verified with.
+        more_tasks
+            Rows behind those of the table of tasks.
         """
-        return cls(settings, build_registry(settings), build_tasks(settings), make_splits(settings), secrets)
+        return cls(
+            settings, build_registry(settings), build_tasks(settings, more_tasks), make_splits(settings), secrets
+        )
 
     @property
     def available_tasks(self) -> tuple[Task, ...]:
@@ -48,25 +56,29 @@ class Platform:
     def graph(self) -> AssetGraph:
         """Return the assets of this data set, with what each is made from."""
         settings, columns, tasks = self.settings, self.registry.columns, self.available_tasks
-        horizon = settings.horizon_months
         return AssetGraph(
             settings,
             tuple(_group(group) for group in self.registry.available),
-            tuple(_task(task) for task in tasks),
-            ADAPTERS[settings.dataset.adapter],
+            tuple(_task(task, settings.horizon_months) for task in tasks),
+            {
+                "{adapter}": (ADAPTERS[settings.dataset.adapter],),
+                "{persistence}": tuple(task.persistence for task in tasks if task.persistence),
+                "{truths}": tuple(task.truth for task in tasks if task.truth),
+            },
             {
                 "declared.columns": [_declared(column) for column in columns],
                 "declared.column_texts": [asdict(column) for column in columns],
-                "declared.tasks": [_declared(task) for task in tasks],
-                "declared.task_texts": [asdict(task) for task in self.tasks],
-                "declared.truths": {task.name: task.kind for task in tasks},
+                "declared.tasks": [task.declared(*_OF_A_MATRIX) for task in tasks],
+                "declared.task_texts": [repr(task) for task in self.tasks],
+                "declared.truths": [task.declared("name", "kind", "truth", "parameters") for task in tasks],
             },
             {
                 Window.LOOK_BACK: Offsets(1 - settings.look_back_months, 0),
                 Window.FIT: tuple(sorted({m for month in self.splits.train for m in look_back(month, settings)})),
-                Window.SPLITS: (*self.splits.train, *self.splits.validation, *self.splits.test),
-                Window.HOLDINGS: Offsets(-5, horizon),
-                Window.SPENDING: Offsets(1 - horizon, horizon),
+                Window.SPLITS: self.splits.months,
+                # Dagster takes one mapping for all labels, so that each shows the months that any of them reads.
+                Window.HOLDINGS: Offsets(*(months_read(tasks, SNAPSHOTS, settings.horizon_months) or (0, 0))),
+                Window.SPENDING: Offsets(*(months_read(tasks, TRANSACTIONS, settings.horizon_months) or (0, 0))),
             },
             CONFIG_FOLDER,
         )
@@ -78,11 +90,13 @@ def _group(group: Group) -> Member:
     return Member(group.name, {"{transform}": transform, "{fit}": group.functions("fit")}, declared, group.reads)
 
 
-def _task(task: Task) -> Member:
-    own = {name: value for name, value in _declared(task).items() if name not in {"weight", "focal"}}
-    return Member(task.name, {"{formula}": ()}, own, ("families", "products", "acquisition_sets", "dataset.segments"))
+def _task(task: Task, horizon: int) -> Member:
+    tables = {Window.HOLDINGS: SNAPSHOTS, Window.SPENDING: TRANSACTIONS}
+    not_read = frozenset(window for window, table in tables.items() if not task.window.months(table, horizon))
+    own = task.declared("name", "kind", "inputs", "window", "formula", "parameters", "type", "vocabulary")
+    return Member(task.name, {"{formula}": (task.formula,)}, own, ("products.code", "dataset.segments"), not_read)
 
 
-def _declared(declaration: Column | Task) -> dict[str, Any]:
-    """Return a declaration without its texts: what a computation, and not a reader, receives of it."""
-    return {name: value for name, value in asdict(declaration).items() if name not in _TEXTS}
+def _declared(column: Column) -> dict[str, Any]:
+    """Return a column's declaration without its texts: what a computation, and not a reader, receives of it."""
+    return {name: value for name, value in asdict(column).items() if name not in {"description", "description_ko"}}

@@ -11,10 +11,10 @@ from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared, sharing_work
 from finai_checks.framework.overrides import Overrides
-from finai_checks.framework.record import plain
 from finai_checks.framework.regulations import regulation_map
 from finai_checks.framework.run import run_checks
 from finai_resources.event_log import log_evaluations_in
+from finai_resources.json_text import plain
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import months_of
 from finai_resources.months import Month

@@ -16,6 +16,7 @@ from finai_checks.catalogue import KINDS
 from finai_checks.framework.check import CheckKind, threshold_values
 from finai_checks.framework.regulations import regulation_map
 from finai_checks.proof import Proof
+from finai_resources.json_text import to_json
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 TARGET = _DOCS / "checks.md"
@@ -90,7 +91,7 @@ def proofs_json(proofs: Sequence[Proof]) -> str:
             for proof in proofs
         },
     }
-    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    return to_json(content, indent=1).decode() + "\n"
 
 
 def stored_proofs() -> dict[str, Any]:

@@ -31,7 +31,7 @@ class CheckGates:
             for asset, partition in partitions
             for check in self._blocking.get(asset, ())
             if check.months is None or partition in {month.key for month in check.months}
-            if not has_passed(lake, check.name, asset, partition)
+            if not has_passed(lake, check, partition)
         ]
         if refused:
             more = f"\n  ... and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
@@ -43,7 +43,7 @@ class CheckGates:
 
 
 def _why(lake: Lake, check: Declared, partition: str | None) -> str:
-    record = read_record(lake, check.name, check.asset, partition)
+    record = read_record(lake, check, partition)
     if record is None:
         return "no result for what is stored now"
     return str(record["reason"]) if not record["passed"] else "its override has expired"

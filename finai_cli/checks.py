@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,9 @@ from finai_checks.framework.check import CheckContext, CheckOutcome, Declared, s
 from finai_checks.framework.overrides import Overrides
 from finai_checks.framework.regulations import regulation_map
 from finai_checks.framework.run import EVIDENCE, run_checks
+from finai_cli.display import display
 from finai_cli.execute import dagster_instance
-from finai_cli.run import bars, lake_of
+from finai_cli.run import lake_of
 from finai_resources.chained_log import ChainedLog, Head
 from finai_resources.errors import ConfigError
 from finai_resources.event_log import log_evaluations
@@ -27,7 +27,6 @@ from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
 from finai_resources.months import Month
-from finai_resources.progress import watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +130,12 @@ def recheck(
     if not units:
         raise ConfigError("nothing is stored that these checks look at", where=str(home.root), fix="`finai run` first")
     results: list[Rechecked] = []
-    with dagster_instance(home) as instance, bars(console) as shown:
-        bar = shown.add_task("Checks", total=sum(len(members) for members, _ in units), note="")
-        for members, month in units:
-            note = f"{members[0].id} {members[0].asset if len(members) == 1 else month or members[0].name}"
-            shown.update(bar, note=note)
-            with watched(lambda label, done, total: shown.update(bar, note=f"{label} {done}/{total}")):
+    with dagster_instance(home) as instance:
+        with display(console) as show, show("Checks", sum(len(members) for members, _ in units), 0) as shown:
+            for members, month in units:
+                shown.note(f"{members[0].id} {members[0].asset if len(members) == 1 else month or members[0].name}")
                 results += _evaluate(members, CheckContext(LakeSession(lake), platform, month), overrides)
-            shown.advance(bar, len(members))
+                shown.advance(len(members))
         log_evaluations(instance, "recheck", [as_evaluation(r.check, r.month, r.outcome) for r in results])
     return results
 
@@ -230,8 +227,3 @@ def evidence_table(rows: list[dict[str, Any]]) -> Table:
             str(row["sequence"]), row["recorded_at"], check, row["asset"], verdict, f"{row['n']:,}", row["reason"]
         )
     return table
-
-
-def as_json(results: list[Rechecked]) -> str:
-    """Return results as JSON."""
-    return json.dumps([result.as_dict() for result in results], ensure_ascii=False, indent=1) + "\n"

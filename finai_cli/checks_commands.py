@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, parse_months
+from finai_cli.output import print_json
+from finai_resources.whole_file import replace_file
 
 checks_app = typer.Typer(help="What is promised, and by which check.", no_args_is_help=True)
 evidence_app = typer.Typer(help="The hash-chained log of every check's results.", no_args_is_help=True)
@@ -29,7 +29,7 @@ def checks_list(dataset: Dataset = "synthetic", profile: Profile = "demo", as_js
     from finai_cli.checks import kind_rows, kind_table
 
     if as_json:
-        sys.stdout.write(json.dumps(kind_rows(platform), ensure_ascii=False, indent=1) + "\n")
+        print_json(kind_rows(platform))
         return
     Console().print(kind_table(platform))
 
@@ -56,11 +56,10 @@ def checks_prove(
     if out is not None:
         from finai_checks.document import proofs_json
 
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(proofs_json(proofs), encoding="utf-8")
+        replace_file(out, proofs_json(proofs).encode())
     if as_json:
         rows = [result.as_dict() for proof in proofs for result in proof.results]
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+        print_json(rows)
     else:
         console.print(proof_table(proofs))
     if not all(proof.proved for proof in proofs):
@@ -82,7 +81,8 @@ def checks_docs(
     platform = chosen_platform(dataset, profile, home)
     from finai_assets.asset_graph import SNAPSHOTS
     from finai_checks.contract.data_docs import write_data_docs
-    from finai_cli.run import bars, lake_of
+    from finai_cli.display import display
+    from finai_cli.run import lake_of
     from finai_resources.errors import ConfigError
     from finai_resources.home import Home
     from finai_resources.lake_session import LakeSession
@@ -93,15 +93,10 @@ def checks_docs(
     if not stored:
         raise ConfigError("no raw month is stored", where=str(place.root), fix="`finai run` first")
     months = parse_months(month or [max(stored)])
-    with bars(console) as shown:
-        bar = shown.add_task("Data docs", total=len(months), note="")
-        page = write_data_docs(
-            LakeSession(lake),
-            platform.settings,
-            months,
-            (out or place.root / "data_docs").resolve(),
-            lambda done, _total: shown.update(bar, completed=done),
-        )
+    with display(console) as show, show("Data docs", 1, 0) as shown:
+        folder = (out or place.root / "data_docs").resolve()
+        page = write_data_docs(LakeSession(lake), platform.settings, months, folder)
+        shown.advance()
     console.print(f"[bold green]done[/]: {page}", soft_wrap=True)
 
 
@@ -127,7 +122,7 @@ def recheck_command(
     place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
     results = checks_commands.recheck(platform, place, console, months=months, only=check, audit=audit)
     if as_json:
-        sys.stdout.write(checks_commands.as_json(results))
+        print_json([result.as_dict() for result in results])
     else:
         console.print(checks_commands.recheck_table(results))
     if any(result.check.blocking and not result.outcome.passed for result in results):
@@ -173,7 +168,7 @@ def evidence_list(
 
     rows = last_evidence(lake_of(platform, Home.choose(dataset, profile, home)), last, check)
     if as_json:
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+        print_json(rows)
         return
     Console().print(evidence_table(rows))
 
@@ -251,7 +246,7 @@ def overrides_list(
     rows = found.rows
     if as_json:
         listed = [{"id": row.override.id, "state": row.state, **row.override.as_dict()} for row in rows]
-        sys.stdout.write(json.dumps(listed, ensure_ascii=False, indent=1) + "\n")
+        print_json(listed)
         return
     table = Table(title="Overrides", title_justify="left")
     for name in ("id", "state", "check", "asset", "months", "approver", "reason", "expires"):

@@ -119,5 +119,5 @@ def _lake(place: Home) -> list[Finding]:
     findings = [Finding("wrong", "lake", text, "delete the partition's folder and run `finai run`") for text in wrong]
     left = root / "_staging"
     if left.exists() and any(left.iterdir()):
-        findings.append(Finding("note", "lake", f"{left} holds what a stopped run had not finished", f"rm -r {left}/*"))
+        findings.append(Finding("note", "lake", f"{left} holds what a stopped run had not finished", f"rm -r {left}"))
     return findings or [Finding("ok", "lake", f"{len(manifests)} partitions, every file as its manifest says")]

@@ -10,13 +10,17 @@ import dagster as dg
 
 from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
-from finai_checks.framework.check import Declared
+from finai_checks.assets import as_evaluation
+from finai_checks.framework.check import CheckContext, Declared, sharing_work
+from finai_checks.framework.overrides import Overrides
 from finai_checks.framework.record import read_record
+from finai_checks.framework.run import run_checks
 from finai_cli.plan import Unit
 from finai_resources.errors import FinaiError, GateError
-from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE
+from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE, log_evaluations
 from finai_resources.home import Home
 from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -51,12 +55,22 @@ class Runner:
         if not result.success:
             raise _failure(result, unit, assets)
 
+    def judge(self, unit: Unit, checks: list[Declared]) -> None:
+        """Evaluate checks on what is stored; records, evidence and Dagster's event log get the results."""
+        context = CheckContext(LakeSession(self.lake), self.platform, unit.month)
+        overrides = Overrides.read(self.lake, self.platform.secrets)
+        evaluations = []
+        for members in sharing_work(checks):
+            outcomes = run_checks(members, context, overrides)
+            evaluations += [as_evaluation(check, unit.month, outcomes[check.asset]) for check in members]
+        log_evaluations(self.instance, "recheck", evaluations)
+
     def _raise_for_checks(self, unit: Unit, assets: list[str], checks: list[Declared]) -> None:
         failed = []
         for check in checks:
             if not check.blocking or check.asset not in assets:
                 continue
-            record = read_record(self.lake, check.name, check.asset, unit.partition)
+            record = read_record(self.lake, check, unit.partition)
             if record is not None and not record["passed"]:
                 failed.append(f"{check.id} {check.name} on {address(check.asset, unit.partition)}: {record['reason']}")
         if failed:

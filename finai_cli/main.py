@@ -13,6 +13,8 @@ from rich.table import Table
 
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
+from finai_cli.output import print_json
+from finai_cli.sql_command import sql_command
 from finai_resources.errors import FinaiError
 
 app = typer.Typer(
@@ -51,7 +53,7 @@ def run(
     console = Console(stderr=as_json)
     platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
-    from finai_cli.run import lake_of, run_main_job
+    from finai_cli.run import run_main_job, warehouse_of
     from finai_cli.summary import print_summary
 
     try:
@@ -62,9 +64,9 @@ def run(
     if dry_run:
         return
     if as_json:
-        sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
+        print_json(summary)
         return
-    print_summary(summary, lake_of(platform, place), console)
+    print_summary(summary, warehouse_of(settings, place), console)
     ran = sum(stage["ran"] for stage in summary["stages"])
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(
@@ -74,6 +76,7 @@ def run(
     )
 
 
+app.command("sql")(sql_command)
 app.command("recheck")(recheck_command)
 for _added in sorted(entry_points(group="finai.commands"), key=lambda entry: entry.name):
     app.command(_added.name)(_added.load())
@@ -93,7 +96,7 @@ def generate(
     from finai_assets.ingest.synthetic.report import render
     from finai_assets.platform import Platform
     from finai_assets.settings import load_settings
-    from finai_cli.run import bars
+    from finai_cli.display import display
     from finai_resources.home import Home
     from finai_resources.lake import Lake
     from finai_resources.lake_session import LakeSession
@@ -101,21 +104,22 @@ def generate(
 
     overrides = {"generator": {"customers": customers}} if customers else None
     settings = load_settings("synthetic", profile, overrides=overrides)
+    platform = Platform.of(settings)
     place = Home.choose("synthetic", profile, home)
     place.prepare()
     console = Console(stderr=as_json)
-    with bars(console) as progress:
-        bar = progress.add_task("Generating", total=1, note="")
+    with display(console) as show, show("Generating", 1, 0) as shown:
         report = simulate(
             settings,
             pseudonym_key(settings, SecretStore(place.root)),
             LakeSession(Lake.on_disk(place.lake_root)),
+            tasks=platform.available_tasks,
             workers=settings.lake.workers,
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
-            code_version=Platform.of(settings).graph.code_version(SOURCE),
+            code_version=platform.graph.code_version(SOURCE),
         )
+        shown.advance()
     if as_json:
-        sys.stdout.write(json.dumps(report.figures, ensure_ascii=False, indent=1) + "\n")
+        print_json(report.figures)
         return
     for table in render(report):
         console.print(table)
@@ -131,7 +135,7 @@ def config_show(
 
     merged = chosen_settings(dataset, profile, source).model_dump(mode="json")
     if as_json:
-        sys.stdout.write(json.dumps(merged, ensure_ascii=False, indent=1, default=str) + "\n")
+        print_json(merged)
     else:
         sys.stdout.write(yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=120))
 
@@ -151,7 +155,7 @@ def features_list(
     if group:
         registry.group(group)
     if as_json:
-        sys.stdout.write(json.dumps(as_rows(registry, group), ensure_ascii=False, indent=1) + "\n")
+        print_json(as_rows(registry, group))
         return
     Console().print(column_table(registry.group(group)) if group else group_table(registry))
 
@@ -171,7 +175,7 @@ def features_show(
     settings = chosen_settings(dataset, profile, None)
     description = describe(build_registry(settings), column, dataset, profile, home)
     if as_json:
-        sys.stdout.write(json.dumps(description, ensure_ascii=False, indent=1, default=str) + "\n")
+        print_json(description)
         return
     table = Table(title=column, show_header=False, title_justify="left")
     table.add_column(style="bold")
@@ -190,7 +194,7 @@ def doctor(
 
     findings = examine(dataset, profile, home)
     if as_json:
-        sys.stdout.write(json.dumps([vars(finding) for finding in findings], ensure_ascii=False, indent=1) + "\n")
+        print_json([vars(finding) for finding in findings])
     else:
         table = Table(show_header=False, box=None)
         for finding in findings:

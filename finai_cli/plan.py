@@ -8,7 +8,7 @@ from finai_assets.asset_graph import JOBS, Job, Partitions
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_checks.framework.check import Declared
-from finai_checks.framework.record import has_passed
+from finai_checks.framework.record import has_passed, read_record
 from finai_resources.lake import Lake
 from finai_resources.months import Month
 
@@ -55,17 +55,30 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
 def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[str]:
     """Return the unit's assets that have to be computed, in order.
 
-    These are the missing ones, those older than their code, config or upstream, those that lack a passed blocking check, and,
-    within the unit, all that read one of these.
+    These are the missing ones, those older than their code, config or upstream, those that a blocking check refuses, and, within
+    the unit, all that read one of these.
     """
-    gates: dict[str, list[str]] = {}
-    for check in checks:
-        if check.blocking and not check.kind.audit:
-            gates.setdefault(check.asset, []).append(check.name)
     stale = [
         path
         for path in unit.assets
         if not platform.graph.is_current(lake, path, unit.partition)
-        or not all(has_passed(lake, name, path, unit.partition) for name in gates.get(path, ()))
+        or not all(has_passed(lake, check, unit.partition) for check in _of(checks, path, blocking=True))
     ]
     return platform.graph.downstream(stale, unit.assets)
+
+
+def outdated_checks(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[Declared]:
+    """Return the checks that have no result for the content of a current asset, by their thresholds and code as they are now."""
+    return [
+        check
+        for path in unit.assets
+        if platform.graph.is_current(lake, path, unit.partition)
+        for check in _of(checks, path)
+        if unit.month is None or unit.month in (check.months or ())
+        if read_record(lake, check, unit.partition) is None
+    ]
+
+
+def _of(checks: list[Declared], path: str, *, blocking: bool = False) -> list[Declared]:
+    """Return the checks of an asset that belong to every run."""
+    return [c for c in checks if c.asset == path and not c.kind.audit and (c.blocking or not blocking)]

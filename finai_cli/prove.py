@@ -13,19 +13,25 @@ from finai_assets.platform import Platform
 from finai_checks.framework.run import EVIDENCE
 from finai_checks.framework.small_lake import small_settings
 from finai_checks.proof import Proof, lake_canaries, plain_canaries, run_canaries
-from finai_cli.run import bars, lake_of
+from finai_cli.display import display
+from finai_cli.run import lake_of
 from finai_resources.chained_log import ChainedLog
 from finai_resources.home import Home
 
 
 def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
     """Run all canaries, and append a record of each proof to the evidence log of the home's lake."""
-    with tempfile.TemporaryDirectory(prefix="finai-proof-") as folder, bars(console) as shown:
-        bar = shown.add_task("Make a small lake", total=1, note="")
-        canaries = [*plain_canaries(small_settings()), *lake_canaries(Path(folder))]
-        shown.update(bar, completed=1)
-        bar = shown.add_task("Canaries", total=len(canaries), note="")
-        proofs = run_canaries(canaries, each=lambda label: shown.update(bar, advance=1, note=label))
+    with tempfile.TemporaryDirectory(prefix="finai-proof-") as folder, display(console) as show:
+        with show("Make a small lake", 1, 0) as shown:
+            canaries = [*plain_canaries(small_settings()), *lake_canaries(Path(folder))]
+            shown.advance()
+        with show("Canaries", len(canaries), 0) as shown:
+
+            def ran(label: str) -> None:
+                shown.note(label)
+                shown.advance()
+
+            proofs = run_canaries(canaries, each=ran)
     home.prepare()
     log = ChainedLog(lake_of(platform, home), EVIDENCE)
     for proof in proofs:

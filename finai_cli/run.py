@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from finai_assets.platform import Platform
+from finai_assets.settings import Settings
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
+from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
-from finai_cli.plan import Stage, Unit, main_job, stale_assets
+from finai_cli.plan import Stage, Unit, main_job, outdated_checks, stale_assets
 from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.progress import watched
-from finai_resources.warehouse import rebuild
+from finai_resources.warehouse import Warehouse, rebuild
+from finai_resources.warehouse_resource import WarehouseResource
 
 
 @dataclass
@@ -45,12 +46,12 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     if dry_run:
         _print_plan(lake_of(platform, home), platform, stages, checks, console)
         return {}
-    with dagster_instance(home) as instance, bars(console) as shown:
+    with dagster_instance(home) as instance, display(console) as show:
         lake = lake_of(platform, home)
         runner = Runner(platform, home, lake, instance)
-        reports = [_run_stage(stage, runner, checks, shown) for stage in stages]
+        reports = [_run_stage(stage, runner, checks, show) for stage in stages]
     if lake.is_local and any(report.ran for report in reports):
-        rebuild(lake, home.warehouse, list(platform.graph.paths))
+        rebuild(lake, home.warehouse)
     return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
 
 
@@ -63,45 +64,48 @@ def lake_of(platform: Platform, home: Home) -> Lake:
     return resource.open()
 
 
-def bars(console: Console) -> Progress:
-    """Return the progress display of long commands."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description:<26}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-    )
+def warehouse_of(settings: Settings, home: Home) -> Warehouse:
+    """Open the warehouse that the definitions use, with a session of its own.
+
+    Raises
+    ------
+    LakeError
+        There is no lake.
+    """
+    from finai_assets.definitions import default_resources
+
+    resource = default_resources(settings, home)["warehouse"]
+    assert isinstance(resource, WarehouseResource)  # noqa: S101 - that is what the definitions put there
+    return resource.over()
 
 
-def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], bars: Progress) -> StageReport:
-    bar = bars.add_task(stage.title, total=len(stage.units), note="")
+def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Display) -> StageReport:
     ran = 0
-    with Meter() as meter, watched(lambda label, done, total: _note(bars, bar, label, done, total)):
-        for unit in stage.units:
-            stale = stale_assets(runner.lake, runner.platform, unit, checks)
-            if stale:
-                bars.update(bar, note=unit.partition or "")
-                runner.run(unit, stale, checks)
-                ran += 1
-            bars.advance(bar)
-    skipped = len(stage.units) - ran
-    note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
-    bars.update(bar, note=" ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
+    with show(stage.title, len(stage.units), 0) as shown:
+        with Meter() as meter:
+            for unit in stage.units:
+                outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
+                if outdated:
+                    runner.judge(unit, outdated)
+                stale = stale_assets(runner.lake, runner.platform, unit, checks)
+                if stale:
+                    shown.note(unit.partition or "")
+                    runner.run(unit, stale, checks)
+                    ran += 1
+                shown.advance()
+        skipped = len(stage.units) - ran
+        note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
+        shown.note(", ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
     return StageReport(stage.name, len(stage.units), ran, meter.figures())
-
-
-def _note(bars: Progress, bar: TaskID, label: str, done: int, total: int) -> None:
-    bars.update(bar, note=f"{label} {done}/{total}")
 
 
 def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console) -> None:
     for stage in stages:
         stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
         todo = [(unit, assets) for unit, assets in stale if assets]
-        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs")
+        judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
+        told = f", {judged} checks of what is stored" if judged else ""
+        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{told}")
         for unit, assets in todo[:3]:
             named = ", ".join(assets[:4]) + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
             console.print(f"  {unit.partition or 'once':<8} {named}")

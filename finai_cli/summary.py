@@ -17,10 +17,15 @@ from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSH
 from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
+from finai_assets.students.card import read_card
 from finai_checks.framework.check import Declared
-from finai_checks.framework.record import plain, read_record
+from finai_checks.framework.record import read_record
 from finai_resources.home import Home
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
+from finai_resources.warehouse import Warehouse
+from finai_resources.whole_file import replace_file
 
 # Parts of the platform that do not exist yet; named so that nobody looks for them in vain.
 ABSENT = (
@@ -38,9 +43,7 @@ def write_summary(
 ) -> dict[str, Any]:
     """Collect the summary, write it to the home, and return it."""
     summary = plain(_collect(platform, home, lake, checks, _with_earlier_figures(home, stages)))
-    partial = home.summary.with_suffix(".new")
-    partial.write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(home.summary)
+    replace_file(home.summary, to_json(summary, indent=1))
     return dict(summary)
 
 
@@ -81,7 +84,7 @@ def _collect(
             "unavailable": {name: reason for group in registry for name, reason in group.unavailable.items()},
             "constant": verdicts["constant_columns"],
         },
-        "tasks": {task.name: _task(lake, platform, evaluation, task.name) for task in platform.available_tasks},
+        "tasks": {task.name: _task(lake, evaluation, task.name) for task in platform.available_tasks},
         "unavailable_tasks": {task.name: task.unavailable for task in platform.tasks if task.unavailable},
         "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
         "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
@@ -99,17 +102,17 @@ def _collect(
     }
 
 
-def _task(lake: Lake, platform: Platform, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
-    student = json.loads(lake.read_bytes(student_asset(task), None, "student.json"))
+def _task(lake: Lake, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
+    student = read_card(LakeSession(lake), student_asset(task))
     return {
-        "kind": student["kind"],
-        "route": student["route"],
-        "route_reason": student["reason"],
+        "kind": student.kind,
+        "route": student.route,
+        "route_reason": student.reason,
         "evaluation": evaluation["tasks"][task],
-        "student": (student.get("metrics") or {}).get("test"),
-        "fidelity": student.get("fidelity"),
-        "leaves": student.get("leaves"),
-        "bytes": student.get("model_bytes"),
+        "student": student.metrics.get("test"),
+        "fidelity": student.fidelity,
+        "leaves": student.leaves,
+        "bytes": student.model_bytes,
     }
 
 
@@ -123,7 +126,7 @@ def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> di
     )
     for check in checks:
         for month in _partitions(check, platform):
-            record = read_record(lake, check.name, check.asset, month)
+            record = read_record(lake, check, month)
             if record is None:
                 stored = lake.find(check.asset, month) is not None
                 counts["audits_due" if check.kind.audit else "missing"] += stored
@@ -143,14 +146,14 @@ def _partitions(check: Declared, platform: Platform) -> list[str | None]:
     return [month.key for month in check.months if not labels or is_mature(month, platform.settings)]
 
 
-def print_summary(summary: dict[str, Any], lake: Lake, console: Console) -> None:
+def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
     """Print the table of tasks, three recommendations, and where everything lies."""
     table = task_table(summary)
     # A table narrower than its figures is unreadable; a terminal narrower than the table wraps or scrolls it.
     Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
     for name, reason in summary["unavailable_tasks"].items():
         console.print(f"[yellow]not available[/] {name}: {reason}")
-    _print_recommendations(summary, lake, console)
+    _print_recommendations(summary, warehouse, console)
     checks = summary["checks"]
     console.print(
         f"checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed, "
@@ -209,22 +212,23 @@ def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
     return text
 
 
-def _print_recommendations(summary: dict[str, Any], lake: Lake, console: Console) -> None:
-    table = lake.read(RECOMMENDATIONS, summary["recommendations"]["month"])
-    customers = len(table["customer_id"].unique())
-    console.print(
-        f"\n{table.num_rows:,} recommendations to {customers:,} customers for {summary['recommendations']['month']}:"
+def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
+    month = summary["recommendations"]["month"]
+    reads = {RECOMMENDATIONS: [month]}
+    (found,) = warehouse.query(
+        "SELECT count(*) AS rows, count(DISTINCT customer_id) AS customers FROM recommendations.customers", reads=reads
+    ).to_pylist()
+    console.print(f"\n{found['rows']:,} recommendations to {found['customers']:,} customers for {month}:")
+    shown = warehouse.query(
+        "SELECT customer_id, product, score, layer, reason_ko, reason_en FROM recommendations.customers "
+        "WHERE rank = 1 ORDER BY customer_id LIMIT $shown",
+        {"shown": SHOWN_RECOMMENDATIONS},
+        reads=reads,
     )
-    shown = 0
-    for row in table.slice(0, 100).to_pylist():
-        if row["rank"] != 1:
-            continue
+    for row in shown.to_pylist():
         score = f"score {row['score']:.4f}, layer {row['layer']}"
         console.print(f"  customer {row['customer_id']}: [bold]{row['product']}[/] ({score})", soft_wrap=True)
         console.print(f"    {row['reason_ko']}\n    {row['reason_en']}", soft_wrap=True)
-        shown += 1
-        if shown == SHOWN_RECOMMENDATIONS:
-            break
 
 
 def read_summary(file: Path) -> dict[str, Any]:

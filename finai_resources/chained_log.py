@@ -17,6 +17,7 @@ from typing import Any
 
 from finai_resources import objects
 from finai_resources.errors import LakeError
+from finai_resources.json_text import to_json
 from finai_resources.lake import Lake
 
 GENESIS = "0" * 64
@@ -180,7 +181,7 @@ def _compare(head: Head, source: str, digests: list[str]) -> list[Fault]:
 
 
 def _encode(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, sort_keys=True, allow_nan=False).encode()
+    return to_json(content, sort_keys=True)
 
 
 def _decode(content: bytes) -> Entry | None:

@@ -36,6 +36,10 @@ class LakeError(FinaiError):
     """A stored partition is absent, incomplete, damaged, or was written by something else."""
 
 
+class QueryError(FinaiError):
+    """A question in SQL cannot be answered: it is no SQL, names what is not there, or asks for more than to read."""
+
+
 class SecretError(FinaiError):
     """A key is missing or unusable. Its value never appears in the text."""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from finai_resources.whole_file import replace_file
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -61,7 +63,7 @@ class Home:
         self.dagster.mkdir(parents=True, exist_ok=True)
         config = self.dagster / "dagster.yaml"
         if not config.exists():
-            config.write_text(yaml.safe_dump(instance_config(self.dagster), sort_keys=False), encoding="utf-8")
+            replace_file(config, yaml.safe_dump(instance_config(self.dagster), sort_keys=False).encode())
 
 
 def instance_config(folder: Path) -> dict[str, object]:

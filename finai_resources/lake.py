@@ -13,11 +13,11 @@ import hashlib
 import json
 import shutil
 import tempfile
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,8 +27,16 @@ import pyarrow.parquet as pq
 from finai_resources.errors import LakeError
 from finai_resources.manifest import MANIFEST, Manifest, StoredFile, address
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.whole_file import replacing
 
 _CHUNK = 1 << 20
+_REQUESTS = 16  # at once, to a remote lake
+_MONTH, _WHOLE = "month=", "all"
+# Folders of the lake that hold no partitions: what is being written, what checks found, and the log of it.
+BESIDE = ("_staging", "checks", "evidence")
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 
 class Lake:
@@ -72,7 +80,7 @@ class Lake:
 
     def folder(self, asset: str, partition: str | None) -> str:
         """Return the folder of a partition."""
-        return f"{self.root}/{asset}/" + (f"month={partition}" if partition else "all")
+        return f"{self.root}/{asset}/" + (f"{_MONTH}{partition}" if partition else _WHOLE)
 
     # ---- reading
 
@@ -106,15 +114,59 @@ class Lake:
             )
         return found
 
+    def assets(self) -> list[str]:
+        """Return the paths of the assets that have a folder in the lake, ascending."""
+        found, level = [], [""]
+        while level:
+            deeper = []
+            for path, names in zip(level, self.each(self._folders, level), strict=True):
+                if any(name == _WHOLE or name.startswith(_MONTH) for name in names):
+                    found.append(path)
+                else:
+                    deeper += [f"{path}/{name}".lstrip("/") for name in names if path or name not in BESIDE]
+            level = deeper
+        return sorted(found)
+
+    def manifests(self, asset: str) -> list[Manifest]:
+        """Return the manifests of the partitions that are stored, months ascending, the one without a month last."""
+        names = self._folders(asset)
+        months = sorted(name.removeprefix(_MONTH) for name in names if name.startswith(_MONTH))
+        keys: list[str | None] = [*months, *([None] if _WHOLE in names else [])]
+        return [manifest for manifest in self.each(lambda key: self.find(asset, key), keys) if manifest]
+
     def partitions(self, asset: str) -> list[str]:
         """Return the months that are stored, ascending."""
-        infos = self.fs.get_file_info(pafs.FileSelector(f"{self.root}/{asset}", allow_not_found=True))
-        months = sorted(i.base_name.removeprefix("month=") for i in infos if i.base_name.startswith("month="))
-        return [month for month in months if self.find(asset, month)]
+        return [manifest.partition for manifest in self.manifests(asset) if manifest.partition]
+
+    def _folders(self, path: str) -> list[str]:
+        infos = self.fs.get_file_info(pafs.FileSelector(f"{self.root}/{path}".rstrip("/"), allow_not_found=True))
+        return [info.base_name for info in infos if info.type == pafs.FileType.Directory]
+
+    def each(self, look: Callable[[Given], Found], items: Iterable[Given]) -> list[Found]:
+        """Call a function for each item: one after the other on a disk, several at once where each is a request."""
+        if self.is_local:
+            return [look(item) for item in items]
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            return list(pool.map(look, items))
 
     def path(self, manifest: Manifest, stored: StoredFile) -> str:
         """Return where a stored file lies."""
         return f"{self.folder(manifest.asset, manifest.partition)}/{stored.name}"
+
+    def parquet_paths(self, manifest: Manifest) -> tuple[pafs.FileSystem, list[str]]:
+        """Return the file system and the paths of the Parquet files of a partition, in order, for another reader of them.
+
+        Raises
+        ------
+        LakeError
+            On a disk: a file is gone, or is not the one that the manifest lists. In S3 the reader finds out.
+        """
+        files = [stored for stored in manifest.files if stored.name.endswith(".parquet")]
+        paths = [self.path(manifest, stored) for stored in files]
+        if self.is_local:
+            for stored, info in zip(files, self.fs.get_file_info(paths), strict=True):
+                _require_size(manifest, stored, info.path, info.size or 0)
+        return self.fs, paths
 
     def open_parquet(self, manifest: Manifest) -> list[pq.ParquetFile]:
         """Open the Parquet files of a partition, in order.
@@ -131,12 +183,7 @@ class Lake:
             path = self.path(manifest, stored)
             try:
                 source = self.fs.open_input_file(path)
-                if source.size() != stored.bytes:
-                    raise LakeError(
-                        f"the file has {source.size()} bytes, its manifest says {stored.bytes}",
-                        where=path,
-                        fix=f"materialise {address(manifest.asset, manifest.partition)} again",
-                    )
+                _require_size(manifest, stored, path, source.size())
                 opened.append(pq.ParquetFile(source, pre_buffer=not self.is_local))
             except (OSError, pa.ArrowInvalid) as error:
                 raise LakeError(
@@ -218,11 +265,11 @@ class Lake:
         folder = (cache or Path(tempfile.gettempdir()) / "finai-cache") / stored.sha256[:2]
         target = folder / f"{stored.sha256}-{stored.role.replace('/', '_')}"
         if not target.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
-            with self.fs.open_input_stream(self.path(manifest, stored)) as source, partial.open("wb") as sink:
+            with (
+                self.fs.open_input_stream(self.path(manifest, stored)) as source,
+                replacing(target, durable=False) as sink,
+            ):
                 shutil.copyfileobj(source, sink, _CHUNK)
-            partial.rename(target)
         return target
 
     def verify(self, asset: str, partition: str | None = None) -> list[str]:
@@ -289,6 +336,15 @@ class Lake:
             self.fs.delete_file(f"{folder}/{MANIFEST}")
         if self.fs.get_file_info(folder).type == pafs.FileType.Directory:
             self.fs.delete_dir(folder)
+
+
+def _require_size(manifest: Manifest, stored: StoredFile, path: str, size: int) -> None:
+    if size != stored.bytes:
+        raise LakeError(
+            f"the file has {size} bytes, its manifest says {stored.bytes}",
+            where=path,
+            fix=f"materialise {address(manifest.asset, manifest.partition)} again",
+        )
 
 
 def _span(ids: np.ndarray, low: int, high: int) -> tuple[int, int]:

@@ -18,10 +18,16 @@ from finai_resources.partition_writer import PartitionWriter
 class LakeSession:
     """A lake that remembers what was read through it, so that what is written knows its upstream.
 
-    >>> session = LakeSession(lake)
-    >>> table = session.read("raw/snapshots", "2015-01")
-    >>> with session.write("features/demographics", "2015-01", code_version="1") as out:
-    ...     out.write(table)
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     session = LakeSession(Lake.on_disk(folder))
+    ...     with session.write("raw/snapshots", "2015-01", code_version="1") as out:
+    ...         out.write(pa.table({"customer_id": [1, 2]}))
+    ...     table = session.read("raw/snapshots", "2015-01")
+    ...     with session.write("features/demographics", "2015-01", code_version="1") as out:
+    ...         out.write(table)
+    ...     list(out.manifest.upstream)
+    ['raw/snapshots@2015-01']
     """
 
     def __init__(self, lake: Lake) -> None:
@@ -33,6 +39,12 @@ class LakeSession:
         manifest = self.lake.manifest(asset, partition)
         self.seen[address(asset, partition)] = manifest.content_hash
         return manifest
+
+    def manifests(self, asset: str) -> list[Manifest]:
+        """Return the manifests of every stored partition, and note that they were read."""
+        found = self.lake.manifests(asset)
+        self.seen |= {address(asset, manifest.partition): manifest.content_hash for manifest in found}
+        return found
 
     def find(self, asset: str, partition: str | None = None) -> Manifest | None:
         """Return a manifest, noted as read, or None."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -12,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
+from finai_resources.whole_file import create_file, replace_file
 
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
@@ -26,6 +26,11 @@ def get(lake: Lake, path: str) -> bytes | None:
     return content
 
 
+def get_all(lake: Lake, paths: Sequence[str]) -> list[bytes | None]:
+    """Return the bytes of several objects, None for each that is not there."""
+    return lake.each(lambda path: get(lake, path), paths)
+
+
 def put(lake: Lake, path: str, content: bytes, *, durable: bool = True) -> None:
     """Write or replace an object; a reader sees the old or the new one, whole.
 
@@ -35,9 +40,8 @@ def put(lake: Lake, path: str, content: bytes, *, durable: bool = True) -> None:
         Whether the bytes are on the disk when this returns. If not, a power cut may leave an empty object.
     """
     if lake.is_local:
-        partial = _stage(lake, content, durable=durable)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(path)
+        with _staging(lake) as folder:
+            replace_file(Path(path), content, durable=durable, staging=folder)
         return
     with lake.fs.open_output_stream(path) as stream:
         stream.write(content)
@@ -52,15 +56,8 @@ def put_if_absent(lake: Lake, path: str, content: bytes) -> bool:
         The lake is remote and was opened without a client that can put conditionally.
     """
     if lake.is_local:
-        partial = _stage(lake, content)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(partial, path)  # fails where the name is taken, and shows the content at once where it is not
-        except FileExistsError:
-            return False
-        finally:
-            partial.unlink()
-        return True
+        with _staging(lake) as folder:
+            return create_file(Path(path), content, staging=folder)
     if lake.s3_client is None:
         raise LakeError("the lake cannot put conditionally", where=path, fix="open it through LakeResource")
     bucket, _, key = path.partition("/")
@@ -79,20 +76,14 @@ def names(lake: Lake, folder: str) -> list[str]:
     return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
 
-def _stage(lake: Lake, content: bytes, *, durable: bool = True) -> Path:
+@contextmanager
+def _staging(lake: Lake) -> Iterator[Path]:
+    """Yield the folder in which the lake's files are written before they appear in their place."""
     folder = Path(lake.root) / "_staging"
     folder.mkdir(exist_ok=True)
-    partial = folder / uuid.uuid4().hex
     try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
+        yield folder
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise LakeError(
             f"the object cannot be written: {error}", where=lake.root, fix="free space on the disk"
         ) from error
-    return partial

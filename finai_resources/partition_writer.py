@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
 import uuid
@@ -15,7 +14,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from finai_resources.json_text import to_json
 from finai_resources.manifest import MANIFEST, Manifest, StoredFile
+from finai_resources.whole_file import replace_file
 
 if TYPE_CHECKING:
     from finai_resources.lake import Lake
@@ -97,12 +98,10 @@ class PartitionWriter:
             upstream=dict(sorted(upstream.items())),
             extra=self.extra,
         )
-        text = json.dumps(asdict(self.manifest), ensure_ascii=False, indent=1, sort_keys=True).encode()
+        text = to_json(asdict(self.manifest), indent=1, sort_keys=True)
         target = f"{folder}/{MANIFEST}"
         if self.lake.is_local:
-            partial = self.staging / MANIFEST
-            partial.write_bytes(text)
-            partial.replace(target)
+            replace_file(Path(target), text, durable=False, staging=self.staging)
         else:
             with self.lake.fs.open_output_stream(target) as stream:
                 stream.write(text)

@@ -1,7 +1,7 @@
-"""How far a long computation is: computations tell it here, and whoever watches (the command line) shows it.
+"""How far a long computation is: computations report it here, and whoever watches (the command line) shows it.
 
-Without a watcher the calls do nothing. The watcher belongs to the current context, so that threads started elsewhere are not
-mixed up.
+Without a watcher a report does nothing. The watcher belongs to the current context: what another thread or process reports is
+not seen, so report from the thread that hands out the work.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Watcher = Callable[[str, int, int], None]
+Watcher = Callable[[str, int, int], None]  # what is under way, how many steps of it are done, and how many there are
 
 _watcher: ContextVar[Watcher | None] = ContextVar("finai_progress", default=None)
 
 
-def stages() -> Watcher:
-    """Return a function that reports ``(label, done, total)``, for a computation that names its own stages."""
+def report_progress(label: str, done: int, total: int) -> None:
+    """Tell whoever watches how far a computation is.
+
+    Parameters
+    ----------
+    label
+        What is under way.
+    done, total
+        Steps of it that are done, and all of them.
+    """
     watcher = _watcher.get()
-    return watcher or (lambda _label, _done, _total: None)
-
-
-def progress(label: str) -> Callable[[int, int], None]:
-    """Return a function that reports ``(done, total)`` under a label."""
-    watcher = _watcher.get()
-
-    def report(done: int, total: int) -> None:
-        if watcher is not None:
-            watcher(label, done, total)
-
-    return report
+    if watcher is not None:
+        watcher(label, done, total)
 
 
 @contextmanager
@@ -40,3 +38,19 @@ def watched(watcher: Watcher) -> Iterator[None]:
         yield
     finally:
         _watcher.reset(token)
+
+
+@contextmanager
+def part_of(label: str) -> Iterator[None]:
+    """Put a label before what is reported inside the block: the steps there are part of something larger.
+
+    >>> with watched(lambda *reported: print(*reported)), part_of("fit hmm_states"):
+    ...     report_progress("iterations", 3, 50)
+    fit hmm_states, iterations 3 50
+    """
+    outer = _watcher.get()
+    if outer is None:
+        yield
+        return
+    with watched(lambda inner, done, total: outer(f"{label}, {inner}", done, total)):
+        yield

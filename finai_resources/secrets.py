@@ -12,6 +12,8 @@ import secrets as randomness
 from pathlib import Path
 
 from finai_resources.errors import SecretError
+from finai_resources.json_text import to_json
+from finai_resources.whole_file import replace_file
 
 DEMO_PSEUDONYM_KEY = b"finai-demo-pseudonym-key-for-synthetic-customers-only"
 MINIMUM_BYTES = 16
@@ -67,12 +69,7 @@ class SecretStore:
         stored = self._stored()
         if variable not in stored:
             stored[variable] = randomness.token_hex(32)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self.path.with_suffix(".new")
-            partial.unlink(missing_ok=True)
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-                json.dump(stored, stream)
-            partial.replace(self.path)
+            replace_file(self.path, to_json(stored), mode=0o600)
         return stored[variable]
 
     def _stored(self) -> dict[str, str]:

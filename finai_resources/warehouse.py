@@ -1,51 +1,183 @@
-"""The warehouse: a DuckDB file of views over the lake, for people with SQL. Safe to delete; rebuilt in one step.
+"""The warehouse: every table of the lake as a view of DuckDB, to be asked in SQL. It holds nothing of its own.
 
-Compute never uses it. Each asset becomes the view ``<room>.<name>`` with a ``month`` column, over exactly the files that the
-manifests list, so that a view never shows half a partition.
+The asset ``features/demographics`` is the view ``features.demographics``; a table in months has a column ``month`` before its
+own. Each question is answered by a DuckDB of its own in memory, whose views show what the manifests list at that moment. For
+people with a DuckDB client :func:`rebuild` writes the same views into a file, which is safe to delete.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 
-from finai_resources.errors import LakeError
+from finai_resources.errors import LakeError, QueryError
 from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
+from finai_resources.sql_text import exact_path, literals, named_tables
+from finai_resources.warehouse_views import EVIDENCE_VIEW, STREAM, LakeTable, create_evidence_view, create_view
+
+if TYPE_CHECKING:  # a type of DuckDB that a module holds makes nanobind print dozens of lines when Python ends
+    Connect = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
+
+MEMORY = ":memory:"
+# One thread adds numbers in one order, so that a sum comes out the same again to the bit. Extensions are never fetched (a closed
+# network would keep a question waiting), and no name in SQL means a variable of Python.
+SETTINGS: dict[str, Any] = {"threads": 1, "autoinstall_known_extensions": False, "python_enable_replacements": False}
+LIST_TABLES = "`finai sql --tables` lists the tables"
+
+_OF_FILES = (duckdb.IOException, duckdb.HTTPException, duckdb.InternalException, duckdb.FatalException)
+_SYSTEM = ("information_schema", "pg_catalog")
+
+Reads = Mapping[str, Sequence[str] | None]
 
 
-def rebuild(lake: Lake, file: Path, assets: list[str]) -> list[str]:
-    """Write the views of the assets that hold tables, and return their names.
+@contextmanager
+def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an empty DuckDB in memory."""
+    connection = duckdb.connect(MEMORY, config=SETTINGS)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+class Warehouse:
+    """Answers SQL over a lake through a session, which notes the partitions that an answer was made from.
 
     Parameters
     ----------
-    lake : Lake
-        A lake on disk.
-    file : Path
-        The DuckDB file; replaced whole.
-    assets : list of str
-        Asset paths; those that are not stored, or hold no Parquet, are left out.
+    session
+        Of the lake.
+    connect
+        Opens a DuckDB for one question.
+    """
+
+    def __init__(self, session: LakeSession, connect: Connect = in_memory) -> None:
+        self.session, self._connect = session, connect
+
+    def tables(self) -> list[LakeTable]:
+        """Return every table that the lake holds, by name."""
+        return stored_tables(self.session.lake)
+
+    def query(
+        self, question: str, parameters: Mapping[str, Any] | None = None, *, reads: Reads | None = None
+    ) -> pa.Table:
+        """Answer one SELECT.
+
+        The question reads the views of the tables that it names, and nothing else: no other file, no network.
+
+        Parameters
+        ----------
+        question
+            ``SELECT segment, count(*) FROM raw.snapshots WHERE month = $month GROUP BY ALL ORDER BY ALL``.
+        parameters
+            Values by name, ``{"month": "2015-01"}``.
+        reads
+            By asset, the months that its view shows; None stands for every partition. What is listed is noted as read. By
+            default, everything of the tables that the question names.
+
+        Returns
+        -------
+        pa.Table
+            In the order that the question asks for; in no particular order where it asks for none.
+
+        Raises
+        ------
+        QueryError
+            The question is no SELECT, or names what is not there.
+        LakeError
+            A partition is absent or damaged.
+        """
+        with self._connect() as connection:
+            named = named_tables(connection, question)
+            tables = self._named(named) if reads is None else self._listed(reads)
+            with _as_finai_errors() as paths:
+                for table in tables:
+                    paths.extend(create_view(connection, self.session.lake, table))
+                if reads is None and EVIDENCE_VIEW in {f"{schema}.{name}" for schema, name in named}:
+                    paths.extend(create_evidence_view(connection, self.session.lake))
+                _close(connection, paths)
+                return connection.sql(question, params=dict(parameters or {})).to_arrow_table()
+
+    def _listed(self, reads: Reads) -> list[LakeTable]:
+        return [
+            self._table(asset)
+            if months is None
+            else LakeTable(asset, tuple(self.session.manifest(asset, month) for month in months))
+            for asset, months in reads.items()
+        ]
+
+    def _named(self, named: Sequence[tuple[str, str]]) -> list[LakeTable]:
+        """Return the tables of the names that a question uses; all where it uses none, as SHOW ALL TABLES does."""
+        assets = {asset.casefold(): asset for asset in self.session.lake.assets()}
+        asked = [(schema, name) for schema, name in named if schema not in _SYSTEM]
+        if not asked:
+            return [table for table in map(self._table, assets.values()) if table.has_parquet]
+        for schema, name in asked:  # a name without a schema may stand for a WITH of the question
+            written = f"{schema}.{name}"
+            if schema and f"{schema}/{name}".casefold() not in assets and written != EVIDENCE_VIEW:
+                raise _no_such_table(self.session.lake, written, [table.name for table in self.tables()])
+        wanted = {f"{schema}/{name}" if schema else name for schema, name in asked}
+        return [self._table(assets[path]) for path in sorted({path.casefold() for path in wanted}) if path in assets]
+
+    def _table(self, asset: str) -> LakeTable:
+        manifests = self.session.manifests(asset)
+        if not manifests:
+            raise LakeError("nothing of this asset is stored", where=asset, fix=f"materialise {asset} first")
+        return LakeTable(asset, tuple(manifests))
+
+
+def stored_tables(lake: Lake) -> list[LakeTable]:
+    """Return every table that a lake holds, by name.
 
     Raises
     ------
     LakeError
-        The lake is remote, or the file is open elsewhere.
+        It holds none.
+    """
+    tables = [LakeTable(asset, tuple(lake.manifests(asset))) for asset in lake.assets()]
+    found = [table for table in tables if table.has_parquet]
+    if not found:
+        raise LakeError("the lake holds no table", where=lake.root, fix="`finai run` fills it")
+    return found
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[str]:
+    """Create a view of every table, and of the evidence log, on a connection; return their names.
+
+    Raises
+    ------
+    LakeError
+        The lake holds no table, or one cannot be read.
+    """
+    tables = stored_tables(lake)
+    with _as_finai_errors():
+        for table in tables:
+            create_view(connection, lake, table)
+        has_log = create_evidence_view(connection, lake)
+    return [*(table.name for table in tables), *([EVIDENCE_VIEW] if has_log else [])]
+
+
+def rebuild(lake: Lake, file: Path) -> list[str]:
+    """Write a DuckDB file with the views of a lake on disk, in place of the file that is there, and return their names.
+
+    Raises
+    ------
+    LakeError
+        The lake is remote or holds no table, or the file is open elsewhere.
     """
     if not lake.is_local:
-        raise LakeError("views need files on this machine", where=lake.root, fix="query the lake with a remote engine")
+        raise LakeError("a file of views needs a lake on this machine", where=lake.root, fix="ask with `finai sql`")
     partial = file.with_suffix(".new")
     partial.unlink(missing_ok=True)
-    made = []
     with duckdb.connect(str(partial)) as connection:
-        for asset in sorted(set(assets)):
-            query = _union(lake, asset)
-            if query is None:
-                continue
-            schema, _, name = asset.partition("/")
-            view = f"{_quoted(schema)}.{_quoted(name.replace('/', '_'))}"
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
-            connection.execute(f"CREATE VIEW {view} AS {query}")
-            made.append(f"{schema}.{name.replace('/', '_')}")
+        made = create_views(connection, lake)
     try:
         partial.replace(file)
     except OSError as error:
@@ -55,23 +187,50 @@ def rebuild(lake: Lake, file: Path, assets: list[str]) -> list[str]:
     return made
 
 
-def _union(lake: Lake, asset: str) -> str | None:
-    pieces = []
-    for month in [*lake.partitions(asset), None]:
-        manifest = lake.find(asset, month)
-        if manifest is None:
-            continue
-        paths = [lake.path(manifest, stored) for stored in manifest.files if stored.name.endswith(".parquet")]
-        if paths:
-            listed = ", ".join(_literal(path) for path in paths)
-            label = f", {_literal(month)} AS lake_month" if month else ""
-            pieces.append(f"SELECT *{label} FROM read_parquet([{listed}])")  # noqa: S608 - literals are quoted below
-    return " UNION ALL ".join(pieces) if pieces else None
+def _close(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
+    """Leave a connection nothing to read but its views, whose files may be written as a pattern."""
+    allowed = sorted({*paths, *map(exact_path, paths)})
+    connection.execute(f"SET allowed_paths = {literals(allowed)}")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
+def _no_such_table(lake: Lake, written: str, known: Sequence[str]) -> QueryError:
+    near = difflib.get_close_matches(written, known, n=3)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return QueryError(f"there is no table {written} in {lake.root}", where="SQL", fix=f"{hint}{LIST_TABLES}")
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+@contextmanager
+def _as_finai_errors() -> Iterator[list[str]]:
+    """Turn what DuckDB and Arrow raise into one sentence with the way out.
+
+    Yields a list for the paths that are read: an error that names one of them is the file's, not the question's.
+    """
+    paths: list[str] = []
+    try:
+        yield paths
+    except duckdb.PermissionException as error:
+        raise QueryError(
+            f"a question reads the lake's tables and nothing else ({_sentence(error)})", where="SQL", fix=LIST_TABLES
+        ) from error
+    except (duckdb.Error, OSError, pa.ArrowException) as error:
+        if _is_of_a_file(error, paths):
+            raise LakeError(
+                f"a table cannot be read: {_sentence(error)}",
+                where="warehouse",
+                fix="ask again if the lake was being written; if it stays, `finai doctor` tells what is damaged",
+            ) from error
+        raise QueryError(_sentence(error), where="SQL", fix=f"mend the question; {LIST_TABLES}") from error
+
+
+def _is_of_a_file(error: Exception, paths: Sequence[str]) -> bool:
+    """Tell whether an error comes from reading; a damaged file makes DuckDB raise some that have no class of their own."""
+    if not isinstance(error, duckdb.Error) or type(error) is duckdb.Error or isinstance(error, _OF_FILES):
+        return True
+    return any(path in str(error) for path in (*paths, f"'{STREAM}"))
+
+
+def _sentence(error: Exception) -> str:
+    """Return what an error says, in one line, without the copy of the question that DuckDB adds."""
+    return " ".join(str(error).partition("\n\nLINE")[0].split())

@@ -14,6 +14,7 @@ from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
+from finai_resources.warehouse_resource import WarehouseResource
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -21,7 +22,9 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     description = "Models, feature contract, rules, reason templates and golden rows, each hashed, the whole signed."
 
     @dg.multi_asset(name="bundle", specs=[spec_of(platform, BUNDLE, description, {"lightgbm", "json"})])
-    def bundle(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+    def bundle(
+        lake: LakeResource, warehouse: WarehouseResource, home: HomeResource, gates: dg.ResourceParam[Gates]
+    ) -> dg.MaterializeResult:
         session, settings, graph = lake.session(), platform.graph.settings_of(BUNDLE), platform.graph
         gates.demand(session.lake, graph.asked(BUNDLE))
         matrix = load_matrix(session)
@@ -38,7 +41,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             settings=settings,
             splits=platform.splits,
             products=session.read(PRODUCTS),
-            shares=acquisition_shares(session, list(platform.splits.train), settings),
+            shares=acquisition_shares(warehouse.over(session), list(platform.splits.train), settings),
             golden=np.array(matrix.X[np.sort(golden) + test.start]),
             key=home.secrets().key("signing"),
             versions={"data": session.manifest(MATRIX).content_hash, "code": graph.code_version(BUNDLE)},

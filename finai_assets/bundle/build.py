@@ -7,7 +7,6 @@ whose id is the hash of its content.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.asset_graph import BUNDLE, student_asset
+from finai_assets.asset_graph import BUNDLE
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import golden_content
 from finai_assets.features.registry import Registry
-from finai_assets.labels.tasks import Task, available
+from finai_assets.labels.task import Task, available
 from finai_assets.settings import Settings
 from finai_assets.settings.method import FidelitySettings
+from finai_assets.students.card import CARD, MODEL, StudentCard, card_of
 from finai_assets.students.fidelity import compare_stored
 from finai_resources.errors import BundleError, GateError
+from finai_resources.json_text import plain
 from serving_lambda.answer import choose, evidence_of, reason_of
 from serving_lambda.bundle import (
     ALGORITHM,
@@ -52,11 +53,9 @@ if TYPE_CHECKING:
     from finai_assets.labels.splits import Splits
 
 StudentFiles = Mapping[str, bytes]
-CARD, MODEL = "student.json", "model.txt"
-STUDENT_FORMAT = 2
 REASON_ROWS = 20  # golden rows whose reasons are read at build
 # What serving reads of a student's card, and what tells where it comes from.
-_CARD_KEYS = (
+_CARD_FIELDS = (
     "task", "kind", "classes", "class_labels", "route", "reason", "columns", "output_transform", "init_score", "calibrator",
     "threshold", "metrics", "fidelity", "trees", "leaves",
 )  # fmt: skip
@@ -105,10 +104,10 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     cards = _gated_cards(students, tasks, settings.students.fidelity)
     templates = content.read_config(content.TEMPLATES_FILE)
     rules = content.rules_content(content.read_config(content.RULES_FILE), registry, settings)
-    used = {name for card in cards.values() for name in card["columns"]} | content.rule_columns(rules)
+    used = {name for card in cards.values() for name in card.columns} | content.rule_columns(rules)
     contract = content.contract_columns(registry, used, templates, settings)
     names = tuple(column["name"] for column in contract)
-    models = {task: students[task][MODEL] for task, card in cards.items() if card["route"] != "SKIP"}
+    models = {task: students[task][MODEL] for task, card in cards.items() if card.route != "SKIP"}
     positions = [registry.names.index(name) for name in names]
     files = {
         PRODUCTS: canonical({"products": content.products_content(products, settings, tasks)}),
@@ -148,7 +147,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
 
 def _gated_cards(
     students: Mapping[str, StudentFiles], tasks: Sequence[Task], floors: FidelitySettings
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, StudentCard]:
     """Return each task's card, in task order, after the gates."""
     names = [task.name for task in available(tuple(tasks))]
     if missing := [name for name in names if name not in students or CARD not in students[name]]:
@@ -163,7 +162,7 @@ def _gated_cards(
             where=BUNDLE,
             fix="leave them out",
         )
-    cards = {name: _card(name, students[name]) for name in names}
+    cards = {name: card_of(students[name], task=name) for name in names}
     failed = {name: reasons for name, card in cards.items() if (reasons := _fidelity_failures(card, floors))}
     if failed:
         told = "; ".join(f"{name}: {', '.join(reasons)}" for name, reasons in failed.items())
@@ -175,47 +174,21 @@ def _gated_cards(
     return cards
 
 
-def _card(name: str, files: StudentFiles) -> dict[str, Any]:
-    where = student_asset(name)
-    card: dict[str, Any] = json.loads(files[CARD])
-    fix = "distil the student again with this version of the code"
-    if card.get("format") != STUDENT_FORMAT or card.get("task") != name:
-        raise BundleError(
-            f"the card has format {card.get('format')} and task {card.get('task')!r}", where=where, fix=fix
-        )
-    if card["route"] not in {"DISTILL", "DIRECT", "SKIP"}:
-        raise BundleError(f"unknown route {card['route']!r}", where=where, fix=fix)
-    if (card["route"] == "SKIP") == (MODEL in files):
-        raise BundleError(
-            f"route {card['route']} {'with' if MODEL in files else 'without'} a model", where=where, fix=fix
-        )
-    return card
-
-
-def _fidelity_failures(card: Mapping[str, Any], floors: FidelitySettings) -> list[str]:
+def _fidelity_failures(card: StudentCard, floors: FidelitySettings) -> list[str]:
     """Return which floors a distilled student misses; one that was measured on no row has no evidence."""
-    if card["route"] != "DISTILL":
+    if card.route != "DISTILL":
         return []
-    verdict = compare_stored(card, floors)
+    verdict = compare_stored(card.values(), floors)
     return ["no evidence"] if verdict is None else list(verdict.failures)
 
 
-def _distilled(cards: Mapping[str, Mapping[str, Any]]) -> int:
-    return sum(card["route"] == "DISTILL" for card in cards.values())
+def _distilled(cards: Mapping[str, StudentCard]) -> int:
+    return sum(card.route == "DISTILL" for card in cards.values())
 
 
-def _task_entry(card: Mapping[str, Any]) -> dict[str, Any]:
-    model = None if card["route"] == "SKIP" else f"{MODEL_FOLDER}{card['task']}.txt"
-    return {**{key: _finite(card.get(key)) for key in _CARD_KEYS}, "model": model}
-
-
-def _finite(value: Any) -> Any:
-    """Return the value with every number that JSON cannot hold (NaN, infinity) as null."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _task_entry(card: StudentCard) -> dict[str, Any]:
+    model = None if card.route == "SKIP" else f"{MODEL_FOLDER}{card.task}.txt"
+    return {**{name: plain(value) for name, value in card.values().items() if name in _CARD_FIELDS}, "model": model}
 
 
 def _in_memory(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:

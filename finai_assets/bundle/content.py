@@ -17,7 +17,7 @@ import yaml
 
 from finai_assets.asset_graph import PRODUCTS
 from finai_assets.features.registry import Column, Registry
-from finai_assets.labels.tasks import Task, available
+from finai_assets.labels.task import Task, available
 from finai_assets.settings import CONFIG_FOLDER, Settings
 from finai_resources.errors import BundleError, ConfigError
 
@@ -55,8 +55,8 @@ def products_content(table: pa.Table, settings: Settings, tasks: Sequence[Task])
             where=PRODUCTS,
             fix=f"materialise {PRODUCTS} again",
         )
-    names = {task.name for task in available(tuple(tasks))}
-    sets = {name: members for name, members in settings.acquisition_sets.items() if f"will_acquire_{name}" in names}
+    asked = {task.acquires for task in available(tuple(tasks))}
+    sets = {name: members for name, members in settings.acquisition_sets.items() if name in asked}
     return [
         {
             "product_id": row["product_id"],

@@ -12,16 +12,17 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
+from finai_assets.students.card import StudentCard
+from finai_resources.json_text import plain
+
 _EDGE = 1e-7
 
 
-def reference_prediction(card: Mapping[str, Any], model: bytes, X: np.ndarray) -> np.ndarray:
+def reference_prediction(card: StudentCard, model: bytes, X: np.ndarray) -> np.ndarray:
     """Return a student's finished predictions.
 
     Parameters
     ----------
-    card
-        ``student.json``.
     model
         ``model.txt``.
     X : float32 [n, columns of the student]
@@ -32,14 +33,14 @@ def reference_prediction(card: Mapping[str, Any], model: bytes, X: np.ndarray) -
     """
     booster = lgb.Booster(model_str=model.decode())
     raw = np.asarray(booster.predict(X, raw_score=True, num_threads=1), dtype=np.float64).reshape(len(X), -1)
-    raw = raw + np.asarray(card["init_score"], dtype=np.float64)
-    calibrator = card["calibrator"]
+    raw = raw + np.asarray(card.init_score, dtype=np.float64)
+    calibrator = card.calibrator
     if calibrator["type"] == "temperature":
         raw = raw / calibrator["temperature"]
-    if card["output_transform"] == "softmax":
+    if card.output_transform == "softmax":
         powers = np.exp(raw - raw.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
-    if card["output_transform"] == "identity":
+    if card.output_transform == "identity":
         return raw
     probability = 1.0 / (1.0 + np.exp(-raw))
     if calibrator["type"] == "isotonic":
@@ -51,7 +52,7 @@ def reference_prediction(card: Mapping[str, Any], model: bytes, X: np.ndarray) -
 
 
 def golden_content(
-    cards: Mapping[str, Mapping[str, Any]],
+    cards: Mapping[str, StudentCard],
     models: Mapping[str, bytes],
     rows: np.ndarray,
     columns: tuple[str, ...],
@@ -60,10 +61,10 @@ def golden_content(
     place = {name: index for index, name in enumerate(columns)}
     expected = {}
     for task, model in models.items():
-        chosen = np.ascontiguousarray(rows[:, [place[name] for name in cards[task]["columns"]]], dtype=np.float32)
+        chosen = np.ascontiguousarray(rows[:, [place[name] for name in cards[task].columns]], dtype=np.float32)
         expected[task] = reference_prediction(cards[task], model, chosen).tolist()
     return {
         "columns": list(columns),
-        "rows": [[None if np.isnan(value) else float(value) for value in row] for row in rows],
+        "rows": plain(rows),
         "expected": expected,
     }

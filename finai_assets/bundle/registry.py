@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from finai_resources.errors import BundleError
+from finai_resources.json_text import to_json
+from finai_resources.whole_file import replace_file, replace_folder
 
 Alias = Literal["challenger", "champion"]
 ALIASES: tuple[Alias, ...] = ("challenger", "champion")
@@ -35,33 +34,9 @@ def export(files: Mapping[str, bytes], home: Path) -> Path:
             where="bundle export",
             fix="materialise serving/bundle",
         ) from error
-    folder = home / FOLDER
-    target = folder / str(bundle_id)
-    if _holds(target, files):
-        return target
-    staging = folder / f".{uuid.uuid4().hex}"
-    try:
-        for name, content in files.items():
-            path = staging / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        if target.exists():
-            target.rename(staging / ".replaced")
-        os.rename(staging, target)  # noqa: PTH104 -- fails where another writer was first, which Path.replace would hide
-        shutil.rmtree(target / ".replaced", ignore_errors=True)
-    except OSError:
-        if not _holds(target, files):
-            raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    target = home / FOLDER / str(bundle_id)
+    replace_folder(target, files)
     return target
-
-
-def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
-    try:
-        return all((folder / name).read_bytes() == content for name, content in files.items())
-    except OSError:
-        return False
 
 
 def set_alias(home: Path, alias: Alias, bundle_id: str) -> None:
@@ -78,9 +53,7 @@ def set_alias(home: Path, alias: Alias, bundle_id: str) -> None:
             f"there is no bundle {bundle_id!r}", where=str(home / FOLDER), fix="choose one of the folders there"
         )
     aliases = {**_aliases(home), alias: bundle_id}
-    partial = home / FOLDER / f".{ALIAS_FILE}.{uuid.uuid4().hex}"
-    partial.write_text(json.dumps(aliases, indent=1, sort_keys=True), encoding="utf-8")
-    partial.replace(home / FOLDER / ALIAS_FILE)
+    replace_file(home / FOLDER / ALIAS_FILE, to_json(aliases, indent=1, sort_keys=True))
 
 
 def resolve(home: Path, alias: Alias) -> Path:

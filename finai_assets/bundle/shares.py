@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from finai_assets.asset_graph import SNAPSHOTS
-from finai_assets.labels.windows import multi_hot
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
-from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.warehouse import Warehouse
+
+ACQUIRED = """
+    SELECT product, count(*) AS customers
+    FROM (
+        SELECT customer_id, unnest(held) AS product FROM raw.snapshots
+        WHERE month = $later AND customer_id IN (SELECT customer_id FROM raw.snapshots WHERE month = $month)
+        EXCEPT
+        SELECT customer_id, unnest(held) FROM raw.snapshots WHERE month = $month
+    )
+    GROUP BY product
+"""
 
 
-def acquisition_shares(session: LakeSession, months: Sequence[Month], settings: Settings) -> np.ndarray:
+def acquisition_shares(warehouse: Warehouse, months: Sequence[Month], settings: Settings) -> np.ndarray:
     """Count the acquisitions of each product in the label windows of some months.
 
     A product is acquired in the window of month m where it is held at its end and not at m. Only customers of month m count,
@@ -39,15 +48,7 @@ def acquisition_shares(session: LakeSession, months: Sequence[Month], settings: 
         )
     counts = np.zeros(len(settings.products), dtype=np.int64)
     for month in months:
-        ids, held = _held(session, month, settings)
-        later_ids, later_held = _held(session, month + settings.horizon_months, settings)
-        place = np.minimum(np.searchsorted(later_ids, ids), max(0, len(later_ids) - 1))
-        stayed = later_ids[place] == ids if len(later_ids) else np.zeros(len(ids), dtype=bool)
-        counts += (later_held[place[stayed]] & ~held[stayed]).sum(axis=0, dtype=np.int64)
+        window = {"month": month.key, "later": (month + settings.horizon_months).key}
+        acquired = warehouse.query(ACQUIRED, window, reads={SNAPSHOTS: list(window.values())})
+        counts[acquired["product"].to_numpy()] += acquired["customers"].to_numpy()
     return counts
-
-
-def _held(session: LakeSession, month: Month, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return customer ids int64 [n], ascending, and what they hold as bool [n, products]."""
-    table: pa.Table = session.read(SNAPSHOTS, month.key, columns=["customer_id", "held"])
-    return table["customer_id"].to_numpy(), multi_hot(table["held"], len(settings.products)).astype(bool)

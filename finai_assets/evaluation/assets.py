@@ -8,7 +8,7 @@ import dagster as dg
 
 from finai_assets.asset_graph import EVALUATION, EXPLANATIONS, PREDICTIONS, SOURCE, TEACHER
 from finai_assets.automation.specs import spec_of, stored, writing
-from finai_assets.evaluation.baselines import line_up
+from finai_assets.evaluation.baselines import predict_all_models
 from finai_assets.evaluation.comparison import evaluate_all
 from finai_assets.evaluation.curves import curves_of
 from finai_assets.evaluation.explanation.explain import explain
@@ -21,9 +21,9 @@ from finai_assets.teacher.train import teacher_from_files
 from finai_assets.training.matrix import load_matrix
 from finai_resources.errors import LakeError
 from finai_resources.home_resource import HomeResource
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.progress import stages
 
 REPORT = "report.html"
 
@@ -51,21 +51,20 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
             {task.name: align_truth(session, matrix, task) for task in matrix.tasks} if SOURCE in platform.graph else {}
         )
         truth = {name: values for name, values in known.items() if values is not None}
-        field = line_up(
+        field = predict_all_models(
             matrix,
             load_predictions(predictions, matrix.tasks),
             truth,
             platform.registry,
             settings,
             checkpoint_dir=home.checkpoints,
-            watch=stages(),
         )
         result = evaluate_all(matrix, field, settings)
         card = session.read_json(TEACHER, None, "teacher.json")
         curves = curves_of(matrix, field, load_gates(predictions, matrix.tasks), card, settings)
         with writing(session, platform, EVALUATION) as out:
-            out.put("evaluation.json", json.dumps(result, indent=1, sort_keys=True, ensure_ascii=False).encode())
-            out.put("curves.json", json.dumps(curves, sort_keys=True, ensure_ascii=False).encode())
+            out.put("evaluation.json", to_json(plain(result), indent=1, sort_keys=True))
+            out.put("curves.json", to_json(plain(curves), sort_keys=True))
             out.put(REPORT, evaluation_report(result, curves))
         page = dg.MetadataValue.path(evaluation_report_path(session.lake))
         return stored(session, EVALUATION, report=page, **_means(result))
@@ -107,8 +106,8 @@ def _explanations(platform: Platform) -> dg.AssetsDefinition:
         matrix = load_matrix(session)
         teacher = teacher_from_files(session.read_files(TEACHER), platform.registry, platform.available_tasks, settings)
         predictions = load_predictions(session.read(PREDICTIONS), matrix.tasks)
-        found = explain(teacher, matrix, predictions, settings, stages())
-        content = json.dumps(found.summary, indent=1, sort_keys=True, ensure_ascii=False).encode()
+        found = explain(teacher, matrix, predictions, settings)
+        content = to_json(plain(found.summary), indent=1, sort_keys=True)
         with writing(session, platform, EXPLANATIONS) as out:
             out.write(found.top)
             out.put("explanations.json", content)

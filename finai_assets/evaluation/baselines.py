@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 
 from finai_assets.evaluation.models import (
@@ -25,11 +24,12 @@ from finai_assets.evaluation.models import (
 )
 from finai_assets.evaluation.shared_bottom import predict_shared_bottom, train_shared_bottom
 from finai_assets.features.sampling import sample_customers
+from finai_assets.scoring.boosting import Binning, Growth, bin_rows, hard_loss, train_trees
+from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
-    from finai_assets.teacher.fitting.loop import Watcher
     from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 
 Predictions = dict[str, np.ndarray]
@@ -40,8 +40,8 @@ _PRIOR_ROWS = 10.0
 
 
 @dataclass(frozen=True)
-class Field:
-    """Every model's predictions of the same rows.
+class ModelComparison:
+    """Predictions of the same rows by every model, and how each model was made.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Field:
         return {name: found[task][at] for name, found in self.predictions.items() if task in found}
 
 
-def line_up(
+def predict_all_models(
     matrix: TrainingMatrix,
     teacher: Mapping[str, np.ndarray],
     truth: Mapping[str, np.ndarray],
@@ -71,9 +71,8 @@ def line_up(
     settings: Settings,
     *,
     checkpoint_dir: Path | None = None,
-    watch: Watcher | None = None,
-) -> Field:
-    """Train every rival on the train rows, stop it on validation, and let all models predict validation and test.
+) -> ModelComparison:
+    """Train every baseline on the train rows, stop it on validation, and let all models predict validation and test.
 
     Parameters
     ----------
@@ -83,8 +82,6 @@ def line_up(
         From :func:`~finai_assets.evaluation.truth.align_truth`; tasks may be absent.
     checkpoint_dir
         Where an interrupted training of the shared bottom is taken up again.
-    watch
-        Told how far each stage is: ``(label, done, total)``.
     """
     chosen = settings.baselines
     span = slice(matrix.rows("validation").start, matrix.rows("test").stop)
@@ -107,9 +104,9 @@ def line_up(
     facts: dict[str, dict[str, Any]] = {name: {"train_rows": len(learned)} for name in found}
     for name, columns, share in ((LIGHTGBM_RAW, raw, 1.0), (LIGHTGBM_ALL, readable, chosen.column_share)):
         if columns:
-            found[name] = lightgbm(matrix, columns, span, settings, column_share=share, watch=watch, name=name)
+            found[name] = lightgbm(matrix, columns, span, settings, column_share=share, name=name)
             facts[name] = {"train_rows": len(learned), "columns": len(columns)}
-    network = train_shared_bottom(matrix, registry, matrix.tasks, settings, checkpoint_dir, watch=watch)
+    network = train_shared_bottom(matrix, registry, matrix.tasks, settings, checkpoint_dir)
     side = None if matrix.side is None else matrix.side[span]
     found[SHARED_BOTTOM] = predict_shared_bottom(network, matrix.X[span], side, settings)
     facts[SHARED_BOTTOM] = network.facts()
@@ -118,11 +115,11 @@ def line_up(
     if truth:
         found[CEILING] = {name: values[span] for name, values in truth.items()}
         facts[CEILING] = {}
-    return Field(span, found, facts)
+    return ModelComparison(span, found, facts)
 
 
 def train_rows(matrix: TrainingMatrix, settings: Settings) -> np.ndarray:
-    """Return the rows that the teacher and every rival learn from, int64 [m]."""
+    """Return the rows that the teacher and every baseline learn from, int64 [m]."""
     return sample_customers(matrix.customer, matrix.rows("train"), settings.teacher.max_train_rows, settings.seed)
 
 
@@ -177,17 +174,6 @@ def _frequencies(known: np.ndarray, classes: int) -> np.ndarray:
     return np.asarray(counts / counts.sum())
 
 
-@dataclass(frozen=True)
-class _Bins:
-    """Columns of a matrix, binned once for all tasks."""
-
-    columns: np.ndarray
-    train: lgb.Dataset
-    validation: lgb.Dataset
-    train_rows: np.ndarray
-    validation_rows: np.ndarray
-
-
 def lightgbm(
     matrix: TrainingMatrix,
     columns: Sequence[int],
@@ -195,7 +181,6 @@ def lightgbm(
     settings: Settings,
     *,
     column_share: float = 1.0,
-    watch: Watcher | None = None,
     name: str = "LightGBM",
 ) -> Predictions:
     """Train one LightGBM per task on some columns, stopped on validation, and predict some rows.
@@ -208,81 +193,41 @@ def lightgbm(
         Rows to predict.
     column_share : float
         Share of the columns that each tree may use, drawn anew for each.
-    watch, name
-        Told under this name how many tasks are done.
+    name
+        The name under which progress is reported.
 
     Returns
     -------
     task -> float32 [rows] or [rows, classes]
     """
-    chosen = settings.baselines
-    bins = _bin(matrix, np.array(columns), settings)
+    chosen, at = settings.baselines, np.array(columns)
+    train, span = train_rows(matrix, settings), matrix.rows("validation")
+    validation = np.arange(span.start, span.stop)
+    binning = Binning(
+        seed=settings.seed, threads=chosen.threads, min_leaf_rows=chosen.min_child_rows, max_bin=chosen.max_bin
+    )
+    learned = bin_rows(_take(matrix.X, train, at), binning)
+    watched = bin_rows(_take(matrix.X, validation, at), binning, like=learned)
     predictions = {}
     for done, task in enumerate(matrix.tasks, start=1):
-        booster = _fit(task, matrix.labels[task.name], bins, settings, column_share)
-        parts = [booster.predict(part, num_threads=chosen.threads) for part in _chunks(matrix.X, bins.columns, rows)]
+        label = matrix.labels[task.name]
+        held_out = label[validation]
+        trees = train_trees(
+            hard_loss(task.kind, task.classes),
+            learned.labelled(label[train]),
+            Growth(
+                rounds=getattr(chosen.rounds, task.kind),
+                leaves=getattr(chosen.leaves, task.kind),
+                learning_rate=chosen.learning_rate[task.kind],
+                column_share=column_share,
+                patience=chosen.early_stopping_rounds,
+            ),
+            stop_on=watched.labelled(held_out) if np.isfinite(held_out).any() else None,
+        )
+        parts = [trees.predict(part, threads=chosen.threads) for part in _chunks(matrix.X, at, rows)]
         predictions[task.name] = np.concatenate(parts).astype(np.float32)
-        if watch is not None:
-            watch(f"{name}: task", done, len(matrix.tasks))
+        report_progress(f"{name}: task", done, len(matrix.tasks))
     return predictions
-
-
-def _bin(matrix: TrainingMatrix, columns: np.ndarray, settings: Settings) -> _Bins:
-    train = train_rows(matrix, settings)
-    span = matrix.rows("validation")
-    validation = np.arange(span.start, span.stop)
-    params = _common(settings)
-    binned = lgb.Dataset(_take(matrix.X, train, columns), params=params).construct()
-    stop = lgb.Dataset(_take(matrix.X, validation, columns), params=params, reference=binned).construct()
-    return _Bins(columns, binned, stop, train, validation)
-
-
-def _fit(task: MatrixTask, label: np.ndarray, bins: _Bins, settings: Settings, column_share: float) -> lgb.Booster:
-    chosen = settings.baselines
-    objective: dict[str, Any] = {"objective": task.kind}
-    if task.kind == "multiclass":
-        objective["num_class"] = task.classes
-    train = _labelled(bins.train, label[bins.train_rows])
-    watched = label[bins.validation_rows]
-    stopping: dict[str, Any] = {}
-    if np.isfinite(watched).any():
-        stopping = {
-            "valid_sets": [_labelled(bins.validation, watched)],
-            "callbacks": [lgb.early_stopping(chosen.early_stopping_rounds, verbose=False)],
-        }
-    return lgb.train(
-        {
-            **_common(settings),
-            **objective,
-            "learning_rate": chosen.learning_rate[task.kind],
-            "num_leaves": getattr(chosen.leaves, task.kind),
-            "feature_fraction": column_share,
-        },
-        train,
-        num_boost_round=getattr(chosen.rounds, task.kind),
-        **stopping,
-    )
-
-
-def _common(settings: Settings) -> dict[str, Any]:
-    chosen = settings.baselines
-    return {
-        "max_bin": chosen.max_bin,
-        "min_data_in_leaf": chosen.min_child_rows,
-        "feature_pre_filter": False,
-        "seed": settings.seed % 2**31,
-        "deterministic": True,
-        "force_col_wise": True,
-        "num_threads": chosen.threads,
-        "verbosity": -1,
-    }
-
-
-def _labelled(binned: lgb.Dataset, label: np.ndarray) -> lgb.Dataset:
-    """Return the labelled rows of a binned data set with their labels."""
-    known = np.isfinite(label)
-    binned.set_label(np.nan_to_num(label))
-    return binned if known.all() else binned.subset(np.flatnonzero(known).tolist()).construct()
 
 
 def _take(X: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The teacher beside its baselines and, on synthetic data, beside the best that any model could reach.
 
-The baselines themselves are computed in ``rivals.py`` and ``shared_bottom.py``; here all are scored on the same rows.
+The baselines themselves are computed in ``baselines.py`` and ``shared_bottom.py``; here all are scored on the same rows.
 """
 
 from __future__ import annotations
@@ -12,10 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from finai_assets.evaluation.baselines import Field
+from finai_assets.evaluation.baselines import ModelComparison
 from finai_assets.evaluation.lift import Samples, interval, lift_samples, over_tasks
-from finai_assets.evaluation.models import ABOUT, CEILING, LIGHTGBM_ALL, MODELS, PERSISTENCE, PRIOR, RIVALS, TEACHER
+from finai_assets.evaluation.models import (
+    ABOUT,
+    CEILING,
+    LEARNED_BASELINES,
+    LIGHTGBM_ALL,
+    MODELS,
+    PERSISTENCE,
+    PRIOR,
+    TEACHER,
+)
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference, verdict
+from finai_resources.json_text import number
 
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
@@ -24,13 +34,13 @@ if TYPE_CHECKING:
 SPLITS = ("validation", "test")
 
 
-def evaluate_all(matrix: TrainingMatrix, field: Field, settings: Settings) -> dict[str, Any]:
+def evaluate_all(matrix: TrainingMatrix, models: ModelComparison, settings: Settings) -> dict[str, Any]:
     """Score every model on validation and test.
 
     Parameters
     ----------
-    field : Field
-        From :func:`~finai_assets.evaluation.baselines.line_up`.
+    models : ModelComparison
+        From :func:`~finai_assets.evaluation.baselines.predict_all_models`.
 
     Returns
     -------
@@ -38,20 +48,20 @@ def evaluate_all(matrix: TrainingMatrix, field: Field, settings: Settings) -> di
         JSON-able. ``tasks.<task>.<split>`` holds ``n``, what the labels are (``positives``, ``mean``, or ``classes`` with rows),
         ``metrics.<model>.<metric>`` (value, low, high, n), ``trivial`` (the better of prior and persistence on validation),
         ``lift_share.<model>`` = (model − trivial) / (ceiling − trivial) on the primary metric with its interval, null without a
-        ceiling above the trivial; and ``teacher_minus.<rival>``, the paired differences with their verdicts.
+        ceiling above the trivial; and ``teacher_minus.<baseline>``, the paired differences with their verdicts.
         ``summary.<split>`` sums up over tasks; ``models`` says how each was made, ``data`` what it was made from.
     """
     tasks: dict[str, Any] = {}
     shares: dict[str, dict[str, Samples]] = {split: {} for split in SPLITS}
     for task in matrix.tasks:
-        tasks[task.name], found = _task(matrix, task, field, settings)
+        tasks[task.name], found = _task(matrix, task, models, settings)
         for split, samples in found.items():
             shares[split][task.name] = samples
     return {
         "tasks": tasks,
         "summary": {split: _summary(tasks, shares[split], split, settings) for split in SPLITS},
         "models": {
-            name: {"what": ABOUT[name].what, **field.facts[name]} for name in MODELS if field.predictions.get(name)
+            name: {"what": ABOUT[name].what, **models.facts[name]} for name in MODELS if models.predictions.get(name)
         },
         "data": _data(matrix, settings),
         "raw_groups": list(settings.baselines.raw_groups),
@@ -81,7 +91,7 @@ def _data(matrix: TrainingMatrix, settings: Settings) -> dict[str, Any]:
 
 
 def _task(
-    matrix: TrainingMatrix, task: MatrixTask, field: Field, settings: Settings
+    matrix: TrainingMatrix, task: MatrixTask, models: ModelComparison, settings: Settings
 ) -> tuple[dict[str, Any], dict[str, Samples]]:
     metric = PRIMARY[task.kind]
     splits: dict[str, Any] = {}
@@ -90,7 +100,7 @@ def _task(
     for split in SPLITS:  # validation first: it chooses the trivial baseline that test is read against
         rows = matrix.rows(split)
         label, customer = matrix.labels[task.name][rows], matrix.customer[rows]
-        part = field.part(task.name, rows)
+        part = models.part(task.name, rows)
         common: dict[str, Any] = {"settings": settings.metrics, "seed": settings.seed}
         scored: dict[str, Any] = {"classes": task.classes, **common}
         scores = {
@@ -99,7 +109,7 @@ def _task(
         }
         if split == "validation":
             trivial = _better(scores, metric)
-        rivals = {"trivial": trivial, **{name: name for name in RIVALS if name in part}}
+        baselines = {"trivial": trivial, **{name: name for name in LEARNED_BASELINES if name in part}}
         n = int(np.isfinite(label).sum())
         if CEILING in part:
             shares[split] = lift_samples(task, label, part, customer, trivial=trivial, **common)
@@ -112,8 +122,8 @@ def _task(
                 name: _share(samples, n, settings) for name, samples in sorted(shares.get(split, {}).items())
             },
             "teacher_minus": {
-                name: _difference(task.kind, label, part[TEACHER], part[rival], customer, scored)
-                for name, rival in rivals.items()
+                name: _difference(task.kind, label, part[TEACHER], part[baseline], customer, scored)
+                for name, baseline in baselines.items()
             },
         }
     return {"kind": task.kind, "metric": metric, "lower_is_better": metric in LOWER_IS_BETTER, **splits}, shares
@@ -126,7 +136,7 @@ def _labels(task: MatrixTask, label: np.ndarray) -> dict[str, Any]:
         return {"positives": int(known.sum())}
     if task.kind == "regression":
         moments = (known.mean(dtype=np.float64), known.std(dtype=np.float64)) if len(known) else (math.nan, math.nan)
-        return {"mean": _number(moments[0]), "std": _number(moments[1])}
+        return {"mean": number(moments[0]), "std": number(moments[1])}
     return {"classes": np.bincount(known.astype(np.int64), minlength=task.classes).tolist()}
 
 
@@ -166,26 +176,22 @@ def _finite(prediction: np.ndarray) -> np.ndarray:
 
 def _plain(found: Estimate) -> dict[str, Any]:
     plain: dict[str, Any] = {
-        "value": _number(found.value),
-        "low": _number(found.low),
-        "high": _number(found.high),
+        "value": number(found.value),
+        "low": number(found.low),
+        "high": number(found.high),
         "n": found.n,
     }
     return {**plain, "note": found.note} if found.note else plain
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _summary(tasks: Mapping[str, Any], shares: Mapping[str, Samples], split: str, settings: Settings) -> dict[str, Any]:
     """Count verdicts, and take the mean of lift shares over the tasks that have one."""
     against: dict[str, dict[str, int]] = {}
     for task in tasks.values():
-        for rival, found in task[split]["teacher_minus"].items():
-            counts = against.setdefault(rival, {"better": 0, "worse": 0, "unclear": 0})
+        for baseline, found in task[split]["teacher_minus"].items():
+            counts = against.setdefault(baseline, {"better": 0, "worse": 0, "unclear": 0})
             counts[found["verdict"]] += 1
-    lift = over_tasks(shares, (TEACHER, *RIVALS), settings.metrics)
+    lift = over_tasks(shares, (TEACHER, *LEARNED_BASELINES), settings.metrics)
     return {
         "teacher_against": against,
         "lift_share": lift["lift_share"],

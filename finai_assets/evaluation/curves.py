@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from finai_assets.evaluation.models import CEILING, MODELS
 from finai_assets.scoring.metrics import expected_calibration_error
 
 if TYPE_CHECKING:
-    from finai_assets.evaluation.baselines import Field
+    from finai_assets.evaluation.baselines import ModelComparison
     from finai_assets.settings import Settings
     from finai_assets.training.matrix import TrainingMatrix
 
@@ -29,7 +29,7 @@ _DIGITS = 6  # of a stored figure: beyond what a plot shows
 
 def curves_of(
     matrix: TrainingMatrix,
-    field: Field,
+    models: ModelComparison,
     gates: Mapping[str, Mapping[str, np.ndarray]],
     card: Mapping[str, Any],
     settings: Settings,
@@ -38,7 +38,7 @@ def curves_of(
 
     Parameters
     ----------
-    field : Field
+    models : ModelComparison
         Every model's predictions.
     gates : task -> slot -> float [n]
         The teacher's gate weights, for every row of the matrix.
@@ -56,7 +56,7 @@ def curves_of(
     tasks: dict[str, Any] = {}
     for task in matrix.tasks:
         label = np.asarray(matrix.labels[task.name][rows], dtype=np.float64)
-        part = field.part(task.name, rows)
+        part = models.part(task.name, rows)
         by_model = {}
         for name in MODELS:
             if name in part:
@@ -217,11 +217,8 @@ def wilson(hits: float, n: int, confidence: float) -> tuple[float, float]:
     >>> [round(bound, 3) for bound in wilson(0, 10, 0.95)]
     [0.0, 0.278]
     """
-    z = float(norm.ppf((1 + confidence) / 2))
-    share, weight = hits / n, z * z / n
-    centre = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share * (1 - share) / n + weight / (4 * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = binomtest(round(hits), n).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def drawn_models(by_model: Mapping[str, Any], key: str) -> Sequence[str]:

@@ -15,6 +15,8 @@ import numpy as np
 
 from finai_assets.evaluation.models import CEILING, TEACHER
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, resampled, verdict
+from finai_assets.scoring.resampling import Interval
+from finai_resources.json_text import number
 
 if TYPE_CHECKING:
     from finai_assets.settings.method import MetricSettings
@@ -76,16 +78,11 @@ def lift_samples(
 
 def interval(samples: np.ndarray, n: int, settings: MetricSettings) -> Estimate:
     """Return the estimate of a figure and its resamples; without interval where most resamples have no value."""
-    value, drawn = float(samples[0]), samples[1:][np.isfinite(samples[1:])]
-    if not math.isfinite(value):
+    found = Interval.of(samples, settings.confidence)
+    if not math.isfinite(found.value):
         return Estimate(math.nan, math.nan, math.nan, n, "the ceiling is not above the trivial forecast")
-    if len(drawn) < len(samples[1:]) / 2:
-        return Estimate(
-            value, math.nan, math.nan, n, "too few resamples in which the ceiling is above the trivial forecast"
-        )
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Estimate(value, float(low), float(high), n)
+    too_few = "too few resamples in which the ceiling is above the trivial forecast"
+    return Estimate(found.value, found.low, found.high, n, "" if math.isfinite(found.low) else too_few)
 
 
 def over_tasks(shares: Mapping[str, Samples], models: Sequence[str], settings: MetricSettings) -> dict[str, Any]:
@@ -119,23 +116,19 @@ def over_tasks(shares: Mapping[str, Samples], models: Sequence[str], settings: M
         middle = interval(np.median(stacked[model], axis=0), len(tasks), settings)
         summary[model] = {
             "mean": found.value,
-            "low": _number(found.low),
-            "high": _number(found.high),
+            "low": number(found.low),
+            "high": number(found.high),
             "median": middle.value,
-            "median_low": _number(middle.low),
-            "median_high": _number(middle.high),
+            "median_low": number(middle.low),
+            "median_high": number(middle.high),
             "tasks": len(tasks),
         }
         if model != TEACHER:
             difference = interval(means[TEACHER] - samples, len(tasks), settings)
             minus[model] = {
                 "value": difference.value,
-                "low": _number(difference.low),
-                "high": _number(difference.high),
+                "low": number(difference.low),
+                "high": number(difference.high),
                 "verdict": verdict(difference, "lift share"),
             }
     return {"lift_share": summary, "teacher_minus": minus}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -11,7 +11,7 @@ LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM = "lightgbm_raw", "lightgbm_all", "sha
 
 # In the order of tables: from what knows least to what knows most.
 MODELS = (PRIOR, PERSISTENCE, LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM, TEACHER, CEILING)
-RIVALS = (LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM)  # what the teacher must beat to be worth its cost
+LEARNED_BASELINES = (LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM)  # what the teacher must beat to be worth its cost
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from torch.nn import functional
 from finai_assets.scoring.calibration import Calibration
 from finai_assets.settings.method import TeacherSettings
 from finai_assets.teacher.fitting.checkpoint import Checkpoint, fingerprint
-from finai_assets.teacher.fitting.loop import Run, Watcher
+from finai_assets.teacher.fitting.loop import Run
 from finai_assets.teacher.fitting.losses import TeacherTask
-from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.network.experts.task_mlp import RowNorm, mlp
 from finai_assets.teacher.network.ple import PLE, PLEOutput, Tower, parameter_table
 from finai_assets.teacher.network.protocol import Network
@@ -32,6 +32,7 @@ from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.result import EpochRecord, deterministic, raw_logits
 from finai_assets.teacher.train import calibrate, learn, prepare
 from finai_resources.errors import GateError
+from finai_resources.progress import part_of
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
@@ -65,8 +66,9 @@ class SharedBottom(Network):
 
     Examples
     --------
-    >>> model = SharedBottom(route, tasks, settings, hidden=(320, 330))
-    >>> output = model(torch.from_numpy(normaliser.transform(X[:8])))
+    >>> route = Route(("a",), scalars=(0, 1), codes=(2,), code_sizes=(4,), sequences=())
+    >>> tasks = [TeacherTask("nba_primary", "multiclass", "acquisition", 7, 1.0, None, start=(0.0,) * 7)]
+    >>> output = SharedBottom(route, tasks, settings, hidden=(32, 33))(torch.zeros(8, 3))
     >>> output.logits["nba_primary"].shape, output.gates
     (torch.Size([8, 7]), {})
     """
@@ -177,8 +179,6 @@ def train_shared_bottom(
     tasks: Sequence[Named],
     settings: Settings,
     checkpoint_dir: Path | None = None,
-    *,
-    watch: Watcher | None = None,
 ) -> SharedBottomResult:
     """Train as :func:`~finai_assets.teacher.train.train_teacher` does, with the number of parameters of the configured teacher.
 
@@ -186,8 +186,6 @@ def train_shared_bottom(
     ----------
     checkpoint_dir
         Where an interrupted run is taken up again; None keeps no checkpoint.
-    watch
-        Called after each step with a label that tells the losses so far, and how many of the epoch's steps are done.
 
     Raises
     ------
@@ -195,7 +193,7 @@ def train_shared_bottom(
         A split has no rows, a task has no labels, a loss is not finite, or no width gives the teacher's size.
     """
     chosen = settings.teacher
-    place = World(device_of(chosen.loop.device))
+    place = ProcessGroup(device_of(chosen.loop.device))
     with deterministic(chosen.threads, settings.seed, place.device):
         data, normaliser, structure = prepare(matrix, registry, tasks, settings)
         groups = tuple(group.name for group in registry.groups)
@@ -209,7 +207,8 @@ def train_shared_bottom(
         if checkpoint_dir is not None:
             name = fingerprint(data, normaliser, structure, settings)
             checkpoint = Checkpoint(checkpoint_dir, f"shared-bottom-{name}")
-        learn(run, checkpoint, watch=None if watch is None else _named(watch))
+        with part_of("shared bottom"):
+            learn(run, checkpoint)
         calibration = calibrate(model, normaliser, data, chosen.batch_rows)
         if checkpoint is not None:
             checkpoint.remove()
@@ -239,10 +238,6 @@ def _table(size: int, width: int) -> nn.Embedding:
     with torch.no_grad():
         table.weight.mul_(_TABLE_STD)
     return table
-
-
-def _named(watch: Watcher) -> Watcher:
-    return lambda label, done, total: watch(f"shared bottom, {label}", done, total)
 
 
 def _count(module: nn.Module) -> int:

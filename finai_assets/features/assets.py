@@ -18,7 +18,6 @@ from finai_assets.platform import Platform
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from finai_resources.progress import stages
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -50,7 +49,6 @@ def _states(platform: Platform) -> dg.AssetsDefinition:
             platform.registry,
             splits.train,
             groups=[by_path[path] for path in chosen],
-            progress=stages(),
         )
         store_states(session, states, versions=platform.graph.versions)
         yield from (stored(session, path, **states[by_path[path].name].facts()) for path in chosen)
@@ -82,7 +80,7 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
             session = lake.session()  # a month's own, since it remembers what the month was made from
             states = load_states(session, groups)
             results = compute_month(
-                session, month, registry, states, settings, groups, versions=platform.graph.versions, progress=stages()
+                session, month, registry, states, settings, groups, versions=platform.graph.versions
             )
             return [_materialised(group, month, results[group.name]) for group in groups]
 

@@ -5,7 +5,6 @@ At most ``lake.workers`` blocks are being computed and one is being written, so 
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,11 +33,12 @@ from finai_assets.features.tensors import tensor_batch, tensor_writer
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError, LakeError
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, Versions
 from finai_resources.months import Month
+from finai_resources.progress import report_progress
 
-Progress = Callable[[str, int, int], None]
 STATISTICS_FILE = "statistics.json"
 REFERENCE_DIGEST = "train_reference"  # in a month's manifest: what its statistics were taken against
 
@@ -70,7 +70,6 @@ def compute_month(  # one call states all that a month is made from
     groups: Iterable[Group | str],
     *,
     versions: Versions,
-    progress: Progress | None = None,
 ) -> dict[str, GroupResult]:
     """Compute and write ``features/<group>@month`` for some groups.
 
@@ -80,8 +79,6 @@ def compute_month(  # one call states all that a month is made from
         The fitted state of each group, as ``fit_states`` gives them.
     versions
         What each group's partition is written with, by the path of its asset.
-    progress
-        Called with a label, how many blocks are written, and how many there are.
 
     Raises
     ------
@@ -121,8 +118,7 @@ def compute_month(  # one call states all that a month is made from
                     sinks[group.name, name].write_batch(batch)
                 before = measured.get(group.name)
                 measured[group.name] = before + part.measured if before else part.measured
-            if progress:
-                progress(f"features {month}", done + 1, len(ranges))
+            report_progress(f"features {month}", done + 1, len(ranges))
         statistics = {}
         for group in chosen:
             enforce_missing_policy(group.columns, measured[group.name], where=f"{group.asset}@{month.key}")
@@ -265,8 +261,4 @@ def _result(manifest: Manifest | None, statistics: tuple[ColumnStatistics, ...])
 
 def statistics_json(statistics: Iterable[ColumnStatistics]) -> bytes:
     """Return statistics by column as JSON; what is undefined (the mean of nothing) is null."""
-    plain = {
-        entry.name: {key: None if value != value else value for key, value in entry.as_dict().items()}  # noqa: PLR0124 - NaN
-        for entry in statistics
-    }
-    return json.dumps(plain, sort_keys=True).encode()
+    return to_json(plain({entry.name: entry.as_dict() for entry in statistics}), sort_keys=True)

@@ -11,7 +11,7 @@ import numpy as np
 from finai_assets.asset_graph import state_asset
 from finai_assets.features.block import Block, block_ranges, read_block
 from finai_assets.features.inputs import SNAPSHOTS
-from finai_assets.features.registry import Group, Params, Progress, Registry
+from finai_assets.features.registry import Group, Params, Registry
 from finai_assets.features.sampling import customer_hash, lowest, rows_digest
 from finai_assets.features.state import GroupState, load_states, store_states
 from finai_assets.features.statistics import build_reference, effective_rank, enforce_missing_policy, measure
@@ -19,6 +19,7 @@ from finai_assets.settings import Settings
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.progress import part_of, report_progress
 
 __all__ = ["fit_states", "load_states", "sample_rows", "store_states", "train_sample_digest", "transform_group"]
 
@@ -61,7 +62,6 @@ def fit_states(
     months: Sequence[Month] | None = None,
     *,
     groups: Iterable[Group | str] | None = None,
-    progress: Progress | None = None,
 ) -> dict[str, GroupState]:
     """Fit the groups that exist (or some of them) on train rows.
 
@@ -69,8 +69,6 @@ def fit_states(
     ----------
     months
         The train months in use; by default those that the data set's ``splits.train`` names.
-    progress
-        Called with a label, how many steps are done, and how many there are.
 
     Returns
     -------
@@ -79,7 +77,7 @@ def fit_states(
     """
     chosen = list(registry.available) if groups is None else registry.select(groups)
     rows = sample_rows(session, settings, months)
-    blocks = _sample_blocks(session, settings, rows, progress)
+    blocks = _sample_blocks(session, settings, rows)
     meta = {
         "rows": sum(len(ids) for ids in rows.values()),
         "row_digest": rows_digest(rows),
@@ -88,19 +86,13 @@ def fit_states(
     }
     states = {}
     for done, group in enumerate(chosen):
-        states[group.name] = _fit_group(group, blocks, settings, meta, progress or _silent)
-        if progress:
-            progress(f"fit {group.name}", done + 1, len(chosen))
+        with part_of(f"fit {group.name}"):
+            states[group.name] = _fit_group(group, blocks, settings, meta)
+        report_progress(f"fit {group.name}", done + 1, len(chosen))
     return states
 
 
-def _silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""
-
-
-def _sample_blocks(
-    session: LakeSession, settings: Settings, rows: dict[Month, np.ndarray], progress: Progress | None
-) -> list[Block]:
+def _sample_blocks(session: LakeSession, settings: Settings, rows: dict[Month, np.ndarray]) -> list[Block]:
     """Read the sampled customers of each train month, range by range, so that only a range is ever decoded at once."""
     tasks = [
         (month, low, high)
@@ -112,8 +104,7 @@ def _sample_blocks(
         blocks = []
         for done, block in enumerate(pool.map(partial(_read_sampled, session, settings, rows), tasks)):
             blocks.append(block)
-            if progress:
-                progress("read train sample", done + 1, len(tasks))
+            report_progress("read train sample", done + 1, len(tasks))
     return blocks
 
 
@@ -125,11 +116,9 @@ def _read_sampled(
     return read_block(session, month, low, high, settings, customers=ids[(ids >= low) & (ids <= high)])
 
 
-def _fit_group(
-    group: Group, blocks: list[Block], settings: Settings, meta: dict[str, object], progress: Progress
-) -> GroupState:
+def _fit_group(group: Group, blocks: list[Block], settings: Settings, meta: dict[str, object]) -> GroupState:
     views = [block.view(group.columns) for block in blocks]
-    params: Params = group.module.fit(views, group.narrowed(settings), progress) if group.fits else {}
+    params: Params = group.module.fit(views, group.narrowed(settings)) if group.fits else {}
     values = np.empty((sum(len(block) for block in views), len(group.columns)), np.float32, order="F")
     at = 0
     work = partial(_values, group, params, settings)

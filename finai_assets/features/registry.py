@@ -28,7 +28,6 @@ Kind = Literal["continuous", "binary", "code", "share", "count"]
 Params = Mapping[str, "np.ndarray"]
 _PACKAGE = "finai_assets.features.groups"
 SETTINGS = ("seed", "look_back_months", "products.code", "lake")  # what every group receives
-Progress = Callable[[str, int, int], None]  # a label, how many steps are done, and how many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class GroupModule(Protocol):
     """
 
     columns: Callable[[Settings], tuple[Column, ...]]
-    fit: Callable[[Sequence[Block], Settings, Progress], Params]
+    fit: Callable[[Sequence[Block], Settings], Params]
     transform: Callable[[Block, Params, Settings], np.ndarray]
     tensors: Callable[[Settings], tuple[Tensor, ...]]
     transform_with_tensors: Callable[[Block, Params, Settings], tuple[np.ndarray, dict[str, np.ndarray]]]

@@ -1,6 +1,5 @@
 """Dagster assets of ingest: the generated source (synthetic data only), the catalogue, and the raw tables of each month."""
 
-import json
 from collections.abc import Iterator
 
 import dagster as dg
@@ -12,11 +11,11 @@ from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.ingest.pseudonym import pseudonym_key
 from finai_assets.platform import Platform
 from finai_resources.home_resource import HomeResource
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake_resource import LakeResource
 from finai_resources.manifest import address
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from finai_resources.progress import progress
 
 DESCRIPTIONS = dict(
     zip(
@@ -54,8 +53,8 @@ def _source(platform: Platform) -> dg.AssetsDefinition:
             settings,
             pseudonym_key(settings, home.secrets()),
             session,
+            tasks=platform.available_tasks,
             workers=settings.lake.workers,
-            progress=progress("customers"),
             code_version=platform.graph.code_version(SOURCE),
         )
         # The content hash of every source partition, so that the source's own hash covers the panel.
@@ -65,8 +64,8 @@ def _source(platform: Platform) -> dg.AssetsDefinition:
             for month in settings.dataset.raw_months
         }
         with writing(session, platform, SOURCE) as out:
-            out.put("panel.json", json.dumps(written, indent=1, sort_keys=True).encode())
-            out.put("report.json", json.dumps(report.figures, indent=1, sort_keys=True, ensure_ascii=False).encode())
+            out.put("panel.json", to_json(written, indent=1, sort_keys=True))
+            out.put("report.json", to_json(plain(report.figures), indent=1, sort_keys=True))
         return stored(session, SOURCE, realism=dg.MetadataValue.json(report.figures))
 
     return panel

@@ -15,7 +15,7 @@ import pyarrow as pa
 from finai_assets.ingest.adapter import MonthTables, Piece, product_catalogue
 from finai_assets.ingest.berka_codes import AGE_BANDS, CATEGORIES, LOAN_PRODUCT, PAYMENT_PRODUCT
 from finai_assets.ingest.berka_source import COLUMNS, BerkaSource, month_of, read_source
-from finai_assets.ingest.contract import MERCHANT_CATEGORIES, SNAPSHOTS, TRANSACTIONS, protected_schema
+from finai_assets.ingest.contract import MERCHANT_CATEGORIES, SNAPSHOTS, TRANSACTIONS, protected_contract
 from finai_assets.ingest.files import file_sha256, find_file, source_columns, source_folder
 from finai_assets.ingest.pseudonym import witness
 from finai_assets.settings import Settings
@@ -139,7 +139,7 @@ class BerkaAdapter:
             yield Piece(find_file(self.folder, "trans").name, pa.Table.from_arrays(arrays, schema=TRANSACTIONS))
 
     def _protected(self, month: Month, blocks: list[np.ndarray]) -> Iterator[Piece]:
-        schema = protected_schema(["gender", "age_band", "region"])
+        schema = protected_contract(["gender", "age_band", "region"]).schema
         lows, names = np.array([low for low, _ in AGE_BANDS]), np.array([name for _, name in AGE_BANDS], dtype=object)
         for at in blocks:
             ages = self.ages(month)[at]

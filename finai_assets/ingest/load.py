@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from finai_assets.asset_graph import CATEGORIES, PRODUCTS, PROTECTED, SNAPSHOTS, TRANSACTIONS
 from finai_assets.ingest.adapter import Adapter, Piece
-from finai_assets.ingest.contract import (
+from finai_assets.ingest.contract_checker import (
     MonthChecker,
     check_merchant_categories,
     check_months,

@@ -8,7 +8,7 @@ from finai_assets.asset_graph import SPLITS, label_asset
 from finai_assets.automation.specs import chosen_of, facts, spec_of, stored, writing
 from finai_assets.labels.derive import LabelResult, compute_labels
 from finai_assets.labels.splits import gap_report, make_splits
-from finai_assets.labels.tasks import Task
+from finai_assets.labels.task import Task
 from finai_assets.platform import Platform
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months

@@ -1,4 +1,4 @@
-"""Labels: what happens in the window that begins at a cutoff, each of the thirteen definitions once.
+"""Labels: what happens in the window that begins at a cutoff, by the formula that each task's row names.
 
 :func:`derive_labels` is pure arithmetic over a block of customers; :func:`compute_labels` reads a month's windows from the lake
 block by block, cuts them by time, and writes ``labels/<task>``. With ``m`` the snapshot month and ``h`` the horizon in months,
@@ -7,7 +7,7 @@ the window is ``[cutoff(m), cutoff(m + h))`` and the window before it ``[cutoff(
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,22 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finai_assets.asset_graph import SNAPSHOTS, label_asset
-from finai_assets.labels.tasks import Task, available
-from finai_assets.labels.windows import LabelBlock, WindowEvents, read_block, sources
+from finai_assets.labels.task import Task, available
+from finai_assets.labels.windows import LabelBlock, read_block, sources
+from finai_assets.reference import resolve
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, Versions, address
 from finai_resources.months import Month, month_range
 from finai_resources.partition_writer import PartitionWriter
-
-# A customer who will hold less than 7/10 of the mean number of the last months counts as leaving; compared in whole numbers,
-# so that exactly 7/10 is not a churn on any machine.
-CHURN_SHARE = (7, 10)
-
-TYPES = {"nba_primary": pa.int8(), "segment_prediction": pa.int8(), "next_mcc": pa.int32()}
-
-Progress = Callable[[int, int], None]
+from finai_resources.progress import report_progress
 
 
 @dataclass(frozen=True)
@@ -52,92 +46,15 @@ class LabelResult:
         return flat
 
 
-def derive_labels(block: LabelBlock, tasks: Sequence[Task], settings: Settings) -> dict[str, pa.Array]:
+def derive_labels(block: LabelBlock, tasks: Sequence[Task]) -> dict[str, pa.Array]:
     """Compute the labels of a block of customers.
 
     Returns
     -------
     dict of str to pa.Array [n]
-        float32, or the task's integer type; null where the label is not defined.
+        Of the task's type; null where the label is not defined.
     """
-    n = len(block.held_next)
-    now, after, before, window = block.held[:, -1], block.held_next, block.before, block.window
-    acquired = after & ~now
-    family = np.array([settings.families.index(product.family) + 1 for product in settings.products], dtype=np.int8)
-
-    def will_acquire(name: str) -> pa.Array:
-        members = [settings.product_ids[code] for code in settings.acquisition_sets[name]]  # type: ignore[index]
-        return _floats(acquired[:, members].any(axis=1))
-
-    # The lowest id stands for the first product acquired: a snapshot does not tell the order within a month.
-    first_family = np.where(acquired.any(axis=1), family[acquired.argmax(axis=1)], 0)
-    formulas: dict[str, Callable[[], pa.Array]] = {
-        "churn_signal": lambda: _churn(block.held, block.observed, after),
-        "product_stability": lambda: _jaccard(now, after),
-        "nba_primary": lambda: pa.array(first_family, pa.int8()),
-        "cross_sell_count": lambda: _floats(acquired.sum(axis=1)),
-        "next_mcc": lambda: _first_mcc(window, n),
-        "mcc_diversity_trend": lambda: _diversity_trend(before, window, n),
-        "top_mcc_shift": lambda: _top_shift(before, window, n),
-        "segment_prediction": lambda: pa.array(block.segment_next, pa.int8(), mask=block.segment_next < 0),
-    }
-    result = {}
-    for task in tasks:
-        kind, _, name = task.name.partition("will_acquire_")
-        result[task.name] = will_acquire(name) if name else formulas[kind]()
-    return result
-
-
-def _floats(values: np.ndarray, defined: np.ndarray | None = None) -> pa.Array:
-    return pa.array(values.astype(np.float32), pa.float32(), mask=None if defined is None else ~defined)
-
-
-def _churn(held: np.ndarray, observed: np.ndarray, after: np.ndarray) -> pa.Array:
-    share, whole = CHURN_SHARE
-    count = np.where(observed, held.sum(axis=2), 0).sum(axis=1)
-    return _floats(whole * after.sum(axis=1) * observed.sum(axis=1) < share * count, count > 0)
-
-
-def _jaccard(now: np.ndarray, after: np.ndarray) -> pa.Array:
-    union = (now | after).sum(axis=1)
-    return _floats((now & after).sum(axis=1) / np.maximum(1, union), union > 0)
-
-
-def _first_mcc(window: WindowEvents, n: int) -> pa.Array:
-    """MCC of the earliest transaction; of those at the same instant, the smallest code (so that order in a file is nothing)."""
-    order = np.lexsort((window.mcc, window.ts, window.row))
-    return _first_of_each(window.row[order], window.mcc[order], n)
-
-
-def _first_of_each(row: np.ndarray, mcc: np.ndarray, n: int) -> pa.Array:
-    owner, begin = np.unique(row, return_index=True)
-    value, none = np.zeros(n, dtype=np.int32), np.ones(n, dtype=bool)
-    value[owner], none[owner] = mcc[begin], False
-    return pa.array(value, pa.int32(), mask=none)
-
-
-def _pairs(events: WindowEvents) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return customer, MCC and count of each distinct pair, ordered by customer and MCC."""
-    order = np.lexsort((events.mcc, events.row))
-    row, mcc = events.row[order], events.mcc[order]
-    begin = np.flatnonzero(np.append(True, (row[1:] != row[:-1]) | (mcc[1:] != mcc[:-1]))) if len(row) else order
-    return row[begin], mcc[begin], np.diff(np.append(begin, len(row)))
-
-
-def _diversity_trend(before: WindowEvents, window: WindowEvents, n: int) -> pa.Array:
-    earlier, later = (np.bincount(_pairs(events)[0], minlength=n) for events in (before, window))
-    return _floats((later - earlier) / np.maximum(1, earlier))
-
-
-def _top_mcc(events: WindowEvents, n: int) -> pa.Array:
-    """Most frequent MCC; of equally frequent ones the smallest code."""
-    row, mcc, count = _pairs(events)
-    order = np.lexsort((mcc, -count, row))
-    return _first_of_each(row[order], mcc[order], n)
-
-
-def _top_shift(before: WindowEvents, window: WindowEvents, n: int) -> pa.Array:
-    return pc.cast(pc.cast(pc.not_equal(_top_mcc(before, n), _top_mcc(window, n)), pa.int8()), pa.float32())
+    return {task.name: resolve(task.formula)(block, task.parameters) for task in tasks}
 
 
 # ---- a month, from the lake to the lake
@@ -150,11 +67,15 @@ def compute_labels(
     settings: Settings,
     *,
     versions: Versions,
-    progress: Progress | None = None,
 ) -> dict[str, LabelResult]:
     """Write ``labels/<task>`` of a month for every available task.
 
-    Each partition's upstream is what that task reads, no more. ``progress`` is told customers done and in all.
+    Each partition's upstream is what that task reads, no more.
+
+    Parameters
+    ----------
+    versions
+        What each task's partition is written with, by the path of its asset.
 
     Raises
     ------
@@ -169,30 +90,20 @@ def compute_labels(
     size = settings.lake.block_customers
     labels: dict[str, list[pa.Array]] = {task.name: [] for task in chosen}
     with ExitStack() as stack:
-        writers = {task.name: _open(stack, session, task, month, settings, versions) for task in chosen}
+        writers = {task.name: _open(stack, session, task, month, settings, versions(task.asset)) for task in chosen}
         for begin in range(0, len(ids), size):
             block = ids[begin : begin + size]
-            for name, values in derive_labels(
-                read_block(session, month, block, chosen, settings), chosen, settings
-            ).items():
+            for name, values in derive_labels(read_block(session, month, block, chosen, settings), chosen).items():
                 writers[name].write(pa.table({"customer_id": block, "label": values}))
                 labels[name].append(values)
-            if progress:
-                progress(begin + len(block), len(ids))
-        statistics = {
-            task.name: describe(pa.chunked_array(labels[task.name], label_type(task)), task) for task in chosen
-        }
+            report_progress(f"customers of {month}", begin + len(block), len(ids))
+        statistics = {task.name: describe(pa.chunked_array(labels[task.name], task.type), task) for task in chosen}
         for name, writer in writers.items():
             writer.extra.update(statistics[name])
     return {
         name: LabelResult(name, len(ids), session.lake.manifest(label_asset(name), month.key), statistics[name])
         for name in writers
     }
-
-
-def label_type(task: Task) -> pa.DataType:
-    """Return the Arrow type of a task's label."""
-    return TYPES.get(task.name, pa.float32())
 
 
 def require_mature(session: LakeSession, month: Month, tasks: Sequence[Task], settings: Settings) -> None:
@@ -243,7 +154,7 @@ def describe(label: pa.ChunkedArray, task: Task) -> dict[str, Any]:
 
 
 def _open(
-    stack: ExitStack, session: LakeSession, task: Task, month: Month, settings: Settings, versions: Versions
+    stack: ExitStack, session: LakeSession, task: Task, month: Month, settings: Settings, versions: Mapping[str, Any]
 ) -> PartitionWriter:
     upstream = {
         address(asset, key): session.manifest(asset, key).content_hash for asset, key in sources(task, month, settings)
@@ -253,6 +164,6 @@ def _open(
             task.asset,
             month.key,
             upstream=upstream,
-            **versions(task.asset),
+            **versions,
         )
     )

@@ -7,7 +7,6 @@ are computed, and neither trained nor scored on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from finai_assets.settings import MonthSpan, Settings
 from finai_resources.errors import GateError
+from finai_resources.json_text import to_json
 from finai_resources.months import Month, month_range
 
 # Below a week, weekly rhythms tie both sides of the gap together; no setting goes lower.
@@ -45,7 +45,7 @@ class Splits:
     def to_json(self) -> bytes:
         """Return the months of each split as JSON."""
         named = {name: getattr(self, name) for name in ("train", "validation", "test", "purged")}
-        return json.dumps({name: [m.key for m in months] for name, months in named.items()}, indent=1).encode()
+        return to_json({name: [m.key for m in months] for name, months in named.items()}, indent=1)
 
     def of(self, month: Month) -> SplitName | Literal["purged"]:
         """Return the split that a snapshot month belongs to.

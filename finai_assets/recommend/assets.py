@@ -14,7 +14,6 @@ from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from finai_resources.progress import progress
 from serving_lambda.bundle import load_bundle
 
 
@@ -40,7 +39,6 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
                 load_bundle(folder, home.secrets().key("signing")),
                 asset=RECOMMENDATIONS,
                 **platform.graph.versions(RECOMMENDATIONS),
-                progress=progress("customers"),
             )
             manifest = session.lake.manifest(RECOMMENDATIONS, month.key)
             return [Materialised(RECOMMENDATIONS, manifest.content_hash, {**facts(manifest), **figures})]

@@ -7,7 +7,7 @@ handler's own code, customer by customer. A row here equals the handler's answer
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
-from finai_assets.labels.windows import multi_hot
+from finai_assets.ingest.holdings import multi_hot
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import month_features
 from finai_resources.errors import BundleError, ContractError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.progress import report_progress
 from serving_lambda.answer import RULES_LAYER, Choice, choose, evidence_of, reason_of, strongest
 from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer, Flag, flags_of
@@ -46,8 +47,6 @@ SCHEMA = pa.schema(
         ("bundle_id", pa.string()),
     ]
 )
-
-Progress = Callable[[int, int], None]  # customers done, customers in all
 
 
 def score_block(  # noqa: PLR0913 -- one array for each thing that a request brings
@@ -216,7 +215,7 @@ def _table(
     return pa.table({name: pa.array(values, SCHEMA.field(name).type) for name, values in columns.items()}, SCHEMA)
 
 
-def score_month(  # noqa: PLR0913 -- what is scored, by what, and how it is recorded
+def score_month(
     session: LakeSession,
     month: Month,
     registry: Registry,
@@ -226,7 +225,6 @@ def score_month(  # noqa: PLR0913 -- what is scored, by what, and how it is reco
     asset: str,
     code_version: str,
     config_hash: str = "",
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score every customer of a month, block by block, and write ``<asset>@<month>``.
 
@@ -254,8 +252,7 @@ def score_month(  # noqa: PLR0913 -- what is scored, by what, and how it is reco
             customers, table = _score_range(session, month, span, registry, settings, bundle)
             out.write(table)
             _count(figures, table, customers)
-            if progress is not None:
-                progress(figures["customers"], total)
+            report_progress("customers", figures["customers"], total)
     seconds = time.perf_counter() - started
     return {**figures, "customers_per_second": round(figures["customers"] / seconds, 1)}
 
@@ -274,7 +271,7 @@ def _score_range(
             customer_id,
             X,
             registry.names,
-            held=multi_hot(snapshot["held"], len(settings.products)),
+            held=multi_hot(snapshot["held"], len(settings.products), where=f"{SNAPSHOTS}@{month.key}"),
             age=pc.cast(snapshot["age"], pa.float64()).to_numpy(zero_copy_only=False),
             segment=snapshot["segment"].to_pylist(),
             settings=settings,

@@ -1,8 +1,7 @@
 """What every published figure is computed by: metrics of a prediction, each with an interval from resampled customers.
 
-One customer has several months, so rows are not independent: customers are resampled, not rows (cluster bootstrap). A
-resample is a whole number of copies of each customer, so every metric here takes weights, and the point estimate is the one
-where each customer counts once. Rows whose label is NaN are masked: they take part in nothing.
+Customers are resampled, not rows (``resampling.py``), so every metric here takes copies of customers as weights, and the point
+estimate is the one where each customer counts once. Rows whose label is NaN are masked: they take part in nothing.
 
 Sums over rows are first added up per customer and then multiplied with the matrix of copies; metrics that depend on order
 (AUC, average precision, Spearman) sort once and walk the sorted rows per resample in compiled code.
@@ -10,7 +9,7 @@ Sums over rows are first added up per customer and then multiplied with the matr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from finai_assets.scoring.rank_kernels import auc, average_precision, midranks_correlation
+from finai_assets.scoring.resampling import Interval, draw_copies
 from finai_assets.settings.method import MetricSettings
 from finai_resources.errors import GateError
 
@@ -33,8 +33,6 @@ LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
 
 # Probabilities are clipped here before their logarithm: float32 cannot tell 1 - 1e-8 from 1.
 PROBABILITY_FLOOR = 1e-7
-# Copies of customers held at once: 64 MiB of float64.
-_WEIGHTS_AT_ONCE = 1 << 23
 
 Scorer = Callable[[np.ndarray], np.ndarray]  # weights [resamples, customers] -> metric [resamples]
 
@@ -61,7 +59,7 @@ class Estimate:
 
     @property
     def defined(self) -> bool:
-        """Tell whether the metric has a value."""
+        """Whether the metric has a value."""
         return self.value == self.value
 
 
@@ -148,13 +146,48 @@ def resampled(  # noqa: PLR0913 # the arguments of `evaluate`, and who is drawn
     float64 [1 + resamples]
         First the value on all rows; NaN where it is not defined.
     """
-    rows, name = _Rows.of(kind, label, prediction, customer, classes), metric or PRIMARY[kind]
-    if not len(rows.y) or (np.ptp(rows.y) == 0 and kind != "regression"):
-        return np.full(1 + settings.bootstrap_samples, np.nan)
+    score = _score_among(kind, label, prediction, customer, among, classes, metric)
+    return np.concatenate([score(copies) for copies in draw_copies(len(among), settings.bootstrap_samples, seed)])
+
+
+def scores_under(
+    kind: str,
+    label: np.ndarray,
+    prediction: np.ndarray,
+    customer: np.ndarray,
+    copies: np.ndarray,
+    *,
+    classes: int = 1,
+    metric: str | None = None,
+) -> np.ndarray:
+    """Return a metric (the primary one by default) under resamples that are given, float64 [resamples]; NaN where undefined.
+
+    Parameters
+    ----------
+    customer : int64 [n]
+        Of every row, masked or not.
+    copies : float64 [resamples, customers]
+        Of the customers in ascending order, from :func:`finai_assets.scoring.resampling.all_copies`.
+    """
+    return _score_among(kind, label, prediction, customer, np.unique(customer), classes, metric)(copies)
+
+
+def _score_among(  # what `resampled` and `scores_under` take
+    kind: str,
+    label: np.ndarray,
+    prediction: np.ndarray,
+    customer: np.ndarray,
+    among: np.ndarray,
+    classes: int,
+    metric: str | None,
+) -> Scorer:
+    """Return a metric as a function of copies of all customers that are drawn, ``among``."""
+    rows = _Rows.of(kind, label, prediction, customer, classes)
+    if rows.without_contrast:
+        return lambda copies: np.full(len(copies), np.nan)
     at = np.searchsorted(among, np.unique(np.asarray(customer)[np.isfinite(label)]))
-    score = rows.scorer(name)
-    drawn = _resamples(len(among), settings.bootstrap_samples, seed)
-    return np.concatenate([score(np.ascontiguousarray(weights[:, at])) for weights in drawn])
+    score = rows.scorer(metric or PRIMARY[kind])
+    return lambda copies: score(np.ascontiguousarray(copies[:, at]))
 
 
 def verdict(difference: Estimate, metric: str) -> Literal["better", "worse", "unclear"]:
@@ -220,23 +253,21 @@ class _Rows:
         n = len(self.y)
         if n == 0:
             return _undefined(0, "no labelled rows")
-        if name != "prevalence" and np.ptp(self.y) == 0 and self.kind != "regression":
-            return _undefined(n, self.why_undefined(name))  # with one class nothing measures skill
-        scorers = [side.scorer(name) for side in sides]
-        drawn = [[scorer(w) for scorer in scorers] for w in _resamples(self.units, settings.bootstrap_samples, seed)]
-        values = [np.concatenate([chunk[i] for chunk in drawn]) for i in range(len(scorers))]
-        every = values[0] - values[1] if len(values) == 2 else values[0]
-        if not np.isfinite(every[0]):
+        if name != "prevalence" and self.without_contrast:
             return _undefined(n, self.why_undefined(name))
-        sampled = every[1:][np.isfinite(every[1:])]
-        if len(sampled) < len(every[1:]) / 2:
-            # Most resamples lack a class: the value stands on too few customers for an interval.
-            return Estimate(
-                float(every[0]), float("nan"), float("nan"), n, "too few customers of one class for an interval"
-            )
-        tail = (1 - settings.confidence) / 2
-        low, high = np.quantile(sampled, [tail, 1 - tail])
-        return Estimate(float(every[0]), float(low), float(high), n)
+        scorers = [side.scorer(name) for side in sides]
+        drawn = [[scorer(w) for scorer in scorers] for w in draw_copies(self.units, settings.bootstrap_samples, seed)]
+        values = [np.concatenate([chunk[i] for chunk in drawn]) for i in range(len(scorers))]
+        found = Interval.of(values[0] - values[1] if len(values) == 2 else values[0], settings.confidence)
+        if not np.isfinite(found.value):
+            return _undefined(n, self.why_undefined(name))
+        note = "" if np.isfinite(found.low) else "too few customers of one class for an interval"
+        return Estimate(found.value, found.low, found.high, n, note)
+
+    @property
+    def without_contrast(self) -> bool:
+        """Whether no metric can measure skill here: no row has a label, or all have the same class."""
+        return not len(self.y) or (self.kind != "regression" and bool(np.ptp(self.y) == 0))
 
     def why_undefined(self, name: str) -> str:
         """Say why a metric has no value on these rows."""
@@ -368,17 +399,6 @@ def _check_range(kind: str, y: np.ndarray, p: np.ndarray, classes: int) -> None:
         raise GateError(
             f"class probabilities miss 1 by up to {gap:.4g}", where=where, fix="normalise over the classes (softmax)"
         )
-
-
-def _resamples(units: int, samples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield copies per customer [resamples, customers], in chunks; the very first row holds each customer once."""
-    rng = np.random.default_rng(seed)
-    yield np.ones((1, units))
-    at_once = max(1, _WEIGHTS_AT_ONCE // units)
-    for begin in range(0, samples, at_once):
-        size = min(at_once, samples - begin)
-        drawn = [np.bincount(rng.integers(0, units, units), minlength=units) for _ in range(size)]
-        yield np.asarray(drawn, dtype=np.float64)
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

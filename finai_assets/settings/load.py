@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -38,6 +38,7 @@ from finai_assets.settings.method import (
     StudentSettings,
     TeacherSettings,
 )
+from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
@@ -51,6 +52,7 @@ class Settings(Section):
     look_back_months: Positive
     horizon_months: Positive
     gap_days: Annotated[int, Field(ge=7)]
+    tasks: TaskSettings
     lake: LakeSettings
     fit: FitSettings
     inputs: InputSettings
@@ -68,7 +70,7 @@ class Settings(Section):
     dataset: DatasetSettings
     families: tuple[str, ...]
     products: tuple[Product, ...]
-    acquisition_sets: dict[Literal["deposits", "investments", "accounts", "lending", "payments"], tuple[str, ...]]
+    acquisition_sets: dict[str, tuple[str, ...]]
     merchant_categories: tuple[MerchantCategory, ...] = ()
     generator: GeneratorSettings | None = None
 

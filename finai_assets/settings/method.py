@@ -22,6 +22,8 @@ from finai_assets.settings.checks import (
 )
 from finai_assets.settings.experts import ExpertSettings
 
+OWN_SLOT = "task_mlp"  # the name of the slot that holds a task's own expert
+
 
 class LakeSettings(Section):
     """How partitions are written and how much of them is in memory at once."""
@@ -105,6 +107,7 @@ class TeacherSettings(Section):
     experts: tuple[str, ...]
     task_expert_hidden: tuple[Positive, ...]
     routing: dict[str, tuple[str, ...]]
+    unread_groups: dict[str, Reason] = Field(default_factory=dict)  # group -> why no expert reads it
     layers: Annotated[int, Field(ge=1, le=8)]
     transfers: tuple[Transfer, ...]
     field_dim: Positive
@@ -132,6 +135,11 @@ class TeacherSettings(Section):
     loop: LoopSettings
     normalise: NormaliseSettings
     threads: Positive
+
+    @property
+    def read_groups(self) -> frozenset[str]:
+        """Return the groups that an expert reads, the tasks' own experts included."""
+        return frozenset(group for name in (*self.experts, OWN_SLOT) for group in self.routing.get(name, ()))
 
 
 class PerKind(Section):

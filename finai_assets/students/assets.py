@@ -13,7 +13,7 @@ from finai_assets.teacher.predictions import load_predictions
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
-from finai_resources.progress import progress
+from finai_resources.progress import report_progress
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -38,10 +38,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         gates.demand(session.lake, platform.graph.asked(chosen[0]))
         settings, matrix = platform.graph.settings_of(*chosen), load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS), matrix.tasks)
-        probe, report = bin_train(matrix, settings), progress("student")
+        probe = bin_train(matrix, settings)
         for number, path in enumerate(chosen):
-            report(number, len(chosen))
             name = by_path[path].name
+            report_progress(f"student of {name}", number, len(chosen))
             result = train_student(matrix.task(name), matrix, teacher[name], platform.registry, settings, probe=probe)
             with writing(session, platform, path, model=True) as out:
                 for role, content in to_files(result).items():

@@ -19,6 +19,7 @@ from scipy.stats import norm, rankdata
 
 from finai_assets.scoring.metrics import PROBABILITY_FLOOR, evaluate, expected_calibration_error
 from finai_assets.settings.method import FidelitySettings, MetricSettings
+from finai_resources.json_text import number
 
 # Bins of a regression's predictions: equally likely under the Gaussian of the teacher's.
 _BINS = 20
@@ -94,7 +95,7 @@ class FidelityVerdict:
         verdicts = [
             {
                 "measure": entry.measure,
-                "observed": entry.observed if np.isfinite(entry.observed) else None,
+                "observed": number(entry.observed),
                 "bound": "at least" if entry.measure in AT_LEAST else "at most",
                 "floor": entry.floor,
                 "passed": entry.passed,

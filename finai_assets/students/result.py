@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import isnan
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from finai_assets.asset_graph import student_asset
+from finai_assets.scoring.boosting import count_leaves, raw_scores
+from finai_assets.scoring.calibration import NO_CALIBRATOR, apply_calibrator
+from finai_assets.scoring.links import Link
 from finai_assets.scoring.metrics import PRIMARY, Estimate
 from finai_assets.settings.method import StudentSettings
-from finai_assets.students.calibrate import NONE, Transform, finish
-from finai_assets.students.distill import count_leaves, raw_scores
+from finai_assets.students.card import CARD, MODEL, StudentCard, card_of
 from finai_assets.students.fidelity import FidelityVerdict
 from finai_assets.students.route import RouteName
 from finai_assets.training.fitted_rows import FittedRows
-from finai_resources.errors import BundleError, GateError
-
-FORMAT = 2
-CARD, MODEL = "student.json", "model.txt"
+from finai_resources.errors import GateError
+from finai_resources.json_text import plain
 
 # split -> model (student, direct, teacher, prior) -> metric
 Report = Mapping[str, Mapping[str, Mapping[str, Estimate]]]
@@ -43,7 +40,7 @@ class StudentModel:
 
     text: str
     columns: tuple[str, ...]
-    transform: Transform
+    transform: Link
     init_score: tuple[float, ...]
     calibrator: Mapping[str, Any]
 
@@ -58,7 +55,7 @@ class StudentModel:
 
     def finish(self, raw: np.ndarray) -> np.ndarray:
         """Turn raw scores, initial score included, into the answer."""
-        return finish(raw, self.transform, self.calibrator)
+        return apply_calibrator(raw, self.transform, self.calibrator)
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class StudentResult:
     @property
     def calibrator(self) -> Mapping[str, Any]:
         """Return the calibrator."""
-        return self.model.calibrator if self.model else NONE
+        return self.model.calibrator if self.model else NO_CALIBRATOR
 
     @property
     def trees(self) -> int:
@@ -122,7 +119,7 @@ class StudentResult:
         return len(self.model_text.encode())
 
     def facts(self) -> dict[str, Any]:
-        """Return what a materialisation tells: route, size, and the primary metric on test beside its rivals'."""
+        """Return what a materialisation tells: route, size, and the primary metric on test beside that of the other models."""
         primary = PRIMARY[self.kind]
         told: dict[str, Any] = {
             "route": self.route,
@@ -147,30 +144,28 @@ class StudentResult:
 def to_files(result: StudentResult) -> dict[str, bytes]:
     """Return ``student.json`` and, unless the task is skipped, ``model.txt``."""
     model = result.model
-    card = {
-        "format": FORMAT,
-        "task": result.task,
-        "kind": result.kind,
-        "classes": result.classes,
-        "class_labels": list(result.class_labels),
-        "route": result.route,
-        "reason": result.reason,
-        "columns": list(result.columns),
-        "output_transform": model.transform if model else "identity",
-        "init_score": list(model.init_score) if model else [],
-        "calibrator": dict(result.calibrator),
-        "threshold": result.threshold,
-        "metrics": _plain(result.metrics),
-        "trivial": {"name": result.trivial.name, "over": {who: _entry(e) for who, e in result.trivial.over.items()}},
-        "fidelity": result.fidelity.to_json() if result.fidelity else None,
-        "trees": result.trees,
-        "leaves": result.leaves,
-        "model_bytes": result.bytes,
-        "explains": dict(result.gain),
-        "fitted_on": {name: asdict(rows) for name, rows in result.fitted_on.items()},
-    }
-    files = {CARD: json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False).encode()}
-    return files | ({MODEL: model.text.encode()} if model else {})
+    card = StudentCard(
+        task=result.task,
+        kind=result.kind,
+        classes=result.classes,
+        class_labels=result.class_labels,
+        route=result.route,
+        reason=result.reason,
+        columns=result.columns,
+        output_transform=model.transform if model else "identity",
+        init_score=model.init_score if model else (),
+        calibrator=dict(result.calibrator),
+        threshold=result.threshold,
+        metrics=_entries(result.metrics),
+        trivial={"name": result.trivial.name, "over": _entries(result.trivial.over)},
+        fidelity=result.fidelity.to_json() if result.fidelity else None,
+        trees=result.trees,
+        leaves=result.leaves,
+        model_bytes=result.bytes,
+        explains=dict(result.gain),
+        fitted_on={name: asdict(rows) for name, rows in result.fitted_on.items()},
+    )
+    return {CARD: card.to_bytes()} | ({MODEL: model.text.encode()} if model else {})
 
 
 def from_files(files: Mapping[str, bytes]) -> StudentResult:
@@ -181,42 +176,26 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
     BundleError
         The format is another one, or the model is missing.
     """
-    card = json.loads(files[CARD])
-    if card.get("format") != FORMAT:
-        raise BundleError(
-            f"a student of format {card.get('format')}, this code reads {FORMAT}",
-            where=student_asset(str(card.get("task"))),
-            fix="distil the student again with this version of the code",
-        )
-    if (card["route"] == "SKIP") == (MODEL in files):
-        raise BundleError(
-            f"route {card['route']} {'with' if MODEL in files else 'without'} a model",
-            where=student_asset(card["task"]),
-            fix="distil the student again",
-        )
+    card = card_of(files)
     model = None
     if MODEL in files:
         model = StudentModel(
-            files[MODEL].decode(),
-            tuple(card["columns"]),
-            cast(Transform, card["output_transform"]),
-            tuple(card["init_score"]),
-            card["calibrator"],
+            files[MODEL].decode(), card.columns, card.output_transform, card.init_score, card.calibrator
         )
     return StudentResult(
-        task=card["task"],
-        kind=card["kind"],
-        classes=card["classes"],
-        class_labels=tuple(card["class_labels"]),
-        route=card["route"],
-        reason=card["reason"],
+        task=card.task,
+        kind=card.kind,
+        classes=card.classes,
+        class_labels=card.class_labels,
+        route=card.route,
+        reason=card.reason,
         model=model,
-        threshold=card["threshold"],
-        metrics=_estimates(card["metrics"]),
-        trivial=OverTrivial(card["trivial"]["name"], {w: _estimate(e) for w, e in card["trivial"]["over"].items()}),
-        fidelity=FidelityVerdict.from_json(card["fidelity"]) if card["fidelity"] else None,
-        gain=card["explains"],
-        fitted_on={name: FittedRows.from_json(rows) for name, rows in card["fitted_on"].items()},
+        threshold=card.threshold,
+        metrics=_estimates(card.metrics),
+        trivial=OverTrivial(card.trivial["name"], {w: _estimate(e) for w, e in card.trivial["over"].items()}),
+        fidelity=FidelityVerdict.from_json(card.fidelity) if card.fidelity else None,
+        gain=card.explains,
+        fitted_on={name: FittedRows.from_json(rows) for name, rows in card.fitted_on.items()},
     )
 
 
@@ -242,16 +221,10 @@ def require_budget(results: Mapping[str, StudentResult], settings: StudentSettin
     return {"leaves": leaves, "megabytes": megabytes}
 
 
-def _plain(report: Report) -> dict[str, Any]:
+def _entries(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested estimates as plain values; what is undefined is null."""
     return {
-        split: {who: {name: _entry(estimate) for name, estimate in found.items()} for who, found in models.items()}
-        for split, models in report.items()
-    }
-
-
-def _entry(estimate: Estimate) -> dict[str, Any]:
-    return {
-        key: None if isinstance(value, float) and isnan(value) else value for key, value in asdict(estimate).items()
+        name: _entries(entry) if isinstance(entry, Mapping) else plain(asdict(entry)) for name, entry in found.items()
     }
 
 

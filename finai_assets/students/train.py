@@ -7,26 +7,19 @@ direct student, unless the policy is to replicate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import lightgbm as lgb
 import numpy as np
 
 from finai_assets.features.registry import Registry
 from finai_assets.features.sampling import sample_customers
+from finai_assets.scoring.boosting import BinnedRows, gain_shares
+from finai_assets.scoring.calibration import NO_CALIBRATOR, fit_calibrator
+from finai_assets.scoring.links import LINK_OF_KIND
 from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
-from finai_assets.students.calibrate import fit_calibrator
-from finai_assets.students.distill import (
-    TRANSFORM,
-    Sample,
-    bin_rows,
-    gain_shares,
-    hard_target,
-    probe_gain,
-    train_model,
-)
+from finai_assets.students.distill import Examples, bin_probe, hard_target, probe_gain, train_model
 from finai_assets.students.fidelity import FidelityVerdict, compare_fidelity, measure_fidelity
 from finai_assets.students.result import OverTrivial, StudentModel, StudentResult, from_files, require_budget, to_files
 from finai_assets.students.route import Route, RouteEvidence, choose_route, worth_copying
@@ -34,11 +27,12 @@ from finai_assets.students.rows import Part, TaskRows, Trivial, constant
 from finai_assets.students.select import select_columns
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
+from finai_resources.progress import report_progress
 
 __all__ = ["StudentResult", "bin_train", "from_files", "require_budget", "to_files", "train_student"]
 
-Progress = Callable[[str], None]
 DIRECT, DISTILLED = "direct", "distilled"
+_STEPS = 4  # select columns, train, distil, measure
 
 
 @dataclass(frozen=True)
@@ -55,13 +49,13 @@ class Probe:
     """Train rows on which columns are chosen: positions in the matrix, ascending, and the same rows binned."""
 
     rows: np.ndarray
-    binned: lgb.Dataset
+    binned: BinnedRows
 
 
 def bin_train(matrix: TrainingMatrix, settings: Settings) -> Probe:
     """Bin the train rows of at most ``probe_rows`` once; hand the result to :func:`train_student` of every task."""
     rows = sample_customers(matrix.customer, matrix.rows("train"), settings.students.probe_rows, settings.seed)
-    return Probe(rows, bin_rows(np.asarray(matrix.X[rows]), settings))
+    return Probe(rows, bin_probe(np.asarray(matrix.X[rows]), settings))
 
 
 def train_student(
@@ -72,7 +66,6 @@ def train_student(
     settings: Settings,
     *,
     probe: Probe | None = None,
-    progress: Progress | None = None,
 ) -> StudentResult:
     """Train one task's student.
 
@@ -82,15 +75,12 @@ def train_student(
         Row-aligned with the matrix.
     probe
         From :func:`bin_train`; made here where it is not given.
-    progress
-        Told each stage by name.
 
     Raises
     ------
     GateError
         Predictions or columns do not fit the matrix, or a split holds no label.
     """
-    say = progress or (lambda _: None)
     rows = TaskRows(task, matrix, teacher_predictions, settings)
     rows.require_fit(registry)
     train, validation = rows.part("train"), rows.part("validation")
@@ -100,17 +90,17 @@ def train_student(
     if np.ptp(train.label) == 0:
         route = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
     else:
-        say("select columns")
+        report_progress(f"{task.name}: select columns", 0, _STEPS)
         probe = probe or bin_train(matrix, settings)
         kept = select(rows, train, probe)
         fitted_on |= _fitted_on(rows, train, validation, probe)
-        say("train the direct student")
+        report_progress(f"{task.name}: train the direct student", 1, _STEPS)
         candidates[DIRECT] = _fit(rows, train, validation, kept, distil=False)
         if _worth_copying(rows, train, validation):
-            say("distil")
+            report_progress(f"{task.name}: distil", 2, _STEPS)
             candidates[DISTILLED] = _fit(rows, train, validation, kept, distil=True)
         route = choose_route(_evidence(rows, train, validation, candidates, trivial), settings.students)
-    say("measure")
+    report_progress(f"{task.name}: measure", 3, _STEPS)
     return _measured(rows, validation, candidates, route, trivial, fitted_on)
 
 
@@ -141,11 +131,11 @@ def _fit(rows: TaskRows, train: Part, validation: Part, kept: np.ndarray, *, dis
     kind = rows.task.kind
     names = [rows.matrix.columns[i] for i in kept]
     learned, held_out = (
-        Sample(rows.features(part.index, kept), rows.target(part, distil=distil)) for part in (train, validation)
+        Examples(rows.features(part.index, kept), rows.target(part, distil=distil)) for part in (train, validation)
     )
     trained = train_model(kind, learned, held_out, names, rows.settings)
     init = tuple(float(value) for value in trained.init_score)
-    bare = StudentModel(trained.text, tuple(names), TRANSFORM[kind], init, {"type": "none"})
+    bare = StudentModel(trained.text, tuple(names), LINK_OF_KIND[kind], init, NO_CALIBRATOR)
     return calibrate(kind, bare, validation.label, held_out.X, rows.settings)
 
 

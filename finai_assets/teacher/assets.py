@@ -11,7 +11,6 @@ from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource
-from finai_resources.progress import stages
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -36,7 +35,6 @@ def _ple(platform: Platform) -> dg.AssetsDefinition:
             platform.available_tasks,
             platform.graph.settings_of(TEACHER),
             checkpoint_dir=home.checkpoints,
-            watch=stages(),
         )
         with writing(session, platform, TEACHER, model=True) as out:
             for name, content in teacher_to_files(result).items():

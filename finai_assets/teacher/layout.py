@@ -17,6 +17,7 @@ from finai_resources.errors import ConfigError, GateError
 if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
     from finai_assets.settings import Settings
+    from finai_assets.settings.method import TeacherSettings
 
 DAYS = "days"  # the unit of a sequence's ages
 WITHHELD = "withheld"  # the group of a column that no expert reads
@@ -161,6 +162,30 @@ def layout_of(
         sequences=tuple(sequences),
         tensors=tensors,
     )
+
+
+def require_readers(layout: Layout, registry: Registry, settings: TeacherSettings) -> None:
+    """Refuse a layout with a group that no expert reads, unless the configuration says why none does.
+
+    A new group reaches no model until somebody routes it to an expert, and nothing else would show that.
+
+    Raises
+    ------
+    ConfigError
+        Names the groups that no expert reads, or the entries of ``teacher.unread_groups`` that are no group.
+    """
+    known = [group.name for group in registry.groups]
+    if strange := sorted(set(settings.unread_groups) - set(known)):
+        raise ConfigError(
+            f"unknown groups {strange}", where="teacher.unread_groups", fix=f"choose from {', '.join(known)}"
+        )
+    present = set(layout.groups) - {WITHHELD}
+    if unread := sorted(present - settings.read_groups - set(settings.unread_groups)):
+        raise ConfigError(
+            f"no expert of the teacher reads {', '.join(unread)}",
+            where="teacher.routing",
+            fix="name each group in the route of an expert, or in teacher.unread_groups with the reason why none reads it",
+        )
 
 
 def _sequence(group: str, steps: int, registry: Registry) -> Sequence:

@@ -18,6 +18,7 @@ from finai_assets.teacher.result import EpochRecord, TeacherResult, TrainingFing
 from finai_assets.teacher.structure import Structure
 from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import GateError
+from finai_resources.json_text import to_json
 
 if TYPE_CHECKING:
     from finai_assets.features.registry import Registry
@@ -47,7 +48,7 @@ def teacher_to_files(result: TeacherResult) -> dict[str, bytes]:
         WEIGHTS: save(tensors),
         NORMALISER: result.normaliser.to_bytes(),
         STRUCTURE: result.structure.to_bytes(),
-        CARD: json.dumps(card, indent=1, sort_keys=True).encode(),
+        CARD: to_json(card, indent=1, sort_keys=True),
     }
 
 

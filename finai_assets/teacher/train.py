@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from finai_assets.scoring.calibration import Calibration, fit_calibration
 from finai_assets.teacher.data import Named, TeacherData
 from finai_assets.teacher.fitting.checkpoint import Checkpoint, fingerprint
-from finai_assets.teacher.fitting.loop import Run, Watcher
-from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.teacher.fitting.loop import Run
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.fitting.training_fingerprint import training_fingerprint
-from finai_assets.teacher.layout import layout_of
+from finai_assets.teacher.layout import layout_of, require_readers
 from finai_assets.teacher.network.ple import PLE, parameter_table
 from finai_assets.teacher.network.protocol import Network
 from finai_assets.teacher.normalise import Normaliser
@@ -39,11 +39,10 @@ def train_teacher(
     registry: Registry,
     tasks: Sequence[Named],
     settings: Settings,
-    progress: Callable[[EpochRecord], None] | None = None,
+    after_epoch: Callable[[EpochRecord], None] | None = None,
     checkpoint_dir: Path | None = None,
     *,
-    watch: Watcher | None = None,
-    world: World | None = None,
+    processes: ProcessGroup | None = None,
 ) -> TeacherResult:
     """Train on the train rows, stop and calibrate on validation. Test rows are not read.
 
@@ -52,13 +51,11 @@ def train_teacher(
     matrix : TrainingMatrix
     tasks : sequence of anything with a name
         Which of the matrix's tasks to learn.
-    progress
+    after_epoch
         Called after each epoch, when its checkpoint is on disk.
     checkpoint_dir
         Where an interrupted run of exactly this configuration and data is taken up again; None keeps no checkpoint.
-    watch
-        Called after each step with a label that tells the losses so far, and how many of the epoch's steps are done.
-    world : World, optional
+    processes : ProcessGroup, optional
         The processes that train together; this one alone by default. Where one is given, its finished run stays as a checkpoint,
         from which a call without it has the result at once.
 
@@ -70,7 +67,7 @@ def train_teacher(
         An expert is not built.
     """
     chosen = settings.teacher
-    place = world or World(device_of(chosen.loop.device))
+    place = processes or ProcessGroup(device_of(chosen.loop.device))
     with deterministic(chosen.threads, settings.seed, place.device):
         data, normaliser, structure = prepare(matrix, registry, tasks, settings)
         groups = tuple(group.name for group in registry.groups)
@@ -79,11 +76,11 @@ def train_teacher(
         checkpoint = None
         if checkpoint_dir is not None:
             checkpoint = Checkpoint(checkpoint_dir, fingerprint(data, normaliser, structure, settings))
-        learn(run, checkpoint, watch=watch, progress=progress)
+        learn(run, checkpoint, after_epoch=after_epoch)
         steps = settings.checks.reproducible.fingerprint_steps
         first_steps = training_fingerprint(data, normaliser, structure, settings, known_groups=groups, steps=steps)
         calibration = calibrate(model, normaliser, data, chosen.batch_rows)
-        if checkpoint is not None and world is None:
+        if checkpoint is not None and processes is None:
             checkpoint.remove()
     return TeacherResult(
         model=model,
@@ -104,8 +101,7 @@ def learn(
     run: Run,
     checkpoint: Checkpoint | None,
     *,
-    watch: Watcher | None = None,
-    progress: Callable[[EpochRecord], None] | None = None,
+    after_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> None:
     """Bring a run to its end from where its checkpoint left it; its model then holds the best weights, on the CPU."""
     save = None
@@ -113,11 +109,11 @@ def learn(
         checkpoint.restore(run)
         save = partial(checkpoint.save, run)
     while not run.finished:
-        record = run.epoch(watch, save)
+        record = run.epoch(save)
         if save is not None:
             save()
-        if progress is not None:
-            progress(record)
+        if after_epoch is not None:
+            after_epoch(record)
     run.model.load_state_dict(run.best)
     run.model.cpu()  # what is stored and calibrated is computed where it will be used
 
@@ -125,9 +121,16 @@ def learn(
 def prepare(
     matrix: TrainingMatrix, registry: Registry, tasks: Sequence[Named], settings: Settings
 ) -> tuple[TeacherData, Normaliser, Structure]:
-    """Fit what must stand before the network sees a row: the tasks' constants, the normaliser, the structure; on train."""
+    """Fit what must stand before the network sees a row: the tasks' constants, the normaliser, the structure; on train.
+
+    Raises
+    ------
+    ConfigError
+        No expert reads one of the matrix's groups, and ``teacher.unread_groups`` does not say why.
+    """
     data = TeacherData.of(matrix, tasks, settings)
     layout = layout_of(registry, settings, matrix.columns, matrix.tensors)
+    require_readers(layout, registry, settings.teacher)
     normaliser = Normaliser.fit(matrix.X, matrix.rows("train"), layout, settings.teacher.normalise, matrix.side)
     return data, normaliser, structure_of(matrix, registry)
 

@@ -11,7 +11,6 @@ from finai_assets.training.matrix import build_matrix
 from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
 from finai_resources.months import Month
-from finai_resources.progress import stages
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -27,9 +26,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         gates.demand(session.lake, platform.graph.asked(MATRIX))
         settings, months = platform.graph.settings_of(MATRIX), dict[str, Sequence[Month]](platform.splits)
         with writing(session, platform, MATRIX) as out:
-            summary = build_matrix(
-                session, settings, platform.registry, platform.available_tasks, months, out, stages()
-            )
+            summary = build_matrix(session, settings, platform.registry, platform.available_tasks, months, out)
         context.log.info("training matrix: %s", summary)
         return stored(session, MATRIX, **summary)
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from finai_assets.asset_graph import label_asset
-from finai_assets.features.events import read_events
-from finai_assets.features.inputs import SNAPSHOTS
-from finai_assets.labels.tasks import NEXT_MCC_TOP, Task, TaskKind, available
-from finai_assets.partitions import look_back
+from finai_assets.labels.persistence import aligned
+from finai_assets.labels.task import Task, TaskKind, available
+from finai_assets.reference import resolve
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
 from finai_resources.errors import GateError
@@ -22,7 +20,6 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 OTHER = "other"
-NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +46,19 @@ class MatrixTask:
         return cls(**{**stored, "class_labels": tuple(stored["class_labels"]), "focal": focal, "fitted_on": fitted_on})
 
 
-def matrix_tasks(
-    session: LakeSession, settings: Settings, tasks: Sequence[Task], train: Sequence[Month]
-) -> tuple[MatrixTask, ...]:
-    """Return the available tasks with their classes; the vocabulary of ``next_mcc`` is fitted on the train months' labels."""
-    names: dict[str, tuple[str, ...]] = {
-        "nba_primary": (NONE, *settings.families),
-        "segment_prediction": tuple(settings.dataset.segments),
-    }
-    described = []
-    no_fit: FittedRows | None = None
-    for task in available(tuple(tasks)):
-        labels, fitted_on = names.get(task.name, ()), no_fit
-        if task.kind == "multiclass" and task.name not in names:
-            labels, fitted_on = mcc_vocabulary(session, task, train)
-        classes = max(1, len(labels))
-        described.append(
-            MatrixTask(task.name, task.kind, classes, labels, task.weight, task.focal, task.group, fitted_on)
-        )
-    return tuple(described)
+def matrix_tasks(session: LakeSession, tasks: Sequence[Task], train: Sequence[Month]) -> tuple[MatrixTask, ...]:
+    """Return the available tasks with their classes; a vocabulary is fitted on the train months' labels."""
+    return tuple(_described(session, task, train) for task in available(tuple(tasks)))
 
 
-def mcc_vocabulary(session: LakeSession, task: Task, train: Sequence[Month]) -> tuple[tuple[str, ...], FittedRows]:
+def _described(session: LakeSession, task: Task, train: Sequence[Month]) -> MatrixTask:
+    names, fitted_on = task.class_names, None
+    if task.vocabulary is not None:
+        names, fitted_on = class_vocabulary(session, task, train)
+    return MatrixTask(task.name, task.kind, max(1, len(names)), names, task.weight, task.focal, task.group, fitted_on)
+
+
+def class_vocabulary(session: LakeSession, task: Task, train: Sequence[Month]) -> tuple[tuple[str, ...], FittedRows]:
     """Return the most frequent codes of the train labels (ties by the smaller code), then ``other``; and the rows counted.
 
     Raises
@@ -92,89 +80,63 @@ def mcc_vocabulary(session: LakeSession, task: Task, train: Sequence[Month]) -> 
             "no train row has a label", where=task.asset, fix="declare the task in dataset.unavailable_tasks"
         )
     ordered = sorted(counted, key=lambda code: (-counted[code], code))
-    vocabulary = (*(str(code) for code in ordered[:NEXT_MCC_TOP]), OTHER)
-    return vocabulary, FittedRows.of_months("train", labelled)
+    return (*(str(code) for code in ordered[: task.vocabulary]), OTHER), FittedRows.of_months("train", labelled)
 
 
-class LabelReader:
-    """Reads the labels and the persistence forecasts of some rows of a month as float32, NaN where there is none."""
+def read_labels(
+    session: LakeSession, month: Month, customer: np.ndarray, tasks: Sequence[MatrixTask]
+) -> dict[str, np.ndarray]:
+    """Return the label of each task for ascending customers of a month, float32, NaN where there is none.
 
-    def __init__(self, session: LakeSession, settings: Settings, tasks: Sequence[MatrixTask]) -> None:
-        self.session, self.settings = session, settings
-        self.tasks = {task.name: task for task in tasks}
-
-    def labels(self, month: Month, customer: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the label of each task for ascending customers.
-
-        Raises
-        ------
-        GateError
-            A customer has no row in a label partition, or a label is no class of its task.
-        """
-        found = {}
-        for name, task in self.tasks.items():
-            table = self.session.read(label_asset(name), month.key, columns=["customer_id", "label"])
-            values = _aligned(table, "label", customer, f"{label_asset(name)}@{month.key}")
-            found[name] = self._mcc_classes(values) if name == "next_mcc" else values.astype(np.float32)
-            known = found[name][~np.isnan(found[name])]
-            if task.kind == "multiclass" and len(known) and not 0 <= known.min() <= known.max() < task.classes:
-                raise GateError(
-                    f"labels reach from {known.min():g} to {known.max():g}, the task has {task.classes} classes",
-                    where=f"{label_asset(name)}@{month.key}",
-                    fix="materialise the label again",
-                )
-        return found
-
-    def persistence(self, month: Month, customer: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what "nothing changes" forecasts, for the tasks that have such a forecast."""
-        found = {}
-        if "product_stability" in self.tasks:
-            found["product_stability"] = np.ones(len(customer), np.float32)
-        if "segment_prediction" in self.tasks:
-            found["segment_prediction"] = self._segment_now(month, customer)
-        if "next_mcc" in self.tasks:
-            found["next_mcc"] = self._mcc_classes(self._last_mcc(month, customer))
-        return found
-
-    def _mcc_classes(self, codes: np.ndarray) -> np.ndarray:
-        """Return the class of each MCC (float64, NaN = none); a code outside the vocabulary is ``other``."""
-        vocabulary = self.tasks["next_mcc"].class_labels
-        known = np.array([int(code) for code in vocabulary[:-1]], np.float64)
-        order = np.argsort(known)
-        at = np.minimum(np.searchsorted(known[order], codes), len(known) - 1)
-        classes = np.where(known[order][at] == codes, order[at], len(vocabulary) - 1)
-        return np.where(np.isnan(codes), np.nan, classes).astype(np.float32)
-
-    def _segment_now(self, month: Month, customer: np.ndarray) -> np.ndarray:
-        table = self.session.read(SNAPSHOTS, month.key, columns=["customer_id", "segment"])
-        known = pa.array(list(self.settings.dataset.segments), table.schema.field("segment").type)
-        index = pc.index_in(table["segment"], value_set=known, skip_nulls=True)
-        return _aligned(table.append_column("index", index), "index", customer, f"{SNAPSHOTS}@{month.key}").astype(
-            np.float32
-        )
-
-    def _last_mcc(self, month: Month, customer: np.ndarray) -> np.ndarray:
-        """Return the MCC of the last transaction before the cutoff as float64, NaN where the look-back has none."""
-        found = np.full(len(customer), np.nan)
-        for past in reversed(look_back(month, self.settings)):
-            missing = np.flatnonzero(np.isnan(found))
-            if not len(missing):
-                break
-            events = read_events(self.session, [past], customer[missing], since=past.start_us, cutoff=past.cutoff_us)
-            has = np.diff(events.start) > 0
-            found[missing[has]] = events.mcc[events.start[1:][has] - 1]
-        return found
+    Raises
+    ------
+    GateError
+        A customer has no row in a label partition, or a label is no class of its task.
+    """
+    found = {}
+    for task in tasks:
+        where = f"{label_asset(task.name)}@{month.key}"
+        table = session.read(label_asset(task.name), month.key, columns=["customer_id", "label"])
+        found[task.name] = _as_classes(task, aligned(table, "label", customer, where))
+        known = found[task.name][~np.isnan(found[task.name])]
+        if task.kind == "multiclass" and len(known) and not 0 <= known.min() <= known.max() < task.classes:
+            raise GateError(
+                f"labels reach from {known.min():g} to {known.max():g}, the task has {task.classes} classes",
+                where=where,
+                fix="materialise the label again",
+            )
+    return found
 
 
-def _aligned(table: pa.Table, name: str, customer: np.ndarray, where: str) -> np.ndarray:
-    """Return a column as float64 for the given customers, null as NaN, whatever the order of the table's rows."""
-    ids = table["customer_id"].to_numpy()
-    values = pc.cast(table[name], pa.float64()).to_numpy()
-    order = np.argsort(ids, kind="stable")
-    at = np.minimum(np.searchsorted(ids, customer, sorter=order), max(0, len(ids) - 1))
-    if not len(ids) or (ids[order[at]] != customer).any():
-        absent = len(customer) if not len(ids) else int((ids[order[at]] != customer).sum())
-        raise GateError(
-            f"{absent} of {len(customer)} customers have no row", where=where, fix="materialise it again for this month"
-        )
-    return np.asarray(values[order[at]], np.float64)
+def read_persistence(
+    session: LakeSession,
+    month: Month,
+    customer: np.ndarray,
+    tasks: Sequence[MatrixTask],
+    rows: Sequence[Task],
+    settings: Settings,
+) -> dict[str, np.ndarray]:
+    """Return what "nothing changes" forecasts, float32, NaN where it cannot tell, for the tasks that have such a forecast.
+
+    Parameters
+    ----------
+    rows
+        The rows of the table that ``tasks`` were described from; they name the forecasts.
+    """
+    named = {row.name: row.persistence for row in rows if row.persistence}
+    # Those of codes stand behind the others, as they always have in a stored matrix.
+    chosen = sorted((task for task in tasks if task.name in named), key=lambda task: task.fitted_on is not None)
+    return {
+        task.name: _as_classes(task, resolve(named[task.name])(session, month, customer, settings)) for task in chosen
+    }
+
+
+def _as_classes(task: MatrixTask, values: np.ndarray) -> np.ndarray:
+    """Return labels as float32; codes of a fitted vocabulary become classes, those outside it ``other``."""
+    if task.fitted_on is None:
+        return values.astype(np.float32)
+    known = np.array([int(code) for code in task.class_labels[:-1]], np.float64)
+    order = np.argsort(known)
+    at = np.minimum(np.searchsorted(known[order], values), len(known) - 1)
+    classes = np.where(known[order][at] == values, order[at], len(known))
+    return np.where(np.isnan(values), np.nan, classes).astype(np.float32)

@@ -1,13 +1,12 @@
 """The training matrix: feature columns, side tensors, labels and splits, row by row, in memory-mapped arrays.
 
-Rows are sorted by split (train, validation, test), then month, then customer. Nothing is fitted here but the class vocabulary
-of ``next_mcc``, on train labels.
+Rows are sorted by split (train, validation, test), then month, then customer. Nothing is fitted here but the class vocabularies
+of tasks whose labels are codes, on train labels.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -19,22 +18,23 @@ from finai_assets.asset_graph import MATRIX
 from finai_assets.features.catalogue import Catalogue, read_catalogue
 from finai_assets.features.registry import Registry
 from finai_assets.features.sampling import customer_hash, lowest
-from finai_assets.labels.tasks import Task
+from finai_assets.labels.task import Task
 from finai_assets.settings import Settings
-from finai_assets.training.labelling import LabelReader, MatrixTask, matrix_tasks
+from finai_assets.training.labelling import MatrixTask, matrix_tasks, read_labels, read_persistence
 from finai_assets.training.side import SideTensor, fill_side, routed_tensors, width_of
 from finai_resources.errors import GateError, LakeError
+from finai_resources.json_text import to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.progress import report_progress
 
 __all__ = ["MatrixTask", "TrainingMatrix", "build_matrix", "load_matrix", "month_features"]
 
 ASSET = MATRIX
 SPLITS = ("train", "validation", "test")
 ARRAY, SIDE, DESCRIPTION = "X.npy", "side.npy", "matrix.json"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,6 @@ def build_matrix(
     tasks: Sequence[Task],
     splits_months: Mapping[str, Sequence[Month]],
     writer: PartitionWriter,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the training matrix and return its description (what ``matrix.json`` holds).
 
@@ -131,22 +130,22 @@ def build_matrix(
         A feature or label partition is absent, or two groups of a month disagree about its customers.
     """
     chunks = _plan(session, settings, registry, splits_months)
-    described = matrix_tasks(session, settings, tasks, sorted(splits_months["train"]))
+    described = matrix_tasks(session, tasks, sorted(splits_months["train"]))
     rows = sum(len(chunk.customer) for chunk in chunks)
     X = _new_array(writer, ARRAY, rows, len(registry.columns))
     tensors = routed_tensors(registry, settings)
     side = _new_array(writer, SIDE, rows, width_of(tensors)) if tensors else None
-    reader = LabelReader(session, settings, described)
     at = 0
     for done, chunk in enumerate(chunks):
         _fill(session, settings, registry, chunk, X[at : at + len(chunk.customer)])
         if side is not None:
             part = side[at : at + len(chunk.customer)]
             fill_side(session, registry, tensors, chunk.month.key, chunk.customer, part)
-        writer.write(_row_table(chunk, reader), row_group_size=65_536)
+        labels = read_labels(session, chunk.month, chunk.customer, described)
+        persistence = read_persistence(session, chunk.month, chunk.customer, described, tasks, settings)
+        writer.write(_row_table(chunk, labels, persistence), row_group_size=65_536)
         at += len(chunk.customer)
-        if progress:
-            progress("training matrix", done + 1, len(chunks))
+        report_progress("training matrix", done + 1, len(chunks))
     for array in (X, side):
         if array is not None:
             array.flush()
@@ -159,7 +158,7 @@ def build_matrix(
         "rows": {name: sum(len(c.customer) for c in chunks if c.split == name) for name in SPLITS},
         "months": {name: [month.key for month in sorted(splits_months[name])] for name in SPLITS},
     }
-    writer.put(DESCRIPTION, json.dumps(description, ensure_ascii=False, indent=1).encode())
+    writer.put(DESCRIPTION, to_json(description, indent=1))
     return description
 
 
@@ -302,15 +301,15 @@ def _fill(session: LakeSession, settings: Settings, registry: Registry, chunk: _
         rows[begin : begin + len(wanted)] = values if len(ids) == len(wanted) else values[np.searchsorted(ids, wanted)]
 
 
-def _row_table(chunk: _Chunk, reader: LabelReader) -> pa.Table:
+def _row_table(chunk: _Chunk, labels: Mapping[str, np.ndarray], persistence: Mapping[str, np.ndarray]) -> pa.Table:
     n = len(chunk.customer)
     columns: dict[str, Any] = {
         "customer_id": chunk.customer,
         "month": pa.repeat(chunk.month.key, n),
         "split": pa.repeat(chunk.split, n),
     }
-    columns |= {f"label:{name}": values for name, values in reader.labels(chunk.month, chunk.customer).items()}
-    columns |= {f"persist:{name}": values for name, values in reader.persistence(chunk.month, chunk.customer).items()}
+    columns |= {f"label:{name}": values for name, values in labels.items()}
+    columns |= {f"persist:{name}": values for name, values in persistence.items()}
     return pa.table(columns)
 
 

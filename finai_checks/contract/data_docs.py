@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,10 @@ from finai_assets.settings import Settings
 from finai_checks.contract.suite import suites
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.progress import report_progress
 
-Progress = Callable[[int, int], None]
 
-
-def write_data_docs(
-    session: LakeSession, settings: Settings, months: Sequence[Month], folder: Path, progress: Progress | None = None
-) -> Path:
+def write_data_docs(session: LakeSession, settings: Settings, months: Sequence[Month], folder: Path) -> Path:
     """Validate the raw tables of some months, and write the pages of it.
 
     Suites and frames are those of the check ``schema_contract``; every month is a run of its own in the pages. What the folder
@@ -44,8 +41,7 @@ def write_data_docs(
         snapshots, transactions = (session.read(asset, month.key) for asset in ("raw/snapshots", "raw/transactions"))
         for name, frame, expectations in suites(snapshots, transactions, month, settings, mccs=mccs):
             _validate(context, f"{name} {month}", frame, expectations)
-        if progress:
-            progress(done, len(months))
+        report_progress("months", done, len(months))
     context.build_data_docs()
     return Path(context.get_docs_sites_urls()[0]["site_url"].removeprefix("file://"))
 

@@ -1,13 +1,13 @@
 """C05: the raw tables of a month keep the data contract, as a Great Expectations suite; with the inputs that prove it can fail.
 
-Ingest refuses bad rows before they are written; this check looks at what was written, by other code, so that one mistake in
-the first does not go unseen.
+Ingest refuses bad rows before they are written; this check looks at what was written. It is made from the same statement of the
+rules, and Great Expectations judges by it with code of its own, so that one mistake in the first does not go unseen.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finai_assets.ingest.contract import SNAPSHOTS, TRANSACTIONS
+from finai_assets.ingest.contract import (
+    KEY,
+    SNAPSHOTS,
+    TRANSACTIONS,
+    AscendingProducts,
+    FirstOfMonth,
+    KnownCategory,
+    KnownProducts,
+    OneOf,
+    Range,
+    Rule,
+    TableContract,
+    WithinMonth,
+    snapshots_contract,
+    transactions_contract,
+)
 from finai_assets.settings import Settings
 from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
 from finai_resources.months import Month
@@ -64,10 +79,10 @@ def schema_contract(
     validated = {"snapshots": 0, "transactions": 0}
     if all(row["passed"] for row in results):  # the values of a table with another schema cannot be judged
         frames = {"snapshots": _snapshot_frame(snapshots, row_limit), "transactions": _frame(transactions, row_limit)}
-        builds = {"snapshots": _of_snapshots(month, settings), "transactions": _of_transactions(month, mccs)}
+        contracts = {"snapshots": snapshots_contract(settings), "transactions": transactions_contract()}
         for name, frame in frames.items():
             validated[name] = len(frame)
-            results += _validate(name, frame, builds[name])
+            results += _validate(name, frame, _of_table(contracts[name], month, mccs))
     failed = [row for row in results if not row["passed"]]
     observed = {
         "rows": rows,
@@ -90,8 +105,8 @@ def suites(
     return [
         ("snapshots schema", _schema_frame(snapshots), _of_schema(SNAPSHOTS)(gxe)),
         ("transactions schema", _schema_frame(transactions), _of_schema(TRANSACTIONS)(gxe)),
-        ("snapshots", _snapshot_frame(snapshots, ROW_LIMIT), _of_snapshots(month, settings)(gxe)),
-        ("transactions", _frame(transactions, ROW_LIMIT), _of_transactions(month, mccs)(gxe)),
+        ("snapshots", _snapshot_frame(snapshots, ROW_LIMIT), _of_table(snapshots_contract(settings), month, mccs)(gxe)),
+        ("transactions", _frame(transactions, ROW_LIMIT), _of_table(transactions_contract(), month, mccs)(gxe)),
     ]
 
 
@@ -108,51 +123,60 @@ def _of_schema(schema: pa.Schema) -> Build:
     return build
 
 
-def _of_snapshots(month: Month, settings: Settings) -> Build:
+def _of_table(contract: TableContract, month: Month, mccs: Sequence[int] | None) -> Build:
+    """Make the expectations of a contract, column by column."""
+    required = [field.name for field in contract.schema if not field.nullable and not pa.types.is_list(field.type)]
+    columns = dict.fromkeys([*required, *(rule.column for rule in contract.rules)])
+
     def build(gxe: Any) -> list[Any]:
-        expected = [
-            gxe.ExpectTableRowCountToBeBetween(min_value=1),
-            gxe.ExpectColumnValuesToNotBeNull(column="customer_id"),
-            gxe.ExpectColumnValuesToBeUnique(column="customer_id"),
-            gxe.ExpectColumnValuesToNotBeNull(column="snapshot_month"),
-            gxe.ExpectColumnValuesToBeInSet(column="snapshot_month", value_set=[month.partition_key]),
-            gxe.ExpectColumnValuesToBeBetween(column="age", min_value=0, max_value=130),
-            gxe.ExpectColumnValuesToBeBetween(column="income", min_value=0, max_value=_LARGEST),
-            gxe.ExpectColumnValuesToBeInSet(column="income_is_nan", value_set=[False]),
-            gxe.ExpectColumnValuesToBeBetween(column="tenure_months", min_value=0, max_value=1500),
-            gxe.ExpectColumnValuesToBeBetween(column="held_lowest", min_value=0),
-            gxe.ExpectColumnValuesToBeBetween(column="held_highest", max_value=len(settings.products) - 1),
-            gxe.ExpectColumnValuesToBeInSet(column="held_ascends", value_set=[True]),
-        ]
-        if settings.dataset.segments:
-            segments = list(settings.dataset.segments)
-            expected.append(gxe.ExpectColumnValuesToBeInSet(column="segment", value_set=segments))
+        expected = [gxe.ExpectTableRowCountToBeBetween(min_value=1)]
+        for column in columns:
+            if column in required:
+                expected.append(gxe.ExpectColumnValuesToNotBeNull(column=column))
+            if column == KEY and contract.unique:
+                expected.append(gxe.ExpectColumnValuesToBeUnique(column=column))
+            for rule in contract.rules:
+                if rule.column == column:
+                    expected += _expectations(gxe, rule, month, mccs)
+            if column in _maybe_nan(contract.schema):
+                expected.append(gxe.ExpectColumnValuesToBeInSet(column=f"{column}_is_nan", value_set=[False]))
         return expected
 
     return build
 
 
-def _of_transactions(month: Month, mccs: Sequence[int] | None) -> Build:
-    def build(gxe: Any) -> list[Any]:
-        known = (
-            gxe.ExpectColumnValuesToBeBetween(column="mcc", min_value=0)
-            if mccs is None
-            else gxe.ExpectColumnValuesToBeInSet(column="mcc", value_set=sorted({int(code) for code in mccs}))
-        )
-        return [
-            gxe.ExpectTableRowCountToBeBetween(min_value=1),
-            gxe.ExpectColumnValuesToNotBeNull(column="customer_id"),
-            gxe.ExpectColumnValuesToNotBeNull(column="ts"),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="ts", min_value=month.start, max_value=month.cutoff, strict_max=True
-            ),
-            gxe.ExpectColumnValuesToNotBeNull(column="amount"),
-            gxe.ExpectColumnValuesToBeBetween(column="amount", min_value=-_LARGEST, max_value=_LARGEST),
-            gxe.ExpectColumnValuesToNotBeNull(column="mcc"),
-            known,
-        ]
+def _expectations(gxe: Any, rule: Rule, month: Month, mccs: Sequence[int] | None) -> Iterator[Any]:
+    column = rule.column
+    match rule:
+        case Range():
+            low, high = max(rule.low, -_LARGEST), min(rule.high, _LARGEST)
+            yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)
+        case OneOf():
+            yield gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(rule.values))
+        case FirstOfMonth():
+            yield gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[month.partition_key])
+        case WithinMonth():
+            yield gxe.ExpectColumnValuesToBeBetween(
+                column=column, min_value=month.start, max_value=month.cutoff, strict_max=True
+            )
+        case KnownProducts():
+            yield gxe.ExpectColumnValuesToBeBetween(column=f"{column}_lowest", min_value=0)
+            yield gxe.ExpectColumnValuesToBeBetween(column=f"{column}_highest", max_value=rule.products - 1)
+        case AscendingProducts():
+            yield gxe.ExpectColumnValuesToBeInSet(column=f"{column}_ascends", value_set=[True])
+        case KnownCategory():
+            if mccs is None:
+                yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0)
+            else:
+                codes = sorted({int(code) for code in mccs})
+                yield gxe.ExpectColumnValuesToBeInSet(column=column, value_set=codes)
+        case _:
+            raise TypeError(f"no expectation of a {type(rule).__name__}")
 
-    return build
+
+def _maybe_nan(schema: pa.Schema) -> list[str]:
+    """Return the columns in which pandas would take a value that is no number for one that is missing."""
+    return [field.name for field in schema if field.nullable and pa.types.is_floating(field.type)]
 
 
 @cache
@@ -226,7 +250,7 @@ def _snapshot_frame(table: pa.Table, limit: int) -> Any:
         "held_lowest": lowest,
         "held_highest": highest,
         "held_ascends": ascends,
-        "income_is_nan": pc.fill_null(pc.is_nan(table["income"]), False),
+        **{f"{name}_is_nan": pc.fill_null(pc.is_nan(table[name]), False) for name in _maybe_nan(SNAPSHOTS)},
     }
     for name, values in derived.items():
         plain = plain.append_column(name, pa.array(values) if isinstance(values, np.ndarray) else values)

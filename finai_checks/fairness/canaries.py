@@ -13,7 +13,7 @@ import numpy as np
 from finai_assets.settings import Settings
 from finai_assets.settings.checks import Assessment, ProxyStrengthSettings
 from finai_assets.settings.method import InputSettings
-from finai_assets.students.result import CARD as STUDENT_CARD
+from finai_assets.students.card import CARD as STUDENT_CARD
 from finai_assets.training.matrix import ARRAY, load_matrix
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_checks.fairness.checks import ABSENT, STRENGTH

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from finai_assets.platform import Platform
-from finai_assets.students.result import CARD as STUDENT_CARD
-from finai_assets.students.result import MODEL
+from finai_assets.students.card import MODEL, read_card
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import TrainingMatrix, load_matrix
@@ -76,13 +75,13 @@ def evaluate_student_inputs(context: CheckContext, assets: Sequence[str]) -> Map
     session, sources, policy = context.session, _sources(context), context.settings.checks.prohibited_inputs
     carried, outcomes = _carried(context, load_matrix(session)), {}
     for asset in assets:
-        card = session.read_json(asset, None, STUDENT_CARD)
-        if card["route"] == "SKIP":
+        card = read_card(session, asset)
+        if card.route == "SKIP":
             outcomes[asset] = CheckOutcome(True, "route SKIP: no model reads anything", 1, {"route": "SKIP"})
             continue
         text = session.read_bytes(asset, None, MODEL).decode()
-        read = tuple(dict.fromkeys([*card["columns"], *_names_in(text)]))
-        outcomes[asset] = prohibited_inputs_absent(read, sources, carried, policy=policy, route=card["route"])
+        read = tuple(dict.fromkeys([*card.columns, *_names_in(text)]))
+        outcomes[asset] = prohibited_inputs_absent(read, sources, carried, policy=policy, route=card.route)
     return outcomes
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from finai_assets.settings.checks import ProhibitedInputSettings
 from finai_assets.settings.method import TeacherSettings
 from finai_assets.teacher.layout import Layout
-from finai_assets.teacher.network.cgc import OWN_SLOT
 from finai_assets.teacher.result import TeacherResult, predict
 from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fairness.protected import ASSET, Carrier
@@ -87,7 +86,7 @@ def _faults(
 
 def read_by_teacher(layout: Layout, settings: TeacherSettings) -> tuple[str, ...]:
     """Return the columns and side tensors (``tda_local.diagram``) of the groups that some expert is routed to."""
-    routed = {group for expert in (*settings.experts, OWN_SLOT) for group in settings.routing[expert]}
+    routed = settings.read_groups
     columns = (name for name, group in zip(layout.columns, layout.groups, strict=True) if group in routed)
     tensors = (f"{tensor.group}.{tensor.name}" for tensor in layout.tensors if tensor.group in routed)
     return (*columns, *tensors)

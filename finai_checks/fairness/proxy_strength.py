@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 from scipy.stats import norm
 
 from finai_assets.features.sampling import customer_hash
+from finai_assets.scoring.boosting import Binning, Growth, Sample, bin_rows, hard_loss, train_trees
 from finai_assets.settings.checks import ProxyStrengthSettings
 from finai_assets.training.labelling import MatrixTask
 from finai_checks.fairness.protected import Attribute
@@ -168,30 +168,18 @@ def _predicted(
 ) -> np.ndarray:
     """Return float64 [n, groups]: each customer's probabilities by a model that did not learn from that customer."""
     fold = customer_hash(customer, seed=seed, salt="proxy folds") % np.uint64(rules.folds)
-    params: dict[str, Any] = {
-        **({"objective": "binary"} if groups == 2 else {"objective": "multiclass", "num_class": groups}),
-        "num_leaves": rules.leaves,
-        "learning_rate": rules.learning_rate,
-        "feature_fraction": rules.column_share,
-        "max_bin": rules.bins,
-        "feature_pre_filter": False,
-        "min_data_in_leaf": max(5, rules.group_customers // 5),
-        "seed": seed % 2**31,
-        "deterministic": True,
-        "force_col_wise": True,
-        "num_threads": threads,
-        "verbosity": -1,
-    }
-    binned = lgb.Dataset(X, label=codes, params=params).construct()
+    binning = Binning(seed=seed, threads=threads, min_leaf_rows=max(5, rules.group_customers // 5), max_bin=rules.bins)
+    growth = Growth(rules.rounds, rules.leaves, rules.learning_rate, column_share=rules.column_share)
+    loss = hard_loss("binary") if groups == 2 else hard_loss("multiclass", groups)
+    binned = bin_rows(X, binning)
     out = np.full((len(X), groups), np.nan)
     for number in range(rules.folds):
         held_out = fold == number
         if not held_out.any():
             continue
-        learned = binned.subset(np.flatnonzero(~held_out).tolist())
-        booster = lgb.train(params, learned, num_boost_round=rules.rounds)
-        prediction = np.asarray(booster.predict(X[held_out], num_threads=threads))
-        out[held_out] = np.column_stack([1 - prediction, prediction]) if groups == 2 else prediction
+        learned = Sample(binned.take(np.flatnonzero(~held_out)), codes[~held_out])
+        told = train_trees(loss, learned, growth).predict(X[held_out], threads=threads)
+        out[held_out] = np.column_stack([1 - told, told]) if groups == 2 else told
     return out
 
 

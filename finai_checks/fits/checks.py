@@ -7,16 +7,22 @@ from collections.abc import Mapping, Sequence
 from finai_assets.asset_graph import state_asset
 from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.platform import Platform
-from finai_assets.students.result import CARD as STUDENT_CARD
+from finai_assets.students.card import read_card
 from finai_assets.students.result import StudentResult, from_files
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.fitted_rows import FittedRows
-from finai_assets.training.labelling import mcc_vocabulary
+from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, load_matrix
 from finai_checks.fits.refit import refit_states
-from finai_checks.fits.refit_models import VOCABULARY, refit_calibrators, refit_columns, refit_teacher, refit_vocabulary
+from finai_checks.fits.refit_models import (
+    fitted_tasks,
+    refit_calibrators,
+    refit_columns,
+    refit_teacher,
+    refit_vocabularies,
+)
 from finai_checks.fits.scopes import (
     Scope,
     fitted_on_train_only,
@@ -28,7 +34,6 @@ from finai_checks.fits.scopes import (
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
 from finai_checks.framework.small_lake import SPLITS_ASSET, TEACHER_ASSET
 from finai_resources.months import Month
-from finai_resources.progress import stages
 
 ON_TRAIN_ONLY = CheckKind(
     "C12",
@@ -77,8 +82,8 @@ def declare_checks(platform: Platform) -> list[Declared]:
         declare(MODEL_REFIT, TEACHER_ASSET, evaluate_teacher_refit, settings),
         *declare_together(MODEL_REFIT, students, evaluate_calibrator_refits, settings),
     ]
-    if any(task.name == VOCABULARY for task in tasks):
-        checks.append(declare(MODEL_REFIT, MATRIX_ASSET, evaluate_vocabulary_refit, settings))
+    if fitted_tasks(platform):
+        checks.append(declare(MODEL_REFIT, MATRIX_ASSET, evaluate_vocabulary_refits, settings))
     return checks
 
 
@@ -100,12 +105,11 @@ def evaluate_matrix_rows(context: CheckContext, asset: str) -> CheckOutcome:
     session = context.session
     matrix, months = load_matrix(session), session.read_json(SPLITS_ASSET, None, "splits.json")
     stored, scopes = matrix_scopes(matrix, months)
-    for task in context.platform.available_tasks:
-        if task.name == VOCABULARY:
-            _, counted = mcc_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
-            scopes[VOCABULARY] = Scope("train", tuple(months["train"]), counted.digest)
-            if (rows := matrix.task(VOCABULARY).fitted_on) is not None:
-                stored[VOCABULARY] = rows
+    for task in fitted_tasks(context.platform):
+        _, counted = class_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
+        scopes[task.name] = Scope("train", tuple(months["train"]), counted.digest)
+        if (rows := matrix.task(task.name).fitted_on) is not None:
+            stored[task.name] = rows
     return fitted_on_train_only(stored, scopes)
 
 
@@ -119,9 +123,9 @@ def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mappi
     """Compare the rows that each student's card names with those of the matrix as stored now."""
     matrix, outcomes = load_matrix(context.session), {}
     for asset in assets:
-        card = context.session.read_json(asset, None, STUDENT_CARD)
-        scopes = student_scopes(matrix, card["task"], context.settings, model=bool(card["columns"]))
-        outcomes[asset] = fitted_on_train_only(rows_of_card(card), scopes)
+        card = read_card(context.session, asset)
+        scopes = student_scopes(matrix, card.task, context.settings, model=bool(card.columns))
+        outcomes[asset] = fitted_on_train_only(rows_of_card(card.values()), scopes)
     return outcomes
 
 
@@ -131,21 +135,20 @@ def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mappi
 def evaluate_state_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Fit the states of some groups again while the raw months after train are garbage."""
     groups = context.groups(assets)
-    outcomes = refit_states(context.session, context.platform, list(groups.values()), stages())
+    outcomes = refit_states(context.session, context.platform, list(groups.values()))
     return {asset: outcomes[group.name] for asset, group in groups.items()}
 
 
 def evaluate_column_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Select the columns of some students again while validation and test rows are garbage."""
-    return refit_columns(_students(context, assets), load_matrix(context.session), context.settings, stages())
+    return refit_columns(_students(context, assets), load_matrix(context.session), context.settings)
 
 
-def evaluate_vocabulary_refit(context: CheckContext, asset: str) -> CheckOutcome:
-    """Count the class vocabulary again while the labels after train are garbage."""
-    described = context.session.read_json(asset, None, DESCRIPTION)["tasks"]
-    stored = next(task["class_labels"] for task in described if task["name"] == VOCABULARY)
-    task = next(task for task in context.platform.available_tasks if task.name == VOCABULARY)
-    return refit_vocabulary(context.session, task, stored, context.platform)
+def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcome:
+    """Count the classes of each task of codes again while the labels of all months after train are garbage."""
+    described = context.session.read_json(MATRIX_ASSET, None, DESCRIPTION)["tasks"]
+    stored = {task["name"]: task["class_labels"] for task in described}
+    return refit_vocabularies(context.session, stored, context.platform)
 
 
 def evaluate_teacher_refit(context: CheckContext, asset: str) -> CheckOutcome:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from finai_assets.features.fit import fit_states, load_states
 from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
-from finai_assets.features.registry import Group, Progress
+from finai_assets.features.registry import Group
 from finai_assets.features.state import GroupState
 from finai_assets.platform import Platform
 from finai_checks.framework.check import CheckOutcome
@@ -56,6 +56,10 @@ class GarbageLake(Lake):
     def find(self, asset: str, partition: str | None = None) -> Manifest | None:
         """Return the manifest of a partition as this view holds it."""
         return self._of(partition).find(asset, partition)
+
+    def parquet_paths(self, manifest: Manifest) -> tuple[Any, list[str]]:
+        """Return where the Parquet files of a partition lie, as this view holds them."""
+        return self._of(manifest.partition).parquet_paths(manifest)
 
     def open_parquet(self, manifest: Manifest) -> list[Any]:
         """Open the Parquet files of a partition as this view holds them."""
@@ -209,9 +213,7 @@ def _wrong(stored: np.ndarray, again: np.ndarray, rounding: float) -> np.ndarray
     return np.asarray(left != right)
 
 
-def refit_states(
-    session: LakeSession, platform: Platform, groups: Sequence[Group], progress: Progress
-) -> dict[str, CheckOutcome]:
+def refit_states(session: LakeSession, platform: Platform, groups: Sequence[Group]) -> dict[str, CheckOutcome]:
     """Fit some groups again while the raw months after train are garbage, and compare with the stored states.
 
     Returns
@@ -223,9 +225,7 @@ def refit_states(
     stored = load_states(session, groups)
     owners = session.lake.read(SNAPSHOTS, last.key, columns=["customer_id"])["customer_id"].to_numpy()
     with garbage_after(session, RAW, last, owners=owners, seed=settings.seed) as view:
-        states = fit_states(
-            view, settings, platform.registry, platform.splits.train, groups=list(groups), progress=progress
-        )
+        states = fit_states(view, settings, platform.registry, platform.splits.train, groups=list(groups))
         outside = later_months(view.seen, last)
     return {
         group.name: refit_outcome(state_arrays(stored[group.name]), state_arrays(states[group.name]), outside)

@@ -11,7 +11,6 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from finai_assets.features.registry import Progress
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.scoring.calibration import Calibration
@@ -25,13 +24,12 @@ from finai_assets.teacher.result import TeacherResult, deterministic
 from finai_assets.teacher.structure import Structure
 from finai_assets.teacher.train import calibrate as calibrate_teacher
 from finai_assets.teacher.train import prepare
-from finai_assets.training.labelling import mcc_vocabulary
+from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fits.refit import garbage_after, later_months, refit_is_equal, refit_outcome
 from finai_checks.framework.check import CheckOutcome
 from finai_resources.lake_session import LakeSession
-
-VOCABULARY = "next_mcc"
+from finai_resources.progress import report_progress
 
 
 def garbled(matrix: TrainingMatrix, splits: Sequence[str], *, seed: int) -> TrainingMatrix:
@@ -63,15 +61,28 @@ def _writable(array: np.ndarray) -> np.ndarray:
     return array.copy()
 
 
-def refit_vocabulary(session: LakeSession, task: Task, stored: Sequence[str], platform: Platform) -> CheckOutcome:
-    """Count the classes of ``next_mcc`` again while the labels of all months after train are garbage."""
-    train = platform.splits.train
-    owners = session.lake.read(task.asset, train[-1].key, columns=["customer_id"])["customer_id"].to_numpy()
-    with garbage_after(session, [task.asset], train[-1], owners=owners, seed=platform.settings.seed) as view:
-        classes, _ = mcc_vocabulary(view, task, sorted(train))
+def fitted_tasks(platform: Platform) -> tuple[Task, ...]:
+    """Return the tasks whose classes are counted on train labels."""
+    return tuple(task for task in platform.available_tasks if task.vocabulary is not None)
+
+
+def refit_vocabularies(session: LakeSession, stored: Mapping[str, Sequence[str]], platform: Platform) -> CheckOutcome:
+    """Count the classes of each task of codes again while the labels of all months after train are garbage.
+
+    Parameters
+    ----------
+    stored
+        Classes of each task as the training matrix names them.
+    """
+    train, tasks, again = platform.splits.train, fitted_tasks(platform), {}
+    owners = session.lake.read(tasks[0].asset, train[-1].key, columns=["customer_id"])["customer_id"].to_numpy()
+    assets = [task.asset for task in tasks]
+    with garbage_after(session, assets, train[-1], owners=owners, seed=platform.settings.seed) as view:
+        for task in tasks:
+            classes, _ = class_vocabulary(view, task, sorted(train))
+            again[f"{task.name} vocabulary"] = np.array(classes)
         outside = later_months(view.seen, train[-1])
-    name = f"{task.name} vocabulary"
-    return refit_outcome({name: np.array(stored)}, {name: np.array(classes)}, outside)
+    return refit_outcome({f"{task.name} vocabulary": np.array(stored[task.name]) for task in tasks}, again, outside)
 
 
 def refit_teacher(
@@ -118,13 +129,13 @@ def _calibrations(fitted: Mapping[str, Calibration]) -> dict[str, np.ndarray]:
 
 
 def refit_columns(
-    students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings, progress: Progress
+    students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings
 ) -> dict[str, CheckOutcome]:
     """Select the columns of students again while validation and test rows are garbage."""
     apart, probe = garbled(matrix, ("validation", "test"), seed=settings.seed), None
     outcomes: dict[str, CheckOutcome] = {}
     for done, (name, student) in enumerate(students.items()):
-        progress(f"columns of {student.task}", done, len(students))
+        report_progress(f"columns of {student.task}", done, len(students))
         if student.model is None:
             outcomes[name] = _nothing_kept(student)
             continue

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from finai_assets.features.fit import load_states, store_states
-from finai_assets.students.distill import bin_rows
-from finai_assets.students.result import CARD as STUDENT_CARD
+from finai_assets.students.card import CARD as STUDENT_CARD
+from finai_assets.students.distill import bin_probe
 from finai_assets.students.result import from_files, to_files
 from finai_assets.students.rows import Part, TaskRows
 from finai_assets.students.train import Probe, calibrate, select
@@ -24,10 +24,10 @@ from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.labelling import matrix_tasks
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
-from finai_checks.fits.refit_models import VOCABULARY
 from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET, VERSION, SmallLake
 from finai_resources.manifest import one_version
 
+VOCABULARY = "next_mcc"  # the task whose vocabulary is spoiled
 GROUP = "demographics"
 
 
@@ -62,7 +62,7 @@ def one_bit_of_a_state(small: SmallLake) -> None:
 def vocabulary_saw_test(small: SmallLake) -> None:
     """Count the classes of ``next_mcc`` on train and test months, and record these rows."""
     months = [*small.platform.splits.train, *small.platform.splits.test]
-    counted = matrix_tasks(small.session, small.settings, small.platform.available_tasks, months)
+    counted = matrix_tasks(small.session, small.platform.available_tasks, months)
     task = next(task for task in counted if task.name == VOCABULARY)
     _describe(small, class_labels=list(task.class_labels), fitted_on=asdict(task.fitted_on))  # type: ignore[arg-type]
 
@@ -152,7 +152,7 @@ def columns_saw_test(small: SmallLake) -> None:
     """Select a student's columns on all rows."""
     matrix = load_matrix(small.session)
     everything = np.arange(len(matrix))
-    probe = Probe(everything, bin_rows(np.asarray(matrix.X), small.settings))
+    probe = Probe(everything, bin_probe(np.asarray(matrix.X), small.settings))
     nothing = np.zeros(len(matrix), np.float32)
     rows = TaskRows(matrix.task(STUDENT), matrix, nothing, small.settings)
     known = np.flatnonzero(np.isfinite(matrix.labels[STUDENT]))

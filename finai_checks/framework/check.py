@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from finai_assets.asset_graph import state_asset
 from finai_assets.features.registry import Group
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
+from finai_assets.source import PACKAGES, code_version
 from finai_resources.errors import ConfigError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -198,6 +202,15 @@ class Declared:
     def blocking(self) -> bool:
         """Whether downstream assets wait for the check."""
         return self.kind.blocking and self.binding
+
+    @cached_property
+    def basis(self) -> str:
+        """Return a short hash of what the verdict follows from beside the data: thresholds, and source of the function."""
+        function: Any = self.alone or self.together
+        reachable = function.__module__.partition(".")[0] in PACKAGES and "<locals>" not in function.__qualname__
+        code = code_version(f"{function.__module__}:{function.__qualname__}") if reachable else ""
+        stated = json.dumps([dict(self.thresholds), self.kind.minimum, code], sort_keys=True, default=str)
+        return hashlib.sha256(stated.encode()).hexdigest()[:16]
 
     def evaluate(self, context: CheckContext) -> CheckOutcome:
         """Evaluate the check on its asset, and store nothing."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -20,6 +19,7 @@ from typing import Any
 from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome, Declared
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import ConfigError, SecretError
+from finai_resources.json_text import to_json
 from finai_resources.lake import Lake
 from finai_resources.months import Month
 from finai_resources.secrets import SecretStore
@@ -101,7 +101,7 @@ class Override:
 
     def _digest(self, key: bytes) -> str:
         content = {**self.as_dict(), "signature": ""}
-        text = json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+        text = to_json(content, sort_keys=True)
         return hmac.new(key, text, hashlib.sha256).hexdigest()
 
 

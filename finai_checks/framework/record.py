@@ -1,18 +1,18 @@
 """Records of outcomes, stored in the lake beside the data: gates read them there, not in an event log that may be pruned.
 
-A record belongs to one check, one partition of one asset, and one content of that partition. Data that changed since have no
-record, and no record is a failure.
+A record belongs to one check as it was declared (its thresholds and its code), one partition of one asset, and one content of
+that partition. What changed since has no record, and no record is a failure.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from datetime import UTC, date, datetime
 from typing import Any
 
-from finai_checks.framework.check import CheckOutcome
+from finai_checks.framework.check import CheckOutcome, Declared
 from finai_resources import objects
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 
 ROOT, WHOLE = "checks", "whole"
@@ -23,11 +23,13 @@ def record_path(lake: Lake, check: str, asset: str, partition: str | None) -> st
     return f"{lake.root}/{ROOT}/{check}/{asset}/{partition or WHOLE}.json"
 
 
-def write_record(lake: Lake, check: str, asset: str, partition: str | None, outcome: CheckOutcome) -> None:
-    """Store the outcome for the content that the partition has now."""
+def write_record(lake: Lake, check: Declared, partition: str | None, outcome: CheckOutcome) -> None:
+    """Store the outcome for the content that the partition has now, by the check as it is declared now."""
+    asset = check.asset
     manifest = lake.find(asset, partition)
     content = {
-        "check": check,
+        "check": check.name,
+        "basis": check.basis,
         "asset": asset,
         "partition": partition,
         "content_hash": manifest.content_hash if manifest else None,
@@ -37,44 +39,35 @@ def write_record(lake: Lake, check: str, asset: str, partition: str | None, outc
         "observed": plain(outcome.observed),
         "overridden_until": outcome.observed.get("overridden_until"),
     }
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1)
     # Not made durable: the evidence log is, and a record that a power cut takes is no result, which closes the gate.
-    objects.put(lake, record_path(lake, check, asset, partition), text.encode(), durable=False)
+    text = to_json(content, sort_keys=True, indent=1)
+    objects.put(lake, record_path(lake, check.name, asset, partition), text, durable=False)
 
 
-def read_record(lake: Lake, check: str, asset: str, partition: str | None) -> dict[str, Any] | None:
-    """Return the record of a check for the content that the partition has now; None where there is none."""
-    manifest = lake.find(asset, partition)
-    stored = objects.get(lake, record_path(lake, check, asset, partition))
+def read_record(lake: Lake, check: Declared, partition: str | None) -> dict[str, Any] | None:
+    """Return the record of a check for the content that the partition has now; None where there is none.
+
+    A record by other thresholds, or by other code of the check, is none.
+    """
+    manifest = lake.find(check.asset, partition)
+    stored = objects.get(lake, record_path(lake, check.name, check.asset, partition))
     if manifest is None or stored is None:
         return None
     try:
         record: dict[str, Any] = json.loads(stored)
     except ValueError:  # cut off by a power failure: no result
         return None
-    return record if record["content_hash"] == manifest.content_hash else None
+    current = record["content_hash"] == manifest.content_hash and record.get("basis") == check.basis
+    return record if current else None
 
 
-def has_passed(lake: Lake, check: str, asset: str, partition: str | None, *, today: date | None = None) -> bool:
+def has_passed(lake: Lake, check: Declared, partition: str | None, *, today: date | None = None) -> bool:
     """Return whether the check passed for the content that the partition has now.
 
     No record is a failure. So is a pass that rests on an override which has expired since.
     """
-    record = read_record(lake, check, asset, partition)
+    record = read_record(lake, check, partition)
     if record is None or record["passed"] is not True:
         return False
     until = record.get("overridden_until")
     return until is None or (today or datetime.now(UTC).date()) <= date.fromisoformat(until)
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON can hold: numpy scalars become numbers, numbers that are not finite become null."""
-    if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [plain(entry) for entry in value]
-    if hasattr(value, "item"):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

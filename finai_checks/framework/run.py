@@ -8,9 +8,10 @@ from typing import Any
 
 from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckOutcome, Declared
 from finai_checks.framework.overrides import Overrides
-from finai_checks.framework.record import plain, write_record
+from finai_checks.framework.record import write_record
 from finai_checks.framework.regulations import regulation_map
 from finai_resources.chained_log import ChainedLog
+from finai_resources.json_text import plain
 from finai_resources.lake import Lake
 from finai_resources.manifest import Manifest, address
 
@@ -117,5 +118,5 @@ def _stored(
     lake = context.session.lake
     ChainedLog(lake, EVIDENCE).append_all(entries)
     for check, _ in evaluated:  # last: a gate opens only on what the log knows of
-        write_record(lake, check.name, check.asset, context.partition, final[check.asset])
+        write_record(lake, check, context.partition, final[check.asset])
     return final

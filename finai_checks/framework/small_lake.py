@@ -88,7 +88,7 @@ class SmallLake:
         """Make the lake by the steps that the main job takes."""
         made = cls(Lake.on_disk(folder), Platform.of(small_settings()))
         session, settings, platform = LakeSession(made.lake), made.settings, made.platform
-        generate(settings, DEMO_PSEUDONYM_KEY, session, workers=1, code_version=VERSION)
+        generate(settings, DEMO_PSEUDONYM_KEY, session, tasks=platform.available_tasks, workers=1, code_version=VERSION)
         adapter = open_adapter(settings, DEMO_PSEUDONYM_KEY, session)
         load_catalogue(adapter, session, settings, code_version=VERSION)
         first, last = look_back(platform.splits.train[0], settings)[0], platform.splits.test[-1]

@@ -73,6 +73,7 @@ def evaluate_shuffled_future(context: CheckContext, asset: str) -> CheckOutcome:
         parts[-1],
         matrix.columns,
         matrix.tasks,
+        absolute={task.name for task in platform.available_tasks if task.decided_by_window},
         rules=rules,
         confidence=settings.metrics.confidence,
         seed=settings.seed,

@@ -22,21 +22,19 @@ the customer's own past and the donor's future. So their labels are not compared
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 
-from finai_assets.scoring.rank_kernels import auc, midranks_correlation
+from finai_assets.scoring.boosting import Binning, Growth, bin_rows, hard_loss, train_trees
+from finai_assets.scoring.metrics import scores_under
+from finai_assets.scoring.resampling import all_copies, percentile_interval
 from finai_assets.settings.checks import ShuffledFutureSettings
 from finai_assets.training.labelling import MatrixTask
 from finai_checks.framework.check import CheckOutcome
 from finai_checks.leaks.shuffled_future_lake import SwappedMonth
 
-# Labels that the window alone decides. Every other one is relative to the customer's past.
-ABSOLUTE = frozenset({"next_mcc", "segment_prediction"})
 MEASURE = {"binary": ("auc", 0.5), "multiclass": ("auc_ovr", 0.5), "regression": ("spearman", 0.0)}
 _NAMED = 8
 
@@ -47,6 +45,7 @@ def shuffled_future(
     columns: Sequence[str],
     tasks: Sequence[MatrixTask],
     *,
+    absolute: Collection[str],
     rules: ShuffledFutureSettings,
     confidence: float,
     seed: int,
@@ -59,6 +58,8 @@ def shuffled_future(
         Months that the model learns from.
     validation
         The month that it is scored on; one month, so that a rate that differs between months lends no skill.
+    absolute
+        Names of the tasks whose label the window alone decides; every other one is relative to the customer's past.
     confidence
         That no task is found guilty by chance: shared out among the tasks (Bonferroni).
     """
@@ -66,7 +67,7 @@ def shuffled_future(
         return CheckOutcome.no_evidence(train_months=len(train), tasks=len(tasks))
     months = [*train, validation]
     changed = _changed_columns(months, columns)
-    own = _own_labels(months, tasks)
+    own = _own_labels(months, [task for task in tasks if task.name in absolute])
     rows = _skill_rows(train, validation, tasks, rules, confidence, seed)
     guilty = [row for row in rows if row["passed"] is False]
     scarce = [row["task"] for row in rows if row["passed"] is None]
@@ -112,13 +113,15 @@ def _skill_rows(  # what the models and their scores are made of
 ) -> list[dict[str, Any]]:
     """Train a model of each task on swapped rows, and score it on others."""
     models = _Models(np.concatenate([part.features for part in train]), rules.rounds, seed)
-    judge = _Judge.of(len(validation.customer), len(tasks), rules, confidence, seed)
+    customers = len(validation.customer)
+    copies = all_copies(customers, rules.resamples, [seed, customers])
+    shared = 1 - (1 - confidence) / len(tasks)
     rows = []
     for task in tasks:
         learnt, scored = np.concatenate([part.labels[task.name] for part in train]), validation.labels[task.name]
         enough = min(_contrast(task, learnt), _contrast(task, scored)) >= rules.class_rows
         prediction = models.predict(task, learnt, validation.features) if enough else None
-        rows.append(_skill_row(task, scored, prediction, judge))
+        rows.append(_skill_row(task, scored, prediction, copies, shared, rules.tolerance))
     return rows
 
 
@@ -136,7 +139,6 @@ def _own_labels(months: Sequence[SwappedMonth], tasks: Sequence[MatrixTask]) -> 
     return {
         task.name: sum(int((~_same(part.labels[task.name], part.derived[task.name])).sum()) for part in months)
         for task in tasks
-        if task.name in ABSOLUTE
     }
 
 
@@ -144,8 +146,18 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
-def _skill_row(task: MatrixTask, scored: np.ndarray, prediction: np.ndarray | None, judge: _Judge) -> dict[str, Any]:
-    """Score the predictions of a model; ``passed`` is None where the rows are too few, the interval then absent."""
+def _skill_row(
+    task: MatrixTask,
+    scored: np.ndarray,
+    prediction: np.ndarray | None,
+    copies: np.ndarray,
+    confidence: float,
+    tolerance: float,
+) -> dict[str, Any]:
+    """Score the predictions of a model; ``passed`` is None where the rows are too few, the interval then absent.
+
+    A customer has one row, as there is one month.
+    """
     measure, chance = MEASURE[task.kind]
     row = {
         "task": task.name, "measure": measure, "skill": None, "low": None, "high": None, "chance": chance,
@@ -153,62 +165,13 @@ def _skill_row(task: MatrixTask, scored: np.ndarray, prediction: np.ndarray | No
     }  # fmt: skip
     if prediction is None:
         return row
-    values = judge.skill(task, scored, prediction)
-    sampled = values[1:][np.isfinite(values[1:])]
-    if not np.isfinite(
-        values[0]
-    ):  # a model that found nothing to split on says the same of everybody: that is the prior
+    customer = np.arange(len(scored))
+    values = scores_under(task.kind, scored, prediction, customer, copies, classes=task.classes, metric=measure)
+    if not np.isfinite(values[0]):
+        # A model that found nothing to split on says the same of everybody: that is the prior.
         return {**row, "skill": chance, "low": chance, "high": chance, "passed": True}
-    low, high = (float(value) for value in np.quantile(sampled, [judge.tail, 1 - judge.tail]))
-    return {
-        **row, "skill": float(values[0]), "low": low, "high": high, "passed": low <= chance + judge.tolerance
-    }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Judge:
-    """Judges a score by resamples of customers, the tail of the interval, and a tolerance.
-
-    Parameters
-    ----------
-    copies : float64 [resamples + 1, n]
-        How often each customer is drawn; once each in the first row. A customer has one row, as there is one month.
-    """
-
-    copies: np.ndarray
-    tail: float
-    tolerance: float
-
-    @classmethod
-    def of(cls, n: int, tasks: int, rules: ShuffledFutureSettings, confidence: float, seed: int) -> _Judge:
-        rng = np.random.default_rng([seed, n])
-        drawn = rng.multinomial(n, np.full(n, 1 / n), rules.resamples).astype(np.float64)
-        return cls(np.concatenate([np.ones((1, n)), drawn]), (1 - confidence) / (2 * tasks), rules.tolerance)
-
-    def skill(self, task: MatrixTask, label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        """Return the skill on all customers and on each resample, NaN where it is not defined: [resamples + 1]."""
-        known = np.flatnonzero(np.isfinite(label))
-        y, p = label[known], prediction[known]
-        if task.kind == "regression":
-            return midranks_correlation(self.copies, known, _order(y), _order(p))
-        if task.kind == "binary":
-            return self._auc(known, y == 1, p)
-        each = np.array([self._auc(known, y == c, p[:, int(c)]) for c in np.unique(y)])
-        defined = np.isfinite(each)
-        return np.where(defined, each, 0).sum(axis=0) / np.where(defined.any(axis=0), defined.sum(axis=0), np.nan)
-
-    def _auc(self, known: np.ndarray, positive: np.ndarray, score: np.ndarray) -> np.ndarray:
-        order, last = _order(score)
-        return np.asarray(auc(self.copies, known[order], positive[order], last[order]))
-
-
-def _order(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ascending order of rows, and which rows are the last of their tie."""
-    order = np.argsort(values, kind="stable")
-    ranked = values[order]
-    last = np.empty(len(values), np.bool_)
-    last[order] = np.append(ranked[1:] != ranked[:-1], True)
-    return order, last
+    low, high = percentile_interval(values[1:], confidence, least=0.0)
+    return {**row, "skill": float(values[0]), "low": low, "high": high, "passed": low <= chance + tolerance}
 
 
 def _contrast(task: MatrixTask, label: np.ndarray) -> int:
@@ -226,20 +189,10 @@ class _Models:
 
     def __init__(self, X: np.ndarray, rounds: Mapping[Any, int], seed: int) -> None:
         self.rounds = rounds
-        self.parameters: dict[str, Any] = {
-            "num_leaves": 8, "learning_rate": 0.1, "max_bin": 63, "min_data_in_leaf": 5, "feature_fraction": 0.3,
-            "feature_pre_filter": False, "deterministic": True, "force_col_wise": True, "num_threads": 1,
-            "seed": seed % 2**31, "verbosity": -1,
-        }  # fmt: skip
-        self.binned = lgb.Dataset(X, params=self.parameters).construct()
+        self.binned = bin_rows(X, Binning(seed=seed, threads=1, min_leaf_rows=5, max_bin=63))
 
     def predict(self, task: MatrixTask, label: np.ndarray, X: np.ndarray) -> np.ndarray:
         """Learn a task and return [n] or, for a multiclass task, [n, classes]."""
-        known = np.isfinite(label)
-        self.binned.set_label(np.nan_to_num(label))
-        train = self.binned if known.all() else self.binned.subset(np.flatnonzero(known).tolist()).construct()
-        objective: dict[str, Any] = {"objective": task.kind}
-        if task.kind == "multiclass":
-            objective["num_class"] = task.classes
-        model = lgb.train({**self.parameters, **objective}, train, num_boost_round=self.rounds[task.kind])
-        return np.asarray(model.predict(X, num_threads=1))
+        growth = Growth(rounds=self.rounds[task.kind], leaves=8, learning_rate=0.1, column_share=0.3)
+        trees = train_trees(hard_loss(task.kind, task.classes), self.binned.labelled(label), growth)
+        return trees.predict(X, threads=1)

@@ -23,7 +23,7 @@ from finai_assets.labels.derive import compute_labels
 from finai_assets.labels.windows import sources
 from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
-from finai_assets.training.labelling import LabelReader
+from finai_assets.training.labelling import read_labels
 from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.point_in_time.replay import sample_runs, sampled_rows
 from finai_resources.lake import Lake
@@ -92,7 +92,7 @@ def swap_futures(
         copy = LakeSession(Lake.on_disk(Path(folder), compression="none"))
         _write_swapped(session, copy, platform, month, runs, ids, donor)
         compute_labels(copy, month, tasks, settings, versions=one_version("swap"))
-        derived = LabelReader(copy, settings, matrix.tasks).labels(month, ids)
+        derived = read_labels(copy, month, ids, matrix.tasks)
         block = read_block(copy, month, int(ids[0]), int(ids[-1]), settings)
         features = np.empty((len(ids), len(matrix.columns)), np.float32)
         position = {name: p for p, name in enumerate(matrix.columns)}

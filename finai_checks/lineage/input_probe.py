@@ -106,7 +106,7 @@ class _Subject:
         return self._usual_fit if block is self.usual else self._fit(block)
 
     def _fit(self, block: Block) -> Params:
-        return self.group.module.fit([block], self.settings, _silent)
+        return self.group.module.fit([block], self.settings)
 
     def _values(self, block: Block, params: Params) -> np.ndarray:
         """Return the group's columns from the whole block."""
@@ -246,7 +246,3 @@ def _judged(columns: Sequence[Column], reaction: Reaction) -> dict[str, Any]:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
     return ", ".join(names[:NAMES]) + more
-
-
-def _silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""

@@ -13,8 +13,8 @@ from safetensors.numpy import load, save
 from finai_assets.made_with import EXTRA, made_with
 from finai_assets.settings import Settings
 from finai_assets.settings.checks import MetricFloorSettings
+from finai_assets.students.card import CARD as STUDENT_CARD
 from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
-from finai_assets.students.result import CARD as STUDENT_CARD
 from finai_assets.teacher.result import TrainingFingerprint
 from finai_assets.teacher.store import CARD, WEIGHTS
 from finai_assets.training.matrix import ARRAY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finai_assets.made_with import EXTRA, differences, made_with
 from finai_assets.platform import Platform
-from finai_assets.students.result import CARD
+from finai_assets.students.card import read_card
 from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
 from finai_checks.models.fidelity import student_fidelity
@@ -82,13 +82,13 @@ def evaluate_teacher_floor(context: CheckContext, asset: str) -> CheckOutcome:
 
 def evaluate_student_floor(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the scores of a deployed student, and of the teacher that it imitates, with the minimum scores."""
-    card = context.session.read_json(asset, None, CARD)
+    card = read_card(context.session, asset).values()
     return student_floor(_task_of(asset), card, context.settings.checks.metric_floor)
 
 
 def evaluate_fidelity(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the stored fidelity figures of a student with the floors of the configuration."""
-    card = context.session.read_json(asset, None, CARD)
+    card = read_card(context.session, asset).values()
     return student_fidelity(_task_of(asset), card, context.settings.students.fidelity)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 from finai_assets.asset_graph import state_asset
 from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.settings import Settings
+from finai_assets.students.card import CARD, untrained
 from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckKind, LakeCanary
 from finai_checks.framework.small_lake import SmallLake
 from finai_checks.stability.checks import DRIFT, IMPORTANT_DRIFT, IN_MONTH, MISSINGNESS, ON_TRAIN, VOLUME
@@ -183,8 +183,9 @@ def _no_student(small: SmallLake) -> None:
 def _student_of(small: SmallLake, column: str) -> None:
     """Double incomes, and store one student alone, which reads one column."""
     _no_student(small)
-    with small.lake.write(f"students/{small.platform.available_tasks[0].name}") as out:
-        out.put("student.json", json.dumps({"columns": [column]}).encode())
+    task = small.platform.available_tasks[0].name
+    with small.lake.write(f"students/{task}") as out:
+        out.put(CARD, untrained(task, columns=(column,)).to_bytes())
 
 
 _student_of_age = partial(_student_of, column="age")

@@ -13,6 +13,7 @@ from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.registry import Group
 from finai_assets.features.statistics import Reference
 from finai_assets.platform import Platform
+from finai_assets.students.card import read_card
 from finai_checks.stability.verdicts import Drift, Missing
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -37,8 +38,8 @@ def measured_drift(session: LakeSession, group: Group, month: Month) -> Drift:
 def student_columns(session: LakeSession, platform: Platform) -> frozenset[str]:
     """Return the columns that any stored student reads; none where no student is stored, or every task is skipped."""
     assets = [f"students/{task.name}" for task in platform.available_tasks]
-    cards = [session.read_json(asset, None, "student.json") for asset in assets if session.find(asset)]
-    return frozenset(column for card in cards for column in card["columns"])
+    cards = [read_card(session, asset) for asset in assets if session.find(asset)]
+    return frozenset(column for card in cards for column in card.columns)
 
 
 def raw_flows(session: LakeSession, month: Month) -> dict[str, float]:

@@ -28,19 +28,22 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from finai_assets.evaluation.baselines import lightgbm, prior
 from finai_assets.platform import Platform
 from finai_assets.scoring.metrics import PRIMARY
+from finai_assets.scoring.resampling import all_copies
 from finai_assets.settings import Settings, load_settings
 from finai_assets.training.matrix import ASSET, DESCRIPTION, TrainingMatrix, load_matrix
-from finai_cli.run import bars, lake_of
+from finai_cli.display import Display, display
+from finai_cli.run import lake_of
 from finai_resources.errors import ConfigError, LakeError
 from finai_resources.home import Home
+from finai_resources.json_text import number, plain, to_json
+from finai_resources.whole_file import replace_file
 from studies.groups.report import summarise
-from studies.groups.skill import BASE, Configuration, configurations, customer_resamples, skill
+from studies.groups.skill import BASE, Configuration, configurations, skill
 
 # Rounds end early on validation; these bound the few tasks that would go on for little.
 ROUNDS = {"binary": 100, "regression": 100, "multiclass": 40}
@@ -115,7 +118,7 @@ class Study:
     def copies(self) -> np.ndarray:
         """Return the resamples of the test customers."""
         customers = len(np.unique(self.matrix.customer[self.matrix.rows("test")]))
-        return customer_resamples(customers, self.resamples, self.settings.seed)
+        return all_copies(customers, self.resamples, self.settings.seed)
 
     def run(self, configuration: Configuration, seed: int, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Fit and score some tasks on a configuration's columns; a seed chooses train customers and the booster's draws."""
@@ -135,7 +138,7 @@ class Study:
                 self.matrix.customer[test],
                 self.copies,
             )
-            values = [round(float(v), BOOTSTRAP_DIGITS) if np.isfinite(v) else None for v in found]
+            values = [number(value, BOOTSTRAP_DIGITS) for value in found]
             yield {"configuration": configuration.name, "task": task.name, "seed": seed, "skill": values}
 
 
@@ -169,7 +172,6 @@ class ResultFile:
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         stored = path.read_text(encoding="utf-8") if path.exists() else ""
         whole = stored[: stored.rfind("\n") + 1]  # a killed writer may have left half a line
         self.lines = [json.loads(line) for line in whole.splitlines()]
@@ -182,7 +184,7 @@ class ResultFile:
         if not self.lines:
             self.lines, whole = [header], json.dumps(header) + "\n"
         if whole != stored:
-            path.write_text(whole, encoding="utf-8")
+            replace_file(path, whole.encode())
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -217,20 +219,23 @@ def open_units(
 
 
 def run_units(
-    order: Order, units: list[tuple[Configuration, int, list[str]]], results: ResultFile, bar: Progress, *, workers: int
+    order: Order, units: list[tuple[Configuration, int, list[str]]], results: ResultFile, show: Display, *, workers: int
 ) -> None:
     """Run units in processes and write each as it ends."""
     total = sum(len(tasks) for _, _, tasks in units)
-    shown = bar.add_task("ablation", total=total, note="")
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_open_worker, initargs=(order,)
-    ) as pool:
+    with (
+        show("ablation", total, 0) as shown,
+        ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), initializer=_open_worker, initargs=(order,)
+        ) as pool,
+    ):
         futures = {pool.submit(_run_unit, *unit): unit for unit in units}
         try:
             for future in as_completed(futures):
                 configuration, seed, tasks = futures[future]
                 results.append(future.result())
-                bar.update(shown, advance=len(tasks), note=f"seed {seed}: {configuration.name}")
+                shown.note(f"seed {seed}: {configuration.name}")
+                shown.advance(len(tasks))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -256,7 +261,7 @@ def facts(study: Study, order: Order, described: dict[str, Any]) -> dict[str, An
 
 def compact(summary: dict[str, Any]) -> str:
     """Return JSON with a list of plain values on one line, so that a change of figures is a short difference."""
-    text = json.dumps(summary, indent=1, ensure_ascii=False)
+    text = to_json(plain(summary), indent=1).decode()
     return re.sub(r"\[[^\[\]{}]+\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
@@ -323,8 +328,8 @@ def main() -> None:
     console = Console(stderr=True)
     if units:
         try:
-            with bars(console) as bar:
-                run_units(order, units, results, bar, workers=given.workers)
+            with display(console) as show:
+                run_units(order, units, results, show, workers=given.workers)
         except KeyboardInterrupt:
             raise SystemExit(f"stopped; the same call goes on from {given.out}") from None
     wanted = {task.name for task in study.matrix.tasks}
@@ -338,8 +343,7 @@ def main() -> None:
     }
     Console(width=160).print(render(summary))
     if given.summary:
-        given.summary.parent.mkdir(parents=True, exist_ok=True)
-        given.summary.write_text(compact(summary), encoding="utf-8")
+        replace_file(given.summary, compact(summary).encode())
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
+from finai_assets.scoring.resampling import percentile_interval
 from finai_resources.errors import GateError
 from studies.groups.skill import ALL, BASE, configurations, with_group, without_group
-from studies.teacher.intervals import few_seeds, hierarchical, percentiles
+from studies.teacher.intervals import few_seeds, hierarchical
 
 __all__ = ["Difference", "Skills", "difference", "few_seeds", "summarise"]
 
@@ -43,12 +44,12 @@ class Difference:
 
     def mean(self, confidence: float) -> dict[str, float]:
         """Return the mean over tasks with its interval."""
-        return _figures(float(self.value.mean()), *percentiles(np.nanmean(self.draws, axis=0), confidence))
+        return _figures(float(self.value.mean()), *_ends(np.nanmean(self.draws, axis=0), confidence))
 
     def by_task(self, confidence: float) -> dict[str, list[float]]:
         """Return value, low and high of each task."""
         return {
-            task: list(_figures(float(self.value[t]), *percentiles(self.draws[t], confidence)).values())
+            task: list(_figures(float(self.value[t]), *_ends(self.draws[t], confidence)).values())
             for t, task in enumerate(self.tasks)
         }
 
@@ -58,7 +59,7 @@ class Difference:
         The percentiles that this asks for lie beyond what a few hundred draws can show, so their spread is taken as normal.
         """
         t = int(self.value.argmax())
-        reach = NormalDist().inv_cdf(1 - (1 - confidence) / (2 * len(self.tasks))) * float(np.nanstd(self.draws[t]))
+        reach = float(norm.ppf(1 - (1 - confidence) / (2 * len(self.tasks)))) * float(np.nanstd(self.draws[t]))
         value = float(self.value[t])
         return {"task": self.tasks[t], **_figures(value, value - reach, value + reach)}
 
@@ -135,6 +136,11 @@ def summarise(
             for group, count in columns.items()
         ],
     }
+
+
+def _ends(draws: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the ends of the interval of draws float [resamples], of those that are defined."""
+    return percentile_interval(draws, confidence, least=0.0)
 
 
 def _figures(value: float, low: float, high: float) -> dict[str, float]:

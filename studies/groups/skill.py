@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from studies.teacher.skill import customer_resamples, skill
+from studies.teacher.skill import skill
 
 __all__ = [
     "ALL",
     "BASE",
     "Configuration",
     "configurations",
-    "customer_resamples",
     "skill",
     "with_group",
     "without_group",

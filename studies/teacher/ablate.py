@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +15,13 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import ASSET, load_matrix
 from finai_checks.gates import CheckGates
-from finai_cli.run import bars, lake_of
+from finai_cli.display import display
+from finai_cli.run import lake_of
 from finai_resources.errors import LakeError
 from finai_resources.home import Home
+from finai_resources.json_text import plain, to_json
+from finai_resources.progress import watched
+from finai_resources.whole_file import replace_file
 from studies.teacher.compare import compare
 from studies.teacher.findings import interval, signed
 from studies.teacher.processes import run_side_by_side
@@ -70,7 +72,7 @@ def ablate(platform: Platform, home: Home, console: Console, order: Order, *, dr
         again = partial(_open_again, platform.settings, home, order)
         results = _run(study, planned, stored, finished, console, workers=workers, again=again)
     summary = {**compare(results, variants, study.settings), "study": study.facts()}
-    _write(stored.folder / SUMMARY, as_text(summary))
+    write_out(summary, stored.folder / SUMMARY)
     return summary
 
 
@@ -112,26 +114,24 @@ def _run(
 ) -> list[Result]:
     known, todo = dict(finished), [unit for unit in planned if unit.fingerprint not in finished]
     workers = min(workers, len(todo))
-    with bars(console) as shown:
-        bar = shown.add_task("Ablation", total=len(planned), completed=len(finished), note="")
+    with display(console) as show, show("Ablation", len(planned), len(finished)) as shown:
 
-        def watch(unit: Unit) -> Any:
-            def note(label: str, done: int, total: int) -> None:
-                epoch, _, _ = label.partition(":")  # the losses of all tasks would not fit beside it
-                shown.update(bar, note=f"{_told(unit)}, {epoch}, step {done}/{total}{_left(todo, known, workers)}")
-
-            return note
+        def step(label: str, done: int, total: int) -> None:
+            epoch, _, _ = label.partition(":")  # the losses of all tasks would not fit beside it
+            shown.note(f"{epoch}, step {done}/{total}{_left(todo, known, workers)}")
 
         def each(unit: Unit, result: Result) -> None:
             first = not known
             known[unit.fingerprint] = result
-            shown.update(bar, advance=1, note=f"{_told(unit)} done{_left(todo, known, workers)}")
+            shown.note(f"{unit} done{_left(todo, known, workers)}")
+            shown.advance()
             if first and (left := remaining(todo, known, workers)) is not None:
                 console.print(f"the first run took {spell(_whole(result))}; the others take about {spell(left)}")
 
         if workers > 1:
             return run_side_by_side(again, planned, stored, workers, each)
-        return run_all(study, planned, stored, watch=watch, each=each)
+        with watched(step):
+            return run_all(study, planned, stored, each=each)
 
 
 def remaining(todo: Sequence[Unit], known: dict[str, Result], workers: int = 1) -> float | None:
@@ -161,10 +161,6 @@ def spell(seconds: float) -> str:
     if minutes < 1:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _told(unit: Unit) -> str:
-    return f"{unit.variant.name} seed {unit.seed}"
 
 
 def _left(todo: Sequence[Unit], known: dict[str, Result], workers: int) -> str:
@@ -237,20 +233,9 @@ def result_table(summary: dict[str, Any]) -> Table:
 
 def as_text(summary: dict[str, Any]) -> str:
     """Return the comparison as JSON."""
-    return json.dumps(summary, ensure_ascii=False, indent=1) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file whole."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    return to_json(plain(summary), indent=1).decode() + "\n"
 
 
 def write_out(summary: dict[str, Any], path: Path) -> None:
     """Write the comparison where the documentation, or anyone, reads it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, as_text(summary))
+    replace_file(path, as_text(summary).encode())

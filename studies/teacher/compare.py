@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY
+from finai_assets.scoring.resampling import percentile_interval
 from finai_resources.errors import GateError
-from studies.teacher.intervals import detectable, hierarchical, holm, paired_t, percentiles
+from finai_resources.json_text import number
+from studies.teacher.intervals import detectable, hierarchical, holm, paired_t
 from studies.teacher.variants import CONTROL, REFERENCE, Variant
 
 if TYPE_CHECKING:
@@ -160,18 +162,18 @@ def _judge(outcomes: Mapping[str, Sequence[_Outcome]], settings: Settings) -> di
         for one in members:
             key = (variant, one.level, one.name)
             test, size = tests[key], len(families.get((variant == CONTROL, one.level), ()))
-            low, high = percentiles(hierarchical(one.values[:, 1:]), confidence)
+            low, high = percentile_interval(hierarchical(one.values[:, 1:]), confidence, least=0.0)
             alpha = (1 - confidence) / max(size, 1)
             judged.setdefault(variant, {})[one.level, one.name] = {
                 "reference": one.reference,
                 "difference": test.mean,
-                "low": _number(test.low),
-                "high": _number(test.high),
-                "p": _number(test.p),
+                "low": number(test.low),
+                "high": number(test.high),
+                "p": number(test.p),
                 "p_adjusted": adjusted.get(key),
-                "low_customers": _number(low),
-                "high_customers": _number(high),
-                "detectable": _number(detectable(test.deviation, len(one.values), alpha=alpha, power=power)),
+                "low_customers": number(low),
+                "high_customers": number(high),
+                "detectable": number(detectable(test.deviation, len(one.values), alpha=alpha, power=power)),
                 "verdict": _verdict(adjusted.get(key), low, high, level=1 - confidence),
                 "by_seed": [float(value) for value in one.values[:, 0]],
             }
@@ -208,7 +210,3 @@ def _size(results: Sequence[Result]) -> dict[str, Any]:
         "epochs": float(np.mean([result["epochs"] for result in results])),
         "seconds": float(np.mean([result["seconds"] for result in results])),
     }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TypeVar
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import nct
+from scipy.stats import nct, norm, ttest_1samp
 from scipy.stats import t as student_t
 
 Name = TypeVar("Name")
@@ -37,15 +36,15 @@ def paired_t(differences: np.ndarray, confidence: float) -> Paired:
 
     Where all are equal the interval has no width, and p is 1 for zeros and 0 for anything else.
     """
-    n, mean = len(differences), float(np.mean(differences))
-    if n < 2:
+    mean = float(np.mean(differences))
+    if len(differences) < 2:
         return Paired(mean, math.nan, math.nan, math.nan, math.nan)
     deviation = float(np.std(differences, ddof=1))
-    error = deviation / math.sqrt(n)
-    reach = float(student_t.ppf(0.5 + confidence / 2, n - 1)) * error
-    certain = 1.0 if mean == 0 else 0.0
-    p = 2 * float(student_t.sf(abs(mean) / error, n - 1)) if error > 0 else certain
-    return Paired(mean, mean - reach, mean + reach, p, deviation)
+    if deviation == 0:
+        return Paired(mean, mean, mean, 1.0 if mean == 0 else 0.0, deviation)
+    test = ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(confidence)
+    return Paired(mean, float(low), float(high), float(test.pvalue), deviation)
 
 
 def few_seeds(count: int) -> float:
@@ -54,7 +53,7 @@ def few_seeds(count: int) -> float:
     Resamples of so few vary too little by ``sqrt((n - 1) / n)``, and their spread is itself uncertain: Student's t against the
     normal, at 95 %.
     """
-    return float(np.sqrt(count / (count - 1)) * student_t.ppf(0.975, count - 1) / NormalDist().inv_cdf(0.975))
+    return float(np.sqrt(count / (count - 1)) * student_t.ppf(0.975, count - 1) / norm.ppf(0.975))
 
 
 def hierarchical(paired: np.ndarray) -> np.ndarray:
@@ -77,15 +76,6 @@ def hierarchical(paired: np.ndarray) -> np.ndarray:
     drawn = np.random.default_rng(count).integers(0, count, (count, draws))
     moved = np.take_along_axis(paired, np.broadcast_to(drawn, paired.shape), axis=-2).mean(axis=-2)
     return np.asarray(centre + few_seeds(count) * (moved - centre))
-
-
-def percentiles(draws: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Return the ends of the interval of draws float [resamples]; those that are not defined take no part. NaN where none is."""
-    if not np.isfinite(draws).any():
-        return math.nan, math.nan
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def holm(p: Mapping[Name, float]) -> dict[Name, float]:

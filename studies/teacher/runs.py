@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,23 +19,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finai_assets.evaluation.baselines import prior
-from finai_assets.scoring.metrics import NAMES, evaluate
-from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.scoring.metrics import NAMES, evaluate, scores_under
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.train import predict, train_teacher
 from finai_resources.errors import LakeError
-from studies.teacher.skill import primary, skill
+from finai_resources.json_text import number, plain, to_json
+from finai_resources.progress import part_of
+from finai_resources.whole_file import replace_file
+from studies.teacher.skill import skill
 from studies.teacher.study import Study
 from studies.teacher.variants import Variant
 
 if TYPE_CHECKING:
-    from finai_assets.teacher.fitting.loop import Watcher
     from finai_assets.training.matrix import MatrixTask
 
 _DIGITS = 6  # of a resampled metric
 Result = dict[str, Any]
 
 
-def run(study: Study, variant: Variant, seed: int, *, checkpoints: Path | None, watch: Watcher | None = None) -> Result:
+def run(study: Study, variant: Variant, seed: int, *, checkpoints: Path | None) -> Result:
     """Train a variant and score it on validation and test rows.
 
     Parameters
@@ -62,10 +62,9 @@ def run(study: Study, variant: Variant, seed: int, *, checkpoints: Path | None, 
         study.registry,
         matrix.tasks,
         settings,
-        progress=lambda record: epochs.append(record.seconds),
+        after_epoch=lambda record: epochs.append(record.seconds),
         checkpoint_dir=checkpoints,
-        watch=watch,
-        world=World(device_of(settings.teacher.loop.device)),
+        processes=ProcessGroup(device_of(settings.teacher.loop.device)),
     )
     side = None if matrix.side is None else matrix.side[span]
     predictions, _ = predict(trained, matrix.X[span], settings.teacher.batch_rows, side)
@@ -99,21 +98,17 @@ def _score(study: Study, task: MatrixTask, prediction: np.ndarray) -> dict[str, 
         skills = skill(task, label, values, trivial, customer, copies)
         found[split] = {
             "n": int(np.isfinite(label).sum()),
-            "metrics": {name: _number(scored[name].value) for name in NAMES[task.kind]},
-            "skill": _number(skills[0]),
+            "metrics": {name: number(scored[name].value) for name in NAMES[task.kind]},
+            "skill": number(skills[0]),
         }
         if split == "test":
-            scores = primary(task, label, values, customer, copies)
+            scores = scores_under(task.kind, label, values, customer, copies, classes=task.classes)
             found["draws"] = {"metric": _rounded(scores), "skill": _rounded(skills)}
     return found
 
 
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
 def _rounded(values: np.ndarray) -> list[float | None]:
-    return [round(float(value), _DIGITS) if np.isfinite(value) else None for value in values]
+    return [number(value, _DIGITS) for value in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +118,9 @@ class Unit:
     variant: Variant
     seed: int
     fingerprint: str
+
+    def __str__(self) -> str:
+        return f"{self.variant.name} seed {self.seed}"
 
 
 def units(study: Study, variants: Sequence[Variant], seeds: int) -> list[Unit]:
@@ -191,14 +189,7 @@ class Runs:
 
     def put(self, unit: Unit, result: Result) -> None:
         """Store a result, whole and durable, and remove the run's checkpoint."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.path(unit)
-        partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as stream:
-            json.dump(result, stream, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
+        replace_file(self.path(unit), to_json(plain(result), sort_keys=True))
         shutil.rmtree(self.checkpoints(unit), ignore_errors=True)
 
     def others(self, known: Iterable[Unit]) -> int:
@@ -212,15 +203,12 @@ def run_all(
     planned: Sequence[Unit],
     stored: Runs,
     *,
-    watch: Callable[[Unit], Watcher] | None = None,
     each: Callable[[Unit, Result], None] | None = None,
 ) -> list[Result]:
     """Run what is not finished, and return every result in the order of the plan.
 
     Parameters
     ----------
-    watch
-        Gives what a run's training tells its steps to.
     each
         Called after each run that was not stored before.
     """
@@ -228,8 +216,8 @@ def run_all(
     for unit in planned:
         found = stored.find(unit)
         if found is None:
-            told = watch(unit) if watch is not None else None
-            found = run(study, unit.variant, unit.seed, checkpoints=stored.checkpoints(unit), watch=told)
+            with part_of(str(unit)):
+                found = run(study, unit.variant, unit.seed, checkpoints=stored.checkpoints(unit))
             stored.put(unit, found)
             if each is not None:
                 each(unit, found)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from finai_assets.features.sampling import customer_hash
+from finai_assets.scoring.resampling import all_copies
 from finai_assets.source import code_version
 from finai_assets.teacher.fitting.process_group import device_of
 from finai_resources.errors import ConfigError, GateError
-from studies.teacher.skill import customer_resamples
 from studies.teacher.variants import Variant
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Study:
     def copies(self) -> np.ndarray:
         """Return the resamples of the test customers, float64 [1 + resamples, customers]; the same for every run."""
         customers = len(np.unique(self.matrix.customer[self.matrix.rows("test")]))
-        return customer_resamples(customers, self.settings.ablation.resamples, self.settings.seed)
+        return all_copies(customers, self.settings.ablation.resamples, self.settings.seed)
 
     @cached_property
     def _rows(self) -> str:

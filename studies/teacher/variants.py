@@ -69,6 +69,9 @@ class Variant:
                 )
             node[key] = value
         teacher = TeacherSettings.model_validate(values)
+        if unread := settings.teacher.read_groups - teacher.read_groups:
+            reasons = dict.fromkeys(sorted(unread), f"variant {self.name} leaves its experts out")
+            teacher = teacher.model_copy(update={"unread_groups": {**teacher.unread_groups, **reasons}})
         return settings.model_copy(update={"teacher": teacher, "seed": settings.seed + self.seed_shift + seed})
 
 

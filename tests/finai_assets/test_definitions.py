@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster_aws.s3 import S3Resource
+from dagster_duckdb import DuckDBResource
 
 from finai_assets.asset_graph import state_asset
 from finai_assets.automation.specs import column_key
@@ -13,6 +15,7 @@ from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_resources.home import Home
+from finai_resources.lake_resource import LakeResource
 
 STORY = (
     "source", "catalogue", "raw", "feature_state", "features", "labels", "splits", "teacher", "students", "serving",
@@ -134,3 +137,16 @@ def test_resources_can_be_replaced(chosen: Settings, tmp_path: Path) -> None:
     replaced = build_definitions(settings=chosen, home=Home.at(tmp_path), resources={"lake": marker})
     assert replaced.resources is not None
     assert replaced.resources["lake"] is marker
+
+
+def test_the_warehouse_asks_the_lake_that_assets_read_a_replaced_one_too(
+    built: dg.Definitions, chosen: Settings, tmp_path: Path
+) -> None:
+    assert built.resources is not None
+    warehouse, lake = built.resources["warehouse"], built.resources["lake"]
+    assert isinstance(warehouse, DuckDBResource)
+    assert warehouse.lake.root == lake.root
+    other = LakeResource(root=str(tmp_path / "other"), s3=S3Resource())
+    replaced = build_definitions(settings=chosen, home=Home.at(tmp_path), resources={"lake": other})
+    assert replaced.resources is not None
+    assert replaced.resources["warehouse"].lake.root == other.root

@@ -38,6 +38,7 @@ from finai_assets.features.registry import Registry
 from finai_assets.platform import Platform
 from finai_assets.settings import CONFIG_FOLDER, load_settings
 from finai_assets.source import forget
+from finai_checks.catalogue import declared_checks
 
 Versions = dict[str, dict[str, Any]]
 
@@ -160,6 +161,14 @@ def family_name(tree: Tree) -> None:
     path.write_text(text.replace("[deposit, savings,", "[deposit, thrift,"), encoding="utf-8")
 
 
+def churn(tree: Tree) -> None:
+    tree.overrides = {"tasks": {"churn_signal": {"history_months": 5}}}
+
+
+def formula(tree: Tree) -> None:
+    tree.edit("finai_assets/labels/formulas/spending.py", "np.maximum(1, earlier)", "np.maximum(2, earlier)")
+
+
 def dropout(tree: Tree) -> None:
     tree.overrides = {"teacher": {"dropout": 0.31}}
 
@@ -237,8 +246,11 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS} | STUDENTS),
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
-    # Truth, labels and catalogue name families by position, so that their bytes, and features, stay; classes carry the name.
-    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE} | CATALOGUE | LABELS),
+    # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.
+    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE} | CATALOGUE),
+    # The truth that is stored beside the panel is that of the same definition, and the bundle's texts tell it.
+    ("churn's definition", churn, {label_asset("churn_signal"), SOURCE, BUNDLE}),
+    ("a label's formula", formula, {label_asset("mcc_diversity_trend")}),
     # The shared bottom that the teacher is compared with has the teacher's dropout.
     ("teacher.dropout", dropout, {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS}),
     ("a word in the evaluation's page", word_in_the_evaluation, {EVALUATION}),
@@ -285,3 +297,19 @@ def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
 
 def test_an_untouched_copy_is_current_wherever_it_lies(tree: Tree, before: Versions) -> None:
     assert tree.versions() == before
+
+
+def test_a_threshold_makes_the_checks_that_compare_with_it_stale_and_no_other() -> None:
+    def bases(**checks: Any) -> dict[tuple[str, str], str]:
+        settings = load_settings("synthetic", "smoke", overrides={"checks": checks})
+        return {(check.name, check.asset): check.basis for check in declared_checks(Platform.of(settings))}
+
+    before = bases()
+    for changed, names in (
+        ({"max_constant_columns": 3}, {"columns_vary", "columns_vary_on_train"}),
+        ({"denied_names": ["x"]}, {"no_direct_identifiers"}),
+    ):
+        after = bases(**changed)
+        stale = {check for check in before if after[check] != before[check]}
+        assert {check for check, _ in stale} == names, changed
+        assert stale == {check for check in before if check[0] in names}

@@ -126,7 +126,7 @@ def test_a_new_room_is_proved_run_recorded_and_asked_by_the_gates(tmp_path: Path
     half_unknown(small)
     outcome = run_check(check, small.context(small.month))
     assert not outcome.passed
-    record = read_record(small.lake, check.name, *partition[0])
+    record = read_record(small.lake, check, small.month.key)
     assert record is not None
     assert record["reason"] == outcome.reason
     with pytest.raises(GateError, match="have no segment"):

@@ -96,6 +96,10 @@ def gates_on(lake: Lake, small: Settings) -> CheckGates:
     return CheckGates(Platform.of(small))
 
 
+def gap_split(small: Settings) -> Declared:
+    return next(check for check in declared_checks(Platform.of(small)) if check.name == "gap_split")
+
+
 def test_a_gate_refuses_content_without_a_result(lake: Lake, small: Settings) -> None:
     with pytest.raises(GateError, match="C13 gap_split on labels/splits: no result for what is stored now"):
         gates_on(lake, small).demand(lake, [("labels/splits", None)])
@@ -103,7 +107,7 @@ def test_a_gate_refuses_content_without_a_result(lake: Lake, small: Settings) ->
 
 def test_a_gate_lets_pass_what_has_passed_until_it_is_written_anew(lake: Lake, small: Settings) -> None:
     gates = gates_on(lake, small)
-    write_record(lake, "gap_split", "labels/splits", None, CheckOutcome(True, "", 3))
+    write_record(lake, gap_split(small), None, CheckOutcome(True, "", 3))
     gates.demand(lake, [("labels/splits", None)])
     with lake.write("labels/splits") as out:
         out.put("splits.json", b'{"train": []}')
@@ -113,7 +117,7 @@ def test_a_gate_lets_pass_what_has_passed_until_it_is_written_anew(lake: Lake, s
 
 def test_a_gate_names_why_a_check_failed(lake: Lake, small: Settings) -> None:
     gates = gates_on(lake, small)
-    write_record(lake, "gap_split", "labels/splits", None, CheckOutcome(False, "the gap has 3 days", 3))
+    write_record(lake, gap_split(small), None, CheckOutcome(False, "the gap has 3 days", 3))
     with pytest.raises(GateError, match="the gap has 3 days"):
         gates.demand(lake, [("labels/splits", None)])
 

@@ -22,7 +22,7 @@ def finai(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command(tmp_path: Path) -> None:
     ended = finai("--help", home=tmp_path)
     assert ended.returncode == 0
-    for command in ("run", "generate", "config", "features", "doctor"):
+    for command in ("run", "generate", "config", "features", "sql", "doctor"):
         assert command in ended.stdout
 
 
@@ -48,6 +48,9 @@ def test_features_list_counts_1211_columns_in_17_groups(tmp_path: Path) -> None:
         (("features", "show", "agee"), "did you mean age"),
         (("recheck", "--month", "May"), "'May' is not a month"),
         (("features", "list", "--group", "nope"), "there is no feature group 'nope'"),
+        (("sql",), "there is no question"),
+        (("sql", "SELECT 1", "--tables"), "exclude one another"),
+        (("sql", "SELECT 1"), "there is no lake here"),
     ],
 )
 def test_a_mistake_is_one_clear_text_and_exit_code_1(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

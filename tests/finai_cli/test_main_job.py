@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
 from finai_assets.features.state import load_states
 from finai_assets.settings.features import FeatureGroupSettings
+from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FINAI = [sys.executable, "-m", "finai_cli.main"]
@@ -179,11 +186,12 @@ def test_a_column_shows_its_statistics_by_month(home: Path) -> None:
 
 
 def test_the_warehouse_has_a_view_for_every_table(home: Path) -> None:
-    import duckdb
-
     with duckdb.connect(str(home / "finai.duckdb"), read_only=True) as connection:
-        (count,) = connection.execute("SELECT count(DISTINCT lake_month) FROM features.demographics").fetchone()  # type: ignore[misc]
+        (count,) = connection.execute("SELECT count(DISTINCT month) FROM features.demographics").fetchone()  # type: ignore[misc]
+        views = {f"{schema}.{name}" for _, schema, name, *_ in connection.sql("SHOW ALL TABLES").fetchall()}
     assert count == 7
+    assert {"raw.snapshots", "labels.churn_signal", "teacher.predictions", "recommendations.customers"} <= views
+    assert {"truth.churn_signal", "evidence.log"} <= views
 
 
 def test_an_interrupted_run_says_so_without_a_stack_trace(tmp_path: Path) -> None:
@@ -199,3 +207,106 @@ def test_an_interrupted_run_says_so_without_a_stack_trace(tmp_path: Path) -> Non
     assert process.returncode == 130
     assert "stopped; what was finished is kept" in output
     assert "Traceback" not in output
+
+
+# ---- docs/ask-the-lake-in-sql.md: every question of the page, as it stands, against figures computed without SQL
+
+
+def _questions() -> dict[str, str]:
+    page = (ROOT / "docs" / "ask-the-lake-in-sql.md").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for section in page.split("\n## ")[1:]:
+        for block in re.findall(r"^```sql\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE):
+            heading = section.partition("\n")[0]
+            assert heading not in found, "one question under each heading"
+            found[heading] = block
+    return found
+
+
+def _by_segment(lake: Lake, rows: list[dict[str, Any]]) -> None:
+    table = lake.read("raw/snapshots", "2015-06")
+    counted = table.group_by("segment").aggregate([("customer_id", "count"), ("income", "mean")]).to_pylist()
+    expected = {row["segment"]: (row["customer_id_count"], pytest.approx(row["income_mean"])) for row in counted}
+    found = {r["segment"]: (r["customers"], r["mean_income"]) for r in rows if r["month"] == "2015-06"}
+    assert found == expected
+    assert {row["month"] for row in rows} == {"2015-05", "2015-06", "2015-07", "2015-08"}
+    assert all(1 < row["products_held"] < 24 for row in rows)
+
+
+def _feature(lake: Lake, rows: list[dict[str, Any]]) -> None:
+    assert [row["month"] for row in rows] == lake.partitions("features/txn_rolling_stats")
+    for row in rows:
+        table = lake.read("features/txn_rolling_stats", row["month"], columns=["roll_mean_7d"])
+        values = table["roll_mean_7d"].to_numpy().astype(np.float64)
+        assert row["customers"] == len(values)
+        assert row["missing"] == pytest.approx(np.isnan(values).mean())
+        assert row["mean"] == pytest.approx(np.nanmean(values))
+    assert 0 < max(row["missing"] for row in rows) < 0.5
+
+
+def _base_rates(lake: Lake, rows: list[dict[str, Any]]) -> None:
+    assert len(rows) == 3 * 7
+    for row in rows:
+        label = pc.drop_null(lake.read(f"labels/{row['task']}", row["month"])["label"]).to_numpy()
+        assert row["customers"] == len(label)
+        assert row["base_rate"] == pytest.approx(label.mean())
+    assert 0 < np.mean([row["base_rate"] for row in rows]) < 0.5
+
+
+def _acquired(lake: Lake, rows: list[dict[str, Any]]) -> None:
+    names = dict(zip(*(lake.read("raw/products")[c].to_pylist() for c in ("product_id", "name")), strict=True))
+    before, after = (
+        dict(zip(*(lake.read("raw/snapshots", month)[c].to_pylist() for c in ("customer_id", "held")), strict=True))
+        for month in ("2015-07", "2015-08")
+    )
+    new = {(c, product) for c in before.keys() & after.keys() for product in set(after[c]) - set(before[c])}
+    table = lake.read("recommendations/customers", "2015-07")
+    shown = set(zip(table["customer_id"].to_pylist(), table["product_id"].to_pylist(), strict=True))
+    expected = {
+        name: tuple(sum(product == of for _, of in pairs) for pairs in (shown, new, shown & new))
+        for product, name in names.items()
+    }
+    assert {r["name"]: (r["recommended"], r["acquired"], r["acquired_as_recommended"]) for r in rows} == expected
+    assert sum(row["recommended"] for row in rows) == table.num_rows
+    assert sum(row["acquired_as_recommended"] for row in rows) > 0
+
+
+def _one_customer(lake: Lake, rows: list[dict[str, Any]]) -> None:
+    table = lake.read("recommendations/customers", "2015-07")
+    first = table.filter(pc.equal(table["customer_id"], pc.min(table["customer_id"]))).sort_by("rank").to_pylist()
+    for name in ("rank", "product", "score", "layer", "reason_en"):
+        assert [row[name] for row in rows] == [row[name] for row in first], name
+    for row, stored in zip(rows, first, strict=True):
+        strongest = max(stored["attributions"], key=lambda each: abs(each["contribution"]), default=None)
+        assert row["contribution"] == (strongest and strongest["contribution"])
+        assert row["strongest_column"] == (strongest and strongest["column"])
+
+
+def _checks(lake: Lake, rows: list[dict[str, Any]]) -> None:
+    entries = [entry.record for entry in ChainedLog(lake, "evidence").entries()]
+    counted = Counter((record["check"], record["name"]) for record in entries)
+    failed = Counter((record["check"], record["name"]) for record in entries if not record["passed"])
+    found = {(row["check"], row["name"]): (row["results"], row["failed"]) for row in rows}
+    assert found == {key: (n, failed[key]) for key, n in counted.items()}
+
+
+ORACLES: dict[str, Callable[[Lake, list[dict[str, Any]]], None]] = {
+    "Customers by segment and month": _by_segment,
+    "A feature over months": _feature,
+    "Base rates of labels": _base_rates,
+    "Recommended and acquired": _acquired,
+    "One customer's recommendations": _one_customer,
+    "What checks found": _checks,
+}
+
+
+def test_every_question_of_the_page_is_compared_with_something() -> None:
+    assert set(_questions()) == set(ORACLES)
+
+
+@pytest.mark.parametrize("heading", ORACLES)
+def test_a_question_of_the_page_is_answered_as_without_sql(home: Path, heading: str) -> None:
+    lake = Lake.on_disk(home / "lake")
+    rows = Warehouse(LakeSession(lake)).query(_questions()[heading]).to_pylist()
+    assert rows
+    ORACLES[heading](lake, rows)

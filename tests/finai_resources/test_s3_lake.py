@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import boto3
 import numpy as np
 import pyarrow as pa
 import pytest
 from dagster_aws.s3 import S3Resource
-from moto.server import ThreadedMotoServer
 
 from finai_resources import objects
 from finai_resources.chained_log import ChainedLog
@@ -17,25 +13,6 @@ from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
-
-BUCKET = "finai-test"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3_lake(endpoint: str) -> Lake:
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket=BUCKET)
-    resource = LakeResource(root=f"s3://{BUCKET}/lake", s3=S3Resource(endpoint_url=endpoint, **keys))
-    return resource.open()
 
 
 def test_a_partition_is_written_to_s3_and_read_back(s3_lake: Lake) -> None:

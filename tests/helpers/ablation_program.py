@@ -14,6 +14,7 @@ from pathlib import Path
 from planted import planted_panel, planted_settings
 
 from finai_assets.features.registry import build_registry
+from finai_resources.progress import watched
 from studies.teacher.runs import Runs, run_all, units
 from studies.teacher.study import Study
 from studies.teacher.variants import chosen_variants
@@ -38,23 +39,21 @@ def main(folder: Path, where: str) -> None:
     study = small_study()
     planned = plan(study)
 
-    def watch(unit):
-        def step(label: str, done: int, total: int) -> None:
-            if where == "training" and unit is planned[1] and label.startswith("epoch 2 ") and done == 3:
-                die()
-
-        return step
+    def watch(label: str, done: int, total: int) -> None:
+        if where == "training" and label.startswith(f"{planned[1]}, epoch 2 ") and done == 3:
+            die()
 
     if where == "storing":
         replace = Path.replace
 
         def interrupted(path: Path, target: Path) -> Path:
-            if path.name.startswith("without_deepfm"):
+            if path.name.startswith(".without_deepfm"):
                 die()
             return replace(path, target)
 
         Path.replace = interrupted
-    run_all(study, planned, Runs(folder), watch=watch)
+    with watched(watch):
+        run_all(study, planned, Runs(folder))
 
 
 if __name__ == "__main__":

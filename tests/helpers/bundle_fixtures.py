@@ -133,6 +133,7 @@ def student(
         "metrics": {
             "test": {"student": {"auc": {"value": 0.7, "low": 0.6, "high": float("nan"), "n": 10, "note": ""}}}
         },
+        "trivial": {},
         "fidelity": exact_copy(task.kind, classes) if route == "DISTILL" else None,
         "trees": rounds * classes,
         "leaves": rounds * classes * leaves,

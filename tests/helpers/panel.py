@@ -11,6 +11,7 @@ from finai_assets.features.catalogue import Catalogue
 from finai_assets.features.registry import Registry
 from finai_assets.labels.tasks import Task, available, build_tasks
 from finai_assets.settings import Settings, load_settings
+from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 from finai_assets.training.side import SideTensor, routed_tensors, width_of
 
@@ -18,6 +19,7 @@ SPLITS = ("train", "validation", "test")
 SMALL = {
     "teacher": {
         "experts": ["deepfm"],  # the others have tests of their own; test_seven_experts.py has all together
+        "unread_groups": dict.fromkeys(FeatureGroupSettings.names(), "most tests have one or two experts"),
         "expert_dim": 16,
         "task_expert_hidden": [16],
         "deep_hidden": [16],

@@ -14,6 +14,7 @@ from panel import make_panel, only, small_settings
 
 from finai_assets.features.registry import build_registry
 from finai_assets.teacher.train import teacher_to_files, train_teacher
+from finai_resources.progress import watched
 
 TASKS = ("churn_signal", "next_mcc", "nba_primary", "cross_sell_count")
 
@@ -28,7 +29,8 @@ def main(folder: Path, *death: int) -> None:
         if death and label.startswith(f"epoch {death[0]} ") and done == death[1]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    found = train_teacher(panel, registry, panel.tasks, settings, checkpoint_dir=folder / "checkpoints", watch=watch)
+    with watched(watch):
+        found = train_teacher(panel, registry, panel.tasks, settings, checkpoint_dir=folder / "checkpoints")
     (folder / "files").mkdir()
     for name, content in teacher_to_files(found).items():
         (folder / "files" / name).write_bytes(content)

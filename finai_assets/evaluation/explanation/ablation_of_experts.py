@@ -7,7 +7,7 @@ the weight that the task's gate gave it (after Jain and Wallace: Attention is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from finai_assets.evaluation.explanation.rows import ExplainedRows, Predictions, Scale, calibrated
 from finai_assets.teacher.network.ple import PLE, Views
+from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,6 @@ def ablate(  # the teacher, the rows, and what stands in for an expert
     rows: ExplainedRows,
     scales: Mapping[str, Scale],
     batch_rows: int,
-    report: Callable[[int, int], None],
 ) -> Ablation:
     """Take out one slot after the other, in both ways.
 
@@ -144,7 +144,7 @@ def ablate(  # the teacher, the rows, and what stands in for an expert
                 name, scale = names[index], scales[names[index]]
                 losses[way][index, slot] = scale.loss(rows.labels[name], found[name]) - before[name]
                 changes[way][index, slot] = scale.change(full[name], found[name])
-        report(done + 1, len(runs))
+        report_progress("ablation of experts", done + 1, len(runs))
     return Ablation(names, slots, np.stack([gates[name].T for name in names]), losses, changes)
 
 

@@ -17,9 +17,11 @@ import torch
 from finai_assets.evaluation.explanation.inputs import Inputs, row_orders
 from finai_assets.evaluation.explanation.rows import ExplainedRows, Predictions, Scale, predict_rows
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, resampled
-from finai_assets.scoring.resampling import CustomerMeans, Interval, interval_of, plain_number
+from finai_assets.scoring.resampling import CustomerMeans, Interval
 from finai_assets.settings.explanation import ExplanationSettings
 from finai_assets.settings.method import MetricSettings
+from finai_resources.json_text import number
+from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
     from finai_assets.teacher.result import TeacherResult
@@ -60,7 +62,6 @@ def mask_rows(  # the teacher, the rows, and in which orders they are masked
     values: np.ndarray,
     chosen: ExplanationSettings,
     seed: int,
-    report: Callable[[int, int], None],
 ) -> Curves:
     """Predict the rows with more and more inputs masked.
 
@@ -80,7 +81,7 @@ def mask_rows(  # the teacher, the rows, and in which orders they are masked
         for count in counts:
             found.append(predict_rows(teacher, inputs.masked(x, base, rank < count), chosen.batch_rows))
             done += 1
-            report(done, total)
+            report_progress("deletion", done, total)
         return tuple(found)
 
     attributed = {}
@@ -214,14 +215,16 @@ def _skill(  # what the metrics take
     }
     sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
     lost = {
-        f"attributed_minus_{name}": interval_of(sign * weights @ (drawn[ATTRIBUTED] - drawn[name]), metrics).plain()
+        f"attributed_minus_{name}": Interval.of(
+            sign * weights @ (drawn[ATTRIBUTED] - drawn[name]), metrics.confidence
+        ).plain()
         for name in (RANDOM, DEVIATION)
     }
     return {
         "metric": metric,
         "lower_is_better": metric in LOWER_IS_BETTER,
-        "full": plain_number(score(full)[0]),
-        **{name: [plain_number(value) for value in values[:, 0]] for name, values in drawn.items()},
+        "full": number(score(full)[0]),
+        **{name: [number(value) for value in values[:, 0]] for name, values in drawn.items()},
         "area": lost,
         "n": int(np.isfinite(label).sum()),
     }

@@ -5,9 +5,7 @@ Train rows give the baseline and what stands in for an expert; test rows are exp
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +20,12 @@ from finai_assets.evaluation.explanation.gradients import Attributions, Attribut
 from finai_assets.evaluation.explanation.inputs import Inputs
 from finai_assets.evaluation.explanation.rows import ExplainedRows, scales
 from finai_assets.features.sampling import sample_customers
-from finai_assets.teacher.network.cgc import OWN_SLOT
+from finai_assets.settings.method import OWN_SLOT
 from finai_assets.teacher.network.router import Route, make_route
 from finai_assets.teacher.result import deterministic
 from finai_resources.errors import GateError
+from finai_resources.json_text import plain
+from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-4  # of predictions that were computed in batches of another size
 TOP_INPUTS = 20  # of a task, in the summary
-Watcher = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,6 @@ def explain(  # the model, its rows, what it is known to say of them
     matrix: TrainingMatrix,
     stored: Mapping[str, np.ndarray],
     settings: Settings,
-    watch: Watcher,
 ) -> Explanation:
     """Explain a sample of test rows.
 
@@ -72,8 +70,6 @@ def explain(  # the model, its rows, what it is known to say of them
     ----------
     stored : task -> float32 [rows of the matrix] or [rows, classes]
         The published predictions, which must be this teacher's.
-    watch
-        Told how far each stage is.
 
     Raises
     ------
@@ -91,16 +87,14 @@ def explain(  # the model, its rows, what it is known to say of them
         train = sample_customers(matrix.customer, matrix.rows("train"), chosen.train_rows, seed)
         baseline = inputs.baseline(matrix.X, matrix.side, train, teacher.normaliser)
         attributor = Attributor(model, inputs, baseline, steps=chosen.steps, batch_rows=chosen.batch_rows, seed=seed)
-        attributions = attributor(rows.x, rows.customer, rows.month, partial(watch, "integrated gradients"))
-        curves = mask_rows(
-            teacher, inputs, baseline, rows, attributions.values, chosen, seed, partial(watch, "deletion")
-        )
+        attributions = attributor(rows.x, rows.customer, rows.month)
+        curves = mask_rows(teacher, inputs, baseline, rows, attributions.values, chosen, seed)
         _demand_same(curves.full, stored, rows)
         background = teacher.normaliser.transform(matrix.X[train], None if matrix.side is None else matrix.side[train])
         means = mean_views(views_of(model, background, chosen.batch_rows))
         units = scales(matrix)
         views = views_of(model, more.x, chosen.batch_rows)
-        ablation = ablate(teacher, views, means, more, units, chosen.batch_rows, partial(watch, "ablation of experts"))
+        ablation = ablate(teacher, views, means, more, units, chosen.batch_rows)
         experts = attribute_experts(
             model,
             views_of(model, rows.x, chosen.batch_rows),
@@ -117,7 +111,7 @@ def explain(  # the model, its rows, what it is known to say of them
                 **_attributed(attributions, experts, names.index(name), inputs, settings),
                 "gate": gate_faithfulness.of_task(ablation, name, more.customer, settings.metrics, seed),
             }
-            watch("resamples", done + 1, len(names))
+            report_progress("resamples", done + 1, len(names))
     summary = {
         "tasks": tasks,
         "gates": _gates(ablation, units, more, settings),
@@ -169,7 +163,7 @@ def _attributed(
 def _gates(ablation: Ablation, units: Mapping[str, Scale], rows: ExplainedRows, settings: Settings) -> dict[str, Any]:
     trivial = {name: units[name].trivial_loss(rows.labels[name]) for name in ablation.tasks}
     found = gate_faithfulness.across_cells(ablation, trivial, rows.customer, settings.metrics, settings.seed)
-    return {**found, "trivial_loss": {name: value if np.isfinite(value) else None for name, value in trivial.items()}}
+    return {**found, "trivial_loss": plain(trivial)}
 
 
 def _counts(tasks: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from finai_assets.evaluation.explanation.inputs import Inputs, row_orders
 from finai_assets.teacher.fitting.losses import TeacherTask
 from finai_assets.teacher.network.ple import PLE, PLEOutput
-
-Report = Callable[[int, int], None]  # (done, total)
+from finai_resources.progress import report_progress
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ class Attributor:
         places = np.round(np.arange(1, count + 1) * steps / (count + 1)).clip(1, steps - 1) / steps
         self.places = torch.from_numpy(places.astype(np.float32))
 
-    def __call__(self, x: np.ndarray, customer: np.ndarray, month: np.ndarray, report: Report) -> Attributions:
+    def __call__(self, x: np.ndarray, customer: np.ndarray, month: np.ndarray) -> Attributions:
         """Attribute normalised rows float32 [n, width] of some customers (int64 [n]) and months (str [n])."""
         n, tasks = len(x), len(self.model.tasks)
         order = row_orders(customer, month, len(self.changing), seed=self.seed, salt="path")
@@ -173,7 +172,7 @@ class Attributor:
                     jumps = self._jumps(rows, turns, weights)
                 end[:, part], start[:, part] = known.T.numpy(), begin.T.numpy()
                 values[:, part] = (self._smooth(rows, turns, weights) + jumps).numpy()
-                report(done + 1, len(chunks))
+                report_progress("integrated gradients", done + 1, len(chunks))
         return Attributions(values, start, end)
 
     def _smooth(self, rows: Tensor, turns: Tensor, weights: Tensor) -> Tensor:

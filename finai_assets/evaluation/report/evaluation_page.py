@@ -8,10 +8,10 @@ from typing import Any
 from finai_assets.evaluation.models import (
     ABOUT,
     CEILING,
+    LEARNED_BASELINES,
     LIGHTGBM_ALL,
     LIGHTGBM_RAW,
     MODELS,
-    RIVALS,
     SHARED_BOTTOM,
     TEACHER,
 )
@@ -160,7 +160,7 @@ def _ranking(curves: Mapping[str, Any]) -> str:
 
 
 def _calibration(evaluation: Mapping[str, Any], curves: Mapping[str, Any]) -> str:
-    names = [name for name in (*RIVALS, TEACHER) if name in evaluation["models"]]
+    names = [name for name in (*LEARNED_BASELINES, TEACHER) if name in evaluation["models"]]
     rows = []
     for task, found in curves["tasks"].items():
         errors = [found["models"].get(name, {}).get("calibration_error") for name in names]

@@ -17,10 +17,10 @@ from finai_assets.evaluation.curves import drawn_models
 from finai_assets.evaluation.models import (
     ABOUT,
     CEILING,
+    LEARNED_BASELINES,
     LIGHTGBM_ALL,
     LIGHTGBM_RAW,
     PRIOR,
-    RIVALS,
     SHARED_BOTTOM,
     TEACHER,
 )
@@ -46,7 +46,7 @@ _ON_DARK, _ON_LIGHT = "#fdfdfd", "#101214"
 def lift_shares(evaluation: Mapping[str, Any], split: str = "test") -> Figure:
     """Draw a bar with its interval for each task and learned model, the mean over tasks on top."""
     mean = evaluation["summary"][split]["lift_share"]
-    models = [name for name in (TEACHER, *RIVALS) if name in mean]
+    models = [name for name in (TEACHER, *LEARNED_BASELINES) if name in mean]
     rows: list[tuple[str, Mapping[str, Any]]] = [
         ("mean over tasks", {name: {**mean[name], "value": mean[name]["mean"]} for name in models})
     ]

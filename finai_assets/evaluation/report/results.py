@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from finai_assets.evaluation.models import ABOUT, CEILING, LIGHTGBM_ALL, LIGHTGBM_RAW, RIVALS, TEACHER
+from finai_assets.evaluation.models import ABOUT, CEILING, LEARNED_BASELINES, LIGHTGBM_ALL, LIGHTGBM_RAW, TEACHER
 from finai_assets.evaluation.page import bullets, figure, paragraph, table
 from finai_assets.evaluation.plots import svg
 from finai_assets.evaluation.report import figures
@@ -24,7 +24,7 @@ from finai_assets.evaluation.report.wording import (
 
 SPLIT = "test"
 LIFT_AIM = 0.7  # the goal that the teacher was designed for
-_LEARNED = (TEACHER, *RIVALS)
+_LEARNED = (TEACHER, *LEARNED_BASELINES)
 _REACHED = {True: "reached", False: "not reached"}
 _WORDS = {
     "better": "the teacher is better",
@@ -50,8 +50,8 @@ def in_short(evaluation: Mapping[str, Any]) -> str:
         f"Mean lift share, teacher less {ABOUT[name].title}: {signed(found)}: {_WORDS[found['verdict']]}."
         for name, found in minus.items()
     ]
-    for rival, counts in summary["teacher_against"].items():
-        title = "the trivial forecast" if rival == "trivial" else ABOUT[rival].title
+    for baseline, counts in summary["teacher_against"].items():
+        title = "the trivial forecast" if baseline == "trivial" else ABOUT[baseline].title
         lines.append(
             f"Task by task against {title}: better in {counts['better']}, worse in {counts['worse']}, no clear "
             f"difference in {counts['unclear']} of {sum(counts.values())}."
@@ -67,8 +67,8 @@ def in_short(evaluation: Mapping[str, Any]) -> str:
 
 
 def results(evaluation: Mapping[str, Any]) -> str:
-    """Return the tables by task: every model, and the teacher against each rival."""
-    models = [name for name in (*RIVALS, TEACHER, CEILING) if name in evaluation["models"]]
+    """Return the tables by task: every model, and the teacher against each baseline."""
+    models = [name for name in (*LEARNED_BASELINES, TEACHER, CEILING) if name in evaluation["models"]]
     rows = []
     for name, task in evaluation["tasks"].items():
         found = task[SPLIT]
@@ -92,16 +92,16 @@ def results(evaluation: Mapping[str, Any]) -> str:
         caption="Primary metric on test rows, with its interval (of log-loss, less is better). Trivial: the better of prior and "
         "persistence on validation",
     )
-    rivals = ["trivial", *(name for name in RIVALS if name in evaluation["models"])]
+    baselines = ["trivial", *(name for name in LEARNED_BASELINES if name in evaluation["models"])]
     rows = [
-        [name, *(gain(task[SPLIT]["teacher_minus"].get(rival), task["lower_is_better"]) for rival in rivals)]
+        [name, *(gain(task[SPLIT]["teacher_minus"].get(baseline), task["lower_is_better"]) for baseline in baselines)]
         for name, task in evaluation["tasks"].items()
     ]
-    titles = ["the trivial forecast", *(ABOUT[name].title for name in rivals[1:])]
+    titles = ["the trivial forecast", *(ABOUT[name].title for name in baselines[1:])]
     body += table(
         ["task", *(f"against {title}" for title in titles)],
         rows,
-        numeric=range(1, len(rivals) + 1),
+        numeric=range(1, len(baselines) + 1),
         caption="The teacher's gain on the primary metric, paired by row (positive: the teacher is better), with its interval",
     )
     return body
@@ -144,16 +144,16 @@ def where_trees_win(evaluation: Mapping[str, Any]) -> str:
     """Return the tasks in which LightGBM is clearly better than the teacher, or say that there is none."""
     rows = []
     for name, task in evaluation["tasks"].items():
-        for rival in _beaten_by(task):
+        for baseline in _beaten_by(task):
             found = task[SPLIT]
             rows.append(
                 [
                     name,
                     METRICS[task["metric"]],
-                    ABOUT[rival].title,
-                    estimate(found["metrics"][rival][task["metric"]]),
+                    ABOUT[baseline].title,
+                    estimate(found["metrics"][baseline][task["metric"]]),
                     estimate(found["metrics"][TEACHER][task["metric"]]),
-                    gain(found["teacher_minus"][rival], task["lower_is_better"]),
+                    gain(found["teacher_minus"][baseline], task["lower_is_better"]),
                 ]
             )
     if not rows:
@@ -178,7 +178,7 @@ def losing_to_trees(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _beaten_by(task: Mapping[str, Any]) -> list[str]:
     minus = task[SPLIT]["teacher_minus"]
-    return [rival for rival in (LIGHTGBM_RAW, LIGHTGBM_ALL) if minus.get(rival, {}).get("verdict") == "worse"]
+    return [baseline for baseline in (LIGHTGBM_RAW, LIGHTGBM_ALL) if minus.get(baseline, {}).get("verdict") == "worse"]
 
 
 def _spoken(summary: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ def bounds(found: Mapping[str, Any], digits: int, prefix: str = "") -> str:
 
 
 def gain(found: Mapping[str, Any] | None, lower_is_better: bool) -> str:
-    """Return what the teacher gains on a rival, positive where it is better, with verdict and interval."""
+    """Return what the teacher gains on a baseline, positive where it is better, with verdict and interval."""
     if found is None or found["value"] is None:
         return NOTHING
     sign = -1 if lower_is_better else 1

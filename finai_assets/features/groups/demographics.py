@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finai_assets.features.inputs import AGE, CHANNEL, COUNTRY, GENDER, HELD, INCOME, IS_ACTIVE, SEGMENT, TENURE
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -51,7 +51,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:  # the signature is that 
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Fit medians, income edges and the rank of each category on train rows.
 
     Returns

@@ -22,7 +22,7 @@ from finai_assets.features.methods.mixture import (
     responsibilities,
     start_at,
 )
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -54,7 +54,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Fit the scalars' scale and the mixture on all train rows.
 
     Returns
@@ -65,7 +65,7 @@ def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict
         ``reseeded`` [iterations], how many components were re-seeded before each.
     """
     chosen = settings.feature_groups.gmm_clustering
-    params = scalars.fit(blocks, settings, progress)
+    params = scalars.fit(blocks, settings)
     values = np.concatenate([scalars.transform(block, params, settings) for block in blocks])
     rules = Rules(
         chosen.min_weight,
@@ -80,7 +80,6 @@ def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict
         values,
         start_at(values, centres, rules),
         rules,
-        lambda done, count: progress("fit gmm_clustering", done, count),
     )
     factors, offsets = kernel_parameters(mixture)
     return {

@@ -20,7 +20,7 @@ import numpy as np
 
 from finai_assets.features.inputs import HELD
 from finai_assets.features.methods.lightgcn import train
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -45,7 +45,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Train LightGCN on the latest row of each sampled customer.
 
     Returns
@@ -56,7 +56,7 @@ def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict
         ``popularity`` float64 [products]: share of the train customers that hold it.
     """
     held = latest_holdings(blocks)
-    model, _ = train(held, settings.feature_groups.graph_collaborative, settings.seed, progress)
+    model, _ = train(held, settings.feature_groups.graph_collaborative, settings.seed)
     return {
         "inductive_table": model.inductive_table,
         "product_embedding": model.product_embedding,

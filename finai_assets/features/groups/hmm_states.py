@@ -40,7 +40,7 @@ from finai_assets.features.methods.monthly import (
     join,
     monthly_totals,
 )
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 from finai_assets.features.sampling import customer_hash, lowest
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     return posteriors + summaries
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Fit the three models on at most ``fit_rows`` sequences of the train sample, chosen by a seeded hash.
 
     Returns
@@ -117,7 +117,6 @@ def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict
             tolerance=chosen.tolerance,
             floor=chosen.variance_floor,
             prior=chosen.prior_months,
-            progress=lambda done, count, name=name: progress(f"fit hmm_states {name}", done, count),  # type: ignore[misc]
         )
         model = model.reordered(_order(name, model.mean * scale + centre, seen))
         parts = dict(zip(Hmm.names(), model.arrays, strict=True))

@@ -17,7 +17,7 @@ from finai_assets.features.events import Events
 from finai_assets.features.inputs import AMOUNT, MCC, TS, look_back_days
 from finai_assets.features.mcc_vocabulary import codes_by_frequency, hash_table
 from finai_assets.features.methods.selective_scan import encode, fold
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 from finai_assets.features.sampling import customer_hash, lowest
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Pretrain the encoder on at most ``fit_rows`` customers, each in the latest month that the sample has of it.
 
     Returns
@@ -57,7 +57,7 @@ def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict
     histories = read_histories(fit_events(blocks, settings).arrays, codes)
     size = Size(chosen.model_width, chosen.state, chosen.width, len(codes))
     schedule = Schedule(chosen.transactions, chosen.epochs, chosen.batch_rows, chosen.learning_rate, settings.seed)
-    trained = pretrain(histories, size, schedule, lambda done, count: progress("fit mamba_temporal", done, count))
+    trained = pretrain(histories, size, schedule)
     return {"mcc_codes": codes, "scale": histories.scale, **trained}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from finai_assets.features.inputs import DAY_US, MCC, TS
 from finai_assets.features.mcc_vocabulary import codes_by_frequency, hash_table, rank_of
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -40,7 +40,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Return ``mcc_codes`` int32 [at most top]: the most frequent MCCs of train events, ties by the smaller code."""
     return {"mcc_codes": codes_by_frequency(blocks)[: _top(settings)]}
 

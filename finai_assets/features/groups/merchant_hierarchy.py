@@ -19,7 +19,7 @@ from finai_assets.features.inputs import AMOUNT, DAY_US, L1, L2, LEAF, MCC, TS, 
 from finai_assets.features.mcc_vocabulary import hash_table, rank_of
 from finai_assets.features.methods.poincare import gyromidpoint, mean_distance
 from finai_assets.features.methods.tree_embedding import embed, graph_distances
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 from finai_assets.features.tensors import Tensor
 from finai_resources.errors import ConfigError, GateError
 
@@ -64,7 +64,7 @@ def tensors(settings: Settings) -> tuple[Tensor, ...]:
     return (Tensor(MEASURE, (_chosen(settings).leaves,), text),)
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Embed the tree, which the catalogue alone determines.
 
     Returns

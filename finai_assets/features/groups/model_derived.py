@@ -16,7 +16,8 @@ from finai_assets.features.inputs import AMOUNT, HELD, TS, look_back_days
 from finai_assets.features.methods import scalars
 from finai_assets.features.methods.kmeans import distances, k_means
 from finai_assets.features.methods.liquid import amount_sums, draw_reservoir, padded, run_reservoir
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
+from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -53,7 +54,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     return away + posteriors + reservoir
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Fit the scalars' scale, the centres, the clusters' acquisitions and the scale of amounts; draw the reservoir.
 
     Returns
@@ -64,16 +65,16 @@ def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict
         deviation of signed log amounts; ``recurrent``, ``drive`` and ``bias`` of the reservoir.
     """
     chosen = settings.feature_groups.model_derived
-    params = scalars.fit(blocks, settings, progress)
+    params = scalars.fit(blocks, settings)
     values = np.concatenate([scalars.transform(block, params, settings) for block in blocks])
-    progress("fit model_derived", 1, 3)
+    report_progress("steps", 1, 3)
     centres = k_means(values, chosen.centres, seed=(settings.seed, _SALT), starts=chosen.starts)
-    progress("fit model_derived", 2, 3)
+    report_progress("steps", 2, 3)
     label = _distances(values, centres)[1]
     seen, taken = (np.concatenate(parts) for parts in zip(*(_last_month(b, settings) for b in blocks), strict=True))
     acquired, observed = (_by_cluster(label, rows, len(centres)) for rows in (taken, seen))
     scale = _amount_scale(blocks, chosen.transactions)
-    progress("fit model_derived", 3, 3)
+    report_progress("steps", 3, 3)
     return {
         **params,
         "centres": centres,

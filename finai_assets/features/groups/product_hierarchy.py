@@ -16,7 +16,7 @@ import numpy as np
 from finai_assets.features.inputs import FAMILY, HELD
 from finai_assets.features.methods.poincare import gyromidpoint, mean_distance
 from finai_assets.features.methods.tree_embedding import embed, graph_distances
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -46,7 +46,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Return ``nodes`` float64 [1 + families + products, width]: the root, the families by id, the products by id."""
     chosen = _chosen(settings)
     held = np.concatenate([block.held[:, -1] for block in blocks])

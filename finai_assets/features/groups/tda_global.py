@@ -24,7 +24,7 @@ from finai_assets.features.methods.persistence import (
     engine_note,
     statistic_columns,
 )
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -54,7 +54,7 @@ def tensors(settings: Settings) -> tuple[Tensor, ...]:
     return (diagram_tensor(_own(settings).points),)
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Return ``weights`` float64 [4]: one over the standard deviation of each coordinate over train weeks, or 0."""
     weeks = np.concatenate([weekly_vectors(block, settings).reshape(-1, COORDINATES) for block in blocks])
     with_transactions = weeks[weeks[:, 1] > 0]

@@ -24,7 +24,7 @@ from finai_assets.features.methods.persistence import (
     engine_note,
     statistic_columns,
 )
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -48,7 +48,7 @@ def tensors(settings: Settings) -> tuple[Tensor, ...]:
     return (diagram_tensor(_own(settings).points),)
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Return ``weight`` float64 [1]: one over the standard deviation of log daily spend over train days, or 0."""
     spend = np.concatenate([daily_spend(block, settings) for block in blocks])
     varies = spend.size and spend.min() < spend.max()

@@ -14,7 +14,7 @@ import numpy as np
 
 from finai_assets.features.inputs import AMOUNT, DAY_US, HOUR_US, MCC, TS, look_back_days
 from finai_assets.features.mcc_vocabulary import codes_by_frequency, hash_table, rank_of
-from finai_assets.features.registry import Column, Kind, Params, Progress
+from finai_assets.features.registry import Column, Kind, Params
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -61,7 +61,7 @@ def columns(settings: Settings) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Rank the MCCs of train events: ``mcc_codes`` int32, most frequent first, ties by the smaller code."""
     return {"mcc_codes": codes_by_frequency(blocks)}
 

@@ -15,12 +15,13 @@ the greater of the two, and the likelihood still never falls from one iteration 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numba
 import numpy as np
+
+from finai_resources.progress import report_progress
 
 _STAY = 0.8  # at the start of the fit
 _SETTLE = 50
@@ -107,7 +108,6 @@ def fit_model(
     tolerance: float,
     floor: float,
     prior: float,
-    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Hmm, np.ndarray]:
     """Improve a model by expectation-maximisation.
 
@@ -122,8 +122,6 @@ def fit_model(
     prior : float
         Weight of what is known before any data: so many steps, begun in each state, followed by each state, and observed with
         the mean and variance of the whole. A state that no step visits keeps a defined mean, and no transition is impossible.
-    progress
-        Called with how many iterations are done and how many there are at most.
 
     Returns
     -------
@@ -140,8 +138,7 @@ def fit_model(
         likelihood = _expect(observations, first, model.arrays, counts)
         history.append((likelihood + _log_prior(model, prior)) / steps)
         model = _maximise(counts, floor, prior)
-        if progress:
-            progress(done + 1, iterations)
+        report_progress("iterations", done + 1, iterations)
         if done and history[-1] - history[-2] < tolerance:
             break
     return model, np.array(history)

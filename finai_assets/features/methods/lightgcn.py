@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from finai_resources.progress import report_progress
+
 if TYPE_CHECKING:
-    from finai_assets.features.registry import Progress
     from finai_assets.settings.features import GraphCollaborativeSettings
 
 Triples = tuple[np.ndarray, np.ndarray, np.ndarray]  # customer, a product that it holds, one that it does not
@@ -158,9 +159,7 @@ def ranking_gradient(
     return loss, of_customers, of_products + by_layer[0]
 
 
-def train(
-    held: np.ndarray, options: GraphCollaborativeSettings, seed: int, progress: Progress
-) -> tuple[Model, np.ndarray]:
+def train(held: np.ndarray, options: GraphCollaborativeSettings, seed: int) -> tuple[Model, np.ndarray]:
     """Train the layers 0 by Adam on batches of edges, each with a product drawn evenly among those not held.
 
     Parameters
@@ -186,7 +185,7 @@ def train(
         _descend(products, of_products, moments[1], options.learning_rate, step)
         losses.append(loss)
         if step % _SHOWN == 0 or step == options.steps:
-            progress("LightGCN steps", step, options.steps)
+            report_progress("steps", step, options.steps)
     return propagate(graph, customers, products, options.layers, gram), np.array(losses)
 
 

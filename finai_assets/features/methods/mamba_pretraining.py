@@ -9,7 +9,7 @@ predict the transaction that follows the instant, and how long it takes from the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,7 @@ from finai_assets.features.methods.selective_scan import (
     weekday_of,
 )
 from finai_assets.features.methods.selective_scan_autograd import selective_scan
+from finai_resources.progress import report_progress
 
 EXPAND = 2  # channels a unit of model width, as in the paper
 STEP_RANGE = (1e-3, 1e-1)  # of delta at the start
@@ -258,22 +259,18 @@ class SequenceEncoder(nn.Module):
         return torch.stack([mcc, size, credit, gap], dim=1)
 
 
-def pretrain(
-    histories: Histories, size: Size, schedule: Schedule, progress: Callable[[int, int], None]
-) -> dict[str, np.ndarray]:
+def pretrain(histories: Histories, size: Size, schedule: Schedule) -> dict[str, np.ndarray]:
     """Train an encoder from a seeded start and return its parameters by name, float32."""
     with _on_one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)
         model = SequenceEncoder(size)
         batches = _Batches(histories, _usable(histories), size.vocabulary, schedule)
         if batches.count:
-            _train(model, batches, schedule.learning_rate, progress)
+            _train(model, batches, schedule.learning_rate)
     return {name: value.detach().numpy().copy() for name, value in model.named_parameters()}
 
 
-def _train(
-    model: SequenceEncoder, batches: _Batches, learning_rate: float, progress: Callable[[int, int], None]
-) -> None:
+def _train(model: SequenceEncoder, batches: _Batches, learning_rate: float) -> None:
     optimiser = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=batches.count + 1)
     for done, batch in enumerate(batches, start=1):
@@ -284,7 +281,7 @@ def _train(
         nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimiser.step()
         rate.step()
-        progress(done, batches.count)
+        report_progress("batches", done, batches.count)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ one iteration to the next; without a prior that is the log-likelihood itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from finai_assets.features.methods.kmeans import nearest
 from finai_resources.errors import GateError
+from finai_resources.progress import report_progress
 
 _NEGLIGIBLE = 1e-13  # a share below it would change no sum over train rows by more than its rounding
 _SPLIT = 0.5  # of the variance along the first principal axis goes into the distance of the two halves
@@ -65,9 +65,7 @@ def start_at(values: np.ndarray, centres: np.ndarray, rules: Rules) -> Mixture:
     return _maximise(sums, len(values), _prior(values, count), rules)
 
 
-def fit_mixture(
-    values: np.ndarray, start: Mixture, rules: Rules, progress: Callable[[int, int], None] | None = None
-) -> tuple[Mixture, list[Step]]:
+def fit_mixture(values: np.ndarray, start: Mixture, rules: Rules) -> tuple[Mixture, list[Step]]:
     """Run expectation-maximisation from a start.
 
     Parameters
@@ -78,8 +76,6 @@ def fit_mixture(
     rules
         A component whose weight falls below ``min_weight`` is dead: it becomes one half of the heaviest component. After
         ``reseeds`` such repairs the fit ends before the step that would starve a component again.
-    progress
-        Called with how many iterations are done, and how many there can be.
 
     Returns
     -------
@@ -104,8 +100,7 @@ def fit_mixture(
         likelihood = _accumulate(values, mixture.means, factors, offsets, *sums) / n
         objective = likelihood + rules.prior_rows / n * _log_prior(factors, prior)
         steps.append(Step(likelihood, objective, reseeded))
-        if progress:
-            progress(iteration + 1, rules.iterations)
+        report_progress("iterations", iteration + 1, rules.iterations)
         starving = sums[0].min() < rules.min_weight * n
         if not starving and objective > highest:
             best, highest = mixture, objective

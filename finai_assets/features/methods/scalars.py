@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from finai_assets.features.groups import demographics, derived_temporal, txn_behavior
 from finai_assets.features.inputs import SNAPSHOTS
-from finai_assets.features.registry import Column, Params, Progress
+from finai_assets.features.registry import Column, Params
 from finai_resources.errors import GateError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def inputs(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for column in columns(settings) for name in column.inputs))
 
 
-def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
     """Fit the imputation and the scale of every scalar on train rows.
 
     Returns
@@ -66,7 +66,7 @@ def fit(blocks: Sequence[Block], settings: Settings, progress: Progress) -> dict
     one after it.
     """
     known = [_known(block, settings) for block in blocks]
-    people = demographics.fit(known, settings, progress)
+    people = demographics.fit(known, settings)
     raw = np.concatenate([_raw(block, people, settings) for block in known])
     listed = columns(settings)
     median = np.array([_median(raw[:, j]) for j in range(len(listed))])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,11 +28,13 @@ from finai_assets.ingest.synthetic.process import simulate
 from finai_assets.ingest.synthetic.record import Record
 from finai_assets.ingest.synthetic.report import GeneratorReport, Sums, add_sums, block_sums, summarise
 from finai_assets.ingest.synthetic.tables import protected_table, snapshot_table, transaction_tables, truth_tables
-from finai_assets.ingest.synthetic.truth import month_truth
-from finai_assets.labels.tasks import available, build_tasks
+from finai_assets.ingest.synthetic.truth import TaskRow, TaskTruth, month_truth, task_truths
 from finai_assets.settings import Settings
+from finai_resources.errors import ConfigError
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake_session import LakeSession
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.progress import report_progress
 
 ROW_GROUP = 65_536
 
@@ -69,10 +70,11 @@ def customer_tokens(settings: Settings, key: bytes) -> np.ndarray:
     return np.sort(pseudonymise((f"synthetic:{customer}" for customer in range(1, number + 1)), key))
 
 
-def panel_digest(settings: Settings, key: bytes) -> str:
-    """Return a short hash of all that the panel's bytes depend on: the settings, and which pseudonym key was used."""
+def panel_digest(settings: Settings, key: bytes, tasks: Sequence[TaskRow]) -> str:
+    """Return a short hash of all that the panel's bytes depend on: settings, tasks, and which pseudonym key was used."""
     fingerprint = pseudonymise(["synthetic:key-fingerprint"], key)[0]
-    return hashlib.sha256(f"{settings.digest()} {fingerprint}".encode()).hexdigest()[:16]
+    rows = [(task.name, task.kind, task.truth, task.parameters) for task in tasks]
+    return hashlib.sha256(f"{settings.digest()} {fingerprint} {rows}".encode()).hexdigest()[:16]
 
 
 def generate(
@@ -80,9 +82,9 @@ def generate(
     key: bytes,
     session: LakeSession,
     *,
+    tasks: Sequence[TaskRow],
     workers: int,
     code_version: str,
-    progress: Callable[[int, int], None] | None = None,
 ) -> GeneratorReport:
     """Simulate the panel and write it: ``source/<table>@month``, ``truth/<task>@month`` and ``source/report``.
 
@@ -90,10 +92,10 @@ def generate(
     ----------
     key : bytes
         Pseudonym key.
+    tasks
+        Rows of the tasks whose truth is wanted; one that names no truth has none.
     workers : int
         Blocks that are simulated at once; the bytes written are the same for any number.
-    progress : callable, optional
-        Told the customers done and in all.
 
     Raises
     ------
@@ -102,9 +104,9 @@ def generate(
     ContractError
         Two customers share a pseudonym.
     """
-    law, tokens = compile_law(settings), customer_tokens(settings, key)
-    kinds: dict[str, str] = {task.name: task.kind for task in available(build_tasks(settings))}
-    versions: dict[str, Any] = {"code_version": code_version, "config_hash": panel_digest(settings, key)}
+    _require_one_month(settings)
+    law, tokens, truths = compile_law(settings), customer_tokens(settings, key), task_truths(tasks)
+    versions: dict[str, Any] = {"code_version": code_version, "config_hash": panel_digest(settings, key, tasks)}
     size = generator_of(settings).block_customers
     writers: dict[tuple[str, str], PartitionWriter] = {}
     errors: dict[tuple[str, str], float] = {}
@@ -115,7 +117,7 @@ def generate(
         def blocks() -> Iterator[Callable[[], BlockTables]]:
             for number, begin in enumerate(range(0, len(tokens), size)):
                 block = tokens[begin : begin + size]
-                yield partial(simulate_block, block, number, law, settings, kinds)
+                yield partial(simulate_block, block, number, law, settings, truths)
 
         done = 0
         for result in _in_order(blocks(), workers):
@@ -128,15 +130,24 @@ def generate(
                 errors[address] = errors.get(address, 0.0) + value
             sums = add_sums(sums, result.sums)
             done = min(len(tokens), done + size)
-            if progress:
-                progress(done, len(tokens))
+            report_progress("customers", done, len(tokens))
         for address, writer in writers.items():
             if address[0].startswith("truth/"):
                 writer.extra.update(_method(address, errors, rows[address], generator_of(settings).truth_draws))
-        report = summarise(sums, settings)
+        report = summarise(sums, truths, settings)
         with session.write(REPORT, **versions) as out:
-            out.put("report.json", json.dumps(report.figures, indent=1, sort_keys=True, ensure_ascii=False).encode())
+            out.put("report.json", to_json(plain(report.figures), indent=1, sort_keys=True))
     return report
+
+
+def _require_one_month(settings: Settings) -> None:
+    """Refuse a horizon for which the truths' closed forms do not hold."""
+    if settings.horizon_months != 1:
+        raise ConfigError(
+            f"horizon_months is {settings.horizon_months}",
+            where="pipeline.yaml: horizon_months",
+            fix="set it to 1: the synthetic truth is that of the next month",
+        )
 
 
 def _method(address: tuple[str, str], errors: dict[tuple[str, str], float], rows: int, draws: int) -> dict[str, object]:
@@ -161,7 +172,9 @@ def _in_order(jobs: Iterator[Callable[[], BlockTables]], workers: int) -> Iterat
                 future.cancel()
 
 
-def simulate_block(tokens: np.ndarray, number: int, law: Law, settings: Settings, kinds: dict[str, str]) -> BlockTables:
+def simulate_block(
+    tokens: np.ndarray, number: int, law: Law, settings: Settings, truths: Sequence[TaskTruth]
+) -> BlockTables:
     """Simulate the customers of one block and bring everything into tables.
 
     Parameters
@@ -170,8 +183,8 @@ def simulate_block(tokens: np.ndarray, number: int, law: Law, settings: Settings
         Ascending.
     number : int
         Of the block; with the seed and a purpose it decides every random draw.
-    kinds : dict
-        Task -> kind, of the tasks whose truth is wanted.
+    truths
+        Those that are wanted.
     """
     streams = {
         purpose: np.random.default_rng(np.random.SeedSequence([settings.seed, number, int(purpose)]))
@@ -189,14 +202,14 @@ def simulate_block(tokens: np.ndarray, number: int, law: Law, settings: Settings
         tables[SNAPSHOTS, month.key] = snapshot_table(position, tokens, people, traits, record, settings)
         tables[PROTECTED, month.key] = protected_table(position, tokens, people, traits, record, settings)
         tables[TRANSACTIONS, month.key] = paid[position]
-    truths = {}
+    by_month = {}
     draws = generator_of(settings).truth_draws
     for month in dataset.snapshot_months:
         position = month.ordinal - dataset.raw_months.first.ordinal
-        truth = month_truth(streams[Purpose.TRUTH], position, people, record, law, settings, draws)
-        truths[position] = truth
-        for task, table in truth_tables(tokens, truth, settings, kinds).items():
+        found = month_truth(streams[Purpose.TRUTH], position, people, record, law, truths, draws)
+        by_month[position] = found
+        for task, table in truth_tables(tokens, found, truths, settings).items():
             tables[truth_asset(task), month.key] = table
-            if task in truth.squared_error:
-                squared_error[truth_asset(task), month.key] = truth.squared_error[task]
-    return BlockTables(tables, squared_error, block_sums(payments, record, truths, kinds, settings))
+            if task in found.squared_error:
+                squared_error[truth_asset(task), month.key] = found.squared_error[task]
+    return BlockTables(tables, squared_error, block_sums(payments, record, by_month, truths, settings))

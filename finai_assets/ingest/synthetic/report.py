@@ -12,7 +12,7 @@ from rich.table import Table
 from finai_assets.ingest.synthetic.compile import leaf_codes
 from finai_assets.ingest.synthetic.record import STATE
 from finai_assets.ingest.synthetic.sums import AMOUNT_BINS, LAGS, Sums, add_sums, block_sums
-from finai_assets.labels.tasks import available, build_tasks
+from finai_assets.ingest.synthetic.truth import TaskTruth
 from finai_assets.settings import Settings
 
 __all__ = ["GeneratorReport", "Sums", "add_sums", "block_sums", "render", "summarise"]
@@ -27,10 +27,10 @@ class GeneratorReport:
     figures: dict[str, Any]
 
 
-def summarise(sums: Sums, settings: Settings) -> GeneratorReport:
+def summarise(sums: Sums, truths: Sequence[TaskTruth], settings: Settings) -> GeneratorReport:
     """Turn the sums over all blocks into figures."""
     months = [month.key for month in settings.dataset.snapshot_months]
-    tasks = {task.name: _task(sums, task.name, task.kind, months) for task in available(build_tasks(settings))}
+    tasks = {of.task: _task(sums, of.task, of.kind, months) for of in truths}
     return GeneratorReport(
         {
             "size": _size(sums, settings),

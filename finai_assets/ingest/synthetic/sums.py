@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from finai_assets.ingest.synthetic.outcomes import month_outcome
+from finai_assets.ingest.synthetic.cutoff import NextMonth
 from finai_assets.ingest.synthetic.record import STATE, Record
 from finai_assets.ingest.synthetic.spending import Payments
-from finai_assets.ingest.synthetic.truth import MonthTruth
+from finai_assets.ingest.synthetic.truth import MonthTruth, TaskTruth
 from finai_assets.settings import Settings
 
 Sums = dict[str, np.ndarray]
@@ -30,15 +32,15 @@ def add_sums(left: Sums, right: Sums) -> Sums:
 def block_sums(
     payments: Payments,
     record: Record,
-    truths: dict[int, MonthTruth],
-    kinds: dict[str, str],
+    months: dict[int, MonthTruth],
+    truths: Sequence[TaskTruth],
     settings: Settings,
 ) -> Sums:
-    """Return the additive figures of a block; ``truths`` maps a snapshot month's position to its truths."""
+    """Return the additive figures of a block; ``months`` maps a snapshot month's position to the values of ``truths``."""
     return {
         **_panel_sums(record, settings),
         **_payment_sums(payments, len(settings.merchant_categories)),
-        **_truth_sums(record, truths, kinds, settings),
+        **_truth_sums(record, months, truths),
     }
 
 
@@ -92,13 +94,14 @@ def _payment_sums(payments: Payments, leaves: int) -> Sums:
     }
 
 
-def _truth_sums(record: Record, truths: dict[int, MonthTruth], kinds: dict[str, str], settings: Settings) -> Sums:
+def _truth_sums(record: Record, months: dict[int, MonthTruth], truths: Sequence[TaskTruth]) -> Sums:
     sums: Sums = {}
-    for column, (month, truth) in enumerate(sorted(truths.items())):
-        outcome = month_outcome(truth.rows, month, record, settings)
-        for task, kind in kinds.items():
-            for name, value in _task_sums(outcome[task], truth.values[task], kind).items():
-                total = sums.setdefault(f"{task}/{name}", np.zeros((len(truths), *value.shape)))
+    for column, (month, found) in enumerate(sorted(months.items())):
+        happened = NextMonth(found.rows, month, record)
+        for of in truths:
+            outcome = of.truth.outcome(happened, of.parameters)
+            for name, value in _task_sums(outcome, found.values[of.task], of.kind).items():
+                total = sums.setdefault(f"{of.task}/{name}", np.zeros((len(months), *value.shape)))
                 total[column] += value
     # Only rates are wanted by month; scores are pooled.
     return {n: (a if n.endswith(("/rows", "/label")) else a.sum(axis=0)) for n, a in sums.items()}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.ingest.contract import MERCHANT_CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS, protected_schema
+from finai_assets.ingest.contract import MERCHANT_CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS, protected_contract
 from finai_assets.ingest.synthetic.compile import generator_of, leaf_codes
 from finai_assets.ingest.synthetic.population import Population, Traits
 from finai_assets.ingest.synthetic.record import Record
 from finai_assets.ingest.synthetic.spending import Payments
-from finai_assets.ingest.synthetic.truth import MonthTruth
+from finai_assets.ingest.synthetic.truth import MonthTruth, TaskTruth
 from finai_assets.settings import Settings
 
 PROTECTED = ("gender", "age_band", "region", "disability")
@@ -103,7 +103,7 @@ def protected_table(
         _named(traits.region[rows], population.regions),
         _named(traits.disability[rows].astype(np.int64), ["no", "yes"]),
     ]
-    return pa.Table.from_arrays(arrays, schema=protected_schema(PROTECTED))
+    return pa.Table.from_arrays(arrays, schema=protected_contract(PROTECTED).schema)
 
 
 def _named(codes: np.ndarray, names: Iterable[str]) -> pa.Array:
@@ -134,20 +134,20 @@ def transaction_tables(
 
 
 def truth_tables(
-    tokens: np.ndarray, truth: MonthTruth, settings: Settings, kinds: dict[str, str]
+    tokens: np.ndarray, found: MonthTruth, truths: Sequence[TaskTruth], settings: Settings
 ) -> dict[str, pa.Table]:
-    """Return one table per task of ``kinds`` (task -> binary, multiclass or regression); null where a label can't be defined."""
+    """Return one table for each truth, by its task; null where a label can't be defined."""
     codes = leaf_codes(settings)
-    customer = pa.array(tokens[truth.rows])
+    customer = pa.array(tokens[found.rows])
     tables = {}
-    for task, kind in kinds.items():
-        values = truth.values[task]
+    for of in truths:
+        values = found.values[of.task]
         columns = {"customer_id": customer}
-        if kind == "multiclass":
-            names = codes if task == "next_mcc" else range(values.shape[1])
+        if of.kind == "multiclass":
+            names = codes if of.truth.of_leaves else range(values.shape[1])
             for position, name in enumerate(names):
                 columns[f"p_{name}"] = pa.array(np.ascontiguousarray(values[:, position]))
         else:
-            columns["p" if kind == "binary" else "mean"] = pa.array(values, mask=np.isnan(values))
-        tables[task] = pa.table(columns)
+            columns["p" if of.kind == "binary" else "mean"] = pa.array(values, mask=np.isnan(values))
+        tables[of.task] = pa.table(columns)
     return tables

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from finai_assets.settings.method import LoopSettings
 from finai_assets.teacher.data import TeacherData
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.normalise import Normaliser
 
 T = TypeVar("T")
@@ -84,9 +84,16 @@ class Feed:
     """
 
     def __init__(
-        self, data: TeacherData, normaliser: Normaliser, loop: LoopSettings, world: World, *, batch_rows: int, seed: int
+        self,
+        data: TeacherData,
+        normaliser: Normaliser,
+        loop: LoopSettings,
+        processes: ProcessGroup,
+        *,
+        batch_rows: int,
+        seed: int,
     ) -> None:
-        self.data, self.normaliser, self.loop, self.world = data, normaliser, loop, world
+        self.data, self.normaliser, self.loop, self.processes = data, normaliser, loop, processes
         self.batch_rows, self.seed = batch_rows, seed
         self.batches = -(-len(data.train) // batch_rows)
 
@@ -104,7 +111,7 @@ class Feed:
     def batch(self, number: int, at: np.ndarray) -> Batch:
         """Normalise this process's slice of a batch, and bring it to the device."""
         labelled = {task.name: int(np.isfinite(self.data.labels[task.name][at]).sum()) for task in self.data.tasks}
-        own = np.array_split(at, self.world.size)[self.world.rank]
+        own = np.array_split(at, self.processes.size)[self.processes.rank]
         parts = (part for part in np.array_split(own, self.loop.accumulation) if len(part))
         return Batch(
             number,
@@ -126,7 +133,7 @@ class Feed:
         return Part(x, known, labels, share)
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        device = self.world.device
+        device = self.processes.device
         return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 

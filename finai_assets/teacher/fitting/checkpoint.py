@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.result import EpochRecord
 from finai_assets.teacher.structure import Structure
 from finai_resources.errors import GateError
+from finai_resources.whole_file import remove_file, replace_file
 
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
@@ -64,7 +64,7 @@ class Checkpoint:
     def save(self, run: Run) -> None:
         """Write the run; a reader sees the old file or the new one. All processes call it, the first one writes."""
         random = run.random_state()
-        if not run.world.leads:
+        if not run.processes.leads:
             return
         tensors = {f"model/{name}": value for name, value in run.model.state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in run.best.items()}
@@ -84,13 +84,7 @@ class Checkpoint:
             {name: value.detach().clone().cpu().contiguous() for name, value in tensors.items()},
             {name: json.dumps(value) for name, value in notes.items()},
         )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(self.path)
+        replace_file(self.path, content)
 
     def restore(self, run: Run) -> bool:
         """Bring a fresh run to where the file left off; tell whether there was one.
@@ -107,9 +101,9 @@ class Checkpoint:
         tensors = load_file(self.path)
         run.model.load_state_dict(_below("model/", tensors))
         averaged = _below("average/", tensors)
-        run.average.values = {name: averaged[name].to(run.world.device) for name in run.average.values}
+        run.average.values = {name: averaged[name].to(run.processes.device) for name in run.average.values}
         run.balance.load_state_dict(_below("balance/", tensors))
-        run.best = {name: value.to(run.world.device) for name, value in _below("best/", tensors).items()}
+        run.best = {name: value.to(run.processes.device) for name, value in _below("best/", tensors).items()}
         by_rank = _below("random/", tensors)
         run.random = [by_rank[str(rank)] for rank in range(len(by_rank))]
         state: dict[int, dict[str, torch.Tensor]] = {}
@@ -125,17 +119,17 @@ class Checkpoint:
         return True
 
     def _agree(self, run: Run, there: bool) -> None:
-        seen = int(run.world.add(torch.tensor([float(there)], device=run.world.device)))
-        if seen not in (0, run.world.size):
+        seen = int(run.processes.add(torch.tensor([float(there)], device=run.processes.device)))
+        if seen not in (0, run.processes.size):
             raise GateError(
-                f"{seen} of {run.world.size} processes see the checkpoint",
+                f"{seen} of {run.processes.size} processes see the checkpoint",
                 where=str(self.path),
                 fix="give all machines the same folder of checkpoints",
             )
 
     def remove(self) -> None:
         """Remove the file: the run is complete."""
-        self.path.unlink(missing_ok=True)
+        remove_file(self.path)
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

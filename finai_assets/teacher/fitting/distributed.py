@@ -16,7 +16,7 @@ from pathlib import Path
 
 from finai_assets.platform import Platform
 from finai_assets.settings import load_settings
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.result import EpochRecord
 from finai_assets.teacher.train import train_teacher
 from finai_assets.training.matrix import load_matrix
@@ -25,23 +25,23 @@ from finai_resources.lake import Lake
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train in the world that ``torchrun`` has made."""
+    """Train in the processes that ``torchrun`` has made."""
     order = _parser().parse_args(arguments)
     settings = load_settings(order.dataset, order.profile, overrides=json.loads(order.override))
     home, platform = Home.choose(order.dataset, order.profile, order.home), Platform.of(settings)
-    world = World.join(settings.teacher.loop.device)
+    processes = ProcessGroup.join(settings.teacher.loop.device)
     try:
         train_teacher(
             load_matrix(_lake(platform, home)),
             platform.registry,
             platform.available_tasks,
             settings,
-            progress=_report(settings.teacher.epochs) if world.leads else None,
+            after_epoch=_report(settings.teacher.epochs) if processes.leads else None,
             checkpoint_dir=home.root / "checkpoints",
-            world=world,
+            processes=processes,
         )
     finally:
-        world.leave()
+        processes.leave()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ checkpoint. So a run resumed anywhere is the run that was never interrupted, bit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,18 @@ from finai_assets.teacher.fitting.average import WeightAverage
 from finai_assets.teacher.fitting.blocks import Feed
 from finai_assets.teacher.fitting.losses import row_losses
 from finai_assets.teacher.fitting.precision import Precision
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.fitting.schedule import make_optimiser, set_rate
 from finai_assets.teacher.fitting.steps import Balance, Stepper
 from finai_assets.teacher.network.protocol import Network
 from finai_assets.teacher.result import EpochRecord, raw_logits
+from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
     from finai_assets.teacher.data import TeacherData
     from finai_assets.teacher.fitting.losses import TeacherTask
     from finai_assets.teacher.normalise import Normaliser
-
-Watcher = Callable[[str, int, int], None]
 
 
 class Run:
@@ -41,23 +40,30 @@ class Run:
     ----------
     model, normaliser, data, settings
         The model is trained in place; ``best`` holds the weights of the best epoch so far.
-    world : World
+    processes : ProcessGroup
         The processes that train together; each has a run of its own, and their weights stay equal.
     """
 
     def __init__(
-        self, model: Network, normaliser: Normaliser, data: TeacherData, settings: Settings, world: World | None = None
+        self,
+        model: Network,
+        normaliser: Normaliser,
+        data: TeacherData,
+        settings: Settings,
+        processes: ProcessGroup | None = None,
     ) -> None:
-        self.world = world or World(torch.device("cpu"))
-        self.model, self.normaliser, self.data = model.to(self.world.device), normaliser, data
+        self.processes = processes or ProcessGroup(torch.device("cpu"))
+        self.model, self.normaliser, self.data = model.to(self.processes.device), normaliser, data
         self.chosen, self.seed = settings.teacher, settings.seed
-        self.balance = Balance(data.tasks, self.chosen).to(self.world.device)
+        self.balance = Balance(data.tasks, self.chosen).to(self.processes.device)
         self.optimiser = make_optimiser(model, self.balance, self.chosen)
-        self.precision = Precision.of(self.world.device, self.chosen.loop.precision)
+        self.precision = Precision.of(self.processes.device, self.chosen.loop.precision)
         self.feed = Feed(
-            data, normaliser, self.chosen.loop, self.world, batch_rows=self.chosen.batch_rows, seed=self.seed
+            data, normaliser, self.chosen.loop, self.processes, batch_rows=self.chosen.batch_rows, seed=self.seed
         )
-        self.stepper = Stepper(model, self.balance, self.optimiser, data.tasks, self.chosen, self.world, self.precision)
+        self.stepper = Stepper(
+            model, self.balance, self.optimiser, data.tasks, self.chosen, self.processes, self.precision
+        )
         self.average = WeightAverage(self.model, self.chosen.average_epochs * self.feed.batches)
         self.history: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
@@ -73,22 +79,22 @@ class Run:
         epochs = len(self.history)
         return epochs >= self.chosen.epochs or (epochs > 0 and epochs - self.best_epoch >= self.chosen.patience)
 
-    def epoch(self, watch: Watcher | None = None, save: Callable[[], Any] | None = None) -> EpochRecord:
+    def epoch(self, save: Callable[[], Any] | None = None) -> EpochRecord:
         """Train an epoch, or what is left of it, and score it on validation.
+
+        It reports progress after each step, under a label that tells the losses so far.
 
         Parameters
         ----------
-        watch
-            Called after each step with a label that tells the losses so far, and how many of the epoch's steps are done.
         save
             Called every ``checkpoint_steps`` steps.
         """
         begun, number = time.perf_counter(), len(self.history) + 1
-        train = self._train(number, watch, save)
-        self.world.average(buffer for buffer in self.model.buffers())
+        train = self._train(save)
+        self.processes.average(buffer for buffer in self.model.buffers())
         with self.average.setting():
             self.model.after_epoch()
-        self.world.follow(self.model.state_dict().values())
+        self.processes.follow(self.model.state_dict().values())
         with self.average.in_place():
             validation = self._validate()
             score = float(np.mean([1.0 - loss / self._trivial[name] for name, loss in validation.items()]))
@@ -100,10 +106,20 @@ class Run:
         self.done, self.sums = 0, {}
         return record
 
-    def _train(self, number: int, watch: Watcher | None, save: Callable[[], Any] | None) -> dict[str, float]:
+    def _train(self, save: Callable[[], Any] | None) -> dict[str, float]:
+        batches, every = self.feed.batches, self.chosen.loop.checkpoint_steps
+        with closing(self.steps()) as steps:
+            for done in steps:
+                if save is not None and every and done % every == 0 and done < batches:
+                    save()
+                report_progress(self._label(len(self.history) + 1), done, batches)
+        return self._means()
+
+    def steps(self) -> Generator[int]:
+        """Train step by step, as far as the epoch goes; yield after each step how many of the epoch's steps are done."""
+        number, batches = len(self.history) + 1, self.feed.batches
         self._seed(number)
         self.model.train()
-        batches, every = self.feed.batches, self.chosen.loop.checkpoint_steps
         with closing(self.feed.epoch(number, self.done)) as feed:
             for batch in feed:
                 at = (number - 1) * batches + batch.number
@@ -114,11 +130,7 @@ class Run:
                     self.sums[name] = (total + loss, count + 1)
                 self.average.take(at)
                 self.done = batch.number + 1
-                if save is not None and every and self.done % every == 0 and self.done < batches:
-                    save()
-                if watch is not None:
-                    watch(self._label(number), self.done, batches)
-        return self._means()
+                yield self.done
 
     def _means(self) -> dict[str, float]:
         return {
@@ -134,31 +146,31 @@ class Run:
     def random_state(self) -> list[Tensor]:
         """Return the state of the random numbers of every process, by rank; uint8 [bytes] each."""
         state = torch.get_rng_state()
-        if self.world.device.type == "cuda":
-            state = torch.cat([state, torch.cuda.get_rng_state(self.world.device)])
-        return self.world.gather(state)
+        if self.processes.device.type == "cuda":
+            state = torch.cat([state, torch.cuda.get_rng_state(self.processes.device)])
+        return self.processes.gather(state)
 
     def _seed(self, number: int) -> None:
         """Seed an epoch, or take up the random numbers where a checkpoint left them."""
-        torch.manual_seed(self.seed * 1_000_003 + number + 7_919 * self.world.rank)
-        if self.done and self.world.rank < len(self.random):
-            state, cpu = self.random[self.world.rank], torch.get_rng_state().numel()
+        torch.manual_seed(self.seed * 1_000_003 + number + 7_919 * self.processes.rank)
+        if self.done and self.processes.rank < len(self.random):
+            state, cpu = self.random[self.processes.rank], torch.get_rng_state().numel()
             torch.set_rng_state(state[:cpu])
-            if self.world.device.type == "cuda" and len(state) > cpu:
-                torch.cuda.set_rng_state(state[cpu:], self.world.device)
+            if self.processes.device.type == "cuda" and len(state) > cpu:
+                torch.cuda.set_rng_state(state[cpu:], self.processes.device)
         self.random = []
 
     def _validate(self) -> dict[str, float]:
         """Return the mean validation loss of each task with validation labels; each process scores its share of the rows."""
         whole = self.data.validation
-        rows = np.array_split(np.arange(whole.start, whole.stop), self.world.size)[self.world.rank]
+        rows = np.array_split(np.arange(whole.start, whole.stop), self.processes.size)[self.processes.rank]
         own = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(whole.start, whole.start)
         logits, _ = raw_logits(
             self.model, self.normaliser, self.data.X[own], self.chosen.batch_rows, self.data.side_of(own)
         )
         scored = [task for task in self.data.tasks if task.name in self._trivial]
         found = [self._loss_sum(task, torch.from_numpy(logits[task.name]), own) for task in scored]
-        sums = self.world.add(torch.tensor(found, dtype=torch.float64).to(self.world.device)).tolist()
+        sums = self.processes.add(torch.tensor(found, dtype=torch.float64).to(self.processes.device)).tolist()
         return {task.name: max(total / count, 1e-12) for task, (total, count) in zip(scored, sums, strict=True)}
 
     def _constant_losses(self) -> dict[str, float]:

@@ -185,8 +185,8 @@ class UncertaintyWeights(nn.Module):
 
     Examples
     --------
-    >>> weights = UncertaintyWeights([task], clamp=4.0)  # task.weight = 2, task.trivial = 1
-    >>> weights({task.name: torch.tensor(0.5)}).item()
+    >>> task = TeacherTask("churn_signal", "binary", "lifecycle", 1, weight=2.0, focal=None, trivial=1.0)
+    >>> UncertaintyWeights([task], clamp=4.0)({task.name: torch.tensor(0.5)}).item()
     1.0
     """
 

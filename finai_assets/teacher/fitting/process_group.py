@@ -1,4 +1,4 @@
-"""The processes that train one model together, and where each computes. A run of its own is a world of one."""
+"""The processes that train one model together, and where each computes. A run by itself is a group of one process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def device_of(choice: str, local_rank: int = 0) -> torch.device:
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """One process's place among those that train together.
 
     Parameters
@@ -48,7 +48,7 @@ class World:
     size: int = 1
 
     @classmethod
-    def join(cls, choice: str) -> World:
+    def join(cls, choice: str) -> ProcessGroup:
         """Join the processes that ``torchrun`` has started; without it, be alone.
 
         Parameters
@@ -67,7 +67,7 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Tell whether this process writes and reports."""
+        """Whether this process writes and reports."""
         return self.rank == 0
 
     def add(self, value: Tensor) -> Tensor:

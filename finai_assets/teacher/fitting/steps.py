@@ -18,7 +18,7 @@ from finai_assets.teacher.fitting.affinity import TaskAffinity
 from finai_assets.teacher.fitting.blocks import Batch, Part
 from finai_assets.teacher.fitting.losses import FixedWeights, TeacherTask, UncertaintyWeights, row_losses
 from finai_assets.teacher.fitting.precision import Precision
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.fitting.surgery import pcgrad
 from finai_assets.teacher.network.protocol import Network
 from finai_resources.errors import GateError
@@ -50,7 +50,7 @@ class Stepper:
         Over both.
     tasks : sequence of TeacherTask
     chosen : TeacherSettings
-    world : World
+    processes : ProcessGroup
     precision : Precision
     """
 
@@ -61,11 +61,11 @@ class Stepper:
         optimiser: torch.optim.Optimizer,
         tasks: Sequence[TeacherTask],
         chosen: TeacherSettings,
-        world: World,
+        processes: ProcessGroup,
         precision: Precision,
     ) -> None:
         self.model, self.balance, self.optimiser, self.tasks = model, balance, optimiser, tuple(tasks)
-        self.chosen, self.world, self.precision = chosen, world, precision
+        self.chosen, self.processes, self.precision = chosen, processes, precision
         self.parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         shared = {id(parameter) for parameter in model.shared_parameters()}
         self.is_shared = [id(parameter) in shared for parameter in self.parameters]
@@ -122,12 +122,12 @@ class Stepper:
 
     def _together(self, batch: Batch, active: list[TeacherTask], boost: Tensor) -> Tensor:
         """Set the gradient of the sum of all tasks, each as often as ``boost`` float [active] says; return the losses."""
-        losses = torch.zeros(len(active), device=self.world.device)
+        losses = torch.zeros(len(active), device=self.processes.device)
         for part in batch.parts:
             found, terms, rest = self._terms(part, active, batch.labelled)
             self.precision.scaled(torch.stack(terms) @ boost + rest).backward()  # type: ignore[no-untyped-call]
             losses += found
-        if self.world.size > 1:
+        if self.processes.size > 1:
             flat, present = self._flat([parameter.grad for parameter in self.parameters])
             self._add(losses, flat, present)
             self._assign(flat, present)
@@ -136,9 +136,9 @@ class Stepper:
     def _by_task(self, batch: Batch, active: list[TeacherTask]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return losses [active], gradients of each task [active, p], of what is no task's [p], and present parameters."""
         width = sum(parameter.numel() for parameter in self.parameters)
-        losses = torch.zeros(len(active), device=self.world.device)
-        gradients = torch.zeros(len(active) + 1, width, device=self.world.device)
-        present = torch.zeros(len(self.parameters), device=self.world.device)
+        losses = torch.zeros(len(active), device=self.processes.device)
+        gradients = torch.zeros(len(active) + 1, width, device=self.processes.device)
+        present = torch.zeros(len(self.parameters), device=self.processes.device)
         for part in batch.parts:
             found, terms, rest = self._terms(part, active, batch.labelled)
             losses += found
@@ -177,7 +177,7 @@ class Stepper:
 
     def _mixing(self, active: list[TeacherTask]) -> Tensor:
         """Return how the active tasks' terms mix, float [active, active]."""
-        at = torch.tensor([self.tasks.index(task) for task in active], device=self.world.device)
+        at = torch.tensor([self.tasks.index(task) for task in active], device=self.processes.device)
         return self.balance.affinity.mixing()[at][:, at]
 
     def _measure(self, gradients: Tensor, active: list[TeacherTask]) -> None:
@@ -196,7 +196,7 @@ class Stepper:
     def _mask(self) -> Tensor:
         """Return which entries of a flat gradient belong to shared parameters, bool [p]."""
         sizes = torch.tensor([parameter.numel() for parameter in self.parameters])
-        return torch.repeat_interleave(torch.tensor(self.is_shared), sizes).to(self.world.device)
+        return torch.repeat_interleave(torch.tensor(self.is_shared), sizes).to(self.processes.device)
 
     def _flat(self, gradients: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
         """Lay gradients end to end, float [p], zeros where there is none, and say which are there, float [parameters]."""
@@ -205,13 +205,13 @@ class Stepper:
             for parameter, gradient in zip(self.parameters, gradients, strict=True)
         ]
         there = [0.0 if gradient is None else 1.0 for gradient in gradients]
-        return torch.cat(parts), torch.tensor(there, device=self.world.device)
+        return torch.cat(parts), torch.tensor(there, device=self.processes.device)
 
     def _add(self, *values: Tensor) -> None:
         """Add tensors up over all processes in one message."""
-        if self.world.size == 1:
+        if self.processes.size == 1:
             return
-        total = self.world.add(torch.cat([value.reshape(-1) for value in values]))
+        total = self.processes.add(torch.cat([value.reshape(-1) for value in values]))
         for value, part in zip(values, torch.split(total, [value.numel() for value in values]), strict=True):
             value.copy_(part.view_as(value))
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import torch
 
 from finai_assets.teacher.fitting.loop import Run
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.network.ple import PLE
 from finai_assets.teacher.result import TrainingFingerprint, deterministic
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from finai_assets.teacher.network.protocol import Network
     from finai_assets.teacher.normalise import Normaliser
     from finai_assets.teacher.structure import Structure
-
-
-class _Enough(Exception):  # noqa: N818 # no error: the way out of an epoch
-    """The steps are done."""
 
 
 def training_fingerprint(
@@ -56,16 +52,12 @@ def training_fingerprint(
     chosen = settings.teacher
     with deterministic(chosen.threads, settings.seed):
         model = PLE(normaliser, data.tasks, chosen, structure=structure, known_groups=tuple(known_groups))
-        run = Run(model, normaliser, data, settings, World(torch.device("cpu")))
-
+        run = Run(model, normaliser, data, settings, ProcessGroup(torch.device("cpu")))
         last = min(steps, run.feed.batches)
-
-        def enough(_label: str, done: int, _batches: int) -> None:
-            if done == last:  # before the epoch ends, which is more than a step
-                raise _Enough
-
-        with suppress(_Enough):
-            run.epoch(enough)
+        with closing(run.steps()) as trained:
+            for done in trained:
+                if done == last:  # before the epoch ends, which is more than a step
+                    break
     return TrainingFingerprint(last, _digest(model, normaliser, structure))
 
 

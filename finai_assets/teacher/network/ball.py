@@ -28,7 +28,7 @@ def exp_origin(v: Tensor) -> Tensor:
     Examples
     --------
     >>> x = exp_origin(torch.tensor([0.5, 0.0]))
-    >>> distance(x, torch.zeros(2)).item()
+    >>> round(distance(x, torch.zeros(2)).item(), 6)
     1.0
     """
     norm = _norm(v)

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from finai_assets.settings.method import TeacherSettings
+from finai_assets.settings.method import OWN_SLOT, TeacherSettings
 from finai_assets.teacher.network.experts.task_mlp import FannedLinear, RowNorm, StackedLinear, StackedMLP, mlp
-
-OWN_SLOT = "task_mlp"  # the name of the slot that holds a task's own expert
 
 
 def gate_weights(scores: Tensor, kind: str) -> Tensor:

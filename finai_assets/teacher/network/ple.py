@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finai_assets.settings.method import TeacherSettings, Transfer
+from finai_assets.settings.method import OWN_SLOT, TeacherSettings, Transfer
 from finai_assets.teacher.fitting.losses import TeacherTask
-from finai_assets.teacher.network.cgc import CGC, OWN_SLOT, SharedGate, TaskFusion, TaskGates
+from finai_assets.teacher.network.cgc import CGC, SharedGate, TaskFusion, TaskGates
 from finai_assets.teacher.network.experts import build_expert, known
 from finai_assets.teacher.network.experts.task_mlp import RowNorm, TaskMLP
 from finai_assets.teacher.network.protocol import Network
@@ -113,13 +113,6 @@ class PLE(Network):
         Needed by experts that read the merchant tree or the customer-product graph.
     known_groups : tuple of str, optional
         All group names of the configuration; a routing entry outside them is refused.
-
-    Examples
-    --------
-    >>> model = PLE(normaliser, tasks, settings.teacher)
-    >>> output = model(torch.from_numpy(normaliser.transform(X[:8])))
-    >>> output.logits["nba_primary"].shape, output.gates["nba_primary"].sum(1)
-    (torch.Size([8, 7]), tensor([1., 1., 1., 1., 1., 1., 1., 1.]))
 
     Raises
     ------

@@ -16,6 +16,7 @@ from bundle_fixtures import KEY, Made
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import reference_prediction
 from finai_assets.labels.tasks import available
+from finai_assets.students.card import card_of
 from finai_resources.errors import BundleError, ConfigError, GateError
 from serving_lambda.bundle import Bundle, canonical, signature_of
 
@@ -241,8 +242,8 @@ def test_the_reference_agrees_with_serving_on_rows_that_are_not_golden(made: Mad
     for task, student in bundle.students.items():
         if student.model is None:
             continue
-        card = json.loads(made.students[task]["student.json"])
-        X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card["columns"]]])
+        card = card_of(made.students[task])
+        X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card.columns]])
         expected = reference_prediction(card, made.students[task]["model.txt"], X)
         assert np.array(score_matrix(student, X, len(X))) == pytest.approx(expected, abs=1e-9)
 
@@ -253,16 +254,16 @@ def test_no_personal_path_or_time_of_building_is_in_the_bundle(bundle_files: dic
 
 
 def test_serving_finishes_raw_scores_as_the_measured_students_do(made: Made, bundle: Bundle) -> None:
-    from finai_assets.students.calibrate import finish
+    from finai_assets.scoring.calibration import apply_calibrator
 
     for task, student in bundle.students.items():
         if student.model is None:
             continue
-        card = json.loads(made.students[task]["student.json"])
+        card = card_of(made.students[task])
         raw = np.random.default_rng(2).normal(scale=3, size=(200, student.classes))
-        shifted = raw + np.array(card["init_score"])
-        measured = finish(
-            shifted if student.classes > 1 else shifted[:, 0], card["output_transform"], card["calibrator"]
+        shifted = raw + np.array(card.init_score)
+        measured = apply_calibrator(
+            shifted if student.classes > 1 else shifted[:, 0], card.output_transform, card.calibrator
         )
         served = np.array([student.finish(row) for row in raw.tolist()])
         assert served == pytest.approx(np.reshape(measured, served.shape), abs=1e-12)

@@ -10,12 +10,20 @@ import pytest
 from panel import only, small_settings
 from rich.console import Console
 
-from finai_assets.evaluation.baselines import Field, lightgbm, line_up, persistence, prior, train_rows
+from finai_assets.evaluation.baselines import (
+    ModelComparison,
+    lightgbm,
+    persistence,
+    predict_all_models,
+    prior,
+    train_rows,
+)
 from finai_assets.evaluation.comparison import evaluate_all, render
 from finai_assets.evaluation.truth import align_truth
 from finai_assets.training.matrix import MatrixTask
 from finai_resources.errors import GateError
 from finai_resources.lake_session import LakeSession
+from finai_resources.progress import watched
 
 BINARY = MatrixTask("churn_signal", "binary", 1, (), 1.0, None, "lifecycle")
 REAL = MatrixTask("product_stability", "regression", 1, (), 1.0, None, "lifecycle")
@@ -48,28 +56,28 @@ def teacher(three):
 
 
 @pytest.fixture(scope="module")
-def evaluation(three, teacher, registry, small, field_of):
+def evaluation(three, teacher, registry, small, predicted_by):
     truth = {"churn_signal": np.where(np.isnan(three.labels["churn_signal"]), 0.5, three.labels["churn_signal"])}
-    return evaluate_all(three, field_of(three, teacher, truth, registry, small), small)
+    return evaluate_all(three, predicted_by(three, teacher, truth, registry, small), small)
 
 
 @pytest.fixture(scope="module")
-def field_of():
-    """Line the models up, the rivals once: they do not depend on teacher and truth."""
+def predicted_by():
+    """Let all models predict, and train the baselines once: they do not depend on teacher and truth."""
     trained = {}
 
-    def field(matrix, teacher, truth, registry, settings):
+    def predicted(matrix, teacher, truth, registry, settings):
         key = tuple(task.name for task in matrix.tasks)
         if key not in trained:
-            trained[key] = line_up(matrix, teacher, {}, registry, settings)
+            trained[key] = predict_all_models(matrix, teacher, {}, registry, settings)
         first = trained[key]
         given = {"teacher": {t.name: teacher[t.name][first.span] for t in matrix.tasks}}
         if truth:
             given["ceiling"] = {name: value[first.span] for name, value in truth.items()}
         facts = {**first.facts, **({"ceiling": {}} if truth else {})}
-        return Field(first.span, {**first.predictions, **given}, facts)
+        return ModelComparison(first.span, {**first.predictions, **given}, facts)
 
-    return field
+    return predicted
 
 
 def test_the_prior_is_the_train_average_of_the_labelled_rows():
@@ -149,11 +157,13 @@ def test_the_lift_share_is_the_way_from_trivial_to_ceiling(evaluation):
     assert evaluation["summary"]["test"]["lift_share"]["teacher"]["tasks"] == 1
 
 
-def test_a_ceiling_that_is_no_better_than_the_trivial_gives_no_lift_share(three, teacher, registry, small, field_of):
+def test_a_ceiling_that_is_no_better_than_the_trivial_gives_no_lift_share(
+    three, teacher, registry, small, predicted_by
+):
     truth = {"churn_signal": np.full(len(three.X), 0.5, np.float32)}
     alone = only(three, "churn_signal")
-    field = field_of(alone, teacher, truth, registry, small)
-    whole = evaluate_all(alone, field, small)
+    models = predicted_by(alone, teacher, truth, registry, small)
+    whole = evaluate_all(alone, models, small)
     found = whole["tasks"]["churn_signal"]["test"]
     assert whole["summary"]["test"]["lift_share"] == {}
     assert set(found["lift_share"].values()) == {None}
@@ -179,10 +189,10 @@ def test_verdicts_are_counted_over_tasks(evaluation):
 
 def test_every_model_learns_from_the_same_train_rows_and_says_how_many(three, teacher, registry):
     capped = small_settings(max_train_rows=1200, epochs=1)
-    field = line_up(three, teacher, {}, registry, capped)
+    models = predict_all_models(three, teacher, {}, registry, capped)
     learned = train_rows(three, capped)
     assert len(learned) == 1200
-    rows = {name: fact["train_rows"] for name, fact in field.facts.items()}
+    rows = {name: fact["train_rows"] for name, fact in models.facts.items()}
     assert rows == dict.fromkeys(
         ("prior", "persistence", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher"), 1200
     )
@@ -191,10 +201,10 @@ def test_every_model_learns_from_the_same_train_rows_and_says_how_many(three, te
         value[np.setdiff1d(np.arange(three.rows("train").stop), learned)[:50]] = (
             NAN  # rows that no model may learn from
         )
-    again = line_up(replace(three, labels=forgotten), teacher, {}, registry, capped)
+    again = predict_all_models(replace(three, labels=forgotten), teacher, {}, registry, capped)
     for name in ("prior", "lightgbm_all"):
         for task in TASKS:
-            np.testing.assert_array_equal(again.predictions[name][task], field.predictions[name][task])
+            np.testing.assert_array_equal(again.predictions[name][task], models.predictions[name][task])
 
 
 def test_no_baseline_reads_a_withheld_column(three, teacher, registry, small):
@@ -203,7 +213,9 @@ def test_no_baseline_reads_a_withheld_column(three, teacher, registry, small):
     assert withheld
     X = three.X.copy()
     X[:, withheld] = np.where(np.isnan(X[:, withheld]), X[:, withheld], X[::-1, withheld])
-    one, two = (line_up(m, teacher, {}, registry, small_settings(epochs=1)) for m in (three, replace(three, X=X)))
+    one, two = (
+        predict_all_models(m, teacher, {}, registry, small_settings(epochs=1)) for m in (three, replace(three, X=X))
+    )
     for name, found in one.predictions.items():
         for task, value in found.items():
             np.testing.assert_array_equal(two.predictions[name][task], value, err_msg=f"{name} {task}")
@@ -211,7 +223,8 @@ def test_no_baseline_reads_a_withheld_column(three, teacher, registry, small):
 
 def test_progress_is_told_by_model(three, teacher, registry):
     told = []
-    line_up(three, teacher, {}, registry, small_settings(epochs=1), watch=lambda *at: told.append(at))
+    with watched(lambda *step: told.append(step)):
+        predict_all_models(three, teacher, {}, registry, small_settings(epochs=1))
     assert ("lightgbm_raw: task", 3, 3) in told
     assert ("lightgbm_all: task", 1, 3) in told
     assert any(label.startswith("shared bottom, epoch 1 of 1") for label, _, _ in told)

@@ -21,6 +21,7 @@ from finai_assets.teacher.layout import WITHHELD
 from finai_assets.teacher.network.ple import PLE, parameter_table
 from finai_assets.teacher.network.router import make_route
 from finai_resources.errors import GateError
+from finai_resources.progress import watched
 
 NAMES = ("churn_signal", "next_mcc", "cross_sell_count")
 
@@ -137,11 +138,12 @@ def test_a_run_that_was_stopped_ends_as_one_that_never_was(result, three, regist
         if len(seen) == total + 2:  # in the second epoch
             raise StopError
 
-    with pytest.raises(StopError):
-        train_shared_bottom(three, registry, three.tasks, small, tmp_path, watch=stop)
+    with watched(stop), pytest.raises(StopError):
+        train_shared_bottom(three, registry, three.tasks, small, tmp_path)
     (stored,) = tmp_path.iterdir()
     assert stored.name.startswith("shared-bottom-")
-    again = train_shared_bottom(three, registry, three.tasks, small, tmp_path, watch=lambda *at: resumed.append(at[0]))
+    with watched(lambda *step: resumed.append(step[0])):
+        again = train_shared_bottom(three, registry, three.tasks, small, tmp_path)
     assert seen[0].startswith("shared bottom, epoch 1 of 4: churn_signal")
     assert resumed[0].startswith("shared bottom, epoch 2 of 4")
     assert weights(again) == weights(result)

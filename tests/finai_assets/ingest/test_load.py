@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from finai_assets.ingest.adapter import MonthTables, Piece, SyntheticAdapter, open_adapter, product_catalogue
-from finai_assets.ingest.contract import protected_schema
+from finai_assets.ingest.contract import protected_contract
 from finai_assets.ingest.files import schema_hash
 from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.settings import Settings
@@ -62,7 +62,7 @@ class TableAdapter:
 @pytest.fixture
 def protected() -> pa.Table:
     return pa.table(
-        {"customer_id": [10, 11, 12, 13], "region": ["a", None, "b", "a"]}, schema=protected_schema(["region"])
+        {"customer_id": [10, 11, 12, 13], "region": ["a", None, "b", "a"]}, schema=protected_contract(["region"]).schema
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from finai_assets.features.inputs import AMOUNT, TS
 from finai_assets.labels.derive import compute_labels, derive_labels
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.labels.windows import LabelBlock, WindowEvents
@@ -47,6 +49,7 @@ def _one(
     segment: int = -1,
     before: Spend = (),
     window: Spend = (),
+    tasks: Sequence[Task] = TASKS,
 ) -> dict[str, Any]:
     """Return the labels of one customer; ``past`` runs to the snapshot month, None where there is no snapshot."""
     block = LabelBlock(
@@ -57,7 +60,7 @@ def _one(
         before=_events([before]),
         window=_events([window]),
     )
-    return {name: values[0].as_py() for name, values in derive_labels(block, TASKS, SETTINGS).items()}
+    return {name: values[0].as_py() for name, values in derive_labels(block, tasks).items()}
 
 
 TEN = [product.code for product in SETTINGS.products[:10]]
@@ -78,6 +81,21 @@ def test_churn_is_holding_less_than_seven_tenths_of_the_mean_of_observed_months(
     past: list[Held | None], after: Held, expected: float | None
 ) -> None:
     assert _one(past=past, after=after)["churn_signal"] == expected
+
+
+def _churn(past: list[Held | None], after: Held, share: list[int], months: int) -> float | None:
+    chosen = {"tasks": {"churn_signal": {"share": share, "history_months": months}}}
+    tasks = build_tasks(load_settings("synthetic", "smoke", overrides=chosen))
+    found: float | None = _one(past=past, after=after, tasks=tasks)["churn_signal"]
+    return found
+
+
+def test_the_share_and_the_months_of_churn_are_settings() -> None:
+    assert _churn([TEN] * 6, TEN[:5], share=[1, 2], months=6) == 0.0
+    assert _churn([TEN] * 6, TEN[:4], share=[1, 2], months=6) == 1.0
+    grown: list[Held | None] = [TEN[:1]] * 5 + [TEN]
+    assert _churn(grown, TEN[:5], share=[7, 10], months=6) == 0.0
+    assert _churn(grown, TEN[:5], share=[7, 10], months=1) == 1.0  # months that another task reads too are left out
 
 
 @pytest.mark.parametrize(
@@ -239,6 +257,25 @@ def test_a_labels_upstream_is_what_it_reads_and_no_more(filled: Lake) -> None:
     assert upstream["churn_signal"] == {f"raw/snapshots@{(MONTH - back).key}" for back in range(-1, 6)}
 
 
+def test_each_task_can_have_a_version_of_its_own(filled: Lake) -> None:
+    def versions(path: str) -> dict[str, str]:
+        return {"code_version": f"code of {path}", "config_hash": "c"}
+
+    compute_labels(LakeSession(filled), MONTH, TASKS, SETTINGS, versions=versions)
+    manifest = filled.manifest("labels/next_mcc", MONTH.key)
+    assert (manifest.code_version, manifest.config_hash) == ("code of labels/next_mcc", "c")
+
+
+def _spent(block: LabelBlock, _parameters: None) -> pa.Array:
+    return pa.array(np.bincount(block.window.row, block.window.amount, minlength=len(block)).astype(np.float32))
+
+
+def test_amounts_are_read_where_a_task_asks_for_them(filled: Lake) -> None:
+    trend = next(task for task in TASKS if task.name == "mcc_diversity_trend")
+    spent = replace(trend, name="spent", inputs=(AMOUNT, TS), formula=f"{__name__}:_spent")
+    assert _compute(filled, tasks=(spent,)) == {"spent": [3.0, 2.0, 0.0, 0.0]}
+
+
 def test_the_size_of_a_block_changes_nothing(filled: Lake) -> None:
     small = SETTINGS.model_copy(update={"lake": SETTINGS.lake.model_copy(update={"block_customers": 1})})
     assert _compute(filled, small) == _compute(filled)
@@ -295,7 +332,7 @@ def test_a_longer_horizon_ends_the_window_later(filled: Lake) -> None:
 def test_an_unavailable_task_is_left_out(filled: Lake) -> None:
     tasks = (
         *(t for t in TASKS if t.name != "next_mcc"),
-        Task("next_mcc", "multiclass", "engagement", 1.2, "", "", "", (), unavailable="no transactions"),
+        *(replace(t, unavailable="no transactions") for t in TASKS if t.name == "next_mcc"),
     )
     assert "next_mcc" not in _compute(filled, tasks=tasks)
     assert filled.find("labels/next_mcc", MONTH.key) is None

@@ -18,6 +18,7 @@ from finai_resources.errors import BundleError, ContractError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.progress import watched
 from serving_lambda.bundle import Bundle
 
 COUNT = 60
@@ -137,11 +138,11 @@ def month(lake: Lake, made: Made) -> Month:
     return chosen
 
 
-def run(lake: Lake, made: Made, bundle: Bundle, month: Month, block: int, **more: Any) -> dict[str, Any]:
+def run(lake: Lake, made: Made, bundle: Bundle, month: Month, block: int) -> dict[str, Any]:
     settings = load_settings("synthetic", "smoke", overrides={"lake": {"block_customers": block}})
     return score_month(
         LakeSession(lake), month, made.registry, settings, bundle,
-        asset="recommendations/customers", code_version="c", config_hash="h", **more,
+        asset="recommendations/customers", code_version="c", config_hash="h",
     )  # fmt: skip
 
 
@@ -149,7 +150,8 @@ def test_a_month_is_written_with_its_upstream_and_does_not_depend_on_the_block(
     lake: Lake, made: Made, bundle: Bundle, month: Month
 ) -> None:
     done: list[tuple[int, int]] = []
-    figures = run(lake, made, bundle, month, 40, progress=lambda *told: done.append(told))
+    with watched(lambda _label, *steps: done.append(steps)):
+        figures = run(lake, made, bundle, month, 40)
     table = lake.read("recommendations/customers", month.key)
     manifest = lake.manifest("recommendations/customers", month.key)
     assert done[-1] == (90, 90)
@@ -177,7 +179,7 @@ def test_snapshots_and_features_of_different_customers_are_refused_and_nothing_i
     with lake.write("raw/snapshots", month.key) as out:
         out.write(table.slice(0, 80) if change == "fewer" else table)
     with pytest.raises(ContractError, match=r"90|others"):
-        run(lake, made, bundle, month, 1000, progress=None)
+        run(lake, made, bundle, month, 1000)
     assert lake.find("recommendations/customers", month.key) is None
 
 

@@ -14,14 +14,15 @@ from finai_assets.scoring.metrics import (
     NAMES,
     PRIMARY,
     Estimate,
-    _resamples,
     _Rows,
     evaluate,
     expected_calibration_error,
     paired_difference,
     resampled,
+    scores_under,
     verdict,
 )
+from finai_assets.scoring.resampling import all_copies
 from finai_assets.settings.method import MetricSettings
 from finai_resources.errors import GateError
 
@@ -96,8 +97,7 @@ def test_a_weighted_metric_equals_the_metric_of_rows_written_out_as_often(kind: 
     p = rng.dirichlet(np.ones(3), n) if kind == "multiclass" else rng.integers(0, 20, n) / 20
     customer = rng.integers(0, 40, n)
     rows = _Rows.of(kind, y, p, customer, classes)
-    copies = next(chunk for i, chunk in enumerate(_resamples(rows.units, 3, 0)) if i == 1)
-    for sample in copies:
+    for sample in all_copies(rows.units, 3, 0)[1:]:
         repeat = np.repeat(np.arange(n), sample[rows.unit].astype(int))
         written = _Rows.of(kind, y[repeat], p[repeat], np.arange(len(repeat)), classes)
         for name in NAMES[kind]:
@@ -243,3 +243,14 @@ def test_eight_thousand_rows_of_fifty_classes_take_less_than_a_few_seconds() -> 
     begin = time.perf_counter()
     evaluate("multiclass", y, p, customer, classes=50, settings=MANY, seed=0)
     assert time.perf_counter() - begin < 5  # 0.3 s on an idle core; the rest is for a busy machine
+
+
+def test_scores_under_given_resamples_are_those_that_resampling_draws() -> None:
+    random = np.random.default_rng(8)
+    customer, label, prediction = np.arange(90) // 2, random.integers(0, 2, 90).astype(float), random.random(90)
+    label[customer < 5] = np.nan  # customers without any label are drawn too
+    chosen = MetricSettings(bootstrap_samples=30, confidence=0.9)
+    drawn = resampled("binary", label, prediction, customer, among=np.arange(45), settings=chosen, seed=3)
+    np.testing.assert_array_equal(scores_under("binary", label, prediction, customer, all_copies(45, 30, 3)), drawn)
+    nothing = np.full(90, np.nan)
+    assert np.isnan(scores_under("binary", nothing, prediction, customer, all_copies(45, 2, 3))).all()

@@ -52,6 +52,16 @@ def test_a_gap_under_seven_days_is_refused(folder: Path) -> None:
     assert "7" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("share", "path"), [("[11, 10]", "tasks.churn_signal.share"), ("[0, 10]", r"tasks\.churn_signal\.share\.0")]
+)
+def test_a_share_that_is_none_is_refused(folder: Path, share: str, path: str) -> None:
+    edit(folder / "pipeline.yaml", "share: [7, 10]", f"share: {share}")
+    with pytest.raises(ConfigError, match=rf"pipeline\.yaml: {path}: found") as raised:
+        load_settings(folder=folder)
+    assert "at most 1" in str(raised.value) or "greater than" in str(raised.value)
+
+
 def test_an_error_in_the_data_set_names_the_data_set_file(folder: Path) -> None:
     edit(folder / "datasets" / "synthetic.yaml", "family: deposit,", "family: deposits,")
     with pytest.raises(ConfigError, match="deposits"):

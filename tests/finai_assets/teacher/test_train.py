@@ -118,10 +118,15 @@ def test_a_run_killed_after_an_epoch_resumes_to_bit_equal_weights(
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_teacher(panel, registry, panel.tasks, small, progress=kill, checkpoint_dir=tmp_path)
+        train_teacher(panel, registry, panel.tasks, small, after_epoch=kill, checkpoint_dir=tmp_path)
     seen = []
     resumed = train_teacher(
-        panel, registry, panel.tasks, small, progress=lambda record: seen.append(record.epoch), checkpoint_dir=tmp_path
+        panel,
+        registry,
+        panel.tasks,
+        small,
+        after_epoch=lambda record: seen.append(record.epoch),
+        checkpoint_dir=tmp_path,
     )
     assert seen == list(range(killed_after + 1, small.teacher.epochs + 1))
     assert teacher_to_files(resumed) == teacher_to_files(result)
@@ -135,7 +140,7 @@ def test_a_checkpoint_of_other_labels_is_not_taken_up(panel, registry, small, tm
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        train_teacher(alone, registry, alone.tasks, small, progress=stop, checkpoint_dir=tmp_path)
+        train_teacher(alone, registry, alone.tasks, small, after_epoch=stop, checkpoint_dir=tmp_path)
     flipped = with_labels(alone, churn_signal=1 - alone.labels["churn_signal"])
     seen = []
     train_teacher(
@@ -143,7 +148,7 @@ def test_a_checkpoint_of_other_labels_is_not_taken_up(panel, registry, small, tm
         registry,
         alone.tasks,
         small,
-        progress=lambda record: seen.append(record.epoch),
+        after_epoch=lambda record: seen.append(record.epoch),
         checkpoint_dir=tmp_path,
     )
     assert seen[0] == 1

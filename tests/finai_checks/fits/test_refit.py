@@ -17,6 +17,7 @@ from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.warehouse import Warehouse
 
 TRAIN = ("2015-01", "2015-02")
 RAW = "raw/snapshots"
@@ -125,6 +126,18 @@ def test_a_look_past_the_session_finds_garbage_too(lake: Lake) -> None:
     with garbage_after(LakeSession(lake), [RAW], LAST, owners=np.arange(5), seed=1) as view:
         for table in (view.lake.read(RAW, "2015-04"), view.lake.read_customers(RAW, "2015-04", 0, 9)):
             assert 90 not in table["age"].to_pylist()
+
+
+def test_a_question_in_sql_finds_the_garbage_of_the_view(lake: Lake) -> None:
+    question = "SELECT * FROM raw.snapshots ORDER BY month, customer_id"
+    known = Warehouse(LakeSession(lake)).query(question).to_pydict()
+    with garbage_after(LakeSession(lake), [RAW], LAST, owners=np.arange(5), seed=1) as view:
+        found = Warehouse(view).query(question).to_pydict()
+        expected = pa.concat_tables([view.lake.read(RAW, key) for key in view.lake.partitions(RAW)])
+    assert found["month"] == known["month"]
+    for name in set(expected.column_names) - {"month"}:  # that of the partition stands in for it
+        assert found[name] == expected[name].to_pylist()
+    assert found != known
 
 
 def test_the_future_of_other_assets_does_not_exist_and_nothing_can_be_written(lake: Lake) -> None:

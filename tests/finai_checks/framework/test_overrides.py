@@ -151,8 +151,8 @@ def test_the_record_of_an_overridden_pass_fails_the_gate_after_the_day_of_expiry
     add_override(lake, secrets, GRANT, today=TODAY)
     check = declared()
     run_check(check, context, Overrides.read(lake, secrets, today=TODAY))
-    assert has_passed(lake, check.name, check.asset, MAY.key, today=LAST)
-    assert not has_passed(lake, check.name, check.asset, MAY.key, today=date(2026, 4, 1))
+    assert has_passed(lake, check, MAY.key, today=LAST)
+    assert not has_passed(lake, check, MAY.key, today=date(2026, 4, 1))
     evidence = list(ChainedLog(lake, EVIDENCE).entries())[-1].record
     assert (evidence["passed"], evidence["overridden"]) == (True, True)
     assert "age drifts" in evidence["reason"]
@@ -163,7 +163,7 @@ def test_a_pass_without_an_override_does_not_expire(lake: Lake, secrets: SecretS
         out.put("x.json", b"{}")
     check = declared(outcome=CheckOutcome(True, "", 10))
     run_check(check, context, Overrides.read(lake, secrets, today=TODAY))
-    assert has_passed(lake, check.name, check.asset, MAY.key, today=date(2099, 1, 1))
+    assert has_passed(lake, check, MAY.key, today=date(2099, 1, 1))
     assert json.dumps(list(ChainedLog(lake, EVIDENCE).entries())[-1].record["overridden"]) == "false"
 
 

@@ -65,7 +65,8 @@ def test_the_evidence_says_what_was_looked_at_against_which_threshold_and_for_wh
     outcome = CheckOutcome(
         True, "", 9, {"share": np.float32(0.5), "interval": [0.1, 0.2]}, [{"row": k} for k in range(40)]
     )
-    run_check(declared("raw/snapshots", outcome), context)
+    check = declared("raw/snapshots", outcome)
+    run_check(check, context)
     record = last(lake)
     assert record["asset"] == "raw/snapshots@2015-01"
     assert record["data_version"] == content
@@ -77,15 +78,16 @@ def test_the_evidence_says_what_was_looked_at_against_which_threshold_and_for_wh
     assert record["interval"] == [0.1, 0.2]
     assert "EU AI Act 10" in record["articles"]
     assert (len(record["table"]), record["table_rows"]) == (20, 40)
-    assert has_passed(lake, KIND.name, "raw/snapshots", MONTH.key)
+    assert has_passed(lake, check, MONTH.key)
 
 
 def test_a_pass_on_too_little_evidence_is_a_failure(lake: Lake, context: CheckContext) -> None:
     put(lake, "raw/snapshots")
-    outcome = run_check(declared("raw/snapshots", CheckOutcome(True, "", 4)), context)
+    check = declared("raw/snapshots", CheckOutcome(True, "", 4))
+    outcome = run_check(check, context)
     assert (outcome.passed, outcome.reason) == (False, NO_EVIDENCE)
     assert last(lake)["passed"] is False
-    assert not has_passed(lake, KIND.name, "raw/snapshots", MONTH.key)
+    assert not has_passed(lake, check, MONTH.key)
 
 
 def test_an_exception_is_a_failure_with_its_traceback_in_the_evidence(lake: Lake, context: CheckContext) -> None:

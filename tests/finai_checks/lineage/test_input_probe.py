@@ -16,7 +16,7 @@ from finai_assets.features.fit import fit_states, store_states
 from finai_assets.features.groups import demographics, product_holdings
 from finai_assets.features.inputs import AGE, AMOUNT, COUNTRY, FAMILY, HELD, INCOME, SNAPSHOT_MONTH, TS
 from finai_assets.features.registry import Column, Group, Registry, build_registry
-from finai_assets.ingest.contract import check_merchant_categories, check_snapshots, check_transactions
+from finai_assets.ingest.contract_checker import check_merchant_categories, check_snapshots, check_transactions
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings, load_settings
 from finai_checks.framework.check import CheckOutcome
@@ -249,8 +249,8 @@ def test_what_is_read_through_the_fit_alone_is_measured_by_fitting_twice(
     assert "no column reacts" in probed(lake, made, [through])["demographics"].reason
     fit, transform = demographics.fit, demographics.transform
 
-    def reading_family(blocks: Any, settings: Any, progress: Any) -> Mapping[str, np.ndarray]:
-        return {**fit(blocks, settings, progress), "family": blocks[0].catalogue.family.astype(np.float32)}
+    def reading_family(blocks: Any, settings: Any) -> Mapping[str, np.ndarray]:
+        return {**fit(blocks, settings), "family": blocks[0].catalogue.family.astype(np.float32)}
 
     def with_family(block: Any, params: Any, settings: Any) -> np.ndarray:
         out = transform(block, params, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.settings.method import FidelitySettings
+from finai_assets.students.card import CARD, untrained
 from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome
@@ -80,12 +80,13 @@ def recheck(lake: Lake, settings: Settings) -> tuple[CheckOutcome, dict[str, Any
     check = next(c for c in declared_checks(platform) if (c.id, c.asset) == ("C23", ASSET))
     assert check.blocking
     outcome = run_check(check, CheckContext(LakeSession(lake), platform))
+    assert has_passed(lake, check, None) is outcome.passed
     return outcome, list(ChainedLog(lake, EVIDENCE).entries())[-1].record
 
 
 def put(lake: Lake, card: dict[str, Any]) -> None:
     with lake.write(ASSET) as out:
-        out.put("student.json", json.dumps(card).encode())
+        out.put(CARD, untrained("churn_signal", **card).to_bytes())
 
 
 def test_a_changed_floor_changes_the_verdict_on_the_same_stored_student_and_is_recorded(
@@ -97,7 +98,6 @@ def test_a_changed_floor_changes_the_verdict_on_the_same_stored_student_and_is_r
     for floor in (0.2, 0.05, 0.15):
         outcome, evidence = recheck(lake, with_kl(settings, floor))
         verdicts[floor] = outcome.passed
-        assert has_passed(lake, "student_fidelity", ASSET, None) is outcome.passed
         compared = next(row for row in evidence["table"] if row["measure"] == "kl")
         assert (compared["observed"], compared["floor"]) == (0.1, floor)
         assert evidence["observed"]["floors"] == {"kl": floor, **floors.binary}

@@ -132,7 +132,7 @@ def test_the_setting_decides_whether_a_failure_closes_the_gate_and_it_is_recorde
     assert not outcome.passed
     for other in declared_checks(platform):
         if other.asset == EVALUATION_ASSET and other.kind != METRIC_FLOOR:
-            write_record(lake, other.name, other.asset, None, outcome)
+            write_record(lake, other, None, outcome)
     if blocks:
         with pytest.raises(GateError, match="metric_floor on teacher/evaluation: no test row of"):
             CheckGates(platform).demand(lake, [(EVALUATION_ASSET, None)])

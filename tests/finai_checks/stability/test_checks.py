@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from finai_assets.features.state import GroupState, store_states
 from finai_assets.features.statistics import build_reference
 from finai_assets.platform import Platform
 from finai_assets.settings import available_datasets, load_settings
+from finai_assets.students.card import CARD, untrained
 from finai_checks.assets import build_checks
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
@@ -88,7 +88,7 @@ def test_a_shifted_column_of_a_stored_month_is_named_by_the_warning_and_by_the_g
 
 def put_student(lake: Lake, task: str, columns: Sequence[str]) -> None:
     with lake.write(f"students/{task}") as out:
-        out.put("student.json", json.dumps({"columns": list(columns)}).encode())
+        out.put(CARD, untrained(task, columns=tuple(columns)).to_bytes())
 
 
 def test_the_gate_looks_at_what_students_read_and_at_the_raw_groups_before_there_are_any(

@@ -13,13 +13,14 @@ from panel import make_panel, only
 
 from finai_assets.evaluation.baselines import prior
 from finai_assets.features.registry import build_registry
+from finai_assets.scoring.resampling import all_copies
 from finai_assets.settings import Settings
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.training.labelling import MatrixTask
 from finai_resources.errors import ConfigError, GateError
 from studies.groups.ablation import ResultFile, Study, compact
 from studies.groups.report import Skills, difference, few_seeds, summarise
-from studies.groups.skill import Configuration, configurations, customer_resamples, skill
+from studies.groups.skill import Configuration, configurations, skill
 
 GROUPS = FeatureGroupSettings.names()
 BASE = GROUPS[:4]
@@ -63,7 +64,7 @@ def test_a_base_group_that_the_data_lack_is_passed_over() -> None:
 def test_skill_is_one_for_the_truth_and_zero_for_what_knows_nothing(kind: str) -> None:
     rng = np.random.default_rng(3)
     label, customer = labels_of(kind, rng), np.repeat(np.arange(CUSTOMERS), ROWS // CUSTOMERS)
-    copies, task = customer_resamples(CUSTOMERS, 5, 1), task_of(kind)
+    copies, task = all_copies(CUSTOMERS, 5, 1), task_of(kind)
     nothing = prior(task, label, ROWS)
     assert skill(task, label, perfect(kind, label), nothing, customer, copies) == pytest.approx(np.ones(6))
     assert skill(task, label, nothing, nothing, customer, copies)[0] == pytest.approx(0, abs=1e-6)
@@ -73,7 +74,7 @@ def test_skill_is_one_for_the_truth_and_zero_for_what_knows_nothing(kind: str) -
 def test_a_resample_counts_as_if_its_customers_were_repeated(kind: str) -> None:
     rng = np.random.default_rng(4)
     label, customer = labels_of(kind, rng), np.repeat(np.arange(CUSTOMERS), ROWS // CUSTOMERS)
-    task, guess, copies = task_of(kind), noisy(kind, label, rng), customer_resamples(CUSTOMERS, 3, 9)
+    task, guess, copies = task_of(kind), noisy(kind, label, rng), all_copies(CUSTOMERS, 3, 9)
     nothing = prior(task, label, ROWS)
     resampled = skill(task, label, guess, nothing, customer, copies)[2]
     rows = np.repeat(np.arange(ROWS), copies[2].astype(int)[customer])
@@ -85,7 +86,7 @@ def test_a_resample_counts_as_if_its_customers_were_repeated(kind: str) -> None:
 def test_masked_rows_take_part_in_nothing(kind: str) -> None:
     rng = np.random.default_rng(5)
     label, customer = labels_of(kind, rng), np.repeat(np.arange(CUSTOMERS), ROWS // CUSTOMERS)
-    task, guess, copies = task_of(kind), noisy(kind, label, rng), customer_resamples(CUSTOMERS, 3, 9)
+    task, guess, copies = task_of(kind), noisy(kind, label, rng), all_copies(CUSTOMERS, 3, 9)
     label[rng.random(ROWS) < 0.3] = np.nan
     label[customer < 10] = np.nan  # customers without any label, too
     nothing = prior(task, label, ROWS)

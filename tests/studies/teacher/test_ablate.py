@@ -18,6 +18,7 @@ from finai_assets.features.registry import build_registry
 from finai_assets.labels.tasks import available, build_tasks
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
+from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.training.labelling import MatrixTask
 from finai_assets.training.matrix import ARRAY, ASSET, DESCRIPTION
 from finai_checks.catalogue import declared_checks
@@ -35,6 +36,7 @@ MONTHS = {"train": ["2015-01"], "validation": ["2016-01"], "test": ["2016-04"]}
 SMALL = {
     "teacher": {
         "experts": ["deepfm"], "expert_dim": 8, "task_expert_hidden": [8], "deep_hidden": [8], "tower_hidden": [8, 4],
+        "unread_groups": dict.fromkeys(FeatureGroupSettings.names(), "the study has one expert"),
         "field_dim": 2, "batch_rows": 64, "epochs": 2, "threads": 1, "loop": {"device": "cpu"},
     },
     "ablation": {"seeds": 2, "resamples": 20, "workers": 1},
@@ -56,7 +58,7 @@ def home(tmp_path: Path, small: Settings) -> Path:
     store_matrix(lake, small)
     for check in declared_checks(Platform.of(small)):
         if check.asset == ASSET:
-            write_record(lake, check.name, ASSET, None, CheckOutcome(passed=True, n=1, reason="", observed={}))
+            write_record(lake, check, None, CheckOutcome(passed=True, n=1, reason="", observed={}))
     return tmp_path
 
 

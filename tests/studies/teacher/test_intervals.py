@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from studies.teacher.intervals import detectable, few_seeds, hierarchical, holm, paired_t, percentiles
+from finai_assets.scoring.resampling import percentile_interval
+from studies.teacher.intervals import detectable, few_seeds, hierarchical, holm, paired_t
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 12])
@@ -84,7 +85,7 @@ def test_the_interval_over_seeds_and_customers_covers_the_truth_as_often_as_said
         seed = random.normal(0, 1.0, (seeds, 1))
         each = random.normal(0, 6.0, customers)  # of a customer, whatever the seed
         weights = random.multinomial(customers, np.full(customers, 1 / customers), resamples) / customers
-        low, high = percentiles(hierarchical(seed + (weights @ each)[None]), 0.95)
+        low, high = percentile_interval(hierarchical(seed + (weights @ each)[None]), 0.95)
         covered += low <= 0 <= high
     assert 0.91 <= covered / studies <= 0.995
 
@@ -92,8 +93,3 @@ def test_the_interval_over_seeds_and_customers_covers_the_truth_as_often_as_said
 def test_few_seeds_widen_the_more_the_fewer_they_are():
     assert few_seeds(2) > few_seeds(3) > few_seeds(5) > few_seeds(50) > 1
     assert few_seeds(5) == pytest.approx(math.sqrt(5 / 4) * stats.t.ppf(0.975, 4) / stats.norm.ppf(0.975))
-
-
-def test_draws_that_are_not_defined_take_no_part_in_the_percentiles():
-    assert percentiles(np.array([np.nan, 1.0, 1.0]), 0.95) == (1.0, 1.0)
-    assert all(math.isnan(value) for value in percentiles(np.full(3, np.nan), 0.95))

@@ -14,6 +14,7 @@ from planted import OTHER, TASK
 
 from finai_assets.scoring.metrics import NAMES
 from finai_resources.errors import LakeError
+from finai_resources.progress import watched
 from studies.teacher import runs
 from studies.teacher.runs import Runs, run, run_all, units
 from studies.teacher.variants import chosen_variants
@@ -90,9 +91,8 @@ def test_processes_killed_in_training_and_in_storing_leave_what_goes_on_to_equal
     killed(tmp_path, "storing")
     assert stored.find(planned[1]) is None, "a result that was cut off is no result"
     steps: list[str] = []
-    results = run_all(
-        study, planned, stored, watch=lambda unit: lambda label, done, total: steps.append(unit.variant.name)
-    )
+    with watched(lambda label, _done, _total: steps.append(label)):
+        results = run_all(study, planned, stored)
     assert steps == [], "the training had ended before the second death"
     assert stored.path(planned[0]).read_bytes() == first
     assert figures(results) == figures(undisturbed)

@@ -97,6 +97,14 @@ def test_without_an_expert_its_parameters_and_its_gate_slot_are_gone(models):
         assert parameter_table(alone)[f"expert {expert}"] == table[f"expert {expert}"]
 
 
+def test_groups_that_an_expert_alone_reads_are_unread_without_it_and_the_variant_says_so(demo):
+    applied = {v.name: v.apply(demo, 0).teacher for v in variants(demo, TASKS) if v.theme in {"reference", "experts"}}
+    assert applied[REFERENCE].unread_groups == {}
+    assert applied["without_perslay"].unread_groups.keys() == {"tda_global", "tda_local"}
+    assert applied["without_optimal_transport"].unread_groups == {}
+    assert "without_perslay" in applied["without_perslay"].unread_groups["tda_local"]
+
+
 def test_mechanisms_reach_the_network_and_the_losses(models):
     reference, chosen = models[REFERENCE]
     sigmoid, _ = models["sigmoid_gates"]

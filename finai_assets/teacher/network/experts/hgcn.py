@@ -156,6 +156,9 @@ class HGCN(nn.Module):
 
     Examples
     --------
+    >>> from finai_assets.teacher.network.router import TensorSlots
+    >>> tree = np.stack([np.arange(1, 51), np.arange(50) // 3, np.arange(50) // 10])
+    >>> structure = Structure(tree, (), np.empty(0), np.empty((0, 0)))
     >>> route = Route(("merchant_hierarchy",), (0,), (), (), (), (TensorSlots(MEASURE, 1, (50,)),), ("dispersion",))
     >>> batch = Routed(torch.zeros(5, 1), torch.zeros(5, 0, dtype=torch.long), (), {MEASURE: torch.zeros(5, 50)})
     >>> HGCN(route, settings, structure)(batch).shape

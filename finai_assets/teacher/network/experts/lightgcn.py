@@ -35,9 +35,10 @@ class Propagation(nn.Module):
 
     Examples
     --------
+    >>> structure = Structure(np.empty((3, 0)), ("a", "b"), degree=np.array([3.0, 1.0]), graph=np.eye(2))
     >>> graph = Propagation(structure, width=32, layers=3)
-    >>> graph.customers(torch.zeros(5, len(structure.degree))).shape, graph.products().shape
-    (torch.Size([5, 32]), torch.Size([24, 32]))
+    >>> graph.customers(torch.zeros(5, 2)).shape, graph.products().shape
+    (torch.Size([5, 32]), torch.Size([2, 32]))
     """
 
     graph: Tensor
@@ -104,7 +105,9 @@ class LightGCN(nn.Module):
 
     Examples
     --------
-    >>> route = Route(("product_holdings",), (0, 1), (), (), (), (), ("held_deposit", "held_loan"))
+    >>> held = ("held_deposit", "held_loan")
+    >>> structure = Structure(np.empty((3, 0)), held, degree=np.array([3.0, 1.0]), graph=np.eye(2))
+    >>> route = Route(("product_holdings",), (0, 1), (), (), (), (), held)
     >>> batch = Routed(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 0, dtype=torch.long), ())
     >>> LightGCN(route, settings, structure)(batch).shape
     torch.Size([1, 64])

@@ -69,6 +69,7 @@ class OptimalTransport(nn.Module):
 
     Examples
     --------
+    >>> from finai_assets.teacher.network.router import TensorSlots
     >>> route = Route(("merchant_hierarchy",), (), (), (), (), (TensorSlots(MEASURE, 0, (3,)),))
     >>> tree = np.array([[1, 2, 3], [1, 1, 2], [1, 1, 2]])
     >>> expert = OptimalTransport(route, settings, Structure(tree, (), np.empty(0), np.empty((0, 0))))

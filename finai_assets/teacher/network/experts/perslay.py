@@ -48,6 +48,7 @@ class PersLay(nn.Module):
 
     Examples
     --------
+    >>> from finai_assets.teacher.network.router import TensorSlots
     >>> route = Route(("tda_local",), (0,), (), (), (), (TensorSlots("tda_local.diagrams", 1, (2, 32, 2)),))
     >>> batch = Routed(torch.zeros(5, 1), torch.zeros(5, 0, dtype=torch.long), (),
     ...                {"tda_local.diagrams": torch.zeros(5, 2, 32, 2)})

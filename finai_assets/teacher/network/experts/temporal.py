@@ -60,6 +60,7 @@ class Temporal(nn.Module):
 
     Examples
     --------
+    >>> from finai_assets.teacher.network.router import Days, SequenceInput, SequenceSlots
     >>> steps = tuple(range(200))
     >>> slots = SequenceSlots((steps, steps), (steps,), (60,), 0, 200, Days(1, 110.0, 85.0))
     >>> empty = SequenceInput(torch.zeros(5, 2, 200), torch.zeros(5, 1, 200, dtype=torch.long), torch.zeros(5, dtype=torch.long))

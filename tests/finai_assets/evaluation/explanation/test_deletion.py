@@ -20,10 +20,6 @@ from finai_assets.evaluation.explanation.rows import ExplainedRows, scales
 PLANTED, TASK, OTHER = "age", "will_acquire_deposits", "cross_sell_count"
 
 
-def silent(done, total):
-    return None
-
-
 @pytest.fixture(scope="module")
 def inputs(teacher):
     return Inputs.of(teacher.normaliser, routes_of(teacher))
@@ -42,13 +38,13 @@ def baseline(inputs, teacher, planted):
 @pytest.fixture(scope="module")
 def values(teacher, inputs, baseline, rows):
     attributor = Attributor(teacher.model, inputs, baseline, steps=8, batch_rows=400, seed=1)
-    return attributor(rows.x, rows.customer, rows.month, silent).values
+    return attributor(rows.x, rows.customer, rows.month).values
 
 
 @pytest.fixture(scope="module")
 def judged(inputs, baseline, rows, planted, chosen):
     def run(model, values, task=TASK):
-        curves = mask_rows(model, inputs, baseline, rows, values, chosen.explanations, 1, silent)
+        curves = mask_rows(model, inputs, baseline, rows, values, chosen.explanations, 1)
         return judge(curves, rows, scales(planted)[task], chosen.metrics, 1, inputs=len(inputs))
 
     return run

@@ -38,7 +38,7 @@ def means(teacher, planted):
 
 @pytest.fixture(scope="module")
 def ablation(teacher, planted, rows, views, means):
-    return ablate(teacher, views, means, rows, scales(planted), 128, lambda done, total: None)
+    return ablate(teacher, views, means, rows, scales(planted), 128)
 
 
 @pytest.mark.parametrize("way", [REPLACED, CLOSED])

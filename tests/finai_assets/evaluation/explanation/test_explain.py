@@ -21,7 +21,7 @@ TASK = "will_acquire_deposits"
 
 @pytest.fixture(scope="module")
 def found(teacher, planted, stored, chosen):
-    return explain(teacher, planted, stored, chosen, lambda label, done, total: None)
+    return explain(teacher, planted, stored, chosen)
 
 
 def plain(found):
@@ -41,7 +41,7 @@ def test_everything_is_told_and_is_plain_json(found, planted):
 
 
 def test_the_same_input_gives_the_same_bytes(found, teacher, planted, stored, chosen):
-    again = explain(teacher, planted, stored, chosen, lambda label, done, total: None)
+    again = explain(teacher, planted, stored, chosen)
     assert plain(again) == plain(found)
     assert again.top.equals(found.top)
     assert explanation_page(again.summary) == explanation_page(found.summary)
@@ -51,7 +51,7 @@ def test_test_labels_and_test_rows_reach_neither_baseline_nor_attributions(found
     labels = {name: values.copy() for name, values in planted.labels.items()}
     for values in labels.values():
         values[planted.rows("test")] = np.nan
-    blind = explain(teacher, replace(planted, labels=labels), stored, chosen, lambda label, done, total: None)
+    blind = explain(teacher, replace(planted, labels=labels), stored, chosen)
     assert blind.top.equals(found.top)
     task = blind.summary["tasks"][TASK]["deletion"]
     assert task["change"] == found.summary["tasks"][TASK]["deletion"]["change"]
@@ -72,7 +72,7 @@ def test_each_row_lists_its_first_inputs_in_order(found, chosen):
 def test_predictions_of_another_teacher_are_refused(teacher, planted, stored, chosen):
     other = {name: values + np.float32(0.01) for name, values in stored.items()}
     with pytest.raises(GateError, match="differ from the stored ones"):
-        explain(teacher, planted, other, chosen, lambda label, done, total: None)
+        explain(teacher, planted, other, chosen)
 
 
 def test_the_page_says_so_where_nothing_is_faithful(constant, planted, chosen):
@@ -81,7 +81,7 @@ def test_the_page_says_so_where_nothing_is_faithful(constant, planted, chosen):
         logit = np.full((len(planted), 1), constant.model.towers[task.name].head.bias.item())
         scaled = logit * task.scale + task.location
         said[task.name] = constant.calibration[task.name].apply(scaled)
-    found = explain(constant, planted, said, chosen, lambda label, done, total: None)
+    found = explain(constant, planted, said, chosen)
     assert found.summary["summary"]["beats_random"] == 0
     page = explanation_page(json.loads(plain(found))).decode()
     assert "more than masking at random in 0 of 2 tasks" in page

@@ -15,10 +15,6 @@ from finai_assets.teacher.fitting.losses import TeacherTask
 from finai_assets.teacher.network.ple import PLEOutput
 
 
-def silent(done, total):
-    return None
-
-
 @pytest.fixture(scope="module")
 def inputs(teacher):
     return Inputs.of(teacher.normaliser, routes_of(teacher))
@@ -36,7 +32,7 @@ def baseline(inputs, teacher, planted):
 
 def attributed(model, inputs, baseline, rows, **changes):
     options = {"steps": 8, "batch_rows": 64, "seed": 1, **changes}
-    return Attributor(model, inputs, baseline, **options)(rows.x, rows.customer, rows.month, silent)
+    return Attributor(model, inputs, baseline, **options)(rows.x, rows.customer, rows.month)
 
 
 class Formula(nn.Module):

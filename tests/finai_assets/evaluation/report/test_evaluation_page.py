@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from panel import make_panel, only, small_settings
 
-from finai_assets.evaluation.baselines import line_up
+from finai_assets.evaluation.baselines import predict_all_models
 from finai_assets.evaluation.comparison import evaluate_all
 from finai_assets.evaluation.curves import curves_of
 from finai_assets.evaluation.report.evaluation_page import evaluation_report
@@ -53,9 +53,9 @@ def stored(registry):
         "churn_signal": (0.05 + 0.85 * label + 0.1 * random.random(len(label))).astype(np.float32),
         "cross_sell_count": np.nan_to_num(three.labels["cross_sell_count"]),
     }
-    field = line_up(three, teacher, truth, registry, settings)
+    models = predict_all_models(three, teacher, truth, registry, settings)
     card = json.loads(teacher_to_files(result)["teacher.json"])
-    evaluation, curves = evaluate_all(three, field, settings), curves_of(three, field, gates, card, settings)
+    evaluation, curves = evaluate_all(three, models, settings), curves_of(three, models, gates, card, settings)
     return json.loads(json.dumps([evaluation, curves], allow_nan=False))
 
 
@@ -97,7 +97,8 @@ def test_it_names_the_tasks_in_which_trees_win(stored, page):
     losing = [
         name
         for name, task in evaluation["tasks"].items()
-        if "worse" in {task["test"]["teacher_minus"][rival]["verdict"] for rival in ("lightgbm_raw", "lightgbm_all")}
+        if "worse"
+        in {task["test"]["teacher_minus"][baseline]["verdict"] for baseline in ("lightgbm_raw", "lightgbm_all")}
     ]
     assert losing
     assert f"Trees win in {len(losing)} of 3 tasks: {', '.join(losing)}." in text_of(page)

@@ -35,10 +35,6 @@ PANEL = {
 }
 
 
-def silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""
-
-
 def block_of(ids: np.ndarray, held: np.ndarray, month: Month = MONTH) -> Block:
     """Return customers of whom nothing but the holdings is known."""
     held = held.astype(np.uint8)[:, None]
@@ -58,7 +54,7 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="module")
 def fitted(settings: Settings) -> dict[str, np.ndarray]:
-    return group.fit([random_block(1)], settings, silent)
+    return group.fit([random_block(1)], settings)
 
 
 def test_a_customer_is_a_node_with_its_latest_holdings() -> None:
@@ -97,7 +93,7 @@ def test_the_fit_does_not_depend_on_the_order_of_customers(settings: Settings, f
     block = random_block(1)
     order = np.random.default_rng(0).permutation(len(block))
     pieces = [block.take(order[:7]), block.take(order[7:])]
-    again = group.fit(pieces, settings, silent)
+    again = group.fit(pieces, settings)
     assert {name: array.tobytes() for name, array in again.items()} == {n: a.tobytes() for n, a in fitted.items()}
 
 
@@ -108,7 +104,7 @@ def test_a_customer_without_product_is_at_the_origin(settings: Settings, fitted:
 def test_a_product_that_no_one_in_train_held_counts_as_held_but_is_no_node(settings: Settings) -> None:
     block = random_block(6)
     block.held[:, 0, 9] = 0
-    params = group.fit([block], settings, silent)
+    params = group.fit([block], settings)
     held = np.zeros((3, 24))
     held[:, 2], held[1:, 9], held[2, 2] = 1, 1, 0
     with_known, with_both, with_unknown = group.transform(block_of(np.arange(3), held), params, settings)
@@ -134,7 +130,9 @@ class Reference:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     settings = load_settings("synthetic", "smoke", overrides=PANEL)
     lake = Lake.on_disk(tmp_path_factory.mktemp("graph"))
-    generate(settings, b"a key of the tests, 32 bytes long", LakeSession(lake), workers=2, code_version="test")
+    generate(
+        settings, b"a key of the tests, 32 bytes long", LakeSession(lake), tasks=(), workers=2, code_version="test"
+    )
     rows = {month: lake.read("source/snapshots", month.key) for month in settings.dataset.splits.train}
     latest = {
         c: h for month in sorted(rows) for c, h in rows[month].select(["customer_id", "held"]).to_pandas().to_numpy()
@@ -149,9 +147,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 @pytest.fixture(scope="module")
 def params(reference: Reference) -> dict[str, np.ndarray]:
     """Return what the group learns from one half of the customers."""
-    return group.fit(
-        [block_of(reference.ids[reference.known], reference.held[reference.known])], reference.settings, silent
-    )
+    return group.fit([block_of(reference.ids[reference.known], reference.held[reference.known])], reference.settings)
 
 
 def hide_one(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +189,7 @@ def test_popularity_is_what_duckdb_counts(reference: Reference) -> None:
             row[products] = 1
         blocks.append(block_of(rows["customer_id"].to_numpy(), held, month))
     options = load_settings("synthetic", "smoke", overrides={"feature_groups": {"graph_collaborative": {"steps": 1}}})
-    params = group.fit(blocks, options, silent)
+    params = group.fit(blocks, options)
     rows = pa.concat_tables(
         [table.select(["customer_id", "snapshot_month", "held"]) for table in reference.rows.values()]
     )
@@ -218,7 +214,7 @@ def test_the_inductive_embedding_is_close_to_the_one_of_the_trained_node(
 ) -> None:
     held, ids = reference.held[reference.known], reference.ids[reference.known]
     options = reference.settings.feature_groups.graph_collaborative
-    model, _ = train(held, options, reference.settings.seed, silent)
+    model, _ = train(held, options, reference.settings.seed)
     inductive = group.transform(block_of(ids, held), params, reference.settings)[:, :64]
     trained = model.customer_embedding
     correlation = [np.corrcoef(inductive[:, c], trained[:, c])[0, 1] for c in range(64)]

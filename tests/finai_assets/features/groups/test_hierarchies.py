@@ -45,10 +45,6 @@ CATALOGUE = merchant_catalogue()
 L1_COUNT, L2_COUNT, LEAVES = len(np.unique(CATALOGUE.l1)), len(np.unique(CATALOGUE.l2)), len(CATALOGUE.mcc)
 
 
-def silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""
-
-
 def make_block(held: np.ndarray | None = None, events: Sequence[Sequence[tuple[float, float, int]]] = ()) -> Block:
     """Return a block of customers by what they hold, or by their events (days before the cutoff, amount, MCC)."""
     n = len(events) if held is None else len(held)
@@ -259,7 +255,7 @@ def test_products_that_are_held_together_are_drawn_together() -> None:
     together = held.copy()
     together[:, 12] = together[:, 0]
     near, far = (
-        product_hierarchy.fit([make_block(rows[:2000]), make_block(rows[2000:])], SETTINGS, silent)["nodes"]
+        product_hierarchy.fit([make_block(rows[:2000]), make_block(rows[2000:])], SETTINGS)["nodes"]
         for rows in (together, held)
     )
     first = 1 + FAMILIES
@@ -268,7 +264,7 @@ def test_products_that_are_held_together_are_drawn_together() -> None:
 
 
 def test_products_that_nobody_holds_have_a_place(nodes: dict[str, np.ndarray]) -> None:
-    found = product_hierarchy.fit([make_block(np.zeros((50, PRODUCTS)))], SETTINGS, silent)["nodes"]
+    found = product_hierarchy.fit([make_block(np.zeros((50, PRODUCTS)))], SETTINGS)["nodes"]
     np.testing.assert_array_equal(found, nodes["product tree"])
 
 
@@ -316,7 +312,7 @@ def test_specialists_lie_deeper_and_closer_together_than_all_rounders(product_st
 
 @pytest.fixture(scope="module")
 def merchant_state() -> dict[str, np.ndarray]:
-    return merchant_hierarchy.fit([make_block(np.zeros((1, PRODUCTS)))], SETTINGS, silent)
+    return merchant_hierarchy.fit([make_block(np.zeros((1, PRODUCTS)))], SETTINGS)
 
 
 def place(
@@ -414,7 +410,7 @@ def test_a_settings_file_that_counts_other_categories_is_refused(merchant_state:
     for wrong in ({"leaves": 49}, {"leaves": 51}, {"l1_categories": 9}, {"l1_categories": 11}):
         other = load_settings("synthetic", "demo", overrides={"feature_groups": {"merchant_hierarchy": wrong}})
         with pytest.raises(ConfigError, match=next(iter(wrong))):
-            merchant_hierarchy.fit([block], other, silent)
+            merchant_hierarchy.fit([block], other)
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             merchant_hierarchy.transform(block, merchant_state, other)
 

@@ -95,10 +95,6 @@ def idle(first: np.ndarray) -> Block:
     return make_block(nothing, nothing, nothing, first)
 
 
-def silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""
-
-
 def halves(block: Block) -> tuple[Block, Block]:
     odd = np.arange(len(block)) // 6 % 2 == 1  # each half has all habits
     return block.take(np.flatnonzero(~odd)), block.take(np.flatnonzero(odd))
@@ -124,7 +120,7 @@ def busy() -> tuple[Block, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def params(crowd: tuple[Block, np.ndarray], small: Settings) -> Params:
-    return hmm_states.fit([crowd[0]], small, silent)
+    return hmm_states.fit([crowd[0]], small)
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +212,7 @@ def test_planted_habits_are_recovered_by_the_behaviour_though_the_last_month_is_
     busy: tuple[Block, np.ndarray], small: Settings
 ) -> None:
     block = busy[0]
-    state = hmm_states.transform(block, hmm_states.fit([block], small, silent), small)[:, 22]
+    state = hmm_states.transform(block, hmm_states.fit([block], small), small)[:, 22]
     totals = monthly_totals(block).totals[:, :, COUNT]
     habit = np.arange(len(block)) % 6
     for chosen in (totals[:, -1] > 10, (totals[:, -1] == 0) & (np.nansum(totals, axis=1) > 60)):
@@ -249,7 +245,7 @@ def test_states_keep_their_identity_between_fits_on_two_halves_of_the_customers(
     name: str, people: str, small: Settings, request: pytest.FixtureRequest
 ) -> None:
     block = request.getfixturevalue(people)[0]
-    one, two = (hmm_states.fit([half], small, silent) for half in halves(block))
+    one, two = (hmm_states.fit([half], small) for half in halves(block))
     means = [fitted[f"{name}_mean"] * fitted[f"{name}_scale"] + fitted[f"{name}_centre"] for fitted in (one, two)]
     for mean in means:
         statistic = {"journey": mean[:, 2], "lifecycle": mean[:, 0]}.get(name)
@@ -310,15 +306,15 @@ def test_the_fit_takes_the_lowest_hashes_however_the_blocks_are_cut(
     section = small.feature_groups.hmm_states.model_copy(update={"fit_rows": 150})
     groups = small.feature_groups.model_copy(update={"hmm_states": section})
     fewer = small.model_copy(update={"feature_groups": groups})
-    whole = hmm_states.fit([block], fewer, silent)
+    whole = hmm_states.fit([block], fewer)
     edges = [0, 1, 37, 38, 290, 400]
     cut = [block.take(np.arange(a, b)) for a, b in pairwise(edges)]
-    again = hmm_states.fit(cut, fewer, silent)
+    again = hmm_states.fit(cut, fewer)
     assert {key: array.tobytes() for key, array in whole.items()} == {k: a.tobytes() for k, a in again.items()}
     hashes = customer_hash(block.customer_id, seed=small.seed, salt="hmm_states", month=MONTH)
-    alone = hmm_states.fit([block.take(np.sort(np.argsort(hashes)[:150]))], small, silent)
+    alone = hmm_states.fit([block.take(np.sort(np.argsort(hashes)[:150]))], small)
     assert alone["journey_mean"].tobytes() == whole["journey_mean"].tobytes()
-    assert alone["journey_mean"].tobytes() != hmm_states.fit([block], small, silent)["journey_mean"].tobytes()
+    assert alone["journey_mean"].tobytes() != hmm_states.fit([block], small)["journey_mean"].tobytes()
 
 
 def test_data_without_a_time_of_day_or_a_merchant_can_be_fitted(
@@ -331,7 +327,7 @@ def test_data_without_a_time_of_day_or_a_merchant_can_be_fitted(
         merchant=np.full(len(block.events), -1),
     )
     dated = replace(block, events=events)
-    fitted = hmm_states.fit([dated], small, silent)
+    fitted = hmm_states.fit([dated], small)
     assert (fitted["behavior_scale"] == 1).all()
     assert all(np.isfinite(array).all() for array in fitted.values())
     found = frame(hmm_states.transform(dated, fitted, small), small)
@@ -341,7 +337,7 @@ def test_data_without_a_time_of_day_or_a_merchant_can_be_fitted(
 
 def test_nobody_with_a_transaction_in_train_leaves_defined_values(small: Settings) -> None:
     block = idle(np.arange(MONTHS).repeat(3))
-    fitted = hmm_states.fit([block], small, silent)
+    fitted = hmm_states.fit([block], small)
     assert np.isfinite(hmm_states.transform(block, fitted, small)).all()
 
 
@@ -355,7 +351,7 @@ def test_a_model_reads_no_raw_column_that_it_does_not_declare(
     }
     for raw, events in changed.items():
         other = replace(block, events=events)
-        fitted = hmm_states.fit([other], small, silent)
+        fitted = hmm_states.fit([other], small)
         found = frame(hmm_states.transform(other, fitted, small), small)
         for column in hmm_states.columns(small):
             same = found[column.name].equals(values[column.name])

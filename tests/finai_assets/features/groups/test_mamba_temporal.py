@@ -30,12 +30,9 @@ from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.progress import watched
 
 KEY = b"a key of the tests, 32 bytes long"
-
-
-def silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""
 
 
 def with_group(settings: Settings, **changed: Any) -> Settings:
@@ -58,7 +55,7 @@ def blocks(world: Any) -> list[Block]:
 
 @pytest.fixture(scope="module")
 def params(blocks: list[Block], quick: Settings) -> dict[str, np.ndarray]:
-    return mamba_temporal.fit(blocks, quick, silent)
+    return mamba_temporal.fit(blocks, quick)
 
 
 def test_a_customer_is_seen_once_in_its_latest_month_and_chosen_by_its_hash(
@@ -85,14 +82,15 @@ def test_a_second_fit_gives_the_same_bytes_and_leaves_torch_as_it_was(
 ) -> None:
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     seen: list[tuple[str, int, int]] = []
-    again = mamba_temporal.fit(blocks, quick, lambda *step: seen.append(step))
+    with watched(lambda *step: seen.append(step)):
+        again = mamba_temporal.fit(blocks, quick)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
     assert sorted(again) == sorted(params)
     for name, array in params.items():
         assert again[name].tobytes() == array.tobytes(), name
-    assert seen[-1] == ("fit mamba_temporal", len(seen), len(seen))
-    other = mamba_temporal.fit(blocks, quick.model_copy(update={"seed": quick.seed + 1}), silent)
+    assert seen[-1] == ("batches", len(seen), len(seen))
+    other = mamba_temporal.fit(blocks, quick.model_copy(update={"seed": quick.seed + 1}))
     assert any(other[name].tobytes() != params[name].tobytes() for name in params)
 
 
@@ -102,7 +100,7 @@ def test_the_fit_takes_the_number_of_torch_threads_as_it_finds_it_and_does_not_d
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        again = mamba_temporal.fit(blocks, quick, silent)
+        again = mamba_temporal.fit(blocks, quick)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
@@ -119,7 +117,7 @@ def test_parameters_are_plain_arrays_of_single_precision(params: dict[str, np.nd
 
 def test_a_panel_without_a_transaction_can_be_fitted_and_encoded(blocks: list[Block], quick: Settings) -> None:
     idle = [replace(block, events=Events.none(len(block))) for block in blocks]
-    params = mamba_temporal.fit(idle, quick, silent)
+    params = mamba_temporal.fit(idle, quick)
     values = mamba_temporal.transform(idle[0], params, quick)
     assert np.isfinite(values).all()
     assert (values == values[0]).all()
@@ -138,7 +136,7 @@ def test_single_transactions_and_ties_in_time_can_be_fitted(blocks: list[Block],
         start, np.full(total, block.month.cutoff_us - 1), np.full(total, -10.0), np.full(total, 4000, np.int32),
         np.zeros(total, np.int64),
     )  # fmt: skip
-    params = mamba_temporal.fit([replace(block, events=tied)], quick, silent)
+    params = mamba_temporal.fit([replace(block, events=tied)], quick)
     assert all(np.isfinite(array).all() for array in params.values())
 
 
@@ -168,7 +166,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     # A small share of the customers of a real fit, so more epochs, that there be as many steps.
     settings = with_group(settings, epochs=12)
     session = LakeSession(Lake.on_disk(tmp_path_factory.mktemp("sequences") / "lake"))
-    generate(settings, KEY, session, workers=2, code_version="test")
+    generate(settings, KEY, session, tasks=(), workers=2, code_version="test")
     adapter = open_adapter(settings, KEY, session)
     load_catalogue(adapter, session, settings, code_version="test")
     known, later = settings.dataset.splits.train.last, settings.dataset.splits.test.last
@@ -182,7 +180,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
     fitted, held_out = block(known, range(3)), block(later, range(3, 4))
     assert not set(fitted.customer_id.tolist()) & set(held_out.customer_id.tolist())
-    return Trained(settings, fitted, held_out, mamba_temporal.fit([fitted], settings, silent))
+    return Trained(settings, fitted, held_out, mamba_temporal.fit([fitted], settings))
 
 
 def last_sequences(trained: Trained, histories: Histories) -> Batch:

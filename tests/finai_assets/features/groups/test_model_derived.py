@@ -19,10 +19,6 @@ from finai_resources.months import Month
 CLASSES = [name for name, _ in model_derived.PRODUCT_CLASSES]
 
 
-def silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""
-
-
 @pytest.fixture(scope="module")
 def params(world: Any) -> Any:
     return world.states["model_derived"].params
@@ -125,11 +121,11 @@ def test_a_class_without_products_and_a_panel_without_a_month_before_stay_at_the
             )
         }
     )
-    posterior = model_derived.fit(list(train.values()), settings, silent)["posterior"]
+    posterior = model_derived.fit(list(train.values()), settings)["posterior"]
     assert (posterior[:, CLASSES.index("loan")] == 0.01).all()
     assert (posterior[:, CLASSES.index("card")] != 0.01).all()
     first = [block.view(()) for block in train.values()]  # the snapshot month alone, and no event
-    params = model_derived.fit(first, world.settings, silent)
+    params = model_derived.fit(first, world.settings)
     assert (params["posterior"] == 0.01).all()
     assert params["amount_scale"].tolist() == [0.0, 1.0]
 

@@ -41,7 +41,7 @@ def blocks(panel: Any, small: Settings, month: Month, new_lake: Callable[[], Lak
 
 @pytest.fixture(scope="module")
 def fitted(blocks: dict[str, Block], small: Settings) -> dict[str, dict[str, np.ndarray]]:
-    return {name: module.fit([blocks["train"]], small, lambda *_: None) for name, module in GROUPS.items()}
+    return {name: module.fit([blocks["train"]], small) for name, module in GROUPS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +235,7 @@ def test_the_night_share_of_data_without_a_time_of_day_plays_no_part(blocks: dic
         block = blocks["train"]
         ts = block.events.ts // DAY_US * DAY_US + hour * 3_600_000_000
         block = replace(block, events=replace(block.events, ts=ts))
-        params = tda_global.fit([block], small, lambda *_: None)
+        params = tda_global.fit([block], small)
         return params["weights"], tda_global.transform(block, params, small)
 
     weights, at_midnight = dated_at(0)
@@ -247,7 +247,7 @@ def test_the_night_share_of_data_without_a_time_of_day_plays_no_part(blocks: dic
 def test_a_fit_without_any_transaction_weighs_nothing(blocks: dict[str, Block], small: Settings) -> None:
     idle = replace(blocks["train"], events=Events.none(len(blocks["train"])))
     for module in GROUPS.values():
-        params = module.fit([idle], small, lambda *_: None)
+        params = module.fit([idle], small)
         assert not any(array.any() for array in params.values())
         assert not module.transform(blocks["train"], params, small).any()
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finai_assets.features.methods.hmm import Hmm, filter_last, fit_model, initial_model
+from finai_resources.progress import watched
 
 PLANTED = Hmm(
     np.array([0.5, 0.3, 0.2]),
@@ -172,16 +173,14 @@ def test_the_likelihood_never_falls_though_the_floor_holds() -> None:
 def test_the_fit_ends_when_it_gains_little_or_runs_out_of_iterations() -> None:
     observations, first, _ = sample(PLANTED, 300, 12)
     begin = initial_model(observations, 3, floor=0.01)
-    told: list[tuple[int, int]] = []
-    _, history = fit_model(
-        observations, first, begin, iterations=100, tolerance=1e-3, floor=0.01, prior=1.0,
-        progress=lambda done, count: told.append((done, count)),
-    )  # fmt: skip
+    told: list[tuple[str, int, int]] = []
+    with watched(lambda *step: told.append(step)):
+        _, history = fit_model(observations, first, begin, iterations=100, tolerance=1e-3, floor=0.01, prior=1.0)
     gains = np.diff(history)
     assert 2 < len(history) < 100
     assert gains[-1] < 1e-3
     assert (gains[:-1] >= 1e-3).all()
-    assert told == [(k + 1, 100) for k in range(len(history))]
+    assert told == [("iterations", k + 1, 100) for k in range(len(history))]
     assert len(fit_model(observations, first, begin, iterations=3, tolerance=0, floor=0.01, prior=1.0)[1]) == 3
 
 

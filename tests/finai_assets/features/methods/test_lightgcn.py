@@ -20,15 +20,12 @@ from finai_assets.features.methods.lightgcn import (
     train,
 )
 from finai_assets.settings.features import GraphCollaborativeSettings
+from finai_resources.progress import watched
 
 WIDTH = 5
 OPTIONS = GraphCollaborativeSettings(
     width=WIDTH, layers=3, steps=30, batch_edges=64, learning_rate=0.02, regularisation=1e-4
 )
-
-
-def silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""
 
 
 def random_held(seed: int, customers: int = 23, products: int = 9, share: float = 0.3) -> np.ndarray:
@@ -183,9 +180,10 @@ def test_every_edge_has_its_turn_before_any_comes_again() -> None:
 def test_training_lowers_the_loss_and_is_the_same_in_a_second_run() -> None:
     held = random_held(9, customers=200)
     seen: list[tuple[int, int]] = []
-    model, losses = train(held, OPTIONS, 4, lambda label, done, count: seen.append((done, count)))
-    again, _ = train(held, OPTIONS, 4, silent)
-    other, _ = train(held, OPTIONS, 5, silent)
+    with watched(lambda _label, done, count: seen.append((done, count))):
+        model, losses = train(held, OPTIONS, 4)
+    again, _ = train(held, OPTIONS, 4)
+    other, _ = train(held, OPTIONS, 5)
     assert len(losses) == OPTIONS.steps
     assert losses[0] == pytest.approx(np.log(2), abs=0.01)
     assert losses[-5:].mean() < 0.9 * losses[0]
@@ -197,7 +195,7 @@ def test_training_lowers_the_loss_and_is_the_same_in_a_second_run() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_graph_without_a_preference_is_left_untrained(share: float) -> None:
-    model, losses = train(np.full((6, 4), share, np.uint8), OPTIONS, 1, silent)
+    model, losses = train(np.full((6, 4), share, np.uint8), OPTIONS, 1)
     assert len(losses) == 0
     assert np.isfinite(model.inductive_table).all()
     assert (model.inductive_table == 0).all() == (share == 0)

@@ -19,6 +19,7 @@ from finai_assets.features.methods.mixture import (
     start_at,
 )
 from finai_resources.errors import GateError
+from finai_resources.progress import watched
 
 RULES = Rules(min_weight=0.005, prior_rows=0.0, floor=1e-3, iterations=200, tolerance=1e-7, reseeds=20)
 PLANTED = Mixture(
@@ -195,5 +196,6 @@ def test_progress_is_told_at_every_iteration() -> None:
     values = clouds(2)
     told: list[tuple[int, int]] = []
     start = start_at(values, k_means(values, 3, seed=(1,), starts=1), RULES)
-    _, steps = fit_mixture(values, start, RULES, lambda done, count: told.append((done, count)))
+    with watched(lambda _label, done, count: told.append((done, count))):
+        _, steps = fit_mixture(values, start, RULES)
     assert told == [(k + 1, 200) for k in range(len(steps))]

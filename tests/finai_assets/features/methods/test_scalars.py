@@ -25,10 +25,6 @@ from finai_resources.months import Month
 SOURCES = ("demographics", "txn_behavior", "derived_temporal")
 
 
-def silent(label: str, done: int, count: int) -> None:
-    """Show nothing."""
-
-
 @pytest.fixture(scope="module")
 def lake(panel: Any, new_lake: Callable[[], Lake]) -> Lake:
     return panel.write(new_lake())
@@ -52,7 +48,7 @@ def block(lake: Lake, small: Settings, month: Month) -> Block:
 
 @pytest.fixture(scope="module")
 def params(train: list[Block], small: Settings) -> dict[str, np.ndarray]:
-    return scalars.fit(train, small, silent)
+    return scalars.fit(train, small)
 
 
 def without(settings: Settings, *patterns: str) -> Settings:
@@ -99,7 +95,7 @@ def test_what_the_data_set_cannot_carry_is_left_out_with_its_inputs(train: list[
     names = [column.name for column in scalars.columns(poorer)]
     assert len(names) == 22 - 1 - 4
     assert "raw/snapshots.income" not in scalars.inputs(poorer)
-    params = scalars.fit(train, poorer, silent)
+    params = scalars.fit(train, poorer)
     assert set(params["scalar_names"].tolist()) <= set(names)
     assert scalars.transform(train[0], params, poorer).shape == (len(train[0]), len(params["scalar_names"]))
 
@@ -117,7 +113,7 @@ def test_undeclared_snapshot_columns_change_nothing(
             b = with_column(b, name, pa.array([value] * len(b)))
         return with_column(b, "is_active", pa.array([False] * len(b)))
 
-    again = scalars.fit([altered(b) for b in train], small, silent)
+    again = scalars.fit([altered(b) for b in train], small)
     assert {name: array.tobytes() for name, array in again.items()} == {
         name: array.tobytes() for name, array in params.items()
     }
@@ -167,14 +163,14 @@ def test_the_logarithm_is_taken_of_skewed_amounts_and_never_of_shares(params: di
 
 def test_a_column_without_variance_on_train_is_left_out(train: list[Block], small: Settings) -> None:
     same = [with_column(b, "tenure_months", pa.array([7] * len(b), pa.int16())) for b in train]
-    names = scalars.fit(same, small, silent)["scalar_names"].tolist()
+    names = scalars.fit(same, small)["scalar_names"].tolist()
     assert "tenure_months" not in names
     assert "age" in names
 
 
 def test_train_rows_that_are_all_alike_are_refused(train: list[Block], small: Settings) -> None:
     with pytest.raises(GateError, match="no scalar column varies"):
-        scalars.fit([train[0].take(np.array([0]))], small, silent)
+        scalars.fit([train[0].take(np.array([0]))], small)
 
 
 def test_a_customers_values_do_not_depend_on_the_block(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from finai_assets.ingest.synthetic import GeneratorReport, generate
+from finai_assets.labels.tasks import build_tasks
 from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -29,5 +30,5 @@ def small(customers: int, **generator: int) -> Settings:
 def panel(tmp_path_factory: pytest.TempPathFactory) -> Panel:
     settings = small(1400, block_customers=500, truth_draws=200)
     lake = Lake.on_disk(tmp_path_factory.mktemp("panel"))
-    report = generate(settings, KEY, LakeSession(lake), workers=2, code_version="test")
+    report = generate(settings, KEY, LakeSession(lake), tasks=build_tasks(settings), workers=2, code_version="test")
     return Panel(settings, lake, report)

@@ -14,11 +14,13 @@ from finai_assets.ingest import contract
 from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.ingest.synthetic import customer_tokens, generate, panel, panel_digest
 from finai_assets.ingest.synthetic.tables import category_table, product_table
+from finai_assets.labels.tasks import build_tasks
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.progress import watched
 
 KEY = b"a key of the tests, 32 bytes long"
 SHORT = {
@@ -41,7 +43,7 @@ def short(**overrides: object) -> Settings:
 
 def hashes(folder: Path, settings: Settings, workers: int, key: bytes = KEY) -> dict[tuple[str, str | None], str]:
     lake = Lake.on_disk(folder)
-    generate(settings, key, LakeSession(lake), workers=workers, code_version="test")
+    generate(settings, key, LakeSession(lake), tasks=build_tasks(settings), workers=workers, code_version="test")
     assets = [f"source/{name}" for name in ("snapshots", "transactions", "protected_attributes")]
     assets += [f"truth/{path.name}" for path in sorted((folder / "truth").iterdir())]
     found = {
@@ -68,19 +70,31 @@ def test_another_key_changes_the_tokens_and_the_digest_but_not_the_figures(tmp_p
     first, second = (hashes(tmp_path / key.decode(), short(), workers=2, key=key) for key in (b"a" * 16, b"b" * 16))
     assert first["source/report", None] == second["source/report", None]
     assert first["source/snapshots", "2015-01"] != second["source/snapshots", "2015-01"]
-    assert panel_digest(short(), b"a" * 16) != panel_digest(short(), b"b" * 16)
+    assert panel_digest(short(), b"a" * 16, ()) != panel_digest(short(), b"b" * 16, ())
+
+
+def test_another_definition_of_churn_changes_its_truth_and_the_digest_and_no_other_truth(tmp_path: Path) -> None:
+    other = short(tasks={"churn_signal": {"share": [9, 10], "history_months": 2}})
+    first, second = (hashes(tmp_path / name, of, workers=2) for name, of in (("one", short()), ("other", other)))
+    differing = {asset for asset, month in first if first[asset, month] != second[asset, month]}
+    assert differing == {"truth/churn_signal", "source/report"}
+    assert panel_digest(short(), KEY, build_tasks(short())) != panel_digest(other, KEY, build_tasks(other))
+
+
+def test_a_task_that_is_not_asked_for_has_no_truth_and_changes_none_of_the_others(tmp_path: Path) -> None:
+    every, lake = hashes(tmp_path / "every", short(), workers=1), Lake.on_disk(tmp_path / "some")
+    some = [task for task in build_tasks(short()) if task.name in {"top_mcc_shift", "next_mcc"}]
+    generate(short(), KEY, LakeSession(lake), tasks=some, workers=1, code_version="test")
+    assert {path.name for path in (tmp_path / "some" / "truth").iterdir()} == {"top_mcc_shift", "next_mcc"}
+    for task in some:
+        for month in lake.partitions(f"truth/{task.name}"):
+            assert lake.manifest(f"truth/{task.name}", month).content_hash == every[f"truth/{task.name}", month]
 
 
 def test_progress_ends_at_all_customers(lake: Lake) -> None:
     seen: list[tuple[int, int]] = []
-    generate(
-        short(),
-        KEY,
-        LakeSession(lake),
-        workers=2,
-        code_version="1",
-        progress=lambda done, total: seen.append((done, total)),
-    )
+    with watched(lambda _label, done, total: seen.append((done, total))):
+        generate(short(), KEY, LakeSession(lake), tasks=(), workers=2, code_version="1")
     assert seen == [(25, 90), (50, 90), (75, 90), (90, 90)]
 
 
@@ -94,7 +108,7 @@ def test_a_failure_half_way_leaves_no_partition(lake: Lake, monkeypatch: pytest.
 
     monkeypatch.setattr(panel, "simulate_block", fails_on_the_third)
     with pytest.raises(MemoryError, match="the third block"):
-        generate(short(), KEY, LakeSession(lake), workers=2, code_version="1")
+        generate(short(), KEY, LakeSession(lake), tasks=build_tasks(short()), workers=2, code_version="1")
     assert lake.partitions("source/snapshots") == []
     assert lake.partitions("truth/churn_signal") == []
     assert not list(Path(lake.root).rglob("*.parquet"))
@@ -102,7 +116,7 @@ def test_a_failure_half_way_leaves_no_partition(lake: Lake, monkeypatch: pytest.
 
 def test_a_horizon_of_two_months_is_refused(lake: Lake) -> None:
     with pytest.raises(ConfigError, match="horizon_months is 2"):
-        generate(short(horizon_months=2), KEY, LakeSession(lake), workers=1, code_version="1")
+        generate(short(horizon_months=2), KEY, LakeSession(lake), tasks=(), workers=1, code_version="1")
     assert lake.partitions("source/snapshots") == []
 
 
@@ -214,7 +228,7 @@ def test_the_catalogue_is_the_one_of_the_settings(settings: Settings) -> None:
 def test_a_name_that_the_catalogue_lacks_is_refused(part: str, change: dict[str, object], lake: Lake) -> None:
     settings = load_settings("synthetic", "smoke", overrides={"generator": {"process": change}})
     with pytest.raises(ConfigError, match=part):
-        generate(settings, KEY, LakeSession(lake), workers=1, code_version="1")
+        generate(settings, KEY, LakeSession(lake), tasks=(), workers=1, code_version="1")
 
 
 def test_a_product_that_names_an_unknown_stage_is_refused_with_the_settings() -> None:

@@ -10,17 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finai_assets.ingest.synthetic import generate
 from finai_assets.ingest.synthetic.compile import compile_law, leaf_codes
 from finai_assets.ingest.synthetic.spending import draw_from_table, mixture, next_leaf, seconds_at
-from finai_assets.ingest.synthetic.truth import poisson_binomial
+from finai_assets.ingest.synthetic.truths.holdings import poisson_binomial
 from finai_assets.labels.derive import compute_labels
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.settings import Settings, load_settings
+from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
+from finai_resources.months import month_range
 
 # Standard errors that a right law may be off by: one in 30,000 by chance, per figure; the panel's seed is fixed.
 LIMIT = 4.2
+KEY = b"a key of the tests, 32 bytes long"
 LAW = compile_law(load_settings("synthetic", "smoke"))
 
 
@@ -115,6 +119,34 @@ def test_the_report_sees_the_labels_that_are_derived_from_the_tables(panel, labe
             np.testing.assert_allclose(figures["shares"], [(known == code).mean() for code in codes], atol=1e-12)
         else:
             assert figures["mean"] == pytest.approx(known.mean(), abs=1e-7)
+
+
+def test_labels_and_truth_follow_the_same_definition_of_churn(tmp_path) -> None:
+    chosen = {"churn_signal": {"share": [1, 1], "history_months": 2}}
+    settings = load_settings(
+        "synthetic", "smoke",
+        overrides={"tasks": chosen, "generator": {"customers": 400, "truth_draws": 1}},
+    )  # fmt: skip
+    lake, months = Lake.on_disk(tmp_path / "lake"), list(settings.dataset.snapshot_months)[:3]
+    churn = [task for task in build_tasks(settings) if task.name == "churn_signal"]
+    report = generate(settings, KEY, LakeSession(lake), tasks=churn, workers=2, code_version="test")
+    session, found = LakeSession(lake), []
+    for month in month_range(months[0] - 1, months[-1] + 1):
+        with session.write("raw/snapshots", month.key, code_version="1") as out:
+            out.write(session.read("source/snapshots", month.key))
+    for month in months:
+        compute_labels(session, month, churn, settings, versions=one_version("1"))
+        label = lake.read("labels/churn_signal", month.key)["label"].to_numpy(zero_copy_only=False)
+        truth = lake.read("truth/churn_signal", month.key)["p"].to_numpy(zero_copy_only=False)
+        assert report.figures["tasks"]["churn_signal"]["by_month"][month.key] == pytest.approx(
+            np.nanmean(label), abs=1e-7
+        )
+        known = ~np.isnan(label)
+        assert (np.isnan(truth) == ~known).all()
+        found.append((label[known], truth[known].astype(float)))
+    label, truth = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    assert label.mean() > 0.1  # with 7/10 of six months it is .05
+    assert abs((label - truth).sum()) <= LIMIT * np.sqrt((truth * (1 - truth)).sum())
 
 
 def test_manifests_say_how_a_truth_was_found(panel) -> None:

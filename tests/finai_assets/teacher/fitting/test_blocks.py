@@ -8,7 +8,7 @@ import torch
 
 from finai_assets.teacher.data import TeacherData
 from finai_assets.teacher.fitting.blocks import Feed, ahead, epoch_order
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 
 ROWS = np.arange(10, 1010)
 
@@ -73,19 +73,19 @@ def test_an_error_of_the_worker_reaches_the_reader():
 
 @pytest.fixture
 def feed_of(panel, normaliser, small):
-    def make(world, **loop):
+    def make(processes, **loop):
         data = TeacherData.of(panel, panel.tasks, small)
         chosen = small.teacher.loop.model_copy(update=loop)
-        return Feed(data, normaliser, chosen, world, batch_rows=300, seed=1)
+        return Feed(data, normaliser, chosen, processes, batch_rows=300, seed=1)
 
     return make
 
 
 def test_parts_and_processes_share_a_batch_out_and_count_its_labels_together(feed_of, panel):
     cpu = torch.device("cpu")
-    whole = list(feed_of(World(cpu)).epoch(1))
+    whole = list(feed_of(ProcessGroup(cpu)).epoch(1))
     assert len(whole) == 7
-    pieces = [list(feed_of(World(cpu, rank, 2), accumulation=3).epoch(1)) for rank in (0, 1)]
+    pieces = [list(feed_of(ProcessGroup(cpu, rank, 2), accumulation=3).epoch(1)) for rank in (0, 1)]
     for batch, *shared in zip(whole, *pieces, strict=True):
         parts = [part for piece in shared for part in piece.parts]
         assert len(parts) == 6
@@ -102,7 +102,7 @@ def test_parts_and_processes_share_a_batch_out_and_count_its_labels_together(fee
 
 
 def test_an_epoch_taken_up_in_its_middle_goes_on_with_the_same_batches(feed_of):
-    feed = feed_of(World(torch.device("cpu")))
+    feed = feed_of(ProcessGroup(torch.device("cpu")))
     whole, rest = list(feed.epoch(2)), list(feed.epoch(2, first=4))
     assert [batch.number for batch in rest] == [4, 5, 6]
     for one, two in zip(whole[4:], rest, strict=True):

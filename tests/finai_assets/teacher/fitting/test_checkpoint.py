@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from finai_assets.teacher.data import TeacherData
 from finai_assets.teacher.fitting.checkpoint import Checkpoint
 from finai_assets.teacher.fitting.loop import Run
-from finai_assets.teacher.fitting.process_group import World
+from finai_assets.teacher.fitting.process_group import ProcessGroup
 from finai_assets.teacher.network.ple import PLE
 from finai_assets.teacher.train import teacher_to_files, train_teacher
+from finai_resources.progress import watched
 
 PROGRAM = Path(training_program.__file__)
 
@@ -75,8 +76,8 @@ def stop_after(step):
 
 def test_a_checkpoint_holds_position_random_state_and_optimiser(runs, tmp_path):
     run, checkpoint = runs(), Checkpoint(tmp_path, "it")
-    with pytest.raises(StopError):
-        run.epoch(stop_after(3), lambda: checkpoint.save(run))
+    with watched(stop_after(3)), pytest.raises(StopError):
+        run.epoch(lambda: checkpoint.save(run))
     random = torch.get_rng_state()
     again = runs()
     assert checkpoint.restore(again)
@@ -93,8 +94,8 @@ def test_an_epoch_taken_up_after_a_step_has_the_weights_and_losses_of_the_whole(
     whole = runs()
     expected = whole.epoch()
     run, checkpoint = runs(), Checkpoint(tmp_path, "it")
-    with pytest.raises(StopError):
-        run.epoch(stop_after(4), lambda: checkpoint.save(run))
+    with watched(stop_after(4)), pytest.raises(StopError):
+        run.epoch(lambda: checkpoint.save(run))
     torch.manual_seed(12345)
     again = runs()
     checkpoint.restore(again)
@@ -108,7 +109,7 @@ def test_a_file_that_was_not_finished_is_not_read(runs, tmp_path):
     run.epoch()
     checkpoint.save(run)
     whole = checkpoint.path.read_bytes()
-    checkpoint.path.with_suffix(".partial").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / ".it.safetensors.0123.partial").write_bytes(whole[: len(whole) // 2])
     again = runs()
     assert checkpoint.restore(again)
     assert len(again.history) == 1
@@ -118,13 +119,12 @@ def test_a_file_that_was_not_finished_is_not_read(runs, tmp_path):
 def test_a_finished_run_has_its_result_without_training(panel, registry, small, tmp_path):
     alone = only(panel, "churn_signal")
     first = train_teacher(
-        alone, registry, alone.tasks, small, checkpoint_dir=tmp_path, world=World(torch.device("cpu"))
+        alone, registry, alone.tasks, small, checkpoint_dir=tmp_path, processes=ProcessGroup(torch.device("cpu"))
     )
     assert len(list(tmp_path.iterdir())) == 1
     steps = []
-    again = train_teacher(
-        alone, registry, alone.tasks, small, checkpoint_dir=tmp_path, watch=lambda *step: steps.append(step)
-    )
+    with watched(lambda *step: steps.append(step)):
+        again = train_teacher(alone, registry, alone.tasks, small, checkpoint_dir=tmp_path)
     assert steps == []
     assert teacher_to_files(again) == teacher_to_files(first)
     assert list(tmp_path.iterdir()) == []

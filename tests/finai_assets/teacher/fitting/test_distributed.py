@@ -21,6 +21,7 @@ from finai_assets.teacher.train import train_teacher
 from finai_assets.training.matrix import ASSET, load_matrix
 from finai_resources.home import Home
 from finai_resources.lake_session import LakeSession
+from finai_resources.progress import watched
 
 TASKS = ("churn_signal", "next_mcc", "nba_primary", "cross_sell_count", "mcc_diversity_trend")
 CHANGES = {"dropout": 0.0, "input_dropout": 0.0, "batch_rows": 160, "epochs": 3, "learning_rate": 0.003}
@@ -66,14 +67,8 @@ def test_two_processes_have_the_loss_curve_of_one_and_leave_their_run_to_it(stor
     told = torchrun(2, home, override)
     assert re.findall(r"epoch (\d) of 3", told) == ["1", "2", "3"], "one process reports"
     steps = []
-    shared = train_teacher(
-        matrix,
-        registry,
-        tasks,
-        settings,
-        checkpoint_dir=home.root / "checkpoints",
-        watch=lambda *step: steps.append(step),
-    )
+    with watched(lambda *step: steps.append(step)):
+        shared = train_teacher(matrix, registry, tasks, settings, checkpoint_dir=home.root / "checkpoints")
     assert steps == [], "the finished run is taken up"
     for one, two in zip(alone.history, shared.history, strict=True):
         assert two.score == pytest.approx(one.score, abs=1e-4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from finai_assets.teacher.fitting.precision import Precision
-from finai_assets.teacher.fitting.process_group import World, device_of
+from finai_assets.teacher.fitting.process_group import ProcessGroup, device_of
 from finai_assets.teacher.network.ple import PLE
 from finai_resources.errors import ConfigError
 
@@ -67,5 +67,5 @@ def test_a_gpu_that_is_not_there_is_refused_and_auto_falls_back():
     assert device_of("auto") == CPU
     with pytest.raises(ConfigError, match="0 GPUs"):
         device_of("cuda")
-    alone = World.join("auto")
+    alone = ProcessGroup.join("auto")
     assert (alone.rank, alone.size, alone.leads) == (0, 1, True)

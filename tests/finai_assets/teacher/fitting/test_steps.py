@@ -9,6 +9,7 @@ from finai_assets.teacher.fitting import steps
 from finai_assets.teacher.fitting.loop import Run
 from finai_assets.teacher.network.ple import PLE
 from finai_resources.errors import GateError
+from finai_resources.progress import watched
 
 
 @pytest.fixture
@@ -169,7 +170,8 @@ def test_a_gradient_that_is_not_finite_names_task_and_batch_and_leaves_the_weigh
 
 def test_progress_tells_each_step_and_the_losses_so_far(run_of):
     run, seen = run_of(), []
-    record = run.epoch(watch=lambda label, done, total: seen.append((label, done, total)))
+    with watched(lambda *step: seen.append(step)):
+        record = run.epoch()
     assert [(done, total) for _, done, total in seen] == [(k, 7) for k in range(1, 8)]
     assert seen[0][0].startswith("epoch 1 of 4: ")
     for task in run.data.tasks:

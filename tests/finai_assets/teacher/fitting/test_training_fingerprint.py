@@ -14,6 +14,7 @@ from finai_assets.teacher.network.ple import PLE
 from finai_assets.teacher.result import TrainingFingerprint, deterministic
 from finai_assets.teacher.store import teacher_from_files, teacher_to_files
 from finai_assets.teacher.train import prepare, train_teacher
+from finai_resources.progress import watched
 
 STEPS = 3
 
@@ -38,7 +39,8 @@ def test_the_training_passes_through_its_fingerprint(prepared, registry, small):
         def note(_label, done, _batches):
             seen[done] = _digest(model, normaliser, structure)
 
-        run.epoch(note)
+        with watched(note):
+            run.epoch()
     assert len(seen) > STEPS
     assert fingerprint(prepared, registry, small) == TrainingFingerprint(STEPS, seen[STEPS])
     assert len(set(seen.values())) == len(seen)

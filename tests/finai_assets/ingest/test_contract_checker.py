@@ -14,10 +14,8 @@ from hypothesis import settings as chosen_for
 from hypothesis import strategies as st
 
 from finai_assets.ingest.adapter import product_catalogue
-from finai_assets.ingest.contract import (
-    OTHER_MCC,
-    SNAPSHOTS,
-    TRANSACTIONS,
+from finai_assets.ingest.contract import OTHER_MCC, SNAPSHOTS, TRANSACTIONS
+from finai_assets.ingest.contract_checker import (
     MonthChecker,
     check_merchant_categories,
     check_months,

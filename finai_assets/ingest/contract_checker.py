@@ -1,0 +1,294 @@
+"""Checks tables against the data contract, as they come from a source.
+
+A rule that is broken becomes one :class:`ContractError` that names the source, the column, the rule, how many rows break it and
+three of them. A month comes in pieces of ascending customers; a checker counts over all of them, so the figure is that of the
+whole month. Nothing here reads or writes a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finai_assets.ingest.conform import EXAMPLES, Violation, Violations, blank_sentinels, check_order, conform
+from finai_assets.ingest.contract import (
+    KEY,
+    MERCHANT_CATEGORIES,
+    OTHER_MCC,
+    PRODUCT_CLASSES,
+    PRODUCTS,
+    AscendingProducts,
+    FirstOfMonth,
+    KnownCategory,
+    KnownProducts,
+    OneOf,
+    Range,
+    Rule,
+    TableContract,
+    WithinMonth,
+    protected_contract,
+    snapshots_contract,
+    transactions_contract,
+)
+from finai_assets.settings import Settings
+from finai_resources.errors import ContractError
+from finai_resources.months import Month
+
+
+class MonthChecker:
+    """Checks the pieces of one month as they stream by, and says at the end what was wrong with all of them.
+
+    A piece that breaks a rule is counted and comes back as far as it could be brought to its schema; it must not be stored:
+    :meth:`finish` raises.
+
+    Parameters
+    ----------
+    month : Month
+        Every row belongs to this month.
+    mccs : int32 array
+        Codes of the catalogue of merchant categories.
+    """
+
+    def __init__(self, month: Month, settings: Settings, mccs: np.ndarray) -> None:
+        self.month, self.settings = month, settings
+        self.mccs = np.unique(np.append(mccs, OTHER_MCC) if settings.dataset.unknown_mcc == "other" else mccs)
+        self.violations = Violations()
+        self.rows = {"snapshots": 0, "transactions": 0, "protected_attributes": 0}
+        self.sources: dict[str, str] = {}
+        self._last: dict[str, tuple[int, int]] = {}
+
+    def snapshots(self, table: pa.Table, *, source: str) -> pa.Table:
+        """Check a piece of ``raw/snapshots``."""
+        rules = snapshots_contract(self.settings)
+        table = conform(blank_sentinels(table, self.settings.dataset.sentinels), rules.schema, source=source)
+        return self._keep(rules, table, source)
+
+    def transactions(self, table: pa.Table, *, source: str) -> pa.Table:
+        """Check a piece of ``raw/transactions``; an unknown MCC becomes :data:`OTHER_MCC` where the settings say so."""
+        rules = transactions_contract()
+        table = conform(blank_sentinels(table, self.settings.dataset.sentinels), rules.schema, source=source)
+        if self.settings.dataset.unknown_mcc == "other":
+            mcc = table["mcc"].to_numpy()
+            codes = pa.array(np.where(np.isin(mcc, self.mccs), mcc, OTHER_MCC), pa.int32())
+            table = table.set_column(table.column_names.index("mcc"), rules.schema.field("mcc"), codes)
+        return self._keep(rules, table, source)
+
+    def protected(self, table: pa.Table, *, source: str) -> pa.Table:
+        """Check a piece of ``raw/protected_attributes``: a customer and any number of text columns."""
+        rules = protected_contract([name for name in table.column_names if name != KEY])
+        return self._keep(rules, conform(table, rules.schema, source=source), source)
+
+    def _keep(self, rules: TableContract, table: pa.Table, source: str) -> pa.Table:
+        """Count the rows of a table that break a rule; return the table."""
+        self._ordered(rules, table, source)
+        for rule in rules.rules:
+            for text, broken in self._broken(rule, table):
+                named = {"month": self.month, "end": f"{self.month.cutoff:%Y-%m-%d}"}
+                violation = Violation(source, rule.column, text.format(**named), rule.fix.format(**named))
+                self.violations.mask(violation, broken, table, [KEY, rule.column])
+        return table
+
+    def _broken(self, rule: Rule, table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield what is wrong, in words, and with which rows, bool [n]."""
+        column = table[rule.column]
+        match rule:
+            case FirstOfMonth():
+                yield rule.text, _rows_where(pc.not_equal(column, pa.scalar(self.month.start.date())))
+            case WithinMonth():
+                ts = column.cast(pa.int64())
+                yield rule.text, _rows_where(pc.less(ts, self.month.start_us))
+                yield rule.late, _rows_where(pc.greater_equal(ts, self.month.cutoff_us))
+            case Range():
+                values = column.cast(pa.float64())
+                outside = pc.or_(pc.less(values, rule.low), pc.greater(values, rule.high))
+                yield rule.text, _rows_where(pc.or_(outside, pc.invert(pc.is_finite(values))))
+            case OneOf():
+                known = pc.is_in(column, value_set=pa.array(rule.values, pa.string()))
+                yield rule.text, _rows_where(pc.and_(pc.invert(known), pc.is_valid(column)))
+            case KnownCategory():
+                yield rule.text, ~np.isin(column.to_numpy(), self.mccs)
+            case KnownProducts():
+                ids, owner = _listed(column)
+                yield rule.text, _owners(owner[(ids < 0) | (ids >= rule.products)], table)
+            case AscendingProducts():
+                ids, owner = _listed(column)
+                yield rule.text, _owners(owner[1:][(owner[1:] == owner[:-1]) & (ids[1:] <= ids[:-1])], table)
+            case _:
+                raise TypeError(f"no check of a {type(rule).__name__}")
+
+    def finish(self, tables: Sequence[str] = ("snapshots", "transactions")) -> None:
+        """Raise what was found, a table without rows included.
+
+        Raises
+        ------
+        ContractError
+            A rule is broken in at least one piece, or one of the tables is empty.
+        """
+        self.violations.raise_if_any()
+        for name in tables:
+            if not self.rows[name]:
+                column = {"snapshots": "snapshot_month", "transactions": "ts"}.get(name, "customer_id")
+                raise ContractError(
+                    f"empty month: 0 rows of {name} for {self.month}",
+                    where=f"{self.sources.get(name, self.settings.dataset.name)}, column {column}",
+                    fix="deliver the month, or take it out of dataset.raw_months",
+                )
+
+    def _ordered(self, rules: TableContract, table: pa.Table, source: str) -> None:
+        """Check that customers ascend (and, where they have several rows, times within a customer), across pieces too."""
+        self.rows[rules.name] += len(table)
+        self.sources[rules.name] = source
+        if not len(table):
+            return
+        ids = table[KEY].to_numpy()
+        last, last_ts = self._last.get(rules.name, (None, 0))
+        check_order(ids, last, table, source=source, unique=rules.unique, out=self.violations)
+        if not rules.unique:
+            ts = table["ts"].cast(pa.int64()).to_numpy()
+            same = np.concatenate([[ids[0] == last], ids[1:] == ids[:-1]])
+            earlier = same & (ts < np.concatenate([[last_ts], ts[:-1]]))
+            fix = "sort the source by customer_id, then ts"
+            self.violations.mask(
+                Violation(source, "ts", "times within a customer do not ascend", fix), earlier, table, [KEY, "ts"]
+            )
+            last_ts = int(ts[-1])
+        self._last[rules.name] = (int(ids[-1]), last_ts)
+
+
+def _rows_where(mask: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(pc.fill_null(mask, False).to_numpy())
+
+
+def _listed(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the product ids of all lists, -1 for null, and the row of each."""
+    lists = column.combine_chunks()
+    ids = pc.fill_null(lists.flatten(), -1).to_numpy(zero_copy_only=False)
+    return ids, pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
+
+
+def _owners(rows: np.ndarray, table: pa.Table) -> np.ndarray:
+    marked = np.zeros(len(table), dtype=bool)
+    marked[rows] = True
+    return marked
+
+
+def check_snapshots(table: pa.Table, *, month: Month, settings: Settings, source: str) -> pa.Table:
+    """Check a whole month of snapshots; return it with the contract's schema.
+
+    Raises
+    ------
+    ContractError
+        A rule is broken, or there is no row.
+    """
+    checker = MonthChecker(month, settings, np.empty(0, dtype=np.int32))
+    checked = checker.snapshots(table, source=source)
+    checker.finish(["snapshots"])
+    return checked
+
+
+def check_transactions(table: pa.Table, *, month: Month, settings: Settings, mccs: np.ndarray, source: str) -> pa.Table:
+    """Check a whole month of transactions; return it with the contract's schema.
+
+    Raises
+    ------
+    ContractError
+        A rule is broken, or there is no row.
+    """
+    checker = MonthChecker(month, settings, mccs)
+    checked = checker.transactions(table, source=source)
+    checker.finish(["transactions"])
+    return checked
+
+
+def check_products(table: pa.Table, *, settings: Settings, source: str) -> pa.Table:
+    """Check the product catalogue: ids dense from 0, families, classes and risk grades as the settings allow.
+
+    Raises
+    ------
+    ContractError
+        A rule is broken, or the table is empty.
+    """
+    table = conform(table, PRODUCTS, source=source)
+    out = Violations()
+    expected = np.arange(len(table))
+    ids = table["product_id"].to_numpy()
+    family = table["family"].to_numpy()
+    grade = pc.fill_null(table["risk_grade"], 1).to_numpy()
+    classes = pc.is_in(table["product_class"], value_set=pa.array(PRODUCT_CLASSES)).to_numpy()
+    n_families = len(settings.families)
+    for column, rule, broken in (
+        ("product_id", "product ids are not dense from 0", ids != expected),
+        ("family", f"family outside 0..{n_families - 1}", (family < 0) | (family >= n_families)),
+        ("risk_grade", "risk grade outside 1..6", (grade < 1) | (grade > 6)),
+        ("product_class", f"product class not one of {', '.join(PRODUCT_CLASSES)}", ~classes),
+    ):
+        fix = "correct the catalogue in the data set's YAML"
+        out.mask(Violation(source, column, rule, fix), broken, table, ["name", column])
+    out.raise_if_any()
+    if len(table) != len(settings.products):
+        raise ContractError(
+            f"the catalogue has {len(table)} rows, the settings name {len(settings.products)} products",
+            where=f"{source}, column product_id",
+            fix="list every product once under `products`",
+        )
+    return table
+
+
+def check_merchant_categories(table: pa.Table, *, settings: Settings, source: str) -> pa.Table:
+    """Check the tree of merchant categories, and add the leaf for unknown codes where the settings ask for it.
+
+    Raises
+    ------
+    ContractError
+        A code occurs twice or is not positive, one l2 lies under two l1, or the table is empty.
+    """
+    table = conform(table, MERCHANT_CATEGORIES, source=source)
+    if not len(table):
+        raise ContractError(
+            "0 rows of merchant categories", where=f"{source}, column mcc", fix="list at least one category"
+        )
+    out = Violations()
+    mcc, l1, l2 = (table[name].to_numpy() for name in ("mcc", "l1", "l2"))
+    first = np.zeros(len(table), dtype=bool)
+    first[np.unique(mcc, return_index=True)[1]] = True
+    parent = {int(child): int(above) for child, above in zip(l2[::-1], l1[::-1], strict=True)}
+    moved = np.array([parent[int(child)] != above for child, above in zip(l2, l1, strict=True)])
+    for column, rule, broken in (
+        ("mcc", "duplicate code", ~first),
+        ("mcc", f"code is not positive ({OTHER_MCC} stands for unknown ones)", mcc <= OTHER_MCC),
+        ("l2", "l2 category under two l1 categories", moved),
+    ):
+        out.mask(Violation(source, column, rule, "correct the table of categories"), broken, table, ["mcc", column])
+    out.raise_if_any()
+    if settings.dataset.unknown_mcc == "other":
+        row = {"mcc": OTHER_MCC, "name": "Other", "l2": int(l2.max()) + 1, "l1": int(l1.max()) + 1}
+        table = pa.concat_tables([table, pa.Table.from_pylist([row], schema=MERCHANT_CATEGORIES)])
+    return table.sort_by("mcc")
+
+
+def check_months(available: Iterable[Month], first: Month, last: Month, *, source: str) -> None:
+    """Refuse a source that has months before and after a month that it lacks.
+
+    Raises
+    ------
+    ContractError
+        A month within ``first..last`` is missing between two that are there.
+    """
+    have = {month for month in available if first <= month <= last}
+    if not have:
+        raise ContractError(
+            f"the source holds no month of {first}..{last} (0 rows)",
+            where=f"{source}, column month",
+            fix="set dataset.raw_months to the months that the source covers",
+        )
+    span = range(min(have).ordinal, max(have).ordinal + 1)
+    gaps = [Month(ordinal).key for ordinal in span if Month(ordinal) not in have]
+    if gaps:
+        raise ContractError(
+            f"month missing in the middle: {len(gaps)} of {len(span)} have no rows, for example {', '.join(gaps[:EXAMPLES])}",
+            where=f"{source}, column month",
+            fix="deliver the missing months, or shorten dataset.raw_months to a span without a gap",
+        )

@@ -1,0 +1,1 @@
+"""Formulas of labels, a module for each family of tasks: ``formula(block, parameters) -> pa.Array``, null where not defined."""
