@@ -68,6 +68,30 @@ def student_asset(task: str) -> str:
     return _STUDENT.format(task=task)
 
 
+def is_raw(path: str) -> bool:
+    """Return whether a path or an address is that of a raw table or of the catalogue."""
+    return path.startswith(_folder(SNAPSHOTS))
+
+
+def is_label(path: str) -> bool:
+    """Return whether a path or an address is that of a label, or of the splits beside them."""
+    return path.startswith(_folder(_LABEL))
+
+
+def is_truth(path: str) -> bool:
+    """Return whether a path is that of a task's truth."""
+    return path.startswith(_folder(_TRUTH))
+
+
+def is_student(path: str) -> bool:
+    """Return whether a path is that of a student."""
+    return path.startswith(_folder(_STUDENT))
+
+
+def _folder(path: str) -> str:
+    return path.partition("/")[0] + "/"
+
+
 class Partitions(Enum):
     """Which months an asset has."""
 
@@ -141,6 +165,8 @@ class Asset:
         Those of the settings with which a check judges the stored result again, so that a change of them computes nothing anew.
     files : tuple of str
         Files in ``configs/`` that it reads whole.
+    templates : tuple of str
+        Templates that its pages are rendered from, below the root of the source; part of its code version.
     only : str
         The adapter of the data sets that have it; empty for all.
     """
@@ -154,6 +180,7 @@ class Asset:
     together: bool = False
     unversioned: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
     only: str = ""
 
 
@@ -172,6 +199,7 @@ HANDED = (
 )
 _ROWS = ("seed", "look_back_months", "dataset.splits.train", "dataset.raw_months.first")
 _NETWORK = ("teacher", "inputs", "feature_groups.txn_lag_tensor.transactions")  # the last: the length of a sequence
+_PAGE = tuple(f"finai_assets/evaluation/templates/{name}.html.j2" for name in ("base", "macros"))
 
 ASSETS = (
     Asset(
@@ -273,6 +301,7 @@ ASSETS = (
         ("profile", "seed", "horizon_months", "gap_days", "dataset.name", *_NETWORK, "baselines", "metrics",
          "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
+        templates=(*_PAGE, "finai_assets/evaluation/templates/evaluation.html.j2"),
     ),
     Asset(
         EXPLANATIONS,
@@ -282,6 +311,7 @@ ASSETS = (
          "finai_assets.evaluation.explanation.explanation_page:explanation_page"),
         ("profile", "seed", "dataset.name", *_NETWORK, "explanations", "metrics", "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
+        templates=(*_PAGE, "finai_assets/evaluation/templates/explanations.html.j2"),
     ),
     Asset(
         _STUDENT,
@@ -495,8 +525,8 @@ class AssetGraph:
         return tuple(name for start in asset.code for name in own.get(start, (start,)))
 
     def code_version(self, path: str) -> str:
-        """Return the hash of the source that an asset's functions reach."""
-        return code_version(*HANDED, *self.starts(path))
+        """Return the hash of the source that an asset's functions reach, and of its templates."""
+        return code_version(*HANDED, *self.starts(path), templates=self[path].templates)
 
     def config_version(self, path: str) -> str:
         """Return the hash of what an asset's functions receive of the settings, of declarations and of configuration files."""

@@ -47,22 +47,28 @@ class _Module:
 
 
 @cache
-def code_version(*starts: str) -> str:
-    """Return the hash of the source that some functions reach.
+def code_version(*starts: str, templates: tuple[str, ...] = ()) -> str:
+    """Return the hash of the source that some functions reach, and of the templates that they render.
 
     Parameters
     ----------
     starts
         ``package.module:function``; or ``package.module``, for all that the module defines.
+    templates : tuple of str
+        Paths below the root of the source; they count byte by byte.
 
     Raises
     ------
     LookupError
         A module or a function does not exist.
+    FileNotFoundError
+        A template does not exist.
     """
     digest = hashlib.sha256()
     for module, name in reached(*starts):
         digest.update(f"{module}:{name}\n{_text(module, name)}\n".encode())
+    if templates:
+        digest.update(files_version([ROOT / name for name in templates], ROOT).encode())
     return digest.hexdigest()[:12]
 
 

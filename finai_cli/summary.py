@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSHOTS, student_asset
+from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSHOTS, is_label, student_asset
 from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
@@ -142,7 +142,7 @@ def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> di
 def _partitions(check: Declared, platform: Platform) -> list[str | None]:
     if check.months is None:
         return [None]
-    labels = check.asset.startswith("labels/")
+    labels = is_label(check.asset)
     return [month.key for month in check.months if not labels or is_mature(month, platform.settings)]
 
 

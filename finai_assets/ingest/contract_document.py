@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from finai_assets.asset_graph import CATEGORIES, PROTECTED
 from finai_assets.ingest.contract import (
     MERCHANT_CATEGORIES,
     PRODUCTS,
@@ -36,12 +37,12 @@ _TYPES = {"date32[day]": "date", "timestamp[us]": "timestamp in microseconds", "
 def columns_table() -> str:
     """Return one row for each raw table, with its columns and their types."""
     rows = [
-        ("raw/snapshots", "month", _columns(SNAPSHOTS)),
-        ("raw/transactions", "month of `ts`", _columns(TRANSACTIONS)),
-        ("raw/products", "none", _columns(PRODUCTS)),
-        ("raw/merchant_categories", "none", _columns(MERCHANT_CATEGORIES)),
+        (SNAPSHOTS, "month", _columns(SNAPSHOTS)),
+        (TRANSACTIONS, "month of `ts`", _columns(TRANSACTIONS)),
+        (PRODUCTS, "none", _columns(PRODUCTS)),
+        (CATEGORIES, "none", _columns(MERCHANT_CATEGORIES)),
         (
-            "raw/protected_attributes",
+            PROTECTED,
             "month",
             "customer_id int64 and text columns that only fairness checks read",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finai_assets.asset_graph import CATEGORIES, SNAPSHOTS, TRANSACTIONS
 from finai_assets.platform import Platform
 from finai_checks.contract.suite import schema_contract
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
@@ -15,7 +16,7 @@ SCHEMA_CONTRACT = CheckKind(
     units="rows",
 )
 KINDS = (SCHEMA_CONTRACT,)
-ASSET = "raw/snapshots"
+ASSET = SNAPSHOTS
 
 
 def declare_checks(platform: Platform) -> list[Declared]:
@@ -27,6 +28,6 @@ def declare_checks(platform: Platform) -> list[Declared]:
 def evaluate_contract(context: CheckContext, asset: str) -> CheckOutcome:
     """Validate the snapshots and transactions of a month."""
     session, month = context.session, context.required_month
-    snapshots, transactions = session.read(asset, month.key), session.read("raw/transactions", month.key)
-    mccs = session.read("raw/merchant_categories")["mcc"].to_numpy()
+    snapshots, transactions = session.read(asset, month.key), session.read(TRANSACTIONS, month.key)
+    mccs = session.read(CATEGORIES)["mcc"].to_numpy()
     return schema_contract(snapshots, transactions, month, context.settings, mccs=mccs)

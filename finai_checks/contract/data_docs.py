@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from finai_assets.asset_graph import CATEGORIES, SNAPSHOTS, TRANSACTIONS
 from finai_assets.settings import Settings
 from finai_checks.contract.suite import suites
 from finai_resources.lake_session import LakeSession
@@ -36,9 +37,9 @@ def write_data_docs(session: LakeSession, settings: Settings, months: Sequence[M
     context = gx.get_context(mode="file", project_root_dir=folder)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.variables.analytics_enabled = False
-    mccs = session.read("raw/merchant_categories")["mcc"].to_numpy()
+    mccs = session.read(CATEGORIES)["mcc"].to_numpy()
     for done, month in enumerate(months, start=1):
-        snapshots, transactions = (session.read(asset, month.key) for asset in ("raw/snapshots", "raw/transactions"))
+        snapshots, transactions = (session.read(asset, month.key) for asset in (SNAPSHOTS, TRANSACTIONS))
         for name, frame, expectations in suites(snapshots, transactions, month, settings, mccs=mccs):
             _validate(context, f"{name} {month}", frame, expectations)
         report_progress("months", done, len(months))

@@ -10,18 +10,19 @@ from datetime import date
 
 import numpy as np
 
+from finai_assets.asset_graph import MATRIX, PROTECTED, TEACHER, student_asset
+from finai_assets.features.inputs import AGE, GENDER
 from finai_assets.settings import Settings
 from finai_assets.settings.checks import Assessment, ProxyStrengthSettings
 from finai_assets.settings.method import InputSettings
 from finai_assets.students.card import CARD as STUDENT_CARD
 from finai_assets.training.matrix import ARRAY, load_matrix
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_checks.fairness.checks import ABSENT, STRENGTH
 from finai_checks.fairness.prohibited_inputs import prohibited_inputs_absent
 from finai_checks.fairness.protected import Attribute, by_column, carriers
 from finai_checks.fairness.proxy_strength import proxy_strength
 from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckOutcome, LakeCanary
-from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET, SmallLake
+from finai_checks.framework.small_lake import STUDENT, SmallLake
 
 
 def plain_canaries(settings: Settings) -> list[Canary]:
@@ -43,14 +44,14 @@ def _prohibited(settings: Settings) -> list[Canary]:
         Attribute("disability", ("no", "yes"), disability),
     )
     honest = {"age": age, "income": rng.normal(size=600), "visits": rng.poisson(3, 600), "rare": rng.random(600) < 0.03}
-    sources = dict.fromkeys(honest, ("raw/snapshots.age",))
+    sources = dict.fromkeys(honest, (AGE,))
 
     def judge(columns: Mapping[str, np.ndarray], made_from: Mapping[str, Sequence[str]]) -> CheckOutcome:
         X = np.column_stack([np.asarray(values, np.float32) for values in columns.values()])
         carried = by_column(carriers(X, tuple(columns), attributes, one_to_one=policy.one_to_one))
         return prohibited_inputs_absent(tuple(columns), made_from, carried, policy=policy)
 
-    def canary(label: str, expects: str | None, inputs: Sequence[str] = ("raw/snapshots.age",),
+    def canary(label: str, expects: str | None, inputs: Sequence[str] = (AGE,),
                **added: np.ndarray) -> Canary:  # fmt: skip
         made_from = {**sources, **dict.fromkeys(added, inputs)}
         return Canary(ABSENT, label, expects, lambda: judge({**honest, **added}, made_from))
@@ -62,9 +63,9 @@ def _prohibited(settings: Settings) -> list[Canary]:
         canary("a column that correlates with gender", None, cosmetics=gender + rng.normal(size=600)),
         canary("a column called gender_code", "gender_code has the name of gender", gender_code=rng.integers(0, 2, 600)),
         canary("a column made from the raw gender", "made from raw/snapshots.gender: gender",
-               inputs=("raw/snapshots.gender",), title_code=rng.integers(0, 2, 600)),
+               inputs=(GENDER,), title_code=rng.integers(0, 2, 600)),
         canary("a column made from a protected attribute", "made from raw/protected_attributes.region",
-               inputs=("raw/snapshots.age", "raw/protected_attributes.region"), shopping=rng.normal(size=600)),
+               inputs=(AGE, f"{PROTECTED}.region"), shopping=rng.normal(size=600)),
         canary("gender under another name and coding, some of it missing", "salutation is gender under another name",
                salutation=unknown),
         canary("a rare attribute under another name", "parking is disability", parking=disability * 2.5),
@@ -138,15 +139,15 @@ def _proxies(settings: Settings) -> list[Canary]:
 
 def lake_canaries() -> list[LakeCanary]:
     """Return the small lake's matrix, teacher and student, and ones into which a protected attribute has slipped."""
-    student = f"students/{STUDENT}"
+    student = student_asset(STUDENT)
     named, copied = "gender_code has the name of gender", "is_active is gender under another name"
     return [
-        LakeCanary(STRENGTH, MATRIX_ASSET, "a matrix of honest features, with an assessment for age"),
-        LakeCanary(STRENGTH, MATRIX_ASSET, "gender in the place of another column", "gender is predictable", _copies_gender),
-        LakeCanary(ABSENT, TEACHER_ASSET, "a teacher from whom gender is withheld"),
-        LakeCanary(ABSENT, TEACHER_ASSET, "a teacher that was trained with gender", named, _reads_gender),
-        LakeCanary(ABSENT, TEACHER_ASSET, "gender in the place of another column", copied, _copies_gender),
-        LakeCanary(ABSENT, TEACHER_ASSET, "a group that reads the protected attributes",
+        LakeCanary(STRENGTH, MATRIX, "a matrix of honest features, with an assessment for age"),
+        LakeCanary(STRENGTH, MATRIX, "gender in the place of another column", "gender is predictable", _copies_gender),
+        LakeCanary(ABSENT, TEACHER, "a teacher from whom gender is withheld"),
+        LakeCanary(ABSENT, TEACHER, "a teacher that was trained with gender", named, _reads_gender),
+        LakeCanary(ABSENT, TEACHER, "gender in the place of another column", copied, _copies_gender),
+        LakeCanary(ABSENT, TEACHER, "a group that reads the protected attributes",
                    "is made from raw/protected_attributes.disability", _declares_protected),
         LakeCanary(ABSENT, student, "a student as it was distilled"),
         LakeCanary(ABSENT, student, "a student that lists gender", named, _lists_gender),
@@ -160,7 +161,7 @@ def _copies_gender(small: SmallLake) -> None:
     X[:, matrix.columns.index("is_active")] = 1 - np.abs(X[:, matrix.columns.index("gender_code")] - 1)
     out = io.BytesIO()
     np.save(out, X)
-    small.put_files(MATRIX_ASSET, {ARRAY: out.getvalue()})
+    small.put_files(MATRIX, {ARRAY: out.getvalue()})
 
 
 def _reads_gender(small: SmallLake) -> None:
@@ -168,13 +169,11 @@ def _reads_gender(small: SmallLake) -> None:
 
 
 def _declares_protected(small: SmallLake) -> None:
-    small.redeclare(
-        "txn_behavior", lambda column: replace(column, inputs=(*column.inputs, "raw/protected_attributes.disability"))
-    )
+    small.redeclare("txn_behavior", lambda column: replace(column, inputs=(*column.inputs, f"{PROTECTED}.disability")))
 
 
 def _lists_gender(small: SmallLake) -> None:
-    asset = f"students/{STUDENT}"
+    asset = student_asset(STUDENT)
     card = json.loads(small.files(asset)[STUDENT_CARD])
     card["columns"][0] = "gender_code"
     small.put_files(asset, {STUDENT_CARD: json.dumps(card).encode()})

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from finai_assets.asset_graph import MATRIX, TEACHER, student_asset
 from finai_assets.platform import Platform
 from finai_assets.students.card import MODEL, read_card
 from finai_assets.teacher.store import teacher_from_files
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import TrainingMatrix, load_matrix
 from finai_checks.fairness.prohibited_inputs import (
     prohibited,
@@ -20,7 +20,6 @@ from finai_checks.fairness.prohibited_inputs import (
 from finai_checks.fairness.protected import Carrier, by_column, carriers, protected_rows
 from finai_checks.fairness.proxy_strength import proxy_strength
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
-from finai_checks.framework.small_lake import TEACHER_ASSET
 
 _MANY = 1000  # customers, from which a second thread is worth its start
 
@@ -50,10 +49,10 @@ KINDS = (ABSENT, STRENGTH)
 
 def declare_checks(platform: Platform) -> list[Declared]:
     """Put C14 on the teacher and the students, and C15 on the training matrix."""
-    settings, students = platform.settings, [f"students/{task.name}" for task in platform.available_tasks]
+    settings, students = platform.settings, [student_asset(task.name) for task in platform.available_tasks]
     return [
-        declare(STRENGTH, MATRIX_ASSET, evaluate_proxies, settings),
-        declare(ABSENT, TEACHER_ASSET, evaluate_teacher_inputs, settings),
+        declare(STRENGTH, MATRIX, evaluate_proxies, settings),
+        declare(ABSENT, TEACHER, evaluate_teacher_inputs, settings),
         *declare_together(ABSENT, students, evaluate_student_inputs, settings),
     ]
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finai_assets.asset_graph import PROTECTED
 from finai_assets.features.sampling import customer_hash, lowest
 from finai_assets.training.matrix import TrainingMatrix
 from finai_resources.lake_session import LakeSession
 
-ASSET = "raw/protected_attributes"
+ASSET = PROTECTED
 _MISSING = float(np.finfo(np.float32).min)  # lower than any value of a feature
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from finai_assets.asset_graph import state_asset
+from finai_assets.asset_graph import MATRIX, TEACHER, state_asset, student_asset
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_checks.fits import spoiled_fits as spoiled
 from finai_checks.fits.checks import MODEL_REFIT, ON_TRAIN_ONLY, REFIT
 from finai_checks.fits.refit import refit_is_equal
 from finai_checks.fits.scopes import Scope, fitted_on_train_only
 from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckKind, LakeCanary
-from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET
+from finai_checks.framework.small_lake import STUDENT
 
 Parameters = dict[str, np.ndarray]
 
@@ -66,17 +65,17 @@ def _refits(kind: CheckKind) -> list[Canary]:
 
 def lake_canaries() -> list[LakeCanary]:
     """Return what the small lake has fitted, and fits that were spoiled."""
-    state, student = state_asset("demographics"), f"students/{STUDENT}"
+    state, student = state_asset("demographics"), student_asset(STUDENT)
     return [
         LakeCanary(ON_TRAIN_ONLY, state, "a state as it was fitted"),
         LakeCanary(ON_TRAIN_ONLY, state, "a state that saw the test month", "outside train", spoiled.state_saw_test),
-        LakeCanary(ON_TRAIN_ONLY, MATRIX_ASSET, "a matrix as it was built"),
-        LakeCanary(ON_TRAIN_ONLY, MATRIX_ASSET, "a vocabulary counted on train and test",
+        LakeCanary(ON_TRAIN_ONLY, MATRIX, "a matrix as it was built"),
+        LakeCanary(ON_TRAIN_ONLY, MATRIX, "a vocabulary counted on train and test",
                    "next_mcc: fitted on months outside train: 2015-06", spoiled.vocabulary_saw_test),
-        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a teacher as it was trained"),
-        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a scaler that saw all rows", "normaliser: fitted on months outside train",
+        LakeCanary(ON_TRAIN_ONLY, TEACHER, "a teacher as it was trained"),
+        LakeCanary(ON_TRAIN_ONLY, TEACHER, "a scaler that saw all rows", "normaliser: fitted on months outside train",
                    spoiled.scaler_saw_test),
-        LakeCanary(ON_TRAIN_ONLY, TEACHER_ASSET, "a matrix that has changed since", "normaliser: the fitted rows are not",
+        LakeCanary(ON_TRAIN_ONLY, TEACHER, "a matrix that has changed since", "normaliser: the fitted rows are not",
                    spoiled.customer_left_the_matrix),
         LakeCanary(ON_TRAIN_ONLY, student, "a student as it was distilled"),
         LakeCanary(ON_TRAIN_ONLY, student, "a student calibrated on test",
@@ -87,12 +86,12 @@ def lake_canaries() -> list[LakeCanary]:
                    spoiled.state_saw_test_in_secret),
         LakeCanary(REFIT, student, "columns selected on train"),
         LakeCanary(REFIT, student, "columns selected with test rows", "are missing after the re-fit", spoiled.columns_saw_test),
-        LakeCanary(MODEL_REFIT, MATRIX_ASSET, "a vocabulary of train"),
-        LakeCanary(MODEL_REFIT, MATRIX_ASSET, "a code of the test month in the vocabulary", "missing after the re-fit: 9998",
+        LakeCanary(MODEL_REFIT, MATRIX, "a vocabulary of train"),
+        LakeCanary(MODEL_REFIT, MATRIX, "a code of the test month in the vocabulary", "missing after the re-fit: 9998",
                    spoiled.code_of_the_test_month),
-        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a teacher as it was trained"),
-        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a scaler that saw all rows", "normaliser mean", spoiled.scaler_saw_test),
-        LakeCanary(MODEL_REFIT, TEACHER_ASSET, "a calibration fitted on test", "calibration", spoiled.calibrated_on_test),
+        LakeCanary(MODEL_REFIT, TEACHER, "a teacher as it was trained"),
+        LakeCanary(MODEL_REFIT, TEACHER, "a scaler that saw all rows", "normaliser mean", spoiled.scaler_saw_test),
+        LakeCanary(MODEL_REFIT, TEACHER, "a calibration fitted on test", "calibration", spoiled.calibrated_on_test),
         LakeCanary(MODEL_REFIT, student, "a student as it was distilled"),
         LakeCanary(MODEL_REFIT, student, "a student calibrated on test", "calibrator", spoiled.student_calibrated_on_test),
     ]  # fmt: skip

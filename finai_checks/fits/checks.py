@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from finai_assets.asset_graph import state_asset
+from finai_assets.asset_graph import MATRIX, SPLITS, TEACHER, state_asset, student_asset
 from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
@@ -13,7 +13,6 @@ from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.labelling import class_vocabulary
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, load_matrix
 from finai_checks.fits.refit import refit_states
 from finai_checks.fits.refit_models import (
@@ -32,7 +31,6 @@ from finai_checks.fits.scopes import (
     teacher_scopes,
 )
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
-from finai_checks.framework.small_lake import SPLITS_ASSET, TEACHER_ASSET
 from finai_resources.months import Month
 
 ON_TRAIN_ONLY = CheckKind(
@@ -71,19 +69,19 @@ def declare_checks(platform: Platform) -> list[Declared]:
     """Put the checks on all that is fitted: states, matrix, teacher and students."""
     settings, tasks = platform.settings, platform.available_tasks
     states = [state_asset(group.name) for group in platform.registry.available]
-    students = [f"students/{task.name}" for task in tasks]
+    students = [student_asset(task.name) for task in tasks]
     checks = [
         *(declare(ON_TRAIN_ONLY, state, evaluate_state_rows, settings) for state in states),
-        declare(ON_TRAIN_ONLY, MATRIX_ASSET, evaluate_matrix_rows, settings),
-        declare(ON_TRAIN_ONLY, TEACHER_ASSET, evaluate_teacher_rows, settings),
+        declare(ON_TRAIN_ONLY, MATRIX, evaluate_matrix_rows, settings),
+        declare(ON_TRAIN_ONLY, TEACHER, evaluate_teacher_rows, settings),
         *declare_together(ON_TRAIN_ONLY, students, evaluate_student_rows, settings),
         *declare_together(REFIT, states, evaluate_state_refits, settings),
         *declare_together(REFIT, students, evaluate_column_refits, settings),
-        declare(MODEL_REFIT, TEACHER_ASSET, evaluate_teacher_refit, settings),
+        declare(MODEL_REFIT, TEACHER, evaluate_teacher_refit, settings),
         *declare_together(MODEL_REFIT, students, evaluate_calibrator_refits, settings),
     ]
     if fitted_tasks(platform):
-        checks.append(declare(MODEL_REFIT, MATRIX_ASSET, evaluate_vocabulary_refits, settings))
+        checks.append(declare(MODEL_REFIT, MATRIX, evaluate_vocabulary_refits, settings))
     return checks
 
 
@@ -103,7 +101,7 @@ def evaluate_state_rows(context: CheckContext, asset: str) -> CheckOutcome:
 def evaluate_matrix_rows(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the months of the matrix with the stored splits, and the rows of the class vocabulary with train."""
     session = context.session
-    matrix, months = load_matrix(session), session.read_json(SPLITS_ASSET, None, "splits.json")
+    matrix, months = load_matrix(session), session.read_json(SPLITS, None, "splits.json")
     stored, scopes = matrix_scopes(matrix, months)
     for task in fitted_tasks(context.platform):
         _, counted = class_vocabulary(session, task, [Month.parse(month) for month in sorted(months["train"])])
@@ -146,7 +144,7 @@ def evaluate_column_refits(context: CheckContext, assets: Sequence[str]) -> Mapp
 
 def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcome:
     """Count the classes of each task of codes again while the labels of all months after train are garbage."""
-    described = context.session.read_json(MATRIX_ASSET, None, DESCRIPTION)["tasks"]
+    described = context.session.read_json(MATRIX, None, DESCRIPTION)["tasks"]
     stored = {task["name"]: task["class_labels"] for task in described}
     return refit_vocabularies(context.session, stored, context.platform)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import MATRIX, TEACHER, label_asset, student_asset
 from finai_assets.features.fit import load_states, store_states
 from finai_assets.students.card import CARD as STUDENT_CARD
 from finai_assets.students.distill import bin_probe
@@ -22,9 +23,8 @@ from finai_assets.teacher.store import CARD, NORMALISER, teacher_from_files
 from finai_assets.teacher.train import calibrate as calibrate_teacher
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.labelling import matrix_tasks
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
-from finai_checks.framework.small_lake import STUDENT, TEACHER_ASSET, VERSION, SmallLake
+from finai_checks.framework.small_lake import STUDENT, VERSION, SmallLake
 from finai_resources.manifest import one_version
 
 VOCABULARY = "next_mcc"  # the task whose vocabulary is spoiled
@@ -69,7 +69,7 @@ def vocabulary_saw_test(small: SmallLake) -> None:
 
 def code_of_the_test_month(small: SmallLake) -> None:
     """Give the labels of the test month a code that train lacks, and put it into the vocabulary without recording it."""
-    month, asset = small.month_of("test"), f"labels/{VOCABULARY}"
+    month, asset = small.month_of("test"), label_asset(VOCABULARY)
     table = small.lake.read(asset, month.key)
     index = table.schema.get_field_index("label")
     labels = pa.array(np.full(len(table), 9998)).cast(table.schema.field("label").type)
@@ -79,19 +79,19 @@ def code_of_the_test_month(small: SmallLake) -> None:
 
 
 def _describe(small: SmallLake, **changed: Any) -> None:
-    described = small.session.read_json(MATRIX_ASSET, None, DESCRIPTION)
+    described = small.session.read_json(MATRIX, None, DESCRIPTION)
     described["tasks"] = [{**task, **changed} if task["name"] == VOCABULARY else task for task in described["tasks"]]
-    small.put_files(MATRIX_ASSET, {DESCRIPTION: json.dumps(described).encode()})
+    small.put_files(MATRIX, {DESCRIPTION: json.dumps(described).encode()})
 
 
 def customer_left_the_matrix(small: SmallLake) -> None:
     """Give one train row of the matrix to another customer, after the teacher was trained."""
-    table = small.lake.read(MATRIX_ASSET)
+    table = small.lake.read(MATRIX)
     ids = table["customer_id"].to_numpy().copy()
     ids[0] = 1 + ids.max()
     changed = table.set_column(table.schema.get_field_index("customer_id"), "customer_id", pa.array(ids))
-    files = {role: content for role, content in small.files(MATRIX_ASSET).items() if role != "table"}
-    with small.lake.write(MATRIX_ASSET) as out:
+    files = {role: content for role, content in small.files(MATRIX).items() if role != "table"}
+    with small.lake.write(MATRIX) as out:
         out.write(changed)
         for role, content in files.items():
             out.put(role, content)
@@ -101,18 +101,18 @@ def scaler_saw_test(small: SmallLake) -> None:
     """Centre and scale the teacher's inputs by all rows."""
     matrix = load_matrix(small.session)
     everything = slice(0, len(matrix))
-    stored = Normaliser.from_bytes(small.files(TEACHER_ASSET)[NORMALISER])
+    stored = Normaliser.from_bytes(small.files(TEACHER)[NORMALISER])
     wider = Normaliser.fit(matrix.X, everything, stored.layout, small.settings.teacher.normalise, matrix.side)
     # The network fits to the columns with a log copy and to the codes; centre and spread alone are changed.
     spoiled = replace(stored, mean=wider.mean, std=wider.std, rows=wider.rows)
     card = _teacher_card(small, "normaliser", FittedRows.of(matrix, everything))
-    small.put_files(TEACHER_ASSET, {NORMALISER: spoiled.to_bytes(), CARD: json.dumps(card).encode()})
+    small.put_files(TEACHER, {NORMALISER: spoiled.to_bytes(), CARD: json.dumps(card).encode()})
 
 
 def calibrated_on_test(small: SmallLake) -> None:
     """Fit the teacher's calibration on test rows."""
     matrix = load_matrix(small.session)
-    teacher = teacher_from_files(small.files(TEACHER_ASSET))
+    teacher = teacher_from_files(small.files(TEACHER))
     data = TeacherData.of(matrix, small.platform.available_tasks, small.settings)
     with deterministic(teacher.settings.threads, teacher.seed):
         fitted = calibrate_teacher(
@@ -123,18 +123,18 @@ def calibrated_on_test(small: SmallLake) -> None:
         )
     card = _teacher_card(small, "calibration", FittedRows.of(matrix, matrix.rows("test")))
     card["calibration"] = {name: asdict(entry) for name, entry in fitted.items()}
-    small.put_files(TEACHER_ASSET, {CARD: json.dumps(card).encode()})
+    small.put_files(TEACHER, {CARD: json.dumps(card).encode()})
 
 
 def _teacher_card(small: SmallLake, part: str, rows: FittedRows) -> dict[str, Any]:
-    card: dict[str, Any] = json.loads(small.files(TEACHER_ASSET)[CARD])
+    card: dict[str, Any] = json.loads(small.files(TEACHER)[CARD])
     card["fitted_on"][part] = asdict(rows)
     return card
 
 
 def student_calibrated_on_test(small: SmallLake) -> None:
     """Fit a student's calibrator and threshold on test rows."""
-    asset, matrix = f"students/{STUDENT}", load_matrix(small.session)
+    asset, matrix = student_asset(STUDENT), load_matrix(small.session)
     student = from_files(small.files(asset))
     assert student.model is not None  # noqa: S101 - the small lake's task has both classes
     rows = _labelled(matrix, "test")
@@ -158,7 +158,7 @@ def columns_saw_test(small: SmallLake) -> None:
     known = np.flatnonzero(np.isfinite(matrix.labels[STUDENT]))
     whole = Part(known, matrix.labels[STUDENT][known].astype(np.float64), nothing[known], matrix.customer[known])
     columns = [matrix.columns[place] for place in select(rows, whole, probe)]
-    asset = f"students/{STUDENT}"
+    asset = student_asset(STUDENT)
     card = json.loads(small.files(asset)[STUDENT_CARD])
     small.put_files(asset, {STUDENT_CARD: json.dumps({**card, "columns": columns}).encode()})
 

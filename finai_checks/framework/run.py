@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from finai_assets.asset_graph import BUNDLE, TEACHER, is_student
 from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckOutcome, Declared
 from finai_checks.framework.overrides import Overrides
 from finai_checks.framework.record import write_record
@@ -16,8 +17,7 @@ from finai_resources.lake import Lake
 from finai_resources.manifest import Manifest, address
 
 EVIDENCE = "evidence"
-MODELS = ("serving/bundle", "teacher/ple")  # the nearer one first
-STUDENTS = "students/"
+MODELS = (BUNDLE, TEACHER)  # the nearer one first
 EVIDENCE_ROWS = 20
 
 
@@ -86,7 +86,7 @@ def model_version(lake: Lake, manifest: Manifest | None) -> str | None:
     """
     if manifest is None:
         return None
-    if manifest.asset in MODELS or manifest.asset.startswith(STUDENTS):
+    if manifest.asset in MODELS or is_student(manifest.asset):
         return manifest.content_hash
     for model in MODELS:
         if model in manifest.upstream:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import MATRIX, PREDICTIONS, SPLITS, TEACHER, student_asset
 from finai_assets.features.compute import compute_month, group_schema
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group, Registry, build_registry
@@ -29,7 +30,6 @@ from finai_assets.students.result import to_files as student_to_files
 from finai_assets.students.train import train_student
 from finai_assets.teacher.predictions import load_predictions, predictions_table
 from finai_assets.teacher.train import predict, teacher_to_files, train_teacher
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import build_matrix, load_matrix
 from finai_checks.framework.check import CheckContext
 from finai_resources.lake import Lake
@@ -42,9 +42,6 @@ CUSTOMERS = 240
 GROUPS = ("demographics", "product_holdings", "txn_behavior", "txn_lag_tensor", "txn_rolling_stats")
 VERSION = "proof"
 AGE_ASSESSMENT = {"id": "PROOF-1", "reason": "an assessment that canaries stand on", "expires": "2999-12-31"}
-SPLITS_ASSET = "labels/splits"
-TEACHER_ASSET = "teacher/ple"
-PREDICTIONS_ASSET = "teacher/predictions"
 STUDENT = "top_mcc_shift"  # a task that can be learned from so few rows
 
 
@@ -95,7 +92,7 @@ class SmallLake:
         for month in month_range(first, last + settings.horizon_months + 1):
             load_month(adapter, session, month, settings, code_version=VERSION)
         made.refit()
-        with made.lake.write(SPLITS_ASSET) as out:
+        with made.lake.write(SPLITS) as out:
             out.put("splits.json", make_splits(settings).to_json())
         for month in made.months:
             made.compute(month)
@@ -157,7 +154,7 @@ class SmallLake:
     def rebuild_matrix(self) -> None:
         """Write the training matrix from the lake as it stands."""
         platform, session = self.platform, self.session
-        with session.write(MATRIX_ASSET, code_version=VERSION) as out:
+        with session.write(MATRIX, code_version=VERSION) as out:
             months: dict[str, Sequence[Month]] = dict(platform.splits)
             build_matrix(session, self.settings, platform.registry, platform.available_tasks, months, out)
 
@@ -167,31 +164,31 @@ class SmallLake:
         matrix = load_matrix(session)
         result = train_teacher(matrix, platform.registry, platform.available_tasks, used)
         made = {MADE_WITH: made_with(used.seed)}
-        with session.write(TEACHER_ASSET, code_version=VERSION, extra=made) as out:
+        with session.write(TEACHER, code_version=VERSION, extra=made) as out:
             for name, content in teacher_to_files(result).items():
                 out.put(name, content)
-        session.manifest(TEACHER_ASSET)
+        session.manifest(TEACHER)
         values, gates = predict(result, matrix.X, used.teacher.batch_rows, matrix.side)
-        with session.write(PREDICTIONS_ASSET, code_version=VERSION) as out:
+        with session.write(PREDICTIONS, code_version=VERSION) as out:
             out.write(predictions_table(values, gates, result.slot_names))
 
     def distil(self, name: str) -> None:
         """Train a task's student on the training matrix and the teacher's predictions, as both stand."""
         session, matrix = self.session, load_matrix(self.session)
-        values = load_predictions(session.read(PREDICTIONS_ASSET), [matrix.task(name)])
+        values = load_predictions(session.read(PREDICTIONS), [matrix.task(name)])
         student = train_student(matrix.task(name), matrix, values[name], self.platform.registry, self.settings)
         made = {MADE_WITH: made_with(self.settings.seed)}
-        with session.write(f"students/{name}", code_version=VERSION, extra=made) as out:
+        with session.write(student_asset(name), code_version=VERSION, extra=made) as out:
             for role, content in student_to_files(student).items():
                 out.put(role, content)
 
     def shuffle_labels(self, name: str, split: str) -> None:
         """Shuffle the labels of a task over the rows of a split of the training matrix."""
-        table, rows = self.lake.read(MATRIX_ASSET), load_matrix(self.session).rows(split)
+        table, rows = self.lake.read(MATRIX), load_matrix(self.session).rows(split)
         index = table.schema.get_field_index(f"label:{name}")
         values = table[index].to_numpy().copy()
         values[rows] = np.random.default_rng(self.settings.seed).permutation(values[rows])
-        self.put_table(MATRIX_ASSET, table.set_column(index, table.schema.field(index), pa.array(values)))
+        self.put_table(MATRIX, table.set_column(index, table.schema.field(index), pa.array(values)))
 
     def files(self, asset: str) -> dict[str, bytes]:
         """Return every stored file of an unpartitioned asset, by role."""

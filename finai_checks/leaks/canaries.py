@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import MATRIX, label_asset
 from finai_assets.features.inputs import TRANSACTIONS
 from finai_assets.settings import Settings
 from finai_assets.settings.checks import ExpectedPredictor
 from finai_assets.training.labelling import MatrixTask
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckOutcome, LakeCanary
 from finai_checks.framework.small_lake import SmallLake
 from finai_checks.leaks.checks import SHUFFLED_FUTURE, SINGLE_COLUMN
@@ -207,13 +207,13 @@ def lake_canaries() -> list[LakeCanary]:
     leak = "held_transit_card reconstructs will_acquire_payments"
     changed = "columns of the matrix are not what the past gives: held_demand_deposit"
     return [
-        LakeCanary(SINGLE_COLUMN, MATRIX_ASSET, "a matrix of honest features"),
-        LakeCanary(SINGLE_COLUMN, MATRIX_ASSET, "labels as columns of a group, all the way", leak, _in_the_features),
-        LakeCanary(SHUFFLED_FUTURE, MATRIX_ASSET, "a matrix of honest features and labels"),
-        LakeCanary(SHUFFLED_FUTURE, MATRIX_ASSET, "labels as columns of a group", changed, _in_the_features),
+        LakeCanary(SINGLE_COLUMN, MATRIX, "a matrix of honest features"),
+        LakeCanary(SINGLE_COLUMN, MATRIX, "labels as columns of a group, all the way", leak, _in_the_features),
+        LakeCanary(SHUFFLED_FUTURE, MATRIX, "a matrix of honest features and labels"),
+        LakeCanary(SHUFFLED_FUTURE, MATRIX, "labels as columns of a group", changed, _in_the_features),
         LakeCanary(
             SHUFFLED_FUTURE,
-            MATRIX_ASSET,
+            MATRIX,
             "a next category taken from before the cutoff",
             "next_mcc is not decided by the window",
             _label_from_the_past,
@@ -230,9 +230,11 @@ def _in_the_features(small: SmallLake) -> None:
     for month in small.months:
         table = small.lake.read(group.asset, month.key)
         ids, values = table["customer_id"].to_numpy(), np.column_stack([table[name].to_numpy() for name in group.names])
-        family = small.lake.read("labels/nba_primary", month.key)["label"].to_numpy()
+        family = small.lake.read(label_asset("nba_primary"), month.key)["label"].to_numpy()
         hot = [family == position + 1 for position in range(len(small.settings.families))]
-        hot += [small.lake.read(f"labels/will_acquire_{name}", month.key)["label"].to_numpy() == 1 for name in _SETS]
+        hot += [
+            small.lake.read(label_asset(f"will_acquire_{name}"), month.key)["label"].to_numpy() == 1 for name in _SETS
+        ]
         targets = ["held_demand_deposit", "held_payroll_account", "held_time_deposit", "held_bond_fund", "held_term_life",
                    "held_personal_loan", "held_youth_account", "held_green_savings", "held_equity_fund", "held_overdraft",
                    "held_transit_card"]  # fmt: skip
@@ -247,10 +249,10 @@ def _label_from_the_past(small: SmallLake) -> None:
     for month in small.months:
         events = small.lake.read(TRANSACTIONS, month.key).sort_by([("customer_id", "ascending"), ("ts", "ascending")])
         owner, first = np.unique(events["customer_id"].to_numpy(), return_index=True)
-        table = small.lake.read("labels/next_mcc", month.key)
+        table = small.lake.read(label_asset("next_mcc"), month.key)
         ids = table["customer_id"].to_numpy()
         index = np.minimum(np.searchsorted(owner, ids), len(owner) - 1)
         past = pa.array(events["mcc"].to_numpy()[first][index], pa.int32(), mask=owner[index] != ids)
         place = table.schema.get_field_index("label")
-        small.rewrite("labels/next_mcc", month.key, table.set_column(place, "label", past))
+        small.rewrite(label_asset("next_mcc"), month.key, table.set_column(place, "label", past))
     small.rebuild_matrix()

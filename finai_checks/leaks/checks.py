@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from finai_assets.asset_graph import MATRIX
 from finai_assets.features.sampling import sample_customers
 from finai_assets.platform import Platform
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import load_matrix
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
 from finai_checks.leaks.shuffled_future import shuffled_future
@@ -38,8 +38,8 @@ KINDS = (SINGLE_COLUMN, SHUFFLED_FUTURE)
 def declare_checks(platform: Platform) -> list[Declared]:
     """Put both checks on the training matrix."""
     return [
-        declare(SINGLE_COLUMN, MATRIX_ASSET, evaluate_single_columns, platform.settings),
-        declare(SHUFFLED_FUTURE, MATRIX_ASSET, evaluate_shuffled_future, platform.settings),
+        declare(SINGLE_COLUMN, MATRIX, evaluate_single_columns, platform.settings),
+        declare(SHUFFLED_FUTURE, MATRIX, evaluate_shuffled_future, platform.settings),
     ]
 
 

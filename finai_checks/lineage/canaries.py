@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.asset_graph import state_asset
-from finai_assets.features.inputs import AMOUNT, COUNTRY, TRANSACTIONS
+from finai_assets.asset_graph import MATRIX, PROTECTED, SNAPSHOTS, group_asset, label_asset, state_asset
+from finai_assets.features.inputs import AMOUNT, COUNTRY, HELD, TRANSACTIONS, TS
 from finai_assets.features.registry import Column, build_registry
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.settings import Settings
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_checks.framework.check import NO_EVIDENCE, Canary, LakeCanary
 from finai_checks.framework.small_lake import SmallLake
 from finai_checks.lineage.checks import AS_DECLARED, COMPLETE, FREE_OF_LABELS
@@ -31,9 +30,7 @@ def plain_canaries(settings: Settings) -> list[Canary]:
 
 def _reaches(settings: Settings) -> list[Canary]:
     columns, tasks = build_registry(settings).columns, build_tasks(settings)
-    holding = next(
-        column for column in columns if column.inputs == ("raw/snapshots.held",) and column.window_days is None
-    )
+    holding = next(column for column in columns if column.inputs == (HELD,) and column.window_days is None)
     recent = next(column for column in columns if column.name == "roll_sum_30d")
     within = Spans(look_back=365, horizon=28)
 
@@ -45,16 +42,18 @@ def _reaches(settings: Settings) -> list[Canary]:
 
     return [
         canary("the columns of the registry", None, *columns),
-        canary("a column of a label", "roll_sum_30d: labels/churn_signal is a label", holding, reading("labels/churn_signal")),
+        canary(
+            "a column of a label", "roll_sum_30d: labels/churn_signal is a label", holding, reading(label_asset("churn_signal"))
+        ),
         canary("a window after the cutoff", "reads inside the label window of next_mcc",
-               replace(recent, inputs=("raw/transactions.ts",), window_days=-7)),
+               replace(recent, inputs=(TS,), window_days=-7)),
         canary("holdings of the day after the cutoff", "inside the label window of churn_signal",
                replace(holding, window_days=-1)),
         canary("a window of no day", "a window of 0 days", replace(recent, window_days=0)),
         canary("a window beyond the look-back", "a window of 366 days", replace(recent, window_days=366)),
         canary("a table that does not exist", "raw/marketing.clicks is no raw column", reading("raw/marketing.clicks")),
-        canary("a column that does not exist", "raw/snapshots.salary is no raw column", reading("raw/snapshots.salary")),
-        canary("the table of protected attributes", "is no raw column", reading("raw/protected_attributes.gender")),
+        canary("a column that does not exist", "raw/snapshots.salary is no raw column", reading(f"{SNAPSHOTS}.salary")),
+        canary("the table of protected attributes", "is no raw column", reading(f"{PROTECTED}.gender")),
         canary("transactions without a window", "read without a window", replace(recent, window_days=None)),
         canary("a column without inputs", "declares no input", reading()),
         canary("no column", NO_EVIDENCE),
@@ -110,20 +109,22 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(AS_DECLARED, lag, "a group that reads what it declares"),
         LakeCanary(AS_DECLARED, lag, "amounts that are read undeclared", f"{AMOUNT} is read by lag_amount_000", _hides_amounts),
         LakeCanary(AS_DECLARED, rolling, "a declared input that is never read", f"{COUNTRY} is declared by", _claims_country),
-        LakeCanary(COMPLETE, MATRIX_ASSET, "a matrix as it was built"),
-        LakeCanary(COMPLETE, MATRIX_ASSET, "features of a month are gone", "features/txn_behavior@2015-02, from which", _gone),
-        LakeCanary(COMPLETE, MATRIX_ASSET, "transactions changed after the features were computed",
+        LakeCanary(COMPLETE, MATRIX, "a matrix as it was built"),
+        LakeCanary(COMPLETE, MATRIX, "features of a month are gone", "features/txn_behavior@2015-02, from which", _gone),
+        LakeCanary(COMPLETE, MATRIX, "transactions changed after the features were computed",
                    "raw/transactions@2015-02 has changed since", _changed),
-        LakeCanary(COMPLETE, MATRIX_ASSET, "a state fitted again after the features", "feature_state/demographics has changed",
+        LakeCanary(COMPLETE, MATRIX, "a state fitted again after the features", "feature_state/demographics has changed",
                    _refitted),
-        LakeCanary(COMPLETE, MATRIX_ASSET, "a column that the registry does not know", "declares age", _without_demographics),
-        LakeCanary(COMPLETE, MATRIX_ASSET, "features without provenance", "does not record that it was made from",
+        LakeCanary(COMPLETE, MATRIX, "a column that the registry does not know", "declares age", _without_demographics),
+        LakeCanary(COMPLETE, MATRIX, "features without provenance", "does not record that it was made from",
                    _without_provenance),
     ]  # fmt: skip
 
 
 def _reads_label(small: SmallLake) -> None:
-    small.redeclare("txn_behavior", lambda column: replace(column, inputs=(*column.inputs, "labels/churn_signal")))
+    small.redeclare(
+        "txn_behavior", lambda column: replace(column, inputs=(*column.inputs, label_asset("churn_signal")))
+    )
 
 
 def _hides_amounts(small: SmallLake) -> None:
@@ -146,7 +147,7 @@ def _saw_test(small: SmallLake) -> None:
 
 
 def _gone(small: SmallLake) -> None:
-    small.lake.delete("features/txn_behavior", small.month.key)
+    small.lake.delete(group_asset("txn_behavior"), small.month.key)
 
 
 def _changed(small: SmallLake) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from finai_assets.asset_graph import state_asset
+from finai_assets.asset_graph import MATRIX, state_asset
 from finai_assets.features.compute import raw_partitions
 from finai_assets.features.inputs import SNAPSHOTS, look_back_days
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_assets.training.matrix import DESCRIPTION
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
 from finai_checks.lineage.input_probe import probe_inputs
@@ -58,7 +57,7 @@ def declare_checks(platform: Platform) -> list[Declared]:
     return [
         *(declare(FREE_OF_LABELS, state, evaluate_reach, settings) for state in states),
         *declare_together(AS_DECLARED, states, evaluate_inputs, settings),
-        declare(COMPLETE, MATRIX_ASSET, evaluate_provenance, settings),
+        declare(COMPLETE, MATRIX, evaluate_provenance, settings),
     ]
 
 

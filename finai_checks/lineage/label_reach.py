@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from finai_assets.asset_graph import is_label
 from finai_assets.features.inputs import CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.registry import Column
 from finai_assets.ingest import contract
@@ -80,7 +81,7 @@ def made_before(upstream: Iterable[str], last: str) -> list[str]:
         The last train month: ``2015-12``.
     """
     addresses = sorted(upstream)
-    labels = [address for address in addresses if address.startswith("labels/")]
+    labels = [address for address in addresses if is_label(address)]
     later = [address for address in addresses if address.partition("@")[2] > last]
     faults = [f"the state was made from {_some(labels)}"] if labels else []
     if later:
@@ -98,7 +99,7 @@ def _faults(column: Column, labels: set[str], spans: Spans) -> Iterable[str]:
         yield "declares no input"
     for name in column.inputs:
         table, _, field = name.rpartition(".")
-        if name.startswith("labels/") or name in labels or table in labels:
+        if is_label(name) or name in labels or table in labels:
             yield f"{name} is a label"
         elif field not in RAW_COLUMNS.get(table, ()):
             yield f"{name} is no raw column of the data contract"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from finai_assets.asset_graph import is_raw
 from finai_checks.framework.check import CheckOutcome
 from finai_resources.manifest import Manifest
 
@@ -112,7 +113,7 @@ def lineage_complete(
         for month in months:
             address = f"{asset}@{month}"
             of_month = [*walk.link(root, address), *walk.faults(address)]
-            sources = {source for source in walk.reached(address) if source.startswith("raw/")}
+            sources = {source for source in walk.reached(address) if is_raw(source)}
             if not of_month and not sources:
                 of_month = [f"{address} leads to no raw table"]
             faults += of_month

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
+from finai_assets.asset_graph import MATRIX, TEACHER, student_asset
 from finai_assets.made_with import EXTRA, made_with
 from finai_assets.settings import Settings
 from finai_assets.settings.checks import MetricFloorSettings
@@ -18,13 +19,12 @@ from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
 from finai_assets.teacher.result import TrainingFingerprint
 from finai_assets.teacher.store import CARD, WEIGHTS
 from finai_assets.training.matrix import ARRAY
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_checks.framework.check import NO_EVIDENCE, Canary, LakeCanary
 from finai_checks.framework.small_lake import STUDENT, SmallLake
 from finai_checks.models.checks import METRIC_FLOOR, REPRODUCIBLE, STUDENT_FIDELITY, TEACHER_IS_REPRODUCIBLE
 from finai_checks.models.fidelity import student_fidelity
 from finai_checks.models.metric_floor import student_floor, teacher_floor
-from finai_checks.models.reproduction import TEACHER_ASSET, Replay, reproducible, teacher_is_reproducible
+from finai_checks.models.reproduction import Replay, reproducible, teacher_is_reproducible
 
 Card = dict[str, Any]
 
@@ -145,7 +145,7 @@ def _fidelities(settings: Settings) -> list[Canary]:
 
 def _records() -> list[Canary]:
     clean: dict[str, Any] = {**made_with(7), "commit": "0" * 40, "clean": True, "source_fault": "", "lock": "1" * 64}
-    data = {MATRIX_ASSET: True}
+    data = {MATRIX: True}
 
     def canary(
         label: str,
@@ -155,7 +155,7 @@ def _records() -> list[Canary]:
         sources: Mapping[str, bool] = data,
         **changed: Any,
     ) -> Canary:
-        made = {TEACHER_ASSET: {**record, **changed} if record else None}
+        made = {TEACHER: {**record, **changed} if record else None}
         return Canary(REPRODUCIBLE, label, expects, lambda: reproducible(made, seed=7, sources=sources))
 
     return [
@@ -169,7 +169,7 @@ def _records() -> list[Canary]:
         canary("a library whose version is unknown", "no version of torch", versions={**clean["versions"], "torch": None}),
         canary("a CPU that is unknown", "the features of its CPU are not recorded", machine={}),
         canary("a matrix that has changed since", "teacher/training_matrix is not recorded, or has changed since",
-               sources={MATRIX_ASSET: False}),
+               sources={MATRIX: False}),
         canary("a teacher without a record", "does not say what it was made with", None),
         Canary(REPRODUCIBLE, "no model", NO_EVIDENCE, lambda: reproducible({}, seed=7, sources=data)),
     ]  # fmt: skip
@@ -206,46 +206,46 @@ def lake_canaries() -> list[LakeCanary]:
 
     None for C23: the one student of the small lake need not imitate its teacher. tests/finai_checks/models judges a stored copy.
     """
-    student = f"students/{STUDENT}"
+    student = student_asset(STUDENT)
     return [
         LakeCanary(METRIC_FLOOR, student, "a student as it was measured"),
         LakeCanary(METRIC_FLOOR, student, "the same student measured on customers whose labels were shuffled",
                    "floor 0.55", _labels_shuffled),
-        LakeCanary(REPRODUCIBLE, TEACHER_ASSET, "a teacher that was made with another seed", "made with seed 8", _another_seed),
-        LakeCanary(REPRODUCIBLE, TEACHER_ASSET, "a matrix written again since", "training_matrix is not recorded, or has changed",
+        LakeCanary(REPRODUCIBLE, TEACHER, "a teacher that was made with another seed", "made with seed 8", _another_seed),
+        LakeCanary(REPRODUCIBLE, TEACHER, "a matrix written again since", "training_matrix is not recorded, or has changed",
                    _one_value_of_the_matrix),
-        LakeCanary(TEACHER_IS_REPRODUCIBLE, TEACHER_ASSET, "a teacher as it was trained"),
-        LakeCanary(TEACHER_IS_REPRODUCIBLE, TEACHER_ASSET, "one bit of a stored weight, and of the stored fingerprint",
+        LakeCanary(TEACHER_IS_REPRODUCIBLE, TEACHER, "a teacher as it was trained"),
+        LakeCanary(TEACHER_IS_REPRODUCIBLE, TEACHER, "one bit of a stored weight, and of the stored fingerprint",
                    "leave other weights than when it was trained; the stored weights do not reproduce", _one_bit),
     ]  # fmt: skip
 
 
 def _labels_shuffled(small: SmallLake) -> None:
     """Measure the student on shuffled test labels, and keep the route that validation rows chose."""
-    card = json.loads(small.files(f"students/{STUDENT}")[STUDENT_CARD])
+    card = json.loads(small.files(student_asset(STUDENT))[STUDENT_CARD])
     small.shuffle_labels(STUDENT, "test")
     small.distil(STUDENT)
-    again = json.loads(small.files(f"students/{STUDENT}")[STUDENT_CARD])
+    again = json.loads(small.files(student_asset(STUDENT))[STUDENT_CARD])
     assert again["route"] == card["route"]  # noqa: S101 - test rows choose nothing
 
 
 def _another_seed(small: SmallLake) -> None:
     """Change the seed in the record of what the teacher was made with; its files stay."""
-    manifest, files = small.lake.manifest(TEACHER_ASSET), small.files(TEACHER_ASSET)
+    manifest, files = small.lake.manifest(TEACHER), small.files(TEACHER)
     extra = {**manifest.extra, EXTRA: {**manifest.extra[EXTRA], "seed": 8}}
-    with small.lake.write(TEACHER_ASSET, extra=extra, upstream=manifest.upstream) as out:
+    with small.lake.write(TEACHER, extra=extra, upstream=manifest.upstream) as out:
         for role, content in files.items():
             out.put(role, content)
 
 
 def _one_value_of_the_matrix(small: SmallLake) -> None:
-    content = bytearray(small.files(MATRIX_ASSET)[ARRAY])
+    content = bytearray(small.files(MATRIX)[ARRAY])
     content[-4] ^= 1
-    small.put_files(MATRIX_ASSET, {ARRAY: bytes(content)})
+    small.put_files(MATRIX, {ARRAY: bytes(content)})
 
 
 def _one_bit(small: SmallLake) -> None:
-    files = small.files(TEACHER_ASSET)
+    files = small.files(TEACHER)
     weights, card = load(files[WEIGHTS]), json.loads(files[CARD])
     name = next(name for name in sorted(weights) if name.endswith("head.bias"))
     bits = weights[name].copy().view(np.uint32)
@@ -253,4 +253,4 @@ def _one_bit(small: SmallLake) -> None:
     weights[name] = bits.view(np.float32)
     fingerprint = card["training_fingerprint"]
     fingerprint["digest"] = f"{int(fingerprint['digest'], 16) ^ 1:064x}"
-    small.put_files(TEACHER_ASSET, {WEIGHTS: save(weights), CARD: json.dumps(card).encode()})
+    small.put_files(TEACHER, {WEIGHTS: save(weights), CARD: json.dumps(card).encode()})

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from finai_assets.asset_graph import BUNDLE, EVALUATION, MATRIX, TEACHER, student_asset
 from finai_assets.made_with import EXTRA, differences, made_with
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
-from finai_assets.training.matrix import ASSET as MATRIX_ASSET
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
 from finai_checks.models.fidelity import student_fidelity
 from finai_checks.models.metric_floor import student_floor, teacher_floor
-from finai_checks.models.reproduction import TEACHER_ASSET, replay_teacher, reproducible, teacher_is_reproducible
+from finai_checks.models.reproduction import replay_teacher, reproducible, teacher_is_reproducible
 from finai_resources.lake_session import LakeSession
 
-EVALUATION_ASSET, EVALUATION = "teacher/evaluation", "evaluation.json"
-BUNDLE_ASSET = "serving/bundle"
+EVALUATION_FILE = "evaluation.json"
 
 METRIC_FLOOR = CheckKind(
     "C18",
@@ -62,20 +61,20 @@ KINDS = (METRIC_FLOOR, STUDENT_FIDELITY, REPRODUCIBLE, TEACHER_IS_REPRODUCIBLE)
 
 def declare_checks(platform: Platform) -> list[Declared]:
     """Put the checks on the teacher, its evaluation, the students and the bundle."""
-    settings, students = platform.settings, [f"students/{task.name}" for task in platform.available_tasks]
+    settings, students = platform.settings, [student_asset(task.name) for task in platform.available_tasks]
     return [
-        declare(METRIC_FLOOR, EVALUATION_ASSET, evaluate_teacher_floor, settings),
+        declare(METRIC_FLOOR, EVALUATION, evaluate_teacher_floor, settings),
         *(declare(METRIC_FLOOR, student, evaluate_student_floor, settings) for student in students),
         *(declare(STUDENT_FIDELITY, student, evaluate_fidelity, settings) for student in students),
-        declare(REPRODUCIBLE, TEACHER_ASSET, evaluate_teacher_record, settings),
-        declare(REPRODUCIBLE, BUNDLE_ASSET, evaluate_bundle_record, settings),
-        declare(TEACHER_IS_REPRODUCIBLE, TEACHER_ASSET, evaluate_replay, settings),
+        declare(REPRODUCIBLE, TEACHER, evaluate_teacher_record, settings),
+        declare(REPRODUCIBLE, BUNDLE, evaluate_bundle_record, settings),
+        declare(TEACHER_IS_REPRODUCIBLE, TEACHER, evaluate_replay, settings),
     ]
 
 
 def evaluate_teacher_floor(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the teacher's scores of every task with the minimum scores."""
-    evaluation = context.session.read_json(asset, None, EVALUATION)
+    evaluation = context.session.read_json(asset, None, EVALUATION_FILE)
     tasks = [task.name for task in context.platform.available_tasks]
     return teacher_floor(evaluation, tasks, context.settings.checks.metric_floor)
 
@@ -98,13 +97,13 @@ def _task_of(asset: str) -> str:
 
 def evaluate_teacher_record(context: CheckContext, asset: str) -> CheckOutcome:
     """Judge what the teacher records of how it was made."""
-    return _judge_record(context, asset, [asset], [MATRIX_ASSET])
+    return _judge_record(context, asset, [asset], [MATRIX])
 
 
 def evaluate_bundle_record(context: CheckContext, asset: str) -> CheckOutcome:
     """Judge what the bundle, the teacher and all students record of how they were made."""
-    students = [f"students/{task.name}" for task in context.platform.available_tasks]
-    return _judge_record(context, asset, [asset, TEACHER_ASSET, *students], [MATRIX_ASSET, *students])
+    students = [student_asset(task.name) for task in context.platform.available_tasks]
+    return _judge_record(context, asset, [asset, TEACHER, *students], [MATRIX, *students])
 
 
 def _judge_record(context: CheckContext, asset: str, models: list[str], required: list[str]) -> CheckOutcome:

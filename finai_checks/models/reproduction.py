@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from finai_assets.asset_graph import PREDICTIONS, TEACHER
 from finai_assets.features.registry import Registry
 from finai_assets.made_with import LIBRARIES
 from finai_assets.settings import Settings
@@ -30,7 +31,6 @@ from finai_checks.framework.check import CheckOutcome
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 
-TEACHER_ASSET, PREDICTIONS_ASSET = "teacher/ple", "teacher/predictions"
 PROCESSES = 2
 _NAMED = 5
 _NEEDED = ("python", *LIBRARIES)
@@ -126,7 +126,7 @@ def replay_teacher(
         One for each process.
     """
     session = LakeSession(lake)
-    stored = teacher_from_files(session.read_files(TEACHER_ASSET)).training_fingerprint
+    stored = teacher_from_files(session.read_files(TEACHER)).training_fingerprint
     steps = stored.steps if stored else 0
     replays = []
     for _ in range(PROCESSES):
@@ -146,7 +146,7 @@ def _replay(
             data, normaliser, structure = prepare(matrix, registry, tasks, settings)
             groups = tuple(group.name for group in registry.groups)
             fingerprint = training_fingerprint(data, normaliser, structure, settings, known_groups=groups, steps=steps)
-    teacher, stored = teacher_from_files(session.read_files(TEACHER_ASSET)), session.read(PREDICTIONS_ASSET)
+    teacher, stored = teacher_from_files(session.read_files(TEACHER)), session.read(PREDICTIONS)
     size, rows = teacher.settings.batch_rows, len(matrix)
     # Whole batches as they were predicted: a kernel may add up the numbers of a smaller one in another order.
     starts = np.unique(np.linspace(0, (rows - 1) // size, batches).astype(np.int64)) * size

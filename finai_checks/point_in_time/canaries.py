@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import SNAPSHOTS, group_asset
 from finai_assets.features.block import read_block
 from finai_assets.features.events import read_events
 from finai_assets.features.fit import load_states, transform_group
@@ -24,18 +25,18 @@ def plain_canaries(_settings: Settings) -> list[Canary]:
 
 def lake_canaries() -> list[LakeCanary]:
     """Return a month as it was computed, and months whose values no honest reader would compute."""
-    lag = "features/txn_lag_tensor"
+    lag = group_asset("txn_lag_tensor")
     return [
         LakeCanary(REPLAY, lag, "a month as it was computed"),
         LakeCanary(REPLAY, lag, "a lag that reads past the cutoff", "lag_amount_000", _reads_ahead),
-        LakeCanary(REPLAY, "features/demographics", "ages changed by one bit", "age", _one_bit),
+        LakeCanary(REPLAY, group_asset("demographics"), "ages changed by one bit", "age", _one_bit),
     ]
 
 
 def _reads_ahead(small: SmallLake) -> None:
     """Compute the lags from events up to a month past the cutoff, as a reader with a wrong bound would."""
     group, month, session = small.group("txn_lag_tensor"), small.month, small.session
-    ids = np.sort(session.read("raw/snapshots", month.key)["customer_id"].to_numpy())
+    ids = np.sort(session.read(SNAPSHOTS, month.key)["customer_id"].to_numpy())
     block = read_block(session, month, int(ids[0]), int(ids[-1]), small.settings)
     months = look_back(month, small.settings)
     ahead = read_events(

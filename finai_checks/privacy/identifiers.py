@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
+from finai_assets.asset_graph import BUNDLE, MATRIX, PROTECTED, RECOMMENDATIONS, SNAPSHOTS, TRANSACTIONS, group_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.framework.check import (
@@ -42,9 +43,8 @@ NO_IDENTIFIERS = CheckKind(
     units="columns and files",
     thresholds=("checks.denied_names",),
 )
-RAW = ("raw/snapshots", "raw/transactions", "raw/protected_attributes")
-ONCE = ("teacher/training_matrix", "serving/bundle")
-RECOMMENDATIONS = "recommendations/customers"
+RAW = (SNAPSHOTS, TRANSACTIONS, PROTECTED)
+ONCE = (MATRIX, BUNDLE)
 
 
 def scan_partition(
@@ -197,7 +197,7 @@ def _canaries(settings: Settings) -> list[Canary]:
 
 
 def _lake_canaries() -> list[LakeCanary]:
-    raw, group, (matrix, bundle) = RAW[0], "features/demographics", ONCE
+    raw, group, (matrix, bundle) = RAW[0], group_asset("demographics"), ONCE
     return [
         LakeCanary(NO_IDENTIFIERS, raw, "a month as it was loaded"),
         LakeCanary(NO_IDENTIFIERS, raw, "phone numbers as segments", "phone number", _phones),
@@ -243,7 +243,7 @@ def _phones(small: SmallLake) -> None:
 
 
 def _email(small: SmallLake) -> None:
-    asset = "features/demographics"
+    asset = group_asset("demographics")
     table = small.lake.read(asset, small.month.key)
     small.rewrite(asset, small.month.key, table.append_column("email", pa.array(["x"] * table.num_rows)))
 

@@ -14,19 +14,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from finai_assets.asset_graph import BUNDLE
+
 EVERY = "*"  # in a path: every key
 
 Path = tuple[str, ...]
 # Asset and file -> path of keys -> hexadecimal digits.
 PLACES: Mapping[tuple[str, str], Mapping[Path, int]] = {
-    ("serving/bundle", "manifest.json"): {
+    (BUNDLE, "manifest.json"): {
         ("bundle_id",): 32,
         ("files", EVERY, "sha256"): 64,
         ("versions", "code"): 12,
         ("versions", "config"): 16,
         ("versions", "data"): 64,
     },
-    ("serving/bundle", "signature.json"): {("key_id",): 16, ("mac",): 64},
+    (BUNDLE, "signature.json"): {("key_id",): 16, ("mac",): 64},
 }
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 
@@ -36,7 +38,7 @@ def without_known_digests(asset: str, file: str, content: Any) -> Any:
 
     Examples
     --------
-    >>> without_known_digests("serving/bundle", "signature.json", {"key_id": "4111111111111111", "mac": "900101-1234567"})
+    >>> without_known_digests(BUNDLE, "signature.json", {"key_id": "4111111111111111", "mac": "900101-1234567"})
     {'mac': '900101-1234567'}
     """
     places = PLACES.get((asset, file), {})

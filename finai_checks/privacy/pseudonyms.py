@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kstest
 
+from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.ingest.pseudonym import key_id, pseudonymise, witness
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
@@ -35,7 +36,7 @@ PSEUDONYM_KEYED = CheckKind(
     minimum=9,
     units="planted ids and customers",
 )
-ASSET = "raw/snapshots"
+ASSET = SNAPSHOTS
 _BARE = ("md5", "sha1", "sha256", "sha512", "blake2b", "sha3_256")
 # Tokens are uniform over 63 bits; below this probability the stored ids are not accepted as tokens.
 _IMPLAUSIBLE = 1e-9

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from finai_assets.asset_graph import SPLITS
 from finai_assets.labels.splits import make_splits
 from finai_assets.settings import Settings
 from finai_checks.framework.check import NO_EVIDENCE, Canary, LakeCanary
-from finai_checks.framework.small_lake import SPLITS_ASSET, SmallLake
+from finai_checks.framework.small_lake import SmallLake
 from finai_checks.splits.checks import GAP_SPLIT
 from finai_checks.splits.gap_split import gap_split
 
@@ -43,8 +44,8 @@ def plain_canaries(_settings: Settings) -> list[Canary]:
 def lake_canaries() -> list[LakeCanary]:
     """Return the stored splits, and splits without a gap."""
     return [
-        LakeCanary(GAP_SPLIT, SPLITS_ASSET, "the splits as stored"),
-        LakeCanary(GAP_SPLIT, SPLITS_ASSET, "validation moved next to train", "the gap before validation", _no_gap),
+        LakeCanary(GAP_SPLIT, SPLITS, "the splits as stored"),
+        LakeCanary(GAP_SPLIT, SPLITS, "validation moved next to train", "the gap before validation", _no_gap),
     ]
 
 
@@ -52,5 +53,5 @@ def _no_gap(small: SmallLake) -> None:
     """Store splits whose validation month follows the last train month at once."""
     months = json.loads(make_splits(small.settings).to_json())
     months["validation"], months["purged"] = [months["purged"][0]], []
-    with small.lake.write(SPLITS_ASSET) as out:
+    with small.lake.write(SPLITS) as out:
         out.put("splits.json", json.dumps(months).encode())

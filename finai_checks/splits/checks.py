@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from finai_assets.asset_graph import SPLITS
 from finai_assets.labels.splits import Splits, gap_report
 from finai_assets.platform import Platform
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
-from finai_checks.framework.small_lake import SPLITS_ASSET
 from finai_checks.splits.gap_split import gap_split
 from finai_resources.months import Month
 
@@ -24,7 +24,7 @@ KINDS = (GAP_SPLIT,)
 
 def declare_checks(platform: Platform) -> list[Declared]:
     """Put the check on the stored splits."""
-    return [declare(GAP_SPLIT, SPLITS_ASSET, evaluate_gaps, platform.settings)]
+    return [declare(GAP_SPLIT, SPLITS, evaluate_gaps, platform.settings)]
 
 
 def evaluate_gaps(context: CheckContext, asset: str) -> CheckOutcome:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finai_assets.asset_graph import state_asset
+from finai_assets.asset_graph import group_asset, state_asset, student_asset
 from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.settings import Settings
 from finai_assets.students.card import CARD, untrained
@@ -111,8 +111,8 @@ def _missing_values() -> list[Canary]:
 
 def lake_canaries() -> list[LakeCanary]:
     """Return states and months as they were made, and months that changed."""
-    state, behavior = state_asset("demographics"), "features/txn_behavior"
-    group = "features/demographics"
+    state, behavior = state_asset("demographics"), group_asset("txn_behavior")
+    group = group_asset("demographics")
 
     def canary(
         kind: CheckKind,
@@ -149,10 +149,10 @@ def lake_canaries() -> list[LakeCanary]:
 
 def _one_income(small: SmallLake) -> None:
     for month in small.platform.splits.train:
-        table = small.lake.read("raw/snapshots", month.key)
+        table = small.lake.read(SNAPSHOTS, month.key)
         same = pa.array(np.full(table.num_rows, 3e7))
         changed = table.set_column(table.schema.get_field_index("income"), "income", same)
-        small.rewrite("raw/snapshots", month.key, changed)
+        small.rewrite(SNAPSHOTS, month.key, changed)
     small.refit(groups=("demographics",))
 
 
@@ -184,7 +184,7 @@ def _student_of(small: SmallLake, column: str) -> None:
     """Double incomes, and store one student alone, which reads one column."""
     _no_student(small)
     task = small.platform.available_tasks[0].name
-    with small.lake.write(f"students/{task}") as out:
+    with small.lake.write(student_asset(task)) as out:
         out.put(CARD, untrained(task, columns=(column,)).to_bytes())
 
 

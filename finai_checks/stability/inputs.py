@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import student_asset
 from finai_assets.features.compute import STATISTICS_FILE, month_statistics, stored_statistics
 from finai_assets.features.fit import load_states
 from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
@@ -37,7 +38,7 @@ def measured_drift(session: LakeSession, group: Group, month: Month) -> Drift:
 
 def student_columns(session: LakeSession, platform: Platform) -> frozenset[str]:
     """Return the columns that any stored student reads; none where no student is stored, or every task is skipped."""
-    assets = [f"students/{task.name}" for task in platform.available_tasks]
+    assets = [student_asset(task.name) for task in platform.available_tasks]
     cards = [read_card(session, asset) for asset in assets if session.find(asset)]
     return frozenset(column for card in cards for column in card.columns)
 

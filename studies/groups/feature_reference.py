@@ -92,7 +92,7 @@ def _row(run: list[Column], group: Group) -> str:
     if first.name in group.unavailable:
         name += f" (unavailable: {group.unavailable[first.name]})"
     window = "snapshot" if first.window_days is None else f"{first.window_days} d"
-    inputs = ", ".join(f"`{source.removeprefix('raw/')}`" for source in first.inputs)
+    inputs = ", ".join(f"`{source.partition('/')[2]}`" for source in first.inputs)
     cells = (
         name, first.kind, first.unit, _cell(first.description), _cell(first.description_ko), inputs, window,
         first.fit_scope, first.missing,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.feature_stages import DIRECT, Bench, Notes
+from benchmarks.feature_stages import DIRECT, Bench
 from benchmarks.features import benchmark, demand_space, growth_exponent, print_groups, print_sizes
 from finai_resources.errors import ConfigError
 
@@ -39,7 +39,7 @@ def test_every_stage_of_two_sizes_is_measured(tmp_path: Path, capsys: pytest.Cap
     given = argparse.Namespace(
         customers=[300, 150], months=1, groups=groups, repeats=1, fit_rows=100, events_a_month=5.0
     )
-    result = benchmark(given, tmp_path, Notes())
+    result = benchmark(given, tmp_path)
     assert [size["customers"] for size in result["sizes"]] == [150, 300]
     assert result["fit"]["rows"] == 100
     assert set(result["fit"]["groups_s"]) == set(groups.split(","))

@@ -19,7 +19,7 @@ from finai_assets.asset_graph import SOURCE_PROTECTED as PROTECTED
 from finai_assets.asset_graph import SOURCE_REPORT as REPORT
 from finai_assets.asset_graph import SOURCE_SNAPSHOTS as SNAPSHOTS
 from finai_assets.asset_graph import SOURCE_TRANSACTIONS as TRANSACTIONS
-from finai_assets.asset_graph import truth_asset
+from finai_assets.asset_graph import is_truth, truth_asset
 from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.ingest.synthetic.compile import compile_law, generator_of
 from finai_assets.ingest.synthetic.law import Law
@@ -132,7 +132,7 @@ def generate(
             done = min(len(tokens), done + size)
             report_progress("customers", done, len(tokens))
         for address, writer in writers.items():
-            if address[0].startswith("truth/"):
+            if is_truth(address[0]):
                 writer.extra.update(_method(address, errors, rows[address], generator_of(settings).truth_draws))
         report = summarise(sums, truths, settings)
         with session.write(REPORT, **versions) as out:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from finai_assets.asset_graph import EVALUATION
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_assets.settings.checks import MetricFloorSettings
@@ -15,7 +16,7 @@ from finai_checks.framework.check import CheckContext
 from finai_checks.framework.record import write_record
 from finai_checks.framework.run import run_check
 from finai_checks.gates import CheckGates
-from finai_checks.models.checks import EVALUATION_ASSET, METRIC_FLOOR
+from finai_checks.models.checks import METRIC_FLOOR
 from finai_checks.models.metric_floor import student_floor, teacher_floor
 from finai_resources.errors import GateError
 from finai_resources.lake import Lake
@@ -121,20 +122,20 @@ def test_the_setting_decides_whether_a_failure_closes_the_gate_and_it_is_recorde
     platform, lake = Platform.of(load_settings("synthetic", profile)), Lake.on_disk(tmp_path)
     checks = [check for check in declared_checks(platform) if check.kind == METRIC_FLOOR]
     assert {check.asset for check in checks} == {
-        EVALUATION_ASSET,
+        EVALUATION,
         *(f"students/{task.name}" for task in platform.available_tasks),
     }
     assert {check.blocking for check in checks} == {blocks}
-    with lake.write(EVALUATION_ASSET) as out:
+    with lake.write(EVALUATION) as out:
         out.put("evaluation.json", b'{"tasks": {}}')
-    check = next(check for check in checks if check.asset == EVALUATION_ASSET)
+    check = next(check for check in checks if check.asset == EVALUATION)
     outcome = run_check(check, CheckContext(LakeSession(lake), platform))
     assert not outcome.passed
     for other in declared_checks(platform):
-        if other.asset == EVALUATION_ASSET and other.kind != METRIC_FLOOR:
+        if other.asset == EVALUATION and other.kind != METRIC_FLOOR:
             write_record(lake, other, None, outcome)
     if blocks:
         with pytest.raises(GateError, match="metric_floor on teacher/evaluation: no test row of"):
-            CheckGates(platform).demand(lake, [(EVALUATION_ASSET, None)])
+            CheckGates(platform).demand(lake, [(EVALUATION, None)])
     else:
-        CheckGates(platform).demand(lake, [(EVALUATION_ASSET, None)])
+        CheckGates(platform).demand(lake, [(EVALUATION, None)])

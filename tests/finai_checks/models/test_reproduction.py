@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from finai_assets.asset_graph import BUNDLE
 from finai_assets.made_with import EXTRA, made_with
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.teacher.result import TrainingFingerprint
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
-from finai_checks.models.checks import BUNDLE_ASSET, REPRODUCIBLE
+from finai_checks.models.checks import REPRODUCIBLE
 from finai_checks.models.reproduction import Replay, reproducible, teacher_is_reproducible
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -50,13 +51,13 @@ def models(lake: Lake, platform: Platform) -> list[str]:
     upstream = {MATRIX: put(lake, MATRIX)}
     put(lake, TEACHER, upstream=upstream, **{EXTRA: made})
     behind = {**upstream, **{name: put(lake, name, name.encode(), **{EXTRA: made}) for name in students}}
-    put(lake, BUNDLE_ASSET, upstream=behind, **{EXTRA: made})
+    put(lake, BUNDLE, upstream=behind, **{EXTRA: made})
     return students
 
 
 def test_a_bundle_answers_for_its_teacher_and_all_its_students(lake: Lake, platform: Platform) -> None:
     students = models(lake, platform)
-    outcome = outcome_of(lake, platform, BUNDLE_ASSET)
+    outcome = outcome_of(lake, platform, BUNDLE)
     assert outcome.passed, outcome.reason
     assert outcome.observed["models"] == len(students) + 2
     assert outcome.observed["commits"] == ["c" * 40]
@@ -65,14 +66,14 @@ def test_a_bundle_answers_for_its_teacher_and_all_its_students(lake: Lake, platf
         lake, students[3], students[3].encode(), **{EXTRA: record(platform.settings, clean=False, source_fault="dirty")}
     )
     assert lake.manifest(students[3]).content_hash == kept
-    outcome = outcome_of(lake, platform, BUNDLE_ASSET)
+    outcome = outcome_of(lake, platform, BUNDLE)
     assert outcome.reason == f"{students[3]}: made from an unclean tree (dirty)"
 
 
 def test_a_student_that_was_distilled_anew_since_is_named(lake: Lake, platform: Platform) -> None:
     students = models(lake, platform)
     put(lake, students[0], b"another", **{EXTRA: record(platform.settings)})
-    outcome = outcome_of(lake, platform, BUNDLE_ASSET)
+    outcome = outcome_of(lake, platform, BUNDLE)
     assert outcome.reason == f"{students[0]} is not recorded, or has changed since"
 
 
