@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: install lock demo test test-fast lint ui bench clean help
 
-help:            ## this list
+help:            ## list these commands
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/: .*## */\t/' | expand -t 14
 
 install: $(STAMP) ## make the environment from the lock file
@@ -19,25 +19,25 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: install    ## run the main job on a panel that it generates itself
+demo: install    ## run the main job on a generated panel of 4,000 customers
 	$(BIN)/finai run --profile demo
 
-test: install    ## all tests
+test: install    ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-fast: install ## tests that take seconds
+test-fast: install ## run the tests that take seconds
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-lint: install    ## ruff, types, import contracts
+lint: install    ## check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-ui: install      ## the Dagster UI of the demo on localhost:3000
+ui: install      ## open the Dagster UI of the demo on localhost:3000
 	FINAI_HOME=$${FINAI_HOME:-$(CURDIR)/.finai/synthetic-demo} $(BIN)/python -m finai_cli.ui
 
-bench: install   ## speed: features against the Parquet write floor, checks, Dagster's bookkeeping, generator, serving; of a demo: false alarms of C01, teacher
+bench: install   ## measure features, persistence, checks, Dagster, generator, serving; on a demo C01's false alarms and the teacher
 	@mkdir -p benchmarks/out
 	$(BIN)/python -m benchmarks.features --customers 10000 --json benchmarks/out/features.json
 	$(BIN)/python -m benchmarks.persistence --json benchmarks/out/persistence.json
@@ -49,10 +49,10 @@ bench: install   ## speed: features against the Parquet write floor, checks, Dag
 	$(BIN)/python -m benchmarks.identifiers --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/identifiers.json
 	$(BIN)/python -m benchmarks.teacher --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/teacher.json
 
-clean:           ## remove what runs have written
+clean:           ## remove the homes in .finai and the results of benchmarks
 	rm -rf .finai benchmarks/out
 
-lock:            ## resolve the lock file anew (torch and the CUDA packages of its larger builds stay out of it)
+lock:            ## write the lock file anew, without torch and the CUDA packages of its larger builds
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements.lock \

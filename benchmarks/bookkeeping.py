@@ -1,4 +1,4 @@
-"""Dagster's own cost of a month: groups, columns as virtual assets, one gate a group, and no computation.
+"""Measures Dagster's own cost of a month: groups, columns as virtual assets, one gate a group, and no computation.
 
 Runs the same job on the stock SQLite event log and on the batched one, in turn, and prints CPU-seconds a month (median) and the
 ratio.
@@ -32,7 +32,7 @@ FIGURES = {"rows": 10, "null_rate": 0.1, "mean": 1.0, "std": 1.0, "min": 0.0, "m
 
 
 def definitions(platform: Platform) -> dg.Definitions:
-    """Return the platform's groups and columns with a step that only logs."""
+    """Return Dagster definitions of the platform's groups and columns, with a step that only logs."""
     partitions, groups = partitions_of(platform, platform.registry.available[0].asset), platform.registry.available
 
     @dg.multi_asset(

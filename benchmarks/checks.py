@@ -1,4 +1,4 @@
-"""What the checks of a month's feature groups cost beside computing the month.
+"""Measures the cost of the checks of a month's feature groups beside computing the month.
 
     python -m benchmarks.checks --customers 10000 --repeats 5 --json benchmarks/out/checks.json
 
@@ -42,7 +42,7 @@ TARGET = 0.25
 
 
 def month_checks(platform: Platform, month: Month) -> list[list[Declared]]:
-    """Return the checks of a month's groups that belong to every run, those that share their work side by side."""
+    """Return the checks of a month's groups that belong to every run, grouped by the call that evaluates them."""
     due = [check for check in declared_checks(platform) if not check.kind.audit and month in (check.months or ())]
     return sharing_work([check for check in due if check.asset.startswith("features/")])
 
@@ -50,7 +50,7 @@ def month_checks(platform: Platform, month: Month) -> list[list[Declared]]:
 def evaluate(
     lake: Lake, platform: Platform, checks: list[list[Declared]], month: Month
 ) -> tuple[dict[str, float], list[str]]:
-    """Run the checks; return the wall seconds of each kind, and what failed."""
+    """Run the checks; return the wall seconds of each kind, and the failures."""
     seconds: dict[str, float] = {}
     failed: list[str] = []
     for members in checks:

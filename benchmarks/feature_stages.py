@@ -1,4 +1,4 @@
-"""What a month of feature groups consists of, each part measured by itself: reading, kernels, statistics, writing, fits."""
+"""Measures each part of a month of feature groups by itself: reading, kernels, statistics, writing, fits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Bench:
 
     @classmethod
     def of(cls, months: int, groups: str, fit_rows: int) -> Bench:
-        """Take the first snapshot months, all of them train months, and ``all``, ``direct`` or the named groups.
+        """Return a bench of the first snapshot months, as train months, and of ``all``, ``direct`` or the named groups.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""How fast a month of feature groups is: read raw, compute, measure, write, against the Parquet write floor.
+"""Measures the speed of a month of feature groups (read, compute, statistics, write) against the Parquet write floor.
 
     python -m benchmarks.features --customers 10000 --json benchmarks/out/features.json
     python -m benchmarks.features --customers 10000 --months 5 --fit-rows 50000 --repeats 1
@@ -121,7 +121,7 @@ def high_water_mib() -> float:
 
 
 def demand_space(folder: Path, needed: float, customers: int) -> None:
-    """Stop before a size that the disk cannot hold."""
+    """Raise an error before a size that the disk cannot hold."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ConfigError(

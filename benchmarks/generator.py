@@ -1,4 +1,4 @@
-"""How fast the synthetic panel is generated, and in how much memory: `python -m benchmarks.generator 5000 20000`.
+"""Measures the time and the memory of generating the synthetic panel: `python -m benchmarks.generator 5000 20000`.
 
 Each size runs in a process of its own, so that its peak memory is its own. A small panel runs first, so that the compilation
 of the kernels is left out.
@@ -24,7 +24,7 @@ from finai_resources.secrets import DEMO_PSEUDONYM_KEY
 
 
 def measure(customers: int, workers: int) -> dict[str, float]:
-    """Generate a panel of 30 months and return what it took."""
+    """Generate a panel of 30 months and return its time, memory and size."""
     for number in (20, customers):
         settings = load_settings("synthetic", "bench", overrides={"generator": {"customers": number}})
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""How often C01 alarms on bundles that hold no identifier, and how many of planted ones it finds.
+"""Measures how often C01 alarms on bundles without identifiers, and how many planted identifiers it finds.
 
     python -m benchmarks.identifiers --home .finai/synthetic-demo --bundles 10000 --planted 5000
 
@@ -65,7 +65,7 @@ FORMS: Mapping[str, Draw] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A bundle's texts by file and place, those that are the same in every bundle apart, and the trees of its models."""
+    """The texts of a bundle by file and place, fixed and varying ones apart, and the trees of its models."""
 
     fixed: Mapping[tuple[str, Place], str]
     varying: Mapping[tuple[str, Place], str]
@@ -114,7 +114,7 @@ def _drawn(text: str, chance: random.Random) -> str:
 
 
 def scan(texts: Mapping[tuple[str, Place], str]) -> list[Finding]:
-    """Return what C01 finds in texts of a bundle."""
+    """Return the findings of C01 in texts of a bundle."""
     files: dict[str, dict[Key, Any]] = {}
     for (file, place), text in texts.items():
         content: dict[Key, Any] = files.setdefault(file, {})
@@ -200,7 +200,7 @@ def plant(
 
 
 def _may_hold(identifier: str, place: tuple[str, Place]) -> bool:
-    """Tell whether an identifier in a place does not have the form of the digest that stands there (a card of 16 digits)."""
+    """Return whether an identifier differs in form from the digest of its place (a card number of 16 digits may not)."""
     file, keys = place
     forms = PLACES.get((ASSET, file), {})
     return not (identifier.isdigit() and forms.get(tuple(map(str, keys))) == len(identifier))
@@ -227,7 +227,7 @@ def alarms(shape: Shape, bundles: int, chance: random.Random) -> dict[str, Any]:
 
 
 def missed(shape: Shape, planted: int, chance: random.Random) -> list[str]:
-    """Plant identifiers, each into a bundle of its own; return what was not found, and where it was."""
+    """Plant identifiers, each into a bundle of its own; return those that were not found, and their places."""
     fixed = list(shape.fixed.items())
     found = []
     for _ in range(planted):
@@ -239,7 +239,7 @@ def missed(shape: Shape, planted: int, chance: random.Random) -> list[str]:
 
 
 def tree_alarms(shape: Shape, trees: int, chance: random.Random) -> int:
-    """Count the trees of models that alarm."""
+    """Return the number of trees that C01 would report."""
     return sum(bool(scan({(ELSEWHERE, ("tree",)): shape.draw_tree(chance)})) for _ in range(trees))
 
 

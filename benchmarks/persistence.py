@@ -1,4 +1,4 @@
-"""How fast the engines of the persistence groups are: the compiled kernel against gudhi, side by side.
+"""Measures the engines of the persistence groups: the compiled kernel against gudhi, side by side.
 
     python -m benchmarks.persistence --customers 400 --repeats 9 --json benchmarks/out/persistence.json
 

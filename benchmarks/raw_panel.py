@@ -1,4 +1,4 @@
-"""A fast writer of raw months for benchmarks of the feature stage: plausible in size and shape, without a process behind it.
+"""Writes raw months of plausible size and shape fast, for benchmarks of the feature stage.
 
 Data with known truth comes from the synthetic adapter; here only the number of rows, their spread and their order matter.
 """

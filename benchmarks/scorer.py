@@ -1,4 +1,4 @@
-"""Serving's speed: cold start, warm latency, memory and throughput, beside lightgbm's Python package on the same models.
+"""Measures serving (cold start, warm latency, memory, throughput) beside LightGBM's Python package on the same models.
 
     python -m benchmarks.scorer [--bundle DIR --key HEX] [--json FILE]
 
@@ -85,7 +85,7 @@ print(json.dumps({"cold_ms": (cold - started) * 1e3, "times": times, "rss_mib": 
 
 
 def make_bundle(home: Path) -> Path:
-    """Build and export a bundle of the configured sizes; returns its folder."""
+    """Build and export a bundle of the configured sizes; return its folder."""
     settings = load_settings("synthetic", "demo")
     registry, tasks, random = build_registry(settings), build_tasks(settings), np.random.default_rng(settings.seed)
     X = np.empty((2000, len(registry.columns)), dtype=np.float32)
@@ -141,7 +141,7 @@ def make_bundle(home: Path) -> Path:
 
 
 def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, Any]]:
-    """Write the handler's requests and the package's plan; returns both paths and the facts of the bundle."""
+    """Write the handler's requests and the package's plan; return both paths and the facts of the bundle."""
     bundle = load_bundle(folder, key)
     requests = [
         {"customer_id": index, "held": [], "features": dict(zip(bundle.names, row, strict=True))}

@@ -1,4 +1,4 @@
-"""What a training step of the teacher costs, beside one of a shared-bottom network of the same size.
+"""Measures the cost of a training step of the teacher beside one of a shared-bottom network of the same size.
 
     python -m benchmarks.teacher --home .finai/synthetic-demo --repeats 9 --json benchmarks/out/teacher.json
 
@@ -84,7 +84,7 @@ class Bench:
         return time.perf_counter() - begun
 
     def parts(self) -> dict[str, Callable[[], Any]]:
-        """Return what times each part of the teacher alone: its forward pass, and the backward pass of a sum."""
+        """Return functions that run each part of the teacher alone: its forward pass, and the backward pass of a sum."""
         model, x = self.teacher, self.batch.parts[0].x
         routed = model.router(x)
         with torch.no_grad():

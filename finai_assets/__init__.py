@@ -1,4 +1,4 @@
-"""What is computed, one room for each step: ingest, features, labels, teacher, students, bundle, recommend."""
+"""The computations of the platform, one package for each step: ingest, features, labels, teacher, students, bundle, recommend."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """Every asset of the platform, each declared once.
 
-An :class:`Asset` says where it is stored, what computes it, which settings that receives, what it reads, and whose blocking
-checks must have passed before. Dagster's specs, dependencies and jobs, the plan of ``finai run``, staleness and gates derive
-from this table, and no other product file spells an asset's path.
+An :class:`Asset` declares where it is stored, the functions that compute it, the settings that they receive, its upstream
+assets, and whose blocking checks must have passed before. Dagster's specs, dependencies and jobs, the plan of ``finai run``,
+staleness and gates derive from this table, and no other product file spells an asset's path.
 
 A path may hold ``{group}`` (a feature group) or ``{task}`` (a prediction task): then there is one asset for each.
 """
@@ -59,7 +59,7 @@ def label_asset(task: str) -> str:
 
 
 def truth_asset(task: str) -> str:
-    """Return the path of what the generator knows of a task; the source writes it beside the panel."""
+    """Return the path of a task's true law; the generator writes it beside the panel."""
     return _TRUTH.format(task=task)
 
 
@@ -69,22 +69,22 @@ def student_asset(task: str) -> str:
 
 
 def is_raw(path: str) -> bool:
-    """Return whether a path or an address is that of a raw table or of the catalogue."""
+    """Return whether a path or an address names a raw table or the catalogue."""
     return path.startswith(_folder(SNAPSHOTS))
 
 
 def is_label(path: str) -> bool:
-    """Return whether a path or an address is that of a label, or of the splits beside them."""
+    """Return whether a path or an address names a label, or the splits beside the labels."""
     return path.startswith(_folder(_LABEL))
 
 
 def is_truth(path: str) -> bool:
-    """Return whether a path is that of a task's truth."""
+    """Return whether a path names a task's truth."""
     return path.startswith(_folder(_TRUTH))
 
 
 def is_student(path: str) -> bool:
-    """Return whether a path is that of a student."""
+    """Return whether a path names a student."""
     return path.startswith(_folder(_STUDENT))
 
 
@@ -93,7 +93,7 @@ def _folder(path: str) -> str:
 
 
 class Partitions(Enum):
-    """Which months an asset has."""
+    """The months that an asset has."""
 
     NONE = "none"
     RAW = "raw months"
@@ -101,7 +101,7 @@ class Partitions(Enum):
 
 
 class Window(Enum):
-    """Which months of what it reads a month of an asset is made from."""
+    """The upstream months that one month of an asset is made from."""
 
     SAME = "the same month"  # of an asset without months: all of it
     LOOK_BACK = "the months of the look-back"
@@ -120,7 +120,7 @@ class Offsets(NamedTuple):
 
 @dataclass(frozen=True)
 class Read:
-    """What an asset is made from.
+    """One upstream of an asset.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class Read:
     columns : bool
         Whether each of a feature group's columns is shown as an upstream too.
     data : bool
-        Whether its content is read; else its checks are asked, and no more.
+        Whether its content is read; otherwise only its checks are asked.
     """
 
     path: str
@@ -151,10 +151,10 @@ class Asset:
     group : str
         Dagster's group; jobs are selections of groups.
     code : tuple of str
-        The functions that compute it, ``package.module:function``; what they reach is its code version. A word in
+        The functions that compute it, ``package.module:function``; the source that they reach gives its code version. A word in
         braces stands for the functions of its group, task or data set.
     settings : tuple of str
-        What its functions receive, by dotted path; nothing else can be read there, and its hash is the config version.
+        The settings that its functions receive, by dotted path: they can read no others, and the hash is the config version.
         ``{own}`` stands for those that its group or task reads; names that begin
         with ``declared``, for what code declares: columns, tasks, their texts, or the member's own.
     reads : tuple of Read
@@ -162,9 +162,11 @@ class Asset:
     together : bool
         Whether assets of the same group are written by one computation, all or none.
     unversioned : tuple of str
-        Those of the settings with which a check judges the stored result again, so that a change of them computes nothing anew.
+        Those of the settings that take no part in the config version, as a check compares the stored result with them.
     files : tuple of str
         Files in ``configs/`` that it reads whole.
+    templates : tuple of str
+        Templates that its pages are rendered from, below the root of the source; part of its code version.
     only : str
         The adapter of the data sets that have it; empty for all.
     """
@@ -178,17 +180,18 @@ class Asset:
     together: bool = False
     unversioned: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
     only: str = ""
 
 
-# How partitions are stored, how much is in memory at once, and which months there are: every asset's functions receive it, and
-# no value depends on it unless the asset names it among its settings, so that it is in no other config version.
+# Storage, memory and the months that exist: every asset's functions receive these settings. They take part in the config version
+# only of assets that name them among their settings; no other value depends on them.
 UNVERSIONED = ("lake", "dataset.raw_months", "dataset.snapshot_months")
 _SOURCE_SETTINGS = (  # what adapters and the data contract receive
     "dataset.name", "dataset.adapter", "dataset.source", "dataset.real_customers", "dataset.segments",
     "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "merchant_categories",
 )  # fmt: skip
-# What settings hand over that computes.
+# Definitions within the settings that compute something.
 HANDED = (
     "finai_resources.months:Month",
     "finai_assets.settings.dataset:MonthSpan",
@@ -196,6 +199,7 @@ HANDED = (
 )
 _ROWS = ("seed", "look_back_months", "dataset.splits.train", "dataset.raw_months.first")
 _NETWORK = ("teacher", "inputs", "feature_groups.txn_lag_tensor.transactions")  # the last: the length of a sequence
+_PAGE = tuple(f"finai_assets/evaluation/templates/{name}.html.j2" for name in ("base", "macros"))
 
 ASSETS = (
     Asset(
@@ -297,6 +301,7 @@ ASSETS = (
         ("profile", "seed", "horizon_months", "gap_days", "dataset.name", *_NETWORK, "baselines", "metrics",
          "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
+        templates=(*_PAGE, "finai_assets/evaluation/templates/evaluation.html.j2"),
     ),
     Asset(
         EXPLANATIONS,
@@ -306,6 +311,7 @@ ASSETS = (
          "finai_assets.evaluation.explanation.explanation_page:explanation_page"),
         ("profile", "seed", "dataset.name", *_NETWORK, "explanations", "metrics", "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
+        templates=(*_PAGE, "finai_assets/evaluation/templates/explanations.html.j2"),
     ),
     Asset(
         _STUDENT,
@@ -376,18 +382,18 @@ JOBS = (
 
 @dataclass(frozen=True)
 class Member:
-    """A feature group or a task, as the graph knows it.
+    """A feature group or a task, reduced to the facts that the graph needs.
 
     Parameters
     ----------
     code : dict
         The functions of its own that compute it, by the word that stands for them in :attr:`Asset.code`.
     declaration
-        What its asset's functions receive of its declaration, JSON-able and without texts.
+        The part of its declaration that its asset's functions receive, JSON-able and without texts.
     settings : tuple of str
-        What its own functions read of the settings, by dotted path.
+        The settings that its own functions read, by dotted path.
     not_read : frozenset of Window
-        Windows of which its asset reads nothing.
+        Windows that its asset does not read.
     """
 
     name: str
@@ -448,7 +454,7 @@ class AssetGraph:
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
-        """Return every asset's path; what is read comes before what reads it."""
+        """Return every asset's path, upstream before downstream."""
         return tuple(self._members)
 
     def in_groups(self, groups: Iterable[str]) -> tuple[str, ...]:
@@ -461,7 +467,7 @@ class AssetGraph:
         return next(job for job in JOBS if job.name == name)
 
     def reads(self, path: str) -> Iterator[tuple[str, Read]]:
-        """Yield what an asset reads: each path, and the declaration behind it."""
+        """Yield the path of each upstream of an asset, and the declaration of the read."""
         asset, member = self._members[path]
         for read in asset.reads:
             if member is not None and read.window in member.not_read:
@@ -472,7 +478,7 @@ class AssetGraph:
                 yield from ((each, read) for each, _ in self._each(read.path) if each in self._members)
 
     def months_read(self, window: Window, month: Month | None) -> tuple[Month | None, ...]:
-        """Return the months of what is read that a month of an asset is made from."""
+        """Return the upstream months that a month of an asset is made from."""
         if window is Window.SAME:
             return (month,)
         reach = self.windows[window]
@@ -491,7 +497,7 @@ class AssetGraph:
         ]
 
     def downstream(self, stale: Iterable[str], among: Iterable[str]) -> list[str]:
-        """Return the stale assets with those, among some, that read them or are written with them; in order."""
+        """Return, in the order of ``among``, the stale assets and those that read them or are written with them."""
         candidates = list(among)
         affected = set(stale)
         for path in candidates:  # in order, so that one pass reaches everything
@@ -503,7 +509,7 @@ class AssetGraph:
         return [path for path in candidates if path in affected]
 
     def settings_of(self, *paths: str) -> Settings:
-        """Return what the functions of some assets receive: the declared settings, and none of the others."""
+        """Return the settings that the functions of some assets receive: the declared ones and no others."""
         return self.settings.only(*(name for path in paths for name in self._sections(path)), *UNVERSIONED)
 
     def _sections(self, path: str) -> list[str]:
@@ -519,11 +525,11 @@ class AssetGraph:
         return tuple(name for start in asset.code for name in own.get(start, (start,)))
 
     def code_version(self, path: str) -> str:
-        """Return the hash of the source that an asset's functions reach."""
-        return code_version(*HANDED, *self.starts(path))
+        """Return the hash of the source that an asset's functions reach, and of its templates."""
+        return code_version(*HANDED, *self.starts(path), templates=self[path].templates)
 
     def config_version(self, path: str) -> str:
-        """Return the hash of what an asset's functions receive of the settings, of declarations and of configuration files."""
+        """Return the hash of the settings, declarations and configuration files that an asset's functions receive."""
         asset, member = self._members[path]
         versioned = [name for name in self._sections(path) if name != "lake"]
         declared = {**self.declared, "declared.own": member.declaration if member else None}
@@ -537,7 +543,7 @@ class AssetGraph:
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def versions(self, path: str) -> dict[str, Any]:
-        """Return both versions, as a partition is written with them."""
+        """Return the code and the config version that a partition is written with."""
         if path not in self._versions:
             self._versions[path] = {"code_version": self.code_version(path), "config_hash": self.config_version(path)}
         return self._versions[path]
@@ -547,5 +553,5 @@ class AssetGraph:
         return {}
 
     def is_current(self, lake: Lake, path: str, partition: str | None = None) -> bool:
-        """Return whether the stored partition was made by this code and config from what its upstream holds now."""
+        """Return whether this code and config made the stored partition from its current upstream."""
         return is_current(lake, path, partition, **self.versions(path))

@@ -1,4 +1,4 @@
-"""The table of contents: everything that Dagster knows of the platform.
+"""The Dagster definitions of the platform: assets, checks, jobs and resources.
 
 The UI, the command line, the tests and production build their definitions here. ``FINAI_DATASET``, ``FINAI_PROFILE`` and
 ``FINAI_HOME`` choose when nothing is given.
@@ -10,7 +10,6 @@ import os
 import warnings
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
 from finai_assets.automation.jobs import build_jobs
 from finai_assets.bundle import assets as bundle
@@ -28,7 +27,7 @@ from finai_checks.assets import audit_keys, build_checks
 from finai_checks.gates import CheckGates
 from finai_resources.home import Home
 from finai_resources.home_resource import HomeResource
-from finai_resources.lake_resource import LakeResource
+from finai_resources.lake_resource import LakeResource, lake_of_home
 from finai_resources.secrets import SecretStore
 from finai_resources.warehouse_resource import WarehouseResource
 
@@ -65,9 +64,9 @@ def build_definitions(
     given = resources or {}
     chosen = {**default_resources(settings, home), "gates": CheckGates(platform), **given}
     if "warehouse" not in given and isinstance(lake := chosen["lake"], LakeResource):
-        chosen["warehouse"] = WarehouseResource(lake=lake)  # a lake that was replaced is the one that is asked
+        chosen["warehouse"] = WarehouseResource(lake=lake)  # queries go to the replaced lake
     with warnings.catch_warnings():
-        # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins what is relied on (ADR 1).
+        # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins the behaviour relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
@@ -80,15 +79,7 @@ def build_definitions(
 
 def default_resources(settings: Settings, home: Home) -> dict[str, object]:
     """Return the lake, the warehouse over it, and the home folder."""
-    s3 = S3Resource(
-        endpoint_url=os.environ.get("FINAI_S3_ENDPOINT"), region_name=os.environ.get("AWS_REGION", "us-east-1")
-    )
-    lake = LakeResource(
-        root=home.lake_root,
-        compression=settings.lake.compression,
-        compression_level=settings.lake.compression_level,
-        s3=s3,
-    )
+    lake = lake_of_home(home, compression=settings.lake.compression, compression_level=settings.lake.compression_level)
     return {
         "lake": lake,
         "warehouse": WarehouseResource(lake=lake),

@@ -1,6 +1,6 @@
-"""What a model was made with: commit, lock file, seed, versions and machine; kept in the manifest of its partition.
+"""Provenance of a model: commit, lock file, seed, versions and machine, stored in the manifest of its partition.
 
-The data that it was made from are the manifest's upstream. A package that was installed has no commit: it says so.
+The data are the manifest's upstream. An installed package has no commit: the record says so.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SHOWN = 5
 
 
 def made_with(seed: int, *, root: Path = _ROOT) -> dict[str, Any]:
-    """Return the record for a model that is made now, JSON-able.
+    """Return the provenance record of a model that is made now, JSON-able.
 
     Parameters
     ----------
     seed
-        From which every random number of the model follows.
+        Determines every random number of the model.
     root
         The folder that holds the packages and the lock file.
 
@@ -48,7 +48,7 @@ def made_with(seed: int, *, root: Path = _ROOT) -> dict[str, Any]:
 
 
 def differences(made: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Return in what two records differ that can change a bit of the result, in words; ``here`` is the later one."""
+    """Describe the differences of two records that can change a bit of the result; ``here`` is the later record."""
     found = [
         f"{name} {made['versions'].get(name)} (here {value})"
         for name, value in here["versions"].items()
@@ -63,14 +63,14 @@ def differences(made: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def _source(root: Path) -> dict[str, Any]:
-    """Return the commit of the folder, and whether nothing in it differs from it."""
+    """Return the commit of the folder, and whether the folder is clean."""
 
     def unknown(why: str) -> dict[str, Any]:
         return {"commit": None, "clean": None, "source_fault": why}
 
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel").strip()).resolve() != root.resolve():
-            return unknown("the packages are no git checkout")  # installed into an environment that lies in one, say
+            return unknown("the packages are no git checkout")  # such as an environment inside a checkout
         commit = _git(root, "rev-parse", "HEAD").strip()
         changed = [line[3:] for line in _git(root, "status", "--porcelain").splitlines()]
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def _version(name: str) -> str | None:
 
 
 def _machine() -> dict[str, Any]:
-    """Return what of this machine chooses between kernels: the same numbers are added in another order on another one."""
+    """Return the properties of this machine that select kernels: another machine may add the same numbers in another order."""
     simd: Mapping[str, Any] = np.show_config(mode="dicts")["SIMD Extensions"]
     return {
         "system": platform.system(),

@@ -26,7 +26,7 @@ def look_back(month: Month, settings: Settings) -> list[Month]:
 
 
 def is_mature(month: Month, settings: Settings) -> bool:
-    """Tell whether the label window of a month has fully passed within the data."""
+    """Return whether the label window of a month has fully passed within the data."""
     return month + settings.horizon_months <= settings.dataset.raw_months.last
 
 

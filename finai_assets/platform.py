@@ -1,4 +1,4 @@
-"""What the Dagster assets of every package need to know: the settings, and the registries and the graph that follow from them."""
+"""The platform of one data set and profile: the settings, and the registries and the asset graph that follow from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from finai_assets.partitions import look_back
 from finai_assets.settings import CONFIG_FOLDER, Settings
 from finai_resources.secrets import SecretStore
 
-# What the training matrix keeps of a task.
+# The fields of a task that the training matrix stores.
 _OF_A_MATRIX = ("name", "kind", "group", "weight", "focal", "class_names", "vocabulary", "persistence")
 
 
@@ -34,7 +34,7 @@ class Platform:
 
     @classmethod
     def of(cls, settings: Settings, secrets: SecretStore | None = None, *, more_tasks: Sequence[Task] = ()) -> Platform:
-        """Derive the registries; raises what they raise about wrong settings.
+        """Derive the registries from the settings; their errors about wrong settings pass through.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class Platform:
 
     @cached_property
     def graph(self) -> AssetGraph:
-        """Return the assets of this data set, with what each is made from."""
+        """Return the asset graph of this data set."""
         settings, columns, tasks = self.settings, self.registry.columns, self.available_tasks
         return AssetGraph(
             settings,
@@ -98,5 +98,5 @@ def _task(task: Task, horizon: int) -> Member:
 
 
 def _declared(column: Column) -> dict[str, Any]:
-    """Return a column's declaration without its texts: what a computation, and not a reader, receives of it."""
+    """Return a column's declaration without its texts, which no computation receives."""
     return {name: value for name, value in asdict(column).items() if name not in {"description", "description_ko"}}

@@ -1,4 +1,4 @@
-"""Functions that a table names by text, ``package.module:name``, so that whoever reads the table imports none of them."""
+"""References to functions as text, ``package.module:name``: a table that holds them imports none of the functions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def module_of(reference: str) -> str:
     """
     module, colon, name = reference.partition(":")
     if not (module and colon and name):
-        raise ConfigError("this names no function", where=repr(reference), fix="write it as package.module:name")
+        raise ConfigError("this text names no function", where=repr(reference), fix="write it as package.module:name")
     return module
 
 
 def resolve(reference: str) -> Any:
-    """Import the module of a reference, and return what it names.
+    """Import the module of a reference and return the object that the reference names.
 
     Raises
     ------

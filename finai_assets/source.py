@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("finai_assets", "finai_checks", "finai_resources", "serving_lambda", "studies")
-# What states, shows or transports values that are versioned by themselves, or no value at all.
+# Modules that compute no value, or only declare, show or transport values that have versions of their own.
 _LEFT_OUT = re.compile(
     r"finai_assets\.(settings|asset_graph|source|platform|kernel_cache|made_with)(\.|$)|finai_resources\.(errors|progress)$"
 )
@@ -47,28 +47,34 @@ class _Module:
 
 
 @cache
-def code_version(*starts: str) -> str:
-    """Return the hash of the source that some functions reach.
+def code_version(*starts: str, templates: tuple[str, ...] = ()) -> str:
+    """Return the hash of the source that some functions reach, and of the templates that they render.
 
     Parameters
     ----------
     starts
         ``package.module:function``; or ``package.module``, for all that the module defines.
+    templates : tuple of str
+        Paths below the root of the source; they count byte by byte.
 
     Raises
     ------
     LookupError
         A module or a function does not exist.
+    FileNotFoundError
+        A template does not exist.
     """
     digest = hashlib.sha256()
     for module, name in reached(*starts):
         digest.update(f"{module}:{name}\n{_text(module, name)}\n".encode())
+    if templates:
+        digest.update(files_version([ROOT / name for name in templates], ROOT).encode())
     return digest.hexdigest()[:12]
 
 
 @cache
 def reached(*starts: str) -> tuple[Symbol, ...]:
-    """Return every definition that some functions reach, ascending; the empty name stands for what a module does at import.
+    """Return every definition that some functions reach, ascending; the empty name stands for a module's effects at import.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def reached(*starts: str) -> tuple[Symbol, ...]:
             raise LookupError(f"{module} defines no {name}")
         waiting += [(module, each) for each in names]
     found: set[Symbol] = set()
-    asked = set(waiting)  # whatever the rule leaves out otherwise
+    asked = set(waiting)  # explicit starts take part even in modules that are left out
     while waiting:
         module, name = waiting.pop()
         if (module, name) in found or (is_left_out(module) and (module, name) not in asked):
@@ -105,13 +111,13 @@ def is_left_out(module: str) -> bool:
 
 
 def forget() -> None:
-    """Forget what was read, so that files that have changed since are read again."""
+    """Clear the caches of this module, so that changed files are read again."""
     for remembered in (code_version, reached, _module, _references, _file_of, _text):
         remembered.cache_clear()
 
 
 def files_version(files: Iterable[Path], root: Path = ROOT) -> str:
-    """Return the hash of files' names and bytes; for what is read as a whole, such as YAML and templates."""
+    """Return the hash of files' names and bytes; for files that are read as a whole, such as YAML and templates."""
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(file.relative_to(root).as_posix().encode())
@@ -120,7 +126,7 @@ def files_version(files: Iterable[Path], root: Path = ROOT) -> str:
 
 
 def _follow(target: Symbol) -> Iterator[Symbol]:
-    """Yield what an imported name stands for: a definition, or everything in a module that is passed around whole."""
+    """Yield the definitions behind an imported name: one, or all of a module that is passed around whole."""
     module, name = target
     if name and _file_of(module) is not None and name in (_module(module).definitions | _module(module).imports):
         yield module, name
@@ -130,7 +136,7 @@ def _follow(target: Symbol) -> Iterator[Symbol]:
 
 @cache
 def _references(module: str, name: str) -> tuple[Symbol, ...]:
-    """Return the project's definitions that a definition (or, for the empty name, what runs at import) names."""
+    """Return the project's definitions that a definition (or, for the empty name, the module's effects at import) names."""
     source = _module(module)
     statements = source.definitions[name] if name else source.effects
     finder = _Names(source)
@@ -237,7 +243,7 @@ class _Names(ast.NodeVisitor):
 
 
 def _stored(nodes: Iterable[ast.AST]) -> set[str]:
-    """Return the names that a scope assigns; those of scopes within it are their own."""
+    """Return the names that a scope assigns, without those of the scopes within it."""
     names: set[str] = set()
     waiting = list(nodes)
     while waiting:
@@ -270,13 +276,13 @@ def _parsed(text: str) -> _Module:
 
 
 def _sort(statement: ast.stmt, read: _Module) -> None:
-    """Put a top-level statement where it belongs."""
+    """Record a top-level statement as an import, a definition, or an effect of the import."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         read.imports |= dict(_imported(statement))
     elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         read.definitions.setdefault(statement.name, []).append(statement)
         if not all(_PURE_DECORATORS.match(ast.unparse(decorator)) for decorator in statement.decorator_list):
-            read.effects.append(statement)  # it may register what nobody names
+            read.effects.append(statement)  # it may register the definition, which then runs without being named
     elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         names = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
@@ -292,7 +298,7 @@ def _sort(statement: ast.stmt, read: _Module) -> None:
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Symbol]]:
-    """Yield what an import of the project's own binds: the alias, and the module and name that it stands for."""
+    """Yield each alias that an import of a project module binds, with the module and name behind it."""
     for alias in node.names:
         module = alias.name if isinstance(node, ast.Import) else node.module or ""
         if module.partition(".")[0] in PACKAGES:
@@ -310,7 +316,7 @@ def _file_of(module: str) -> Path | None:
 
 @cache
 def _text(module: str, name: str) -> str:
-    """Return a definition as text, or what a module does at import; without comments and docstrings."""
+    """Return a definition, or a module's effects at import, as text without comments and docstrings."""
     source = _module(module)
     statements = source.definitions[name] if name else source.effects
     return "\n".join(ast.unparse(_without_docstrings(statement)) for statement in statements)

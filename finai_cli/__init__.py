@@ -1,1 +1,1 @@
-"""The command line: ``finai run | generate | config | features | doctor``."""
+"""The command line ``finai``; ``finai_cli.main`` lists its commands."""

@@ -1,4 +1,4 @@
-"""``finai checks``, ``finai recheck`` and ``finai evidence``: what is promised, whether it holds now, and the log of both."""
+"""``finai checks``, ``finai recheck`` and ``finai evidence``: kinds of checks, their results on stored assets, and the log."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def recheck(
     only: str | None,
     audit: bool = False,
 ) -> list[Rechecked]:
-    """Evaluate checks on what the lake holds now; nothing is materialised.
+    """Evaluate checks on the stored assets; nothing is materialised.
 
     Each result goes to the gates' records, to the evidence log, and to Dagster's event log under its month.
 
     Parameters
     ----------
     months
-        Partitions to look at; None means every stored one, and the assets without partitions too.
+        Months to evaluate; None means every stored month, and the assets without months too.
     only
         Number or name of a check.
     audit
@@ -128,7 +128,7 @@ def recheck(
     chosen = set(months) if months is not None else None
     units = [unit for unit in _units(checks, lake, chosen) if unit[0]]
     if not units:
-        raise ConfigError("nothing is stored that these checks look at", where=str(home.root), fix="`finai run` first")
+        raise ConfigError("no asset of these checks is stored", where=str(home.root), fix="`finai run` first")
     results: list[Rechecked] = []
     with dagster_instance(home) as instance:
         with display(console) as show, show("Checks", sum(len(members) for members, _ in units), 0) as shown:
@@ -141,7 +141,7 @@ def recheck(
 
 
 def recheck_table(results: list[Rechecked]) -> Table:
-    """Return failures in full, and how many passed of each check."""
+    """Return a row for each failure, and for each check a row that counts what passed."""
     table = Table(title="Rechecked", title_justify="left")
     for name in ("check", "asset", "verdict", "n", "why"):
         table.add_column(name, overflow="fold", justify="right" if name == "n" else "left")
@@ -163,12 +163,12 @@ def recheck_table(results: list[Rechecked]) -> Table:
 
 
 def verify_evidence(lake: Lake, anchor: str | None) -> tuple[Head, list[str]]:
-    """Walk the evidence log and return its head and what is wrong with it.
+    """Verify the evidence log; return its head and its faults in words.
 
     Parameters
     ----------
     anchor
-        ``COUNT:HASH``, a head that was noted earlier outside the lake.
+        ``COUNT:HASH``, an earlier head that was kept outside the lake.
     """
     log = ChainedLog(lake, EVIDENCE)
     faults = log.verify(anchor=_parse_anchor(anchor) if anchor else None)
@@ -188,7 +188,7 @@ def last_evidence(lake: Lake, count: int, only: str | None) -> list[dict[str, An
 def _units(
     checks: list[Declared], lake: Lake, chosen: set[Month] | None
 ) -> Iterator[tuple[list[Declared], Month | None]]:
-    """Yield checks that are evaluated at once, with their month: stored partitions only."""
+    """Yield the checks that share their work, with their month, for stored partitions alone."""
     if chosen is None:
         yield from (
             (members, None) for members in sharing_work([c for c in checks if not c.months and lake.find(c.asset)])
@@ -210,7 +210,9 @@ def _parse_anchor(text: str) -> Head:
     count, _, digest = text.partition(":")
     if not count.isdigit() or len(digest) != 64:
         raise ConfigError(
-            f"{text!r} is no head", where="--anchor", fix="write COUNT:HASH as `finai evidence verify` prints"
+            f"{text!r} is not a head of the log",
+            where="--anchor",
+            fix="write COUNT:HASH as `finai evidence verify` prints",
         )
     return Head(int(count), digest)
 

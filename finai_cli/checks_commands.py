@@ -1,4 +1,4 @@
-"""Commands about what is promised: ``finai checks``, ``recheck``, ``evidence`` and ``overrides``."""
+"""The commands ``finai checks``, ``recheck``, ``evidence`` and ``overrides``."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platf
 from finai_cli.output import print_json
 from finai_resources.whole_file import replace_file
 
-checks_app = typer.Typer(help="What is promised, and by which check.", no_args_is_help=True)
-evidence_app = typer.Typer(help="The hash-chained log of every check's results.", no_args_is_help=True)
+checks_app = typer.Typer(
+    help="List the checks, prove that they can fail, and write pages about the raw tables.", no_args_is_help=True
+)
+evidence_app = typer.Typer(help="Read and verify the hash-chained log of all results of checks.", no_args_is_help=True)
 overrides_app = typer.Typer(
-    help="Signed permissions for a failed check to pass for a while; the key is FINAI_OVERRIDE_KEY.",
+    help="Sign, list and revoke overrides, which let a failed check pass until a day; the key is FINAI_OVERRIDE_KEY.",
     no_args_is_help=True,
 )
 
 
 @checks_app.command("list")
 def checks_list(dataset: Dataset = "synthetic", profile: Profile = "demo", as_json: AsJson = False) -> None:
-    """List the checks: what each asserts, on how many assets, and for which articles it produces evidence."""
+    """List the checks: what each asserts, on how many assets, and the articles of law that it produces evidence for."""
     platform = chosen_platform(dataset, profile)
     from finai_cli.checks import kind_rows, kind_table
 
@@ -39,13 +41,13 @@ def checks_prove(
     dataset: Dataset = "synthetic",
     profile: Profile = "demo",
     home: HomeOption = None,
-    out: Annotated[Path | None, typer.Option(help="also write the proof for docs/checks.md to this file")] = None,
+    out: Annotated[Path | None, typer.Option(help="also write the proof to this file, for docs/checks.md")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run every check on inputs that it must let pass and on inputs that it must reject; exit code 1 where one is not proved.
+    """Prove that every check can fail: run it on inputs that it must let pass and on inputs that it must reject.
 
-    The inputs are plain values, and poisoned copies of a small lake that is made for the purpose. The home's lake gets the
-    evidence of it and is not looked at.
+    The inputs are plain values, and spoiled copies of a small lake that the command makes. The home's assets are not read; its
+    evidence log gets the results. The exit code is 1 where a check is not proved.
     """
     platform = chosen_platform(dataset, profile, home)
     from finai_cli.prove import proof_table, prove
@@ -73,7 +75,7 @@ def checks_docs(
     home: HomeOption = None,
     month: Annotated[
         list[str] | None,
-        typer.Option("--month", "-m", help="2016-05; may be given again; the last stored one by default"),
+        typer.Option("--month", "-m", help="a month such as 2016-05; may be repeated; default: the last stored month"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the pages; default: <home>/data_docs")] = None,
 ) -> None:
@@ -105,15 +107,18 @@ def recheck_command(
     profile: Profile = "demo",
     home: HomeOption = None,
     month: Annotated[
-        list[str] | None, typer.Option("--month", "-m", help="2016-05; may be given again; all by default")
+        list[str] | None,
+        typer.Option("--month", "-m", help="a month such as 2016-05; may be repeated; default: all stored months"),
     ] = None,
-    check: Annotated[str | None, typer.Option("--check", "-c", help="number or name, e.g. C09; all by default")] = None,
+    check: Annotated[
+        str | None, typer.Option("--check", "-c", help="number or name of a check, such as C09; default: all")
+    ] = None,
     audit: Annotated[
-        bool, typer.Option("--audit", help="also the checks that are too expensive for every run")
+        bool, typer.Option("--audit", help="also evaluate the checks that are too expensive for every run")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate checks on what is stored, without computing any of it anew; exit code 1 where a blocking one fails."""
+    """Evaluate checks on the stored assets without computing these again; exit code 1 where a blocking check fails."""
     platform = chosen_platform(dataset, profile, home)
     from finai_cli import checks as checks_commands
     from finai_resources.home import Home
@@ -134,9 +139,13 @@ def evidence_verify(
     dataset: Dataset = "synthetic",
     profile: Profile = "demo",
     home: HomeOption = None,
-    anchor: Annotated[str | None, typer.Option(help="COUNT:HASH, a head that was noted outside the lake")] = None,
+    anchor: Annotated[str | None, typer.Option(help="COUNT:HASH, a head that this command printed before")] = None,
 ) -> None:
-    """Walk the whole evidence log: an edited, dropped, moved or cut-off entry is named; exit code 1 where there is one."""
+    """Name every entry of the evidence log that was edited, dropped, moved or cut off; exit code 1 where there is one.
+
+    Keep the head that it prints outside the lake, and give it as --anchor next time: then a log that was
+    written anew as a whole is found too.
+    """
     platform = chosen_platform(dataset, profile, home)
     from finai_cli.checks import verify_evidence
     from finai_cli.run import lake_of
@@ -156,11 +165,11 @@ def evidence_list(
     dataset: Dataset = "synthetic",
     profile: Profile = "demo",
     home: HomeOption = None,
-    last: Annotated[int, typer.Option(min=1, help="how many entries")] = 20,
+    last: Annotated[int, typer.Option(min=1, help="number of entries")] = 20,
     check: Annotated[str | None, typer.Option("--check", "-c", help="number or name of a check")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the latest entries, newest first."""
+    """List the latest entries of the evidence log, newest first."""
     platform = chosen_platform(dataset, profile, home)
     from finai_cli.checks import evidence_table, last_evidence
     from finai_cli.run import lake_of
@@ -173,23 +182,28 @@ def evidence_list(
     Console().print(evidence_table(rows))
 
 
-Approver = Annotated[str, typer.Option(help="who takes the responsibility")]
-Reason = Annotated[str, typer.Option(help="why, in words")]
+Approver = Annotated[str, typer.Option(help="person who takes the responsibility")]
+Reason = Annotated[str, typer.Option(help="reason, in words")]
 
 
 @overrides_app.command("add")
 def overrides_add(  # noqa: PLR0913, PLR0917 - each is an option of the command
-    check: Annotated[str, typer.Option("--check", "-c", help="name of a check, e.g. feature_drift_psi")],
+    check: Annotated[str, typer.Option("--check", "-c", help="name of a check, such as feature_drift_psi")],
     asset: Annotated[str, typer.Option(help="path of an asset, or a shell pattern such as features/*")],
     approver: Approver,
     reason: Reason,
-    expires: Annotated[str, typer.Option(help="last day on which it counts, e.g. 2026-12-31")],
-    month: Annotated[list[str] | None, typer.Option("--month", "-m", help="2016-05; may be given again")] = None,
+    expires: Annotated[str, typer.Option(help="last day on which it counts, such as 2026-12-31")],
+    month: Annotated[
+        list[str] | None, typer.Option("--month", "-m", help="a month such as 2016-05; may be repeated; default: all")
+    ] = None,
     dataset: Dataset = "synthetic",
     profile: Profile = "demo",
     home: HomeOption = None,
 ) -> None:
-    """Sign an override. The check keeps its finding and passes until the day of expiry; `finai recheck` applies it."""
+    """Sign an override: the failed check passes until the day of expiry, and its finding stays in the record.
+
+    `finai recheck` applies the override to a stored asset.
+    """
     platform = chosen_platform(dataset, profile, home)
     from finai_checks.catalogue import kind
     from finai_checks.framework.overrides import Grant, add_override, demand_key
@@ -210,14 +224,14 @@ def overrides_add(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
 @overrides_app.command("revoke")
 def overrides_revoke(
-    identity: Annotated[str, typer.Argument(help="as `finai overrides list` shows it")],
+    identity: Annotated[str, typer.Argument(help="id of the override, from `finai overrides list`")],
     approver: Approver,
     reason: Reason,
     dataset: Dataset = "synthetic",
     profile: Profile = "demo",
     home: HomeOption = None,
 ) -> None:
-    """End an override before its day."""
+    """End an override before its last day."""
     platform = chosen_platform(dataset, profile, home)
     from finai_checks.framework.overrides import demand_key, revoke_override
     from finai_cli.run import lake_of
@@ -233,7 +247,7 @@ def overrides_revoke(
 def overrides_list(
     dataset: Dataset = "synthetic", profile: Profile = "demo", home: HomeOption = None, as_json: AsJson = False
 ) -> None:
-    """List all overrides and what each is worth today; without FINAI_OVERRIDE_KEY none verifies."""
+    """List all overrides with their state today; without FINAI_OVERRIDE_KEY none can be verified."""
     platform = chosen_platform(dataset, profile, home)
     from finai_checks.framework.overrides import Overrides
     from finai_cli.run import lake_of
@@ -241,7 +255,7 @@ def overrides_list(
 
     found = Overrides.read(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets)
     if found.fault:
-        Console(stderr=True).print(f"[bold red]fault[/] in the log of overrides, so that none counts: {found.fault}")
+        Console(stderr=True).print(f"[bold red]fault[/] in the log of overrides; no override counts: {found.fault}")
         raise typer.Exit(1)
     rows = found.rows
     if as_json:

@@ -1,4 +1,4 @@
-"""How far a command is: bars on a terminal, and plain lines where the output goes to a file or another program."""
+"""Progress of a command: bars on a terminal, plain lines where the output goes to a file or to another program."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LINE_SECONDS = 15.0  # from one plain line of a stage to the next, at least
 
 
 class StageView(Protocol):
-    """A part of a command that is under way, as the user sees it."""
+    """The progress of one part of a command, as the user sees it."""
 
     def note(self, text: str) -> None:
-        """Show what it is at."""
+        """Show a note beside the progress."""
 
     def advance(self, steps: int = 1) -> None:
-        """Count steps that are done."""
+        """Count finished steps."""
 
 
 # A title, how many steps there are, and how many are done already -> the stage, until the block ends.
@@ -95,17 +95,17 @@ class Lines:
         self._print("begins", f"{done}/{total}")
 
     def note(self, text: str) -> None:
-        """Show what it is at."""
+        """Show a note beside the progress."""
         self.text = text
         self._continue()
 
     def advance(self, steps: int = 1) -> None:
-        """Count steps that are done."""
+        """Count finished steps."""
         self.done += steps
         self._continue()
 
     def end(self) -> None:
-        """Say that it has ended, and with what."""
+        """Print that the stage has ended, with its seconds and its last note."""
         self._print("ends", f"{self.done}/{self.total}", f"{self.clock() - self.begun:.0f} s", self.text)
 
     def _continue(self) -> None:

@@ -1,4 +1,4 @@
-"""``finai doctor``: looks at the environment, the configuration, the keys and the lake, and says how to mend what is wrong."""
+"""``finai doctor``: examines packages, memory, disk, configuration, keys and lake, and names a fix for each fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGES = ("dagster", "duckdb", "great-expectations", "lightgbm", "numba", "num
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The verdict on one subject, such as the memory."""
 
     verdict: Literal["ok", "note", "wrong"]
     subject: str
@@ -31,7 +31,7 @@ class Finding:
 
 
 def examine(dataset: str, profile: str, home: Path | None) -> list[Finding]:
-    """Return what was found, in the order in which to mend it."""
+    """Return the findings, in the order in which to fix them."""
     place = Home.choose(dataset, profile, home)
     findings = [
         _python(),
@@ -119,5 +119,5 @@ def _lake(place: Home) -> list[Finding]:
     findings = [Finding("wrong", "lake", text, "delete the partition's folder and run `finai run`") for text in wrong]
     left = root / "_staging"
     if left.exists() and any(left.iterdir()):
-        findings.append(Finding("note", "lake", f"{left} holds what a stopped run had not finished", f"rm -r {left}"))
+        findings.append(Finding("note", "lake", f"{left} holds unfinished files of a stopped run", f"rm -r {left}"))
     return findings or [Finding("ok", "lake", f"{len(manifests)} partitions, every file as its manifest says")]

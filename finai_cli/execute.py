@@ -1,4 +1,4 @@
-"""Runs the stale units of the main job against the home's Dagster instance, and turns a failure into one clear error."""
+"""Runs stale units of the main job on the home's Dagster instance, and turns a failure into one error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Runner:
         Raises
         ------
         FinaiError
-            The run failed: what the asset said, or which blocking check did not pass.
+            The run failed; the error is that of the asset, or names the blocking checks that failed.
         """
         job = self.definitions.resolve_job_def(unit.job)
         keys = {dg.AssetKey(asset.split("/")) for asset in assets}
@@ -56,7 +56,7 @@ class Runner:
             raise _failure(result, unit, assets)
 
     def judge(self, unit: Unit, checks: list[Declared]) -> None:
-        """Evaluate checks on what is stored; records, evidence and Dagster's event log get the results."""
+        """Evaluate checks on stored assets; records, evidence and Dagster's event log get the results."""
         context = CheckContext(LakeSession(self.lake), self.platform, unit.month)
         overrides = Overrides.read(self.lake, self.platform.secrets)
         evaluations = []
@@ -77,7 +77,7 @@ class Runner:
             raise GateError(
                 f"{len(failed)} blocking checks failed:\n  " + "\n  ".join(failed),
                 where=unit.job,
-                fix="mend the data or the setting that they name; what follows was not run",
+                fix="fix the data or the setting that they name; downstream assets were not computed",
             )
 
 

@@ -15,7 +15,7 @@ from finai_resources.errors import ConfigError
 
 
 def group_table(registry: Registry) -> Table:
-    """Return one row for each group, with the sum."""
+    """Return one row for each group, and their sum."""
     table = Table(title="Feature groups", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("group")
@@ -48,7 +48,7 @@ def window(column: Column) -> str:
 
 
 def as_rows(registry: Registry, group: str | None) -> list[dict[str, Any]]:
-    """Return columns with why they are left out, where they are, for JSON."""
+    """Return the columns for JSON, with the reason for each that is unavailable."""
     return [
         {**asdict(column), "unavailable": entry.unavailable.get(column.name)}
         for entry in registry
@@ -58,7 +58,7 @@ def as_rows(registry: Registry, group: str | None) -> list[dict[str, Any]]:
 
 
 def describe(registry: Registry, name: str, dataset: str, profile: str, home: Path | None) -> dict[str, Any]:
-    """Return everything known of one column, with its stored statistics by month."""
+    """Return what the registry says of a column, and its stored statistics by month."""
     from finai_assets.features.compute import STATISTICS_FILE
     from finai_resources.home import Home
     from finai_resources.lake import Lake

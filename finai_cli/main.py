@@ -1,4 +1,4 @@
-"""The command line's entry: commands, their options and help texts, and how errors reach the person."""
+"""The entry of the command line: commands, their options and help texts, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from finai_resources.errors import FinaiError
 
 app = typer.Typer(
     name="finai",
-    help="An explainable financial-product recommender: raw bank tables to monthly recommendations with reasons.",
+    help="An explainable financial-product recommender: from raw bank tables to monthly recommendations with reasons.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-config_app = typer.Typer(help="The merged configuration.", no_args_is_help=True)
-features_app = typer.Typer(help="The registry of feature columns.", no_args_is_help=True)
+config_app = typer.Typer(help="Show the configuration of a data set and profile.", no_args_is_help=True)
+features_app = typer.Typer(help="Show the feature groups and their columns.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(features_app, name="features")
 app.add_typer(checks_app, name="checks")
@@ -39,34 +39,37 @@ def run(
     profile: Profile = "demo",
     home: HomeOption = None,
     source: Source = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would run")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the stale assets by stage, and compute nothing")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the main job: raw tables, features, labels, teacher, students, bundle, recommendations.
 
-    What is up to date is skipped, so that a stopped run goes on where it was, and a second run does nothing.
+    Assets that are up to date are skipped: a stopped run goes on where it was, and a second run computes nothing.
     """
-    settings = chosen_settings(dataset, profile, source)  # a wrong value is told before the heavy imports
+    settings = chosen_settings(dataset, profile, source)  # a wrong value is reported before the heavy imports
     from finai_assets.platform import Platform
     from finai_resources.home import Home
 
     console = Console(stderr=as_json)
     platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
-    from finai_cli.run import run_main_job, warehouse_of
+    from finai_cli.run import run_main_job
+    from finai_cli.sql import warehouse_of
     from finai_cli.summary import print_summary
 
     try:
         summary = run_main_job(platform, place, console, dry_run=dry_run)
     except KeyboardInterrupt:
-        console.print("stopped; what was finished is kept, and the same command goes on from there")
+        console.print("stopped; finished assets are kept, and the same command goes on from there")
         raise typer.Exit(130) from None
     if dry_run:
         return
     if as_json:
         print_json(summary)
         return
-    print_summary(summary, warehouse_of(settings, place), console)
+    print_summary(summary, warehouse_of(place), console)
     ran = sum(stage["ran"] for stage in summary["stages"])
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(
@@ -86,10 +89,12 @@ for _added in sorted(entry_points(group="finai.commands"), key=lambda entry: ent
 def generate(
     profile: Profile = "demo",
     home: HomeOption = None,
-    customers: Annotated[int | None, typer.Option(min=1, help="instead of the profile's number")] = None,
+    customers: Annotated[
+        int | None, typer.Option(min=1, help="number of customers; default: that of the profile")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Generate the synthetic panel alone, and print how real it looks."""
+    """Generate the synthetic panel alone, and print its realism figures and ceilings."""
     from finai_assets.asset_graph import SOURCE
     from finai_assets.ingest.pseudonym import pseudonym_key
     from finai_assets.ingest.synthetic import generate as simulate
@@ -130,7 +135,7 @@ def generate(
 def config_show(
     dataset: Dataset = "synthetic", profile: Profile = "demo", source: Source = None, as_json: AsJson = False
 ) -> None:
-    """Print the merged, validated configuration."""
+    """Print every setting, as merged from the files in configs/ and validated."""
     import yaml
 
     merged = chosen_settings(dataset, profile, source).model_dump(mode="json")
@@ -144,10 +149,10 @@ def config_show(
 def features_list(
     dataset: Dataset = "synthetic",
     profile: Profile = "demo",
-    group: Annotated[str | None, typer.Option(help="only this group, column by column")] = None,
+    group: Annotated[str | None, typer.Option(help="list the columns of this group")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the feature groups, or the columns of one."""
+    """List the feature groups, or the columns of one group."""
     from finai_assets.features.registry import build_registry
     from finai_cli.features import as_rows, column_table, group_table
 
@@ -168,7 +173,7 @@ def features_show(
     home: HomeOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a column means, what it is made from, and its statistics by month where they are stored."""
+    """Show the meaning and the inputs of a column, and its statistics by month where the home stores them."""
     from finai_assets.features.registry import build_registry
     from finai_cli.features import describe
 
@@ -189,7 +194,7 @@ def features_show(
 def doctor(
     dataset: Dataset = "synthetic", profile: Profile = "demo", home: HomeOption = None, as_json: AsJson = False
 ) -> None:
-    """Say what is missing or wrong in this environment, and the fix."""
+    """Examine packages, memory, disk, configuration, keys and lake, and name a fix for each fault; exit code 1 for a fault."""
     from finai_cli.doctor import examine
 
     findings = examine(dataset, profile, home)
@@ -208,7 +213,7 @@ def doctor(
 
 
 def run_cli() -> None:
-    """Run the command line; an error that the person can mend is one text on stderr and exit code 1."""
+    """Run the command line; an error that the user can fix is one text on stderr and exit code 1."""
     try:
         app()
     except FinaiError as error:

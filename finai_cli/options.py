@@ -1,4 +1,4 @@
-"""Options that commands share, and what they choose."""
+"""Options that the commands share, and the settings, platform and months that they choose."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-Dataset = Annotated[str, typer.Option("--dataset", "-d", envvar="FINAI_DATASET", help="configs/datasets/<name>.yaml")]
-Profile = Annotated[str, typer.Option("--profile", "-p", envvar="FINAI_PROFILE", help="smoke, demo, bench or full")]
+Dataset = Annotated[
+    str, typer.Option("--dataset", "-d", envvar="FINAI_DATASET", help="data set: NAME of configs/datasets/NAME.yaml")
+]
+Profile = Annotated[
+    str, typer.Option("--profile", "-p", envvar="FINAI_PROFILE", help="size of the run: smoke, demo, bench or full")
+]
 HomeOption = Annotated[
-    Path | None, typer.Option("--home", envvar="FINAI_HOME", help="default: .finai/<dataset>-<profile>")
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="FINAI_HOME",
+        help="folder of the lake, the keys and all results; default: .finai/DATASET-PROFILE",
+    ),
 ]
 Source = Annotated[
     str | None, typer.Option("--source", envvar="FINAI_SOURCE", help="folder of the source tables (not for synthetic)")
@@ -19,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a ta
 
 
 def chosen_settings(dataset: str, profile: str, source: str | None) -> Any:
-    """Return the merged settings."""
+    """Return the settings, merged and validated."""
     from finai_assets.settings import load_settings
 
     overrides = {"dataset": {"source": str(Path(source).expanduser().resolve())}} if source else None
@@ -28,7 +37,7 @@ def chosen_settings(dataset: str, profile: str, source: str | None) -> Any:
 
 def chosen_platform(dataset: str, profile: str, home: Path | None = None) -> Any:
     """Return the platform, with the keys of the home for checks that verify signatures and pseudonyms."""
-    settings = chosen_settings(dataset, profile, None)  # a wrong value is told before the heavy imports
+    settings = chosen_settings(dataset, profile, None)  # a wrong value is reported before the heavy imports
     from finai_assets.platform import Platform
     from finai_resources.home import Home
     from finai_resources.secrets import SecretStore
@@ -37,12 +46,12 @@ def chosen_platform(dataset: str, profile: str, home: Path | None = None) -> Any
 
 
 def parse_months(keys: list[str]) -> list[Any]:
-    """Return the months that a person named.
+    """Return the months named on the command line.
 
     Raises
     ------
     ConfigError
-        One of them is no month.
+        A text is not a month.
     """
     from finai_resources.errors import ConfigError
     from finai_resources.months import Month

@@ -1,4 +1,4 @@
-"""What a command prints for programs: one JSON document on standard output."""
+"""Output of a command for programs: one JSON document on standard output."""
 
 from __future__ import annotations
 

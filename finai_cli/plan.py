@@ -1,4 +1,4 @@
-"""What the main job has to do: stages of units, each a job on some assets of one partition, and which of them are stale."""
+"""The plan of the main job: stages of units, each a job on assets of one partition, and the stale assets of each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the main job that a person would name."""
+    """A part of the main job, as ``finai run`` names it."""
 
     name: str
     title: str
@@ -37,7 +37,7 @@ class Stage:
 
 
 def main_job(platform: Platform) -> list[Stage]:
-    """Return the stages of the main job in order, whatever of them is done already."""
+    """Return all stages of the main job in order, up to date or not."""
     return [Stage(job.stage, job.title, tuple(_units(platform, job))) for job in JOBS]
 
 
@@ -53,10 +53,10 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
 
 
 def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[str]:
-    """Return the unit's assets that have to be computed, in order.
+    """Return the stale assets of a unit, in order.
 
-    These are the missing ones, those older than their code, config or upstream, those that a blocking check refuses, and, within
-    the unit, all that read one of these.
+    An asset is stale if it is missing, was made by another code version, config version or upstream content, or has no passed
+    record of a blocking check; so are the assets of the unit that read it.
     """
     stale = [
         path
@@ -68,7 +68,7 @@ def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declar
 
 
 def outdated_checks(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[Declared]:
-    """Return the checks that have no result for the content of a current asset, by their thresholds and code as they are now."""
+    """Return the checks that have no record for a current asset's content by their present thresholds and code."""
     return [
         check
         for path in unit.assets

@@ -1,4 +1,4 @@
-"""``finai checks prove``: a sceptic sees each check pass on good inputs and fail on bad ones."""
+"""``finai checks prove``: each check passes on its good inputs and fails on its bad ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from finai_resources.home import Home
 
 
 def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
-    """Run all canaries, and append a record of each proof to the evidence log of the home's lake."""
+    """Run all canaries, and append the proof of each kind of check to the evidence log of the home's lake."""
     with tempfile.TemporaryDirectory(prefix="finai-proof-") as folder, display(console) as show:
         with show("Make a small lake", 1, 0) as shown:
             canaries = [*plain_canaries(small_settings()), *lake_canaries(Path(folder))]
@@ -50,7 +50,7 @@ def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
 
 
 def proof_table(proofs: list[Proof]) -> Table:
-    """Return one row for each kind of check, and one for each canary that went wrong."""
+    """Return one row for each kind of check, and one for each canary with a wrong result."""
     now = datetime.now(UTC).isoformat(timespec="minutes")
     table = Table(title=f"Proof that the checks can fail ({now})", title_justify="left")
     for name in ("check", "good passes", "bad fails", "proved", "for example"):

@@ -1,4 +1,4 @@
-"""Tables of results in Markdown from stored summaries: what docs/results.md shows.
+"""Writes the tables of docs/results.md, in Markdown, from stored summaries.
 
 python -m finai_cli.results HOME [HOME ...]
 """

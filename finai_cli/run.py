@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 
 from finai_assets.platform import Platform
-from finai_assets.settings import Settings
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
 from finai_cli.display import Display, display
@@ -19,13 +18,12 @@ from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.warehouse import Warehouse, rebuild
-from finai_resources.warehouse_resource import WarehouseResource
+from finai_resources.warehouse import rebuild
 
 
 @dataclass
 class StageReport:
-    """What a stage did."""
+    """How many runs a stage had, of how many units, and what they cost."""
 
     name: str
     units: int
@@ -39,7 +37,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     Parameters
     ----------
     dry_run
-        Only print what would run.
+        Print the stale assets by stage, and compute nothing.
     """
     checks = declared_checks(platform)
     stages = main_job(platform)
@@ -62,21 +60,6 @@ def lake_of(platform: Platform, home: Home) -> Lake:
     resource = default_resources(platform.settings, home)["lake"]
     assert isinstance(resource, LakeResource)  # noqa: S101 - that is what the definitions put there
     return resource.open()
-
-
-def warehouse_of(settings: Settings, home: Home) -> Warehouse:
-    """Open the warehouse that the definitions use, with a session of its own.
-
-    Raises
-    ------
-    LakeError
-        There is no lake.
-    """
-    from finai_assets.definitions import default_resources
-
-    resource = default_resources(settings, home)["warehouse"]
-    assert isinstance(resource, WarehouseResource)  # noqa: S101 - that is what the definitions put there
-    return resource.over()
 
 
 def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Display) -> StageReport:
@@ -104,8 +87,8 @@ def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: lis
         stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
         todo = [(unit, assets) for unit, assets in stale if assets]
         judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
-        told = f", {judged} checks of what is stored" if judged else ""
-        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{told}")
+        recheck = f", {judged} checks of stored assets" if judged else ""
+        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{recheck}")
         for unit, assets in todo[:3]:
             named = ", ".join(assets[:4]) + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
             console.print(f"  {unit.partition or 'once':<8} {named}")

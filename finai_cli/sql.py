@@ -14,10 +14,25 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from finai_resources.home import Home
+from finai_resources.lake_resource import lake_of_home
+from finai_resources.warehouse import Warehouse
+from finai_resources.warehouse_resource import WarehouseResource
 from finai_resources.warehouse_views import LakeTable
 
 LETTERS = 120  # of a cell on a terminal; JSON has all
 MEASURED = 100_000
+
+
+def warehouse_of(home: Home) -> Warehouse:
+    """Open the warehouse of a home, with a session of its own.
+
+    Raises
+    ------
+    LakeError
+        There is no lake.
+    """
+    return WarehouseResource(lake=lake_of_home(home)).over()
 
 
 def answer_rows(answer: pa.Table) -> list[dict[str, Any]]:
@@ -26,7 +41,7 @@ def answer_rows(answer: pa.Table) -> list[dict[str, Any]]:
 
 
 def answer_table(answer: pa.Table, shown: int) -> Table:
-    """Return the first rows of an answer as a table; a long text is cut, and nothing is broken into lines."""
+    """Return the first rows of an answer as a table; a long text is cut, and no cell wraps."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for field in answer.schema:
         number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
@@ -37,7 +52,7 @@ def answer_table(answer: pa.Table, shown: int) -> Table:
 
 
 def print_whole(console: Console, table: Table) -> None:
-    """Print a table as wide as it is: a terminal narrower than the table wraps or scrolls it."""
+    """Print a table in its full width; a narrower terminal wraps or scrolls it."""
     wide = Measurement.get(Console(width=MEASURED, file=console.file), console.options.update(width=MEASURED), table)
     Console(file=console.file, width=max(console.width, wide.maximum)).print(table)
 
@@ -61,7 +76,7 @@ def list_of_tables(tables: list[LakeTable]) -> Table:
 
 
 def _unique(answer: pa.Table) -> pa.Table:
-    """Return an answer whose columns have different names, which the rows need; of equal names the second gets a number."""
+    """Return an answer with distinct column names, as JSON objects need; a repeated name gets a number."""
     names: list[str] = []
     for name in answer.column_names:
         written, number = name, 1

@@ -1,4 +1,4 @@
-"""``finai sql``: the lake asked in SQL."""
+"""``finai sql``: asks the lake in SQL."""
 
 from __future__ import annotations
 
@@ -27,24 +27,23 @@ def sql_command(
     rows: Annotated[int, typer.Option(min=1, help="rows to print; --json prints all of them")] = SHOWN,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the lake in SQL: every table is a view, the asset features/demographics is features.demographics.
+    """Ask the lake in SQL: every table is a view; the asset features/demographics is features.demographics.
 
-    Tables in months have a column month (2015-01). A question is in DuckDB's SQL and only reads; see docs/ask-the-lake-in-sql.md.
+    A table with months has a column month (2015-01). A question is one SELECT in DuckDB's SQL: see docs/ask-the-lake-in-sql.md.
     """
     from finai_resources.errors import QueryError
 
     if (question is None) != tables:
         raise QueryError(
-            "there is no question" if question is None else "a question and --tables exclude one another",
+            "no question is given" if question is None else "a question and --tables exclude each other",
             where="finai sql",
             fix="write one SELECT in quotes, or --tables",
         )
-    settings = chosen_settings(dataset, profile, None)
-    from finai_cli.run import warehouse_of
-    from finai_cli.sql import answer_rows, answer_table, list_of_tables, print_whole, table_rows
+    chosen_settings(dataset, profile, None)  # refuses a data set or profile that does not exist
+    from finai_cli.sql import answer_rows, answer_table, list_of_tables, print_whole, table_rows, warehouse_of
     from finai_resources.home import Home
 
-    warehouse = warehouse_of(settings, Home.choose(dataset, profile, home))
+    warehouse = warehouse_of(Home.choose(dataset, profile, home))
     console = Console()
     if question is None:
         found = warehouse.tables()

@@ -1,4 +1,4 @@
-"""``summary.json``: what a run of the main job left, read back from the lake; and the tables printed from it."""
+"""``summary.json``, which is read back from the lake after a run of the main job, and the tables printed from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.warehouse import Warehouse
 from finai_resources.whole_file import replace_file
 
-# Parts of the platform that do not exist yet; named so that nobody looks for them in vain.
+# Parts of the platform that do not exist yet, so that nobody looks for them.
 ABSENT = (
     "compliance report",
     "promotion to champion",
@@ -48,7 +48,7 @@ def write_summary(
 
 
 def _with_earlier_figures(home: Home, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the stages, those that had nothing to do with the figures of the run that did it."""
+    """Return the stages; one that was up to date gets the figures of the run that computed it."""
     earlier = {s["name"]: s for s in read_summary(home.summary)["stages"]} if home.summary.exists() else {}
     return [
         {**stage, "did": stage["figures"] if stage["ran"] else earlier.get(stage["name"], {}).get("did")}
@@ -119,7 +119,7 @@ def _task(lake: Lake, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
 def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> dict[str, Any]:
     """Count the recorded outcomes of every check on every stored partition, and the constant columns.
 
-    A check that belongs to every run and has no result is ``missing``; an audit without one is an ``audit_due``.
+    A check of every run without a result is ``missing``; an audit check without one is an ``audit_due``.
     """
     counts: dict[str, Any] = dict.fromkeys(
         ("passed", "warned", "failed", "missing", "audits_due", "constant_columns"), 0
@@ -147,7 +147,7 @@ def _partitions(check: Declared, platform: Platform) -> list[str | None]:
 
 
 def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
-    """Print the table of tasks, three recommendations, and where everything lies."""
+    """Print the table of tasks, three recommendations, the counts of checks, and the paths of report and bundle."""
     table = task_table(summary)
     # A table narrower than its figures is unreadable; a terminal narrower than the table wraps or scrolls it.
     Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    """Prepare the home and become ``dagster dev``."""
+    """Prepare the home and start ``dagster dev`` in this process."""
     home = Home.choose(os.environ.get("FINAI_DATASET", "synthetic"), os.environ.get("FINAI_PROFILE", "demo"))
     home.prepare()
     os.environ["DAGSTER_HOME"] = str(home.dagster)

@@ -1,1 +1,1 @@
-"""Where things live: the lake, the warehouse, secrets, and the Dagster instance."""
+"""Dagster resources and what they open: the lake, the warehouse, keys, the home folder, and the event log."""

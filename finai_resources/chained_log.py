@@ -1,9 +1,9 @@
-"""An append-only log in the lake whose entries are chained by hash: what was changed, dropped or moved afterwards shows.
+"""An append-only log in the lake whose entries are chained by hash, so that a changed, dropped or moved entry is found.
 
 Each entry is a file of its own, ``<folder>/<sequence>.json``, that holds the hash of the file before it. A writer claims the
 next number by creating its file, whole, if nobody has: a link on a disk, a conditional put in S3. So writers may run side by
-side, and a killed one leaves either a whole entry or none. ``head.json`` says how far the log has come at least, so that a cut
-tail shows too; who keeps a head elsewhere can compare with it.
+side, and a killed one leaves either a whole entry or none. ``head.json`` says how many entries there are at least, so that a
+cut-off tail is found too; a head that is kept outside the lake can be compared with it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry as stored: its number from 0 on, the hash before it, when it was written, and what it says."""
+    """One stored entry: its number from 0 on, the hash of the entry before, its time, and its record."""
 
     sequence: int
     previous: str
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How many entries there are, and the hash of the last one."""
+    """The number of entries, and the hash of the last one."""
 
     count: int
     digest: str
@@ -45,21 +45,21 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that does not fit: at which number, and what, in words."""
+    """A fault of the log: the number of the entry, and what is wrong, in words."""
 
     sequence: int
     what: str
 
 
 class ChainedLog:
-    """A log below a folder of the lake.
+    """A log in a folder of the lake.
 
     Parameters
     ----------
     lake
-        Where it lies.
+        The lake that holds it.
     name
-        Its folder, e.g. ``evidence``.
+        Its folder, such as ``evidence``.
     """
 
     def __init__(self, lake: Lake, name: str) -> None:
@@ -71,9 +71,9 @@ class ChainedLog:
         return self.append_all([record])[0]
 
     def append_all(self, records: Iterable[Mapping[str, Any]]) -> list[Entry]:
-        """Write records as the next entries, each one for itself; another writer's may come to stand between them.
+        """Write records as the next entries, one by one; entries of another writer may stand between them.
 
-        The head is told once, after the last: it says how far the log has come at least.
+        The head is written once, after the last entry.
         """
         written = [self._append(record) for record in records]
         if written:
@@ -113,12 +113,12 @@ class ChainedLog:
             yield entry
 
     def verify(self, *, anchor: Head | None = None) -> list[Fault]:
-        """Walk the whole log and return what does not fit; empty where all is as it was written.
+        """Return the faults of the whole log; empty where every entry is as it was written.
 
         Parameters
         ----------
         anchor
-            A head that was noted outside the lake: the log must still pass through it.
+            A head that was kept outside the lake: the log must still hold its entry.
         """
         numbers = self._numbers()
         faults, previous, digests = [], GENESIS, []
@@ -144,7 +144,7 @@ class ChainedLog:
         return faults
 
     def _advance(self) -> Head:
-        """Return the head, from where this writer last saw it, or the stored head, onwards."""
+        """Return the head, found from this writer's last head, or from the stored one, onwards."""
         last = self._last
         if (stored := self._stored_head()) is not None and stored.count > last.count:
             last = stored

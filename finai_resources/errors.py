@@ -1,10 +1,10 @@
-"""The one hierarchy of errors that a user may see. Each says what happened, where, and the way out."""
+"""The one hierarchy of errors that a user may see. Each says what happened, where, and how to fix it."""
 
 from __future__ import annotations
 
 
 class FinaiError(Exception):
-    """Something the user can mend.
+    """An error that the user can fix.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class LakeError(FinaiError):
 
 
 class QueryError(FinaiError):
-    """A question in SQL cannot be answered: it is no SQL, names what is not there, or asks for more than to read."""
+    """A question in SQL cannot be answered: it is not SQL, names an unknown table or column, or does more than read."""
 
 
 class SecretError(FinaiError):
@@ -45,7 +45,7 @@ class SecretError(FinaiError):
 
 
 class GateError(FinaiError):
-    """A promise does not hold (a gap too small, a fit outside train), so the work stops."""
+    """A blocking check failed or has no result, or a rule such as the gap does not hold, so the work stops."""
 
 
 class BundleError(FinaiError):

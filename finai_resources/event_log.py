@@ -31,13 +31,13 @@ BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", 500
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """SQLite event storage for many materialisations at once. Chosen in ``dagster.yaml`` (see ``finai_resources.home``)."""
+    """Stores many materialisations in one transaction; ``dagster.yaml`` names it (see ``finai_resources.home``)."""
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> BatchedSqliteEventLogStorage:
-        """Make the storage that ``dagster.yaml`` asks for."""
+        """Return the storage that ``dagster.yaml`` names."""
         return cls(inst_data=inst_data, **config_value)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
@@ -78,7 +78,7 @@ def log_materializations(
 ) -> None:
     """Log many materialisations as one batch.
 
-    What ``context.log_event`` does for each of them, except that the storage sees them together where batching is on.
+    Each is logged as by ``context.log_event``, but the storage gets them together where batching is on.
     """
     step = context.get_step_execution_context()
     last = len(materializations) - 1

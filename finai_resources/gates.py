@@ -1,4 +1,4 @@
-"""What a consumer asks before it reads: whether every blocking check of this content has passed."""
+"""Gates: before a consumer reads, they demand that every blocking check of the content has passed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from finai_resources.lake import Lake
 
 
 class Gates(Protocol):
-    """Refuses what was not let through.
+    """Refuse partitions whose blocking checks have not passed.
 
-    Dagster blocks what follows a failed check within one run. A later run of the consumer alone, and a range of months in one
-    run, know nothing of it; so whoever trains, builds or publishes asks here as well.
+    Dagster blocks downstream assets of a failed check within one run. A later run of the consumer alone, and a range of months
+    in one run, know nothing of it; so training, bundle and recommendations ask the gates as well.
     """
 
     def demand(self, lake: Lake, partitions: Iterable[tuple[str, str | None]]) -> None:
-        """Raise unless every blocking check of these partitions has passed on what they hold now.
+        """Raise an error unless every blocking check of these partitions has passed on their present content.
 
         Parameters
         ----------

@@ -13,7 +13,7 @@ from finai_resources.whole_file import replace_file
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where one data set in one profile lives.
+    """The home of one data set in one profile.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Home:
 
     @property
     def summary(self) -> Path:
-        """Return the file that tells what the last run did."""
+        """Return the file with the summary of the last run."""
         return self.root / "summary.json"
 
     @property
@@ -59,7 +59,7 @@ class Home:
         return self.root / "finai.duckdb"
 
     def prepare(self) -> None:
-        """Make the folders, and ``dagster.yaml`` where there is none."""
+        """Create the folders, and ``dagster.yaml`` where there is none."""
         self.dagster.mkdir(parents=True, exist_ok=True)
         config = self.dagster / "dagster.yaml"
         if not config.exists():

@@ -25,7 +25,7 @@ class HomeResource(dg.ConfigurableResource[None]):
 
     @property
     def checkpoints(self) -> Path:
-        """Return the folder of unfinished trainings, made if need be."""
+        """Return the folder of checkpoints, which is created where it is absent."""
         folder = self.path / "checkpoints"
         folder.mkdir(parents=True, exist_ok=True)
         return folder

@@ -1,10 +1,10 @@
-"""The lake: Parquet and files in partitions, on a disk or in S3, written whole or not at all.
+"""The lake: Parquet tables and files in partitions, on disk or in S3, each written whole or not at all.
 
 A partition is a folder ``<root>/<asset path>/month=<YYYY-MM>/`` (or ``<root>/<asset path>/all/``) whose files carry their own
 content hash in their names, beside ``_manifest.json``, written last, that lists them. A reader takes only what the manifest
 lists, so that a killed writer, or one at work, is invisible; a partition without a manifest does not exist.
 
-What was read is recorded by :class:`~finai_resources.lake_session.LakeSession`: provenance is measured, not declared.
+A :class:`~finai_resources.lake_session.LakeSession` records what was read: provenance is measured, not declared.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ class Lake:
 
     @classmethod
     def on_disk(cls, folder: Path | str, **options: Any) -> Lake:
-        """Return a lake in a folder, which is made if need be."""
+        """Return a lake in a folder, which is created where it is absent."""
         path = Path(folder).resolve()
         path.mkdir(parents=True, exist_ok=True)
         return cls(pafs.LocalFileSystem(), path.as_posix(), **options)
 
     @property
     def is_local(self) -> bool:
-        """Tell whether files can be opened by path."""
+        """Whether files can be opened by path."""
         return isinstance(self.fs, pafs.LocalFileSystem)
 
     def folder(self, asset: str, partition: str | None) -> str:
@@ -143,18 +143,18 @@ class Lake:
         return [info.base_name for info in infos if info.type == pafs.FileType.Directory]
 
     def each(self, look: Callable[[Given], Found], items: Iterable[Given]) -> list[Found]:
-        """Call a function for each item: one after the other on a disk, several at once where each is a request."""
+        """Call a function for each item: one after the other on disk, several at once in S3."""
         if self.is_local:
             return [look(item) for item in items]
         with ThreadPoolExecutor(_REQUESTS) as pool:
             return list(pool.map(look, items))
 
     def path(self, manifest: Manifest, stored: StoredFile) -> str:
-        """Return where a stored file lies."""
+        """Return the path of a stored file."""
         return f"{self.folder(manifest.asset, manifest.partition)}/{stored.name}"
 
     def parquet_paths(self, manifest: Manifest) -> tuple[pafs.FileSystem, list[str]]:
-        """Return the file system and the paths of the Parquet files of a partition, in order, for another reader of them.
+        """Return the file system and the ordered paths of a partition's Parquet files, for a reader such as DuckDB.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Lake:
     ) -> pa.Table:
         """Read the rows with ``low <= customer_id <= high`` of a partition that is sorted by customer.
 
-        Only the row groups that reach into the range are decoded, so the cost is that of the range.
+        Only the row groups that overlap the range are decoded, so the cost grows with the range alone.
         """
         pieces = []
         schema = None
@@ -257,7 +257,7 @@ class Lake:
         return content
 
     def local_path(self, asset: str, partition: str | None, role: str, *, cache: Path | None = None) -> Path:
-        """Return a path on this machine for a stored file, fetched once where the lake is remote (for memory maps)."""
+        """Return a local path of a stored file, for memory maps; a file of a remote lake is fetched once."""
         manifest = self.manifest(asset, partition)
         stored = manifest.file(role)
         if self.is_local:
@@ -273,7 +273,7 @@ class Lake:
         return target
 
     def verify(self, asset: str, partition: str | None = None) -> list[str]:
-        """Re-hash every file of a partition and return what is wrong, in words; empty when all is as written."""
+        """Hash every file of a partition again; return its faults in words, none where all is as written."""
         manifest = self.manifest(asset, partition)
         wrong = []
         for stored in manifest.files:
@@ -293,7 +293,7 @@ class Lake:
     # ---- writing
 
     def parquet_options(self, schema: pa.Schema) -> dict[str, Any]:
-        """Return how Parquet files of a schema are encoded, as ``pyarrow.parquet.ParquetWriter`` takes it."""
+        """Return the options of ``pyarrow.parquet.ParquetWriter`` for a schema."""
         split = [f.name for f in schema if f.type in (pa.float32(), pa.float64()) or pa.types.is_timestamp(f.type)]
         return {
             "compression": self.compression,

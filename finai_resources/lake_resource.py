@@ -1,10 +1,14 @@
 """The lake as a Dagster resource: a folder by default, S3 (or MinIO, Ceph) by its root and dagster-aws' ``S3Resource``."""
 
+import os
+from typing import Any
+
 import dagster as dg
 import pyarrow.fs as pafs
 from dagster_aws.s3 import S3Resource
 
 from finai_resources.errors import LakeError
+from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 
@@ -46,8 +50,22 @@ class LakeResource(dg.ConfigurableResource[None]):
         return LakeSession(self.open())
 
 
+def lake_of_home(home: Home, **options: Any) -> LakeResource:
+    """Return the lake of a home; one in S3 at the endpoint and in the region that the environment names.
+
+    Parameters
+    ----------
+    options
+        How it is written: ``compression``, ``compression_level``.
+    """
+    s3 = S3Resource(
+        endpoint_url=os.environ.get("FINAI_S3_ENDPOINT"), region_name=os.environ.get("AWS_REGION", "us-east-1")
+    )
+    return LakeResource(root=home.lake_root, s3=s3, **options)
+
+
 def s3_filesystem(s3: S3Resource) -> pafs.S3FileSystem:
-    """Return pyarrow's S3 file system with the settings and credentials of dagster-aws' resource.
+    """Return pyarrow's S3 file system with settings and credentials from dagster-aws' ``S3Resource``.
 
     A custom endpoint (MinIO, Ceph, a test server) is addressed path-style.
     """

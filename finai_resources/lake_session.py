@@ -1,4 +1,4 @@
-"""Reading with memory: what is read through a session becomes the upstream of what is written through it."""
+"""Sessions on the lake: all partitions that a session reads become the upstream of those that it writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from finai_resources.partition_writer import PartitionWriter
 
 
 class LakeSession:
-    """A lake that remembers what was read through it, so that what is written knows its upstream.
+    """A lake that records which partitions are read, and stores them as the upstream of those that are written.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -35,19 +35,19 @@ class LakeSession:
         self.seen: dict[str, str] = {}
 
     def manifest(self, asset: str, partition: str | None = None) -> Manifest:
-        """Return a manifest and note that it was read."""
+        """Return a manifest and record that it was read."""
         manifest = self.lake.manifest(asset, partition)
         self.seen[address(asset, partition)] = manifest.content_hash
         return manifest
 
     def manifests(self, asset: str) -> list[Manifest]:
-        """Return the manifests of every stored partition, and note that they were read."""
+        """Return the manifests of every stored partition, and record that they were read."""
         found = self.lake.manifests(asset)
         self.seen |= {address(asset, manifest.partition): manifest.content_hash for manifest in found}
         return found
 
     def find(self, asset: str, partition: str | None = None) -> Manifest | None:
-        """Return a manifest, noted as read, or None."""
+        """Return a manifest and record that it was read; None where there is none."""
         return self.manifest(asset, partition) if self.lake.find(asset, partition) else None
 
     def read(self, asset: str, partition: str | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -103,7 +103,7 @@ class LakeSession:
 
 
 def is_current(lake: Lake, asset: str, partition: str | None, *, code_version: str, config_hash: str) -> bool:
-    """Tell whether a partition was written by this code and config from what its upstream holds now."""
+    """Return whether a partition was written by this code and config version from its upstream's present content."""
     manifest = lake.find(asset, partition)
     if manifest is None or manifest.code_version != code_version or manifest.config_hash != config_hash:
         return False

@@ -1,4 +1,4 @@
-"""What a partition holds and what it was made from: the list of files that makes it whole."""
+"""Manifests: the files of a partition, and the versions and the upstream that it was made from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a partition holds and what it was made from.
+    """The files of a partition, and the versions and the upstream that it was made from.
 
     ``content_hash`` covers the files' bytes alone, so equal data have equal hashes whoever wrote them and when.
     """
@@ -67,5 +67,5 @@ class Manifest:
 
 
 def address(asset: str, partition: str | None) -> str:
-    """Return how a partition is named in manifests and errors: ``features/demographics@2015-01``."""
+    """Return the name of a partition in manifests and errors: ``features/demographics@2015-01``."""
     return f"{asset}@{partition}" if partition else asset

@@ -1,4 +1,4 @@
-"""Runs over one month or over a range of months, each month told apart.
+"""Runs over one month or over a range of months, whose results are logged for each month.
 
 A ranged run is one run of Dagster over several partitions. Dagster 1.13 gives every partition of it the same result, and stores
 a check of it once, without a partition; so each month is logged once more under its own name, with its own figures.
@@ -20,7 +20,7 @@ DATA_VERSION_TAG, CODE_VERSION_TAG = "dagster/data_version", "dagster/code_versi
 
 @dataclass(frozen=True, slots=True)
 class Materialised:
-    """What a run stored for one asset and month; ``beside`` are materialisations of what follows from it, such as columns."""
+    """One asset and month that a run stored; ``beside`` are the materialisations that follow from it, such as columns."""
 
     asset: str
     version: str

@@ -1,4 +1,4 @@
-"""Single small objects in the lake, beside its partitions: read, replaced whole, or created only where nothing is."""
+"""Single small objects in the lake, beside its partitions: read, replaced whole, or created where there is none."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def put(lake: Lake, path: str, content: bytes, *, durable: bool = True) -> None:
 
 
 def put_if_absent(lake: Lake, path: str, content: bytes) -> bool:
-    """Write an object, whole, unless one is there; tell whether this call wrote it. Of several callers one wins.
+    """Write an object, whole, unless one is there; return whether this call wrote it. Of several callers one wins.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Files on their way into a partition: staged aside, then placed, then listed in the manifest that makes them exist."""
+"""The writer of a partition: files are staged, then moved to their place, then listed in the manifest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHUNK = 1 << 20
 
 
 class PartitionWriter:
-    """Files on their way into a partition. Made by :meth:`Lake.write`."""
+    """Writes the files of one partition. :meth:`Lake.write` creates it."""
 
     def __init__(self, lake: Lake, asset: str, partition: str | None, extra: dict[str, Any]) -> None:
         self.lake, self.asset, self.partition, self.extra = lake, asset, partition, extra

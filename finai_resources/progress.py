@@ -1,4 +1,4 @@
-"""How far a long computation is: computations report it here, and whoever watches (the command line) shows it.
+"""Progress of long computations: a computation reports it here, and a watcher (the command line) shows it.
 
 Without a watcher a report does nothing. The watcher belongs to the current context: what another thread or process reports is
 not seen, so report from the thread that hands out the work.
@@ -16,14 +16,14 @@ _watcher: ContextVar[Watcher | None] = ContextVar("finai_progress", default=None
 
 
 def report_progress(label: str, done: int, total: int) -> None:
-    """Tell whoever watches how far a computation is.
+    """Report the progress of a computation to the watcher, if there is one.
 
     Parameters
     ----------
     label
-        What is under way.
+        What the steps are.
     done, total
-        Steps of it that are done, and all of them.
+        The number of finished steps, and of all steps.
     """
     watcher = _watcher.get()
     if watcher is not None:
@@ -32,7 +32,7 @@ def report_progress(label: str, done: int, total: int) -> None:
 
 @contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
-    """Send what is reported inside the block to a watcher."""
+    """Send the progress that is reported inside the block to a watcher."""
     token = _watcher.set(watcher)
     try:
         yield
@@ -42,7 +42,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
 @contextmanager
 def part_of(label: str) -> Iterator[None]:
-    """Put a label before what is reported inside the block: the steps there are part of something larger.
+    """Put a label before the labels that are reported inside the block, whose steps are part of a larger computation.
 
     >>> with watched(lambda *reported: print(*reported)), part_of("fit hmm_states"):
     ...     report_progress("iterations", 3, 50)

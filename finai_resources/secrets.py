@@ -59,7 +59,7 @@ class SecretStore:
         return value
 
     def find(self, name: str) -> bytes | None:
-        """Return a key where there is one already; none is made."""
+        """Return a key, or None where there is none; unlike :meth:`key` it makes none."""
         variable = f"FINAI_{name.upper()}_KEY"
         if variable in os.environ or variable in self._stored():
             return self.key(name)

@@ -1,4 +1,4 @@
-"""SQL as text: names and values in quotes, and what a question reads before it is asked."""
+"""SQL as text: names and values in quotes, and the tables that a question names."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ ONE_SELECT = "write one SELECT (WITH, FROM, DESCRIBE and SUMMARIZE are fine too)
 
 
 def quoted(identifier: str) -> str:
-    """Return a name as SQL takes it whatever letters it has."""
+    """Return a name in quotes, for SQL."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def view_name(asset: str) -> str:
+    """Return how the view of an asset is called, in quotes: ``"features"."demographics"``."""
+    return ".".join(map(quoted, asset.split("/", 1)))
+
+
 def literal(text: str) -> str:
-    """Return a text as a value of SQL."""
+    """Return a text as a string of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def exact_path(path: str) -> str:
-    """Return a path that DuckDB reads as that very file: letters that would make it a pattern stand for themselves."""
+    """Return a path that DuckDB does not take for a pattern: its wildcards are escaped."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
 def literals(texts: list[str]) -> str:
-    """Return texts as a list of SQL."""
+    """Return texts as a list of strings of SQL."""
     return "[" + ", ".join(map(literal, texts)) + "]"
 
 
@@ -41,14 +46,14 @@ def named_tables(connection: duckdb.DuckDBPyConnection, question: str) -> list[t
     Raises
     ------
     QueryError
-        It is not SQL, is not one statement, or does more than to read.
+        It is not SQL, is not one statement, or does more than read.
     """
     ((text,),) = connection.execute("SELECT json_serialize_sql(?)", [question]).fetchall()
     parsed = json.loads(text)
     if parsed["error"]:
         what = str(parsed["error_message"])
-        told = "this does more than to read" if what.startswith("Only SELECT") else what
-        raise QueryError(told, where="SQL", fix=ONE_SELECT)
+        message = "the statement does more than read" if what.startswith("Only SELECT") else what
+        raise QueryError(message, where="SQL", fix=ONE_SELECT)
     if len(parsed["statements"]) != 1:
         raise QueryError(f"there are {len(parsed['statements'])} statements, not one", where="SQL", fix=ONE_SELECT)
     return sorted(set(_tables(parsed)))

@@ -1,4 +1,4 @@
-"""The warehouse: every table of the lake as a view of DuckDB, to be asked in SQL. It holds nothing of its own.
+"""The warehouse: every table of the lake as a view of DuckDB, for questions in SQL. It stores no data of its own.
 
 The asset ``features/demographics`` is the view ``features.demographics``; a table in months has a column ``month`` before its
 own. Each question is answered by a DuckDB of its own in memory, whose views show what the manifests list at that moment. For
@@ -48,7 +48,7 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 class Warehouse:
-    """Answers SQL over a lake through a session, which notes the partitions that an answer was made from.
+    """Answers questions in SQL through a session, which records the partitions that an answer reads.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ class Warehouse:
         parameters
             Values by name, ``{"month": "2015-01"}``.
         reads
-            By asset, the months that its view shows; None stands for every partition. What is listed is noted as read. By
-            default, everything of the tables that the question names.
+            By asset, the months that its view shows; None stands for every partition. They are recorded as read. By default,
+            every partition of the tables that the question names.
 
         Returns
         -------
@@ -90,7 +90,7 @@ class Warehouse:
         Raises
         ------
         QueryError
-            The question is no SELECT, or names what is not there.
+            The question is not a SELECT, or names an unknown table or column.
         LakeError
             A partition is absent or damaged.
         """
@@ -114,7 +114,7 @@ class Warehouse:
         ]
 
     def _named(self, named: Sequence[tuple[str, str]]) -> list[LakeTable]:
-        """Return the tables of the names that a question uses; all where it uses none, as SHOW ALL TABLES does."""
+        """Return the tables that a question names; all where it names none, as SHOW ALL TABLES does."""
         assets = {asset.casefold(): asset for asset in self.session.lake.assets()}
         asked = [(schema, name) for schema, name in named if schema not in _SYSTEM]
         if not asked:
@@ -165,7 +165,7 @@ def create_views(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[str]
 
 
 def rebuild(lake: Lake, file: Path) -> list[str]:
-    """Write a DuckDB file with the views of a lake on disk, in place of the file that is there, and return their names.
+    """Write or replace a DuckDB file with the views of a lake on disk, and return their names.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def rebuild(lake: Lake, file: Path) -> list[str]:
 
 
 def _close(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
-    """Leave a connection nothing to read but its views, whose files may be written as a pattern."""
+    """Forbid a connection to read anything but its views, whose files may be given as a pattern."""
     allowed = sorted({*paths, *map(exact_path, paths)})
     connection.execute(f"SET allowed_paths = {literals(allowed)}")
     connection.execute("SET enable_external_access = false")
@@ -203,9 +203,9 @@ def _no_such_table(lake: Lake, written: str, known: Sequence[str]) -> QueryError
 
 @contextmanager
 def _as_finai_errors() -> Iterator[list[str]]:
-    """Turn what DuckDB and Arrow raise into one sentence with the way out.
+    """Turn errors of DuckDB and Arrow into one sentence with a fix.
 
-    Yields a list for the paths that are read: an error that names one of them is the file's, not the question's.
+    Yields a list for the paths that are read: an error that names one of them is a fault of the file, not of the question.
     """
     paths: list[str] = []
     try:
@@ -219,18 +219,18 @@ def _as_finai_errors() -> Iterator[list[str]]:
             raise LakeError(
                 f"a table cannot be read: {_sentence(error)}",
                 where="warehouse",
-                fix="ask again if the lake was being written; if it stays, `finai doctor` tells what is damaged",
+                fix="ask again if the lake was being written; if the error stays, `finai doctor` finds damaged files",
             ) from error
-        raise QueryError(_sentence(error), where="SQL", fix=f"mend the question; {LIST_TABLES}") from error
+        raise QueryError(_sentence(error), where="SQL", fix=f"correct the question; {LIST_TABLES}") from error
 
 
 def _is_of_a_file(error: Exception, paths: Sequence[str]) -> bool:
-    """Tell whether an error comes from reading; a damaged file makes DuckDB raise some that have no class of their own."""
+    """Return whether an error comes from a file; for a damaged file DuckDB raises some errors without a class of their own."""
     if not isinstance(error, duckdb.Error) or type(error) is duckdb.Error or isinstance(error, _OF_FILES):
         return True
     return any(path in str(error) for path in (*paths, f"'{STREAM}"))
 
 
 def _sentence(error: Exception) -> str:
-    """Return what an error says, in one line, without the copy of the question that DuckDB adds."""
+    """Return an error's message in one line, without the copy of the question that DuckDB adds."""
     return " ".join(str(error).partition("\n\nLINE")[0].split())

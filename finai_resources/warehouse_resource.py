@@ -1,4 +1,4 @@
-"""The warehouse as a Dagster resource: dagster-duckdb's, whose connections show the lake's tables as views."""
+"""The warehouse as a Dagster resource: a ``DuckDBResource`` whose connections show the lake's tables as views."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from finai_resources.warehouse import MEMORY, SETTINGS, Warehouse, create_views
 class WarehouseResource(DuckDBResource):
     """Opens DuckDB on the lake. Each connection is a DuckDB of its own in memory, so that steps never wait for one another.
 
-    Assets ask through :meth:`over`, which notes what an answer was made from; :meth:`get_connection` is for people.
+    Assets ask through :meth:`over`, which records what an answer reads; :meth:`get_connection` is for people.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class WarehouseResource(DuckDBResource):
             yield connection
 
     def over(self, session: LakeSession | None = None) -> Warehouse:
-        """Return the warehouse of a session's lake; of this resource's lake without one."""
+        """Return the warehouse of a session's lake, or, without a session, of this resource's lake."""
         return Warehouse(session or self._existing().session(), self._connect)
 
     @contextmanager
@@ -60,7 +60,7 @@ class WarehouseResource(DuckDBResource):
                 connection.close()  # dagster-duckdb leaves it open where the block raises
 
     def _existing(self) -> LakeResource:
-        """Return the lake's resource, unless it would make a new folder: there is nothing to ask in an empty one."""
+        """Return the lake's resource; raise an error where the lake does not exist, instead of creating its folder."""
         if not self.lake.root.startswith("s3://") and not Path(self.lake.root).exists():
             raise LakeError(
                 "there is no lake here", where=self.lake.root, fix="`finai run` makes it; --home names another home"

@@ -1,4 +1,4 @@
-"""How a table of the lake becomes a view of DuckDB: over its files on a disk, over an Arrow data set or httpfs in S3.
+"""Views of DuckDB over the lake's tables: over files on disk, over an Arrow data set or httpfs in S3.
 
 A view reads exactly the Parquet files that the manifests list, so that it never shows half a partition or a stray file. DuckDB
 never fetches an extension: httpfs serves where somebody has installed it, and Arrow everywhere else.
@@ -21,19 +21,19 @@ from finai_resources.chained_log import HEAD
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.manifest import Manifest
-from finai_resources.sql_text import exact_path, literal, literals, quoted
+from finai_resources.sql_text import exact_path, literal, literals, quoted, view_name
 
 MONTH = "month"
-EVIDENCE = "evidence"  # the folder of the chained log of what checks found
+EVIDENCE = "evidence"  # the folder of the chained log of the checks' results
 EVIDENCE_VIEW = "evidence.log"
 STREAM = "lake:"  # how the Arrow data sets are called that a connection reads
-_FILE = "_lake_file"  # the column by which DuckDB tells the files of a view apart
+_FILE = "_lake_file"  # the column by which DuckDB distinguishes the files of a view
 _LOG_COLUMNS = {"sequence": "BIGINT", "previous": "VARCHAR", "recorded_at": "TIMESTAMP", "record": "JSON"}
 
 
 @dataclass(frozen=True, slots=True)
 class LakeTable:
-    """An asset that holds Parquet, with those of its partitions that a view shows.
+    """An asset that holds Parquet, with the partitions that its view shows.
 
     Parameters
     ----------
@@ -48,17 +48,12 @@ class LakeTable:
 
     @property
     def name(self) -> str:
-        """Return the view's name as a person writes it, ``features.demographics``."""
+        """Return the view's name without quotes, ``features.demographics``."""
         return self.asset.replace("/", ".", 1)
 
     @property
-    def quoted(self) -> str:
-        """Return the view's name in quotes."""
-        return ".".join(map(quoted, self.asset.split("/", 1)))
-
-    @property
     def rows(self) -> int:
-        """Return the rows of all partitions."""
+        """Return the number of rows of all partitions."""
         return sum(manifest.rows for manifest in self.manifests)
 
     @property
@@ -68,7 +63,7 @@ class LakeTable:
 
     @property
     def has_parquet(self) -> bool:
-        """Tell whether there is anything to show."""
+        """Whether the asset holds a Parquet file."""
         return any(stored.name.endswith(".parquet") for manifest in self.manifests for stored in manifest.files)
 
 
@@ -90,12 +85,12 @@ def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: LakeTa
     Raises
     ------
     LakeError
-        The asset holds no Parquet, or a file on disk is gone or has not the size that the manifest tells.
+        The asset holds no Parquet, or a file on disk is gone or differs in size from the manifest.
     """
     listed = [_Partition(manifest, *lake.parquet_paths(manifest)) for manifest in table.manifests]
     parts = [part for part in listed if part.paths]
     if not parts:
-        raise LakeError("the asset holds no table", where=table.asset, fix="`finai sql --tables` lists those that do")
+        raise LakeError("the asset holds no table", where=table.asset, fix="`finai sql --tables` lists the tables")
     local = all(isinstance(part.filesystem, pafs.LocalFileSystem) for part in parts)
     if local or use_httpfs(connection, lake):
         prefix = "" if local else "s3://"
@@ -107,12 +102,12 @@ def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: LakeTa
         query = f"SELECT * FROM {quoted(source)}"  # noqa: S608 - quoted
     if "/" in table.asset:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.asset.partition('/')[0])}")
-    connection.execute(f"CREATE OR REPLACE VIEW {table.quoted} AS {query}")
+    connection.execute(f"CREATE OR REPLACE VIEW {view_name(table.asset)} AS {query}")
     return urls
 
 
 def _over_files(parts: Sequence[_Partition], prefix: str) -> str:
-    """Return the query that reads the files; only the first of each schema is opened before the question is known.
+    """Return the query that reads the files; of each schema, only the first file is opened in advance.
 
     Partitions whose schemas differ are joined by the names of their columns, never by position. The month of the partition stands
     in for a column of that name.
@@ -130,7 +125,7 @@ def _over_files(parts: Sequence[_Partition], prefix: str) -> str:
 
 
 def _dataset(parts: Sequence[_Partition]) -> ds.Dataset:
-    """Return the partitions as one Arrow data set, of which only the columns and months that are asked for are read."""
+    """Return the partitions as one Arrow data set; a question reads only the columns and months that it needs."""
     form = ds.ParquetFileFormat()
     fragments: list[ds.Fragment] = []
     schemas: list[pa.Schema] = []
@@ -152,7 +147,7 @@ def _dataset(parts: Sequence[_Partition]) -> ds.Dataset:
 
 
 def use_httpfs(connection: duckdb.DuckDBPyConnection, lake: Lake) -> bool:
-    """Let DuckDB read the lake's bucket itself where httpfs is installed on this machine, and tell whether it does."""
+    """Let DuckDB read the lake's bucket itself where httpfs is installed on this machine; return whether it does."""
     if not _is_installed(connection, "httpfs") or lake.s3_client is None:
         return False
     connection.execute("LOAD httpfs")
@@ -174,7 +169,7 @@ def use_httpfs(connection: duckdb.DuckDBPyConnection, lake: Lake) -> bool:
 
 
 def _is_installed(connection: duckdb.DuckDBPyConnection, extension: str) -> bool:
-    """Tell whether an extension lies on this machine; DuckDB looks at its own folder and asks no server."""
+    """Return whether an extension is installed on this machine; DuckDB looks in its own folder and asks no server."""
     question = "SELECT installed FROM duckdb_extensions() WHERE extension_name = ?"
     return any(installed for (installed,) in connection.execute(question, [extension]).fetchall())
 
@@ -200,7 +195,7 @@ def create_evidence_view(connection: duckdb.DuckDBPyConnection, lake: Lake) -> l
 
 
 def _entries(lake: Lake, paths: list[str]) -> pa.Table:
-    """Read the entries of the log; what each says stays text."""
+    """Return the entries of the log as a table; each record stays JSON text."""
     entries = [json.loads(content) for content in objects.get_all(lake, paths) if content]
     columns = {name: [entry[name] for entry in entries] for name in ("sequence", "previous", "recorded_at")}
     records = [json.dumps(entry["record"], ensure_ascii=False) for entry in entries]

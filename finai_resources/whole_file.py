@@ -1,4 +1,4 @@
-"""Files on this machine's disk that are replaced whole: a reader sees the old content or the new one, never half of it.
+"""Files on disk that are replaced whole: a reader sees the old content or the new content, never a part.
 
 The new content goes to a partial file first, which takes the place of the old file when all of it is written. A process that
 is killed in between leaves the old file as it was, beside a partial file that nothing reads and the next writer of the same
@@ -8,7 +8,6 @@ file removes. A writer locks its partial file, so that one without a lock is kno
 from __future__ import annotations
 
 import fcntl
-import glob
 import os
 import shutil
 import uuid
@@ -72,13 +71,14 @@ def create_file(path: Path, content: bytes, *, staging: Path | None = None) -> b
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, where there is one, and what killed writers left of it."""
+    """Remove a file, where there is one, and the partial files of killed writers."""
     path.unlink(missing_ok=True)
-    _remove_abandoned(path.parent, path.name)
+    if path.parent.is_dir():
+        _remove_abandoned(path.parent, path.name)
 
 
 def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write or replace a folder of files, named by their paths below it; nothing happens where it holds these bytes already.
+    """Write or replace a folder of files, named by their paths below it; a folder with the same bytes is left alone.
 
     A reader sees a whole folder or none: a process that is killed while one folder takes the other's place leaves none.
 
@@ -90,7 +90,7 @@ def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
     if _holds(path, files):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.parent, path.name, Path.mkdir) as partial:
+    with _locked(path.parent, path.name, _new_folder) as (partial, _):
         for name, content in files.items():
             replace_file(partial / name, content)
         if path.exists():
@@ -112,46 +112,49 @@ def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
 
 @contextmanager
 def _partial_file(folder: Path, name: str, mode: int = 0o666) -> Iterator[tuple[Path, BinaryIO]]:
-    def create(path: Path) -> None:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    def create(path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
-    with _locked(folder, name, create) as partial, partial.open("wb") as stream:
+    with _locked(folder, name, create) as (partial, descriptor), os.fdopen(descriptor, "wb", closefd=False) as stream:
         yield partial, stream
 
 
+def _new_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, os.O_RDONLY)
+
+
 @contextmanager
-def _locked(folder: Path, name: str, create: Callable[[Path], None]) -> Iterator[Path]:
-    """Yield a new partial file or folder, locked until the block ends; then it is gone, unless it was moved away."""
+def _locked(folder: Path, name: str, create: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    """Yield a new partial file or folder with its descriptor, locked until the block ends.
+
+    At the end it is removed, unless it was moved away.
+
+    Parameters
+    ----------
+    create
+        Makes the file or folder and opens it.
+    """
     _remove_abandoned(folder, name)
     while True:
         partial = folder / f".{name}.{uuid.uuid4().hex}{PARTIAL}"
-        create(partial)
-        with _lock(partial, fcntl.LOCK_EX) as locked:
-            if not locked or not partial.exists():  # another writer saw it before the lock, and removed it
+        try:
+            descriptor = create(partial)
+        except FileNotFoundError:
+            if folder.is_dir():  # another writer took the new folder for an abandoned one before it was open
+                continue
+            raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not os.path.lexists(partial):  # another writer took it for an abandoned one before it was locked
                 continue
             try:
-                yield partial
+                yield partial, descriptor
             finally:
                 _remove(partial)
             return
-
-
-@contextmanager
-def _lock(path: Path, operation: int) -> Iterator[bool]:
-    """Hold a lock on a file or folder inside the block; yield whether there was one to be had."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        fcntl.flock(descriptor, operation)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _finish(stream: BinaryIO, *, durable: bool) -> None:
@@ -162,13 +165,28 @@ def _finish(stream: BinaryIO, *, durable: bool) -> None:
 
 def _remove_abandoned(folder: Path, name: str) -> None:
     """Remove the partial files and folders of a name that no writer has locked."""
-    for left in folder.glob(f".{glob.escape(name)}.*{PARTIAL}"):
-        with _lock(left, fcntl.LOCK_EX | fcntl.LOCK_NB) as locked:
-            if locked:
-                _remove(left)
+    for left in os.listdir(folder):  # noqa: PTH208 - much quicker than Path.glob, and this runs with every small file
+        if left.startswith(f".{name}.") and left.endswith(PARTIAL):
+            _remove_unlocked(folder / left)
+
+
+def _remove_unlocked(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # its writer has just put it in its place
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(path)
+    except BlockingIOError:  # its writer is at work
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
+    if not os.path.lexists(path):
+        return
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

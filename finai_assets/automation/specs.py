@@ -1,4 +1,4 @@
-"""The asset graph in Dagster's terms: specs with their dependencies and versions, partitions, and results of what was stored."""
+"""The asset graph in Dagster's terms: specs with dependencies and versions, partitions, and results of stored partitions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _mapping(platform: Platform, path: str, upstream: str, read: Read) -> dg.Par
 
 
 def chosen_of(context: dg.AssetExecutionContext, paths: Sequence[str]) -> list[str]:
-    """Return those of some paths that a run has selected."""
+    """Return the paths whose assets a run has selected."""
     return [path for path in paths if key_of(path) in context.selected_asset_keys]
 
 
@@ -93,14 +93,14 @@ def chosen_of(context: dg.AssetExecutionContext, paths: Sequence[str]) -> list[s
 def writing(
     session: LakeSession, platform: Platform, path: str, partition: str | None = None, *, model: bool = False
 ) -> Iterator[PartitionWriter]:
-    """Open a partition for writing under the asset's versions; for a model, also with what it is made with."""
+    """Open a partition for writing under the asset's versions; for a model, also with its provenance."""
     extra = {EXTRA: made_with(platform.settings.seed)} if model else {}
     with session.write(path, partition, **platform.graph.versions(path), extra=extra) as out:
         yield out
 
 
 def stored(session: LakeSession, path: str, **metadata: Any) -> dg.MaterializeResult[Any]:
-    """Return the result of an asset without months that has been written: what its manifest says, and more."""
+    """Return the result of a written asset without months: the facts of its manifest, and more metadata."""
     manifest = session.lake.manifest(path)
     return dg.MaterializeResult(
         asset_key=key_of(path),
@@ -110,7 +110,7 @@ def stored(session: LakeSession, path: str, **metadata: Any) -> dg.MaterializeRe
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:
-    """Return what a materialisation tells of any stored partition."""
+    """Return the metadata that every materialisation of a stored partition shows."""
     return {
         "dagster/row_count": manifest.rows,
         "bytes": manifest.bytes,

@@ -1,1 +1,1 @@
-"""The serving bundle: what is deployed, made from students and config, gated, hashed and signed."""
+"""The serving bundle: the signed folder that serving loads, built from students and config behind gates."""

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 StudentFiles = Mapping[str, bytes]
 REASON_ROWS = 20  # golden rows whose reasons are read at build
-# What serving reads of a student's card, and what tells where it comes from.
+# The fields of a student's card that serving reads, and those that tell its origin.
 _CARD_FIELDS = (
     "task", "kind", "classes", "class_labels", "route", "reason", "columns", "output_transform", "init_score", "calibrator",
     "threshold", "metrics", "fidelity", "trees", "leaves",
@@ -175,7 +175,7 @@ def _gated_cards(
 
 
 def _fidelity_failures(card: StudentCard, floors: FidelitySettings) -> list[str]:
-    """Return which floors a distilled student misses; one that was measured on no row has no evidence."""
+    """Return the floors that a distilled student misses; without measured rows, the only failure is "no evidence"."""
     if card.route != "DISTILL":
         return []
     verdict = compare_stored(card.values(), floors)
@@ -196,7 +196,7 @@ def _in_memory(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundl
 
 
 def _check_golden(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> int:
-    """Let serving predict the golden rows; return the number of predictions compared."""
+    """Compare serving's predictions of the golden rows with the reference; return their number."""
     bundle = _in_memory(manifest, files)
     broken = {entry.task: entry.code for entry in bundle.degraded if entry.code != "SKIPPED"}
     if broken:
@@ -230,7 +230,7 @@ def _check_texts(manifest: Mapping[str, Any], files: Mapping[str, bytes], templa
 
 
 def _check_golden_reasons(bundle: Bundle, templates: Mapping[str, Any]) -> int:
-    """Word the answers to golden rows, values and all, as serving does; return the number of texts."""
+    """Render the reasons of golden rows, values included, as serving does; return the number of texts."""
     checked = 0
     for index, stored in enumerate(bundle.golden()["rows"][:REASON_ROWS]):
         row = [math.nan if value is None else value for value in stored]
@@ -253,7 +253,7 @@ def _check_text(text: str, product: str, language: str, templates: Mapping[str, 
     where = content.TEMPLATES_FILE
     if not acceptable(text, product, language):
         raise BundleError(
-            f"a reason is too short, too long, or too little Hangul: {text!r}", where=where, fix="mend its template"
+            f"a reason is too short, too long, or too little Hangul: {text!r}", where=where, fix="correct its template"
         )
     if found := content.forbidden_in(text.replace(product, ""), language, templates):
         raise BundleError(f"a reason holds {found[0]!r}: {text!r}", where=where, fix="reword its template")

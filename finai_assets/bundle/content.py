@@ -1,6 +1,6 @@
 """The bundle's tables: products, ranking, rules, reason templates, and the feature contract, from config and registry.
 
-What serving may say or offer is decided here, once, and refused here if it breaks a rule.
+Products and texts that serving may show are decided here alone, and refused if they break a rule.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_config(name: str, folder: Path = CONFIG_FOLDER) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"the file cannot be read: {error}", where=str(path), fix="mend it") from error
+        raise ConfigError(f"the file cannot be read: {error}", where=str(path), fix="correct the file") from error
     if not isinstance(loaded, dict):
         raise ConfigError("the file holds no mapping", where=str(path), fix="write `key: value` pairs at its top level")
     return loaded
@@ -73,7 +73,7 @@ def products_content(table: pa.Table, settings: Settings, tasks: Sequence[Task])
 
 
 def ranking_content(shares: np.ndarray, settings: Settings) -> dict[str, Any]:
-    """Return what ranking needs beside the catalogue."""
+    """Return the inputs of ranking beside the catalogue."""
     if len(shares) != len(settings.products):
         raise BundleError(
             f"{len(shares)} acquisition counts for {len(settings.products)} products",
@@ -143,10 +143,10 @@ def rule_columns(rules: Mapping[str, Any]) -> set[str]:
 def contract_columns(
     registry: Registry, used: Iterable[str], templates: Mapping[str, Any], settings: Settings
 ) -> list[dict[str, Any]]:
-    """Return the columns that a request brings, in matrix order, each with what may be said of it.
+    """Return the columns of a request, in matrix order, each with the texts that may be shown.
 
     A column is displayable where its concept is, it holds no personal attribute, its description holds no forbidden word, and
-    it is no code whose value would be told: what is not allowed is not shown.
+    it is no code whose value would be shown: a column is hidden unless all of this holds.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def forbidden_in(text: str, language: str, templates: Mapping[str, Any]) -> list
 
 
 def templates_content(templates: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return what the renderer needs, units written in the data set's currency.
+    """Return the templates of the renderer, with units in the data set's currency.
 
     Raises
     ------

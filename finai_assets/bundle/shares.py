@@ -1,4 +1,4 @@
-"""How often each product is taken up: counts over train months, from which ranking makes its shares."""
+"""Counts the acquisitions of each product over train months, from which ranking computes its shares."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from finai_assets.asset_graph import SNAPSHOTS
+from finai_assets.ingest.holdings import require_known
 from finai_assets.settings import Settings
 from finai_resources.errors import GateError
 from finai_resources.months import Month
@@ -21,6 +22,10 @@ ACQUIRED = """
         SELECT customer_id, unnest(held) FROM raw.snapshots WHERE month = $month
     )
     GROUP BY product
+"""
+UNKNOWN = """
+    SELECT count(*) AS products FROM (SELECT unnest(held) AS product FROM raw.snapshots)
+    WHERE product < 0 OR product >= $products
 """
 
 
@@ -38,6 +43,8 @@ def acquisition_shares(warehouse: Warehouse, months: Sequence[Month], settings: 
     ------
     GateError
         A month is not a train month.
+    LakeError
+        A customer holds a product that the catalogue does not have.
     """
     train = settings.dataset.splits.train
     if outside := [month.key for month in months if month not in train]:
@@ -46,9 +53,13 @@ def acquisition_shares(warehouse: Warehouse, months: Sequence[Month], settings: 
             where="acquisition shares",
             fix=f"count over train months alone ({train.first}..{train.last})",
         )
-    counts = np.zeros(len(settings.products), dtype=np.int64)
+    products = len(settings.products)
+    counts = np.zeros(products, dtype=np.int64)
     for month in months:
         window = {"month": month.key, "later": (month + settings.horizon_months).key}
-        acquired = warehouse.query(ACQUIRED, window, reads={SNAPSHOTS: list(window.values())})
+        reads = {SNAPSHOTS: list(window.values())}
+        unknown = warehouse.query(UNKNOWN, {"products": products}, reads=reads)["products"][0].as_py()
+        require_known(unknown, products, where=f"{SNAPSHOTS}@{', '.join(window.values())}")
+        acquired = warehouse.query(ACQUIRED, window, reads=reads)
         counts[acquired["product"].to_numpy()] += acquired["customers"].to_numpy()
     return counts

@@ -1,1 +1,1 @@
-"""The teacher beside its baselines and its ceiling, what its predictions rest on, and the pages that show both."""
+"""The evaluation of the teacher against baselines and ceiling, the explanations of its predictions, and their pages."""

@@ -1,4 +1,4 @@
-"""Dagster assets of the evaluation: the teacher beside its baselines, and what its predictions rest on."""
+"""Dagster assets of the evaluation: the comparison of the teacher with its baselines, and its explanations."""
 
 import json
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
 
 
 def evaluation_report_path(lake: Lake) -> str:
-    """Return where the page of the stored evaluation lies.
+    """Return the path of the stored evaluation's page.
 
     Raises
     ------

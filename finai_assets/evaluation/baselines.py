@@ -1,6 +1,6 @@
-"""The honest baselines: what the teacher's figures must be read against. Each learns from the same train rows.
+"""Trains the baselines that the teacher's figures are compared with. Each learns from the same train rows.
 
-``prior`` says the train average, ``persistence`` that things stay as they are, ``lightgbm_raw`` and ``lightgbm_all`` are trees on
+``prior`` predicts the train average, ``persistence`` the present value, ``lightgbm_raw`` and ``lightgbm_all`` are trees on
 the raw scalar columns and on all columns; the shared bottom has a file of its own.
 """
 
@@ -58,7 +58,7 @@ class ModelComparison:
     facts: Mapping[str, Mapping[str, Any]]
 
     def part(self, task: str, rows: slice) -> Predictions:
-        """Return what each model predicts of a task in some rows of the matrix, by model."""
+        """Return each model's predictions of a task in some rows of the matrix."""
         at = slice(rows.start - self.span.start, rows.stop - self.span.start)
         return {name: found[task][at] for name, found in self.predictions.items() if task in found}
 

@@ -1,4 +1,4 @@
-"""The teacher beside its baselines and, on synthetic data, beside the best that any model could reach.
+"""Compares the teacher with its baselines and, on synthetic data, with the ceiling.
 
 The baselines themselves are computed in ``baselines.py`` and ``shared_bottom.py``; here all are scored on the same rows.
 """
@@ -69,7 +69,7 @@ def evaluate_all(matrix: TrainingMatrix, models: ModelComparison, settings: Sett
 
 
 def _data(matrix: TrainingMatrix, settings: Settings) -> dict[str, Any]:
-    """Return what was scored: the data set, and of each split its months, rows and customers."""
+    """Return the scored data: the data set, and the months, rows and customers of each split."""
     splits = {}
     for split in ("train", *SPLITS):
         rows = matrix.rows(split)
@@ -130,7 +130,7 @@ def _task(
 
 
 def _labels(task: MatrixTask, label: np.ndarray) -> dict[str, Any]:
-    """Return what a reader needs to judge n: positives, the mean and standard deviation, or rows of each class."""
+    """Return the figures by which a reader judges n: positives, the mean and standard deviation, or rows of each class."""
     known = label[np.isfinite(label)]
     if task.kind == "binary":
         return {"positives": int(known.sum())}
@@ -162,13 +162,13 @@ def _better(scores: Mapping[str, dict[str, Estimate]], metric: str) -> str:
 
 
 def _where_finite(label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Mask the labels of rows that a model says nothing about (a truth that lacks a customer)."""
+    """Mask the labels of rows without a prediction (a truth that lacks a customer)."""
     known = np.isfinite(prediction) if prediction.ndim == 1 else np.isfinite(prediction).all(1)
     return label if known.all() else np.where(known, label, np.nan)
 
 
 def _finite(prediction: np.ndarray) -> np.ndarray:
-    """Replace what :func:`_where_finite` masked, so that the rows pass as predictions."""
+    """Replace the predictions of the rows that :func:`_where_finite` masked by finite ones."""
     if np.isfinite(prediction).all():
         return prediction
     return np.nan_to_num(prediction, nan=0.0 if prediction.ndim == 1 else 1.0 / prediction.shape[1])

@@ -1,8 +1,8 @@
-"""What lies behind a figure: discrimination, calibration, gate weights and training, as points that can be drawn.
+"""Curves of discrimination, calibration, gate weights and training, as points that can be drawn.
 
-All are computed from predictions of test rows; masked rows take part in nothing. Points are thinned to what an eye can tell
-apart. Intervals of shares are Wilson's (Journal of the American Statistical Association 22, 1927), those of means normal; both
-take rows as independent, which a customer's months are not quite: the metrics of the evaluation have intervals by customer.
+All are computed from predictions of test rows; masked rows are left out. Points are thinned to what an eye can distinguish.
+Intervals of shares are Wilson's (Journal of the American Statistical Association 22, 1927), those of means normal; both take
+rows as independent, which a customer's months are not quite: the metrics of the evaluation have intervals by customer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much of the way from the trivial forecast to the ceiling a model goes, per task and on the mean of tasks.
+"""Lift share: how far a model gets from the trivial forecast to the ceiling, per task and on the mean of tasks.
 
 ``lift share = (model − trivial) / (ceiling − trivial)`` on the primary metric. The three figures of a resample of customers make
 its share, so the interval knows that trivial and ceiling are estimates too, and that models err on the same customers. Where the
@@ -86,14 +86,15 @@ def interval(samples: np.ndarray, n: int, settings: MetricSettings) -> Estimate:
 
 
 def over_tasks(shares: Mapping[str, Samples], models: Sequence[str], settings: MetricSettings) -> dict[str, Any]:
-    """Sum lift shares up over the tasks in which the teacher has one.
+    """Summarise lift shares over the tasks in which the teacher has one.
 
     Parameters
     ----------
     shares : task -> model -> float64 [1 + resamples]
         From :func:`lift_samples`, each with the same customers and seed.
     models : sequence of str
-        Which to sum up; one that lacks a share in one of the tasks is left out, since its mean would be one of other tasks.
+        The models to summarise; one that lacks a share in one of the tasks is left out, since its mean would be one of other
+        tasks.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The models that stand side by side in an evaluation: their names, and what a reader must know of each."""
+"""The models that an evaluation compares: their names, and a sentence about each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from types import MappingProxyType
 TEACHER, PRIOR, PERSISTENCE, CEILING = "teacher", "prior", "persistence", "ceiling"
 LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM = "lightgbm_raw", "lightgbm_all", "shared_bottom"
 
-# In the order of tables: from what knows least to what knows most.
+# In the order of tables: from the least informed model to the best informed.
 MODELS = (PRIOR, PERSISTENCE, LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM, TEACHER, CEILING)
-LEARNED_BASELINES = (LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM)  # what the teacher must beat to be worth its cost
+LEARNED_BASELINES = (LIGHTGBM_RAW, LIGHTGBM_ALL, SHARED_BOTTOM)  # the teacher must beat these to be worth its cost
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """A model's name in tables, and what it is, in one sentence."""
+    """A model's name in tables, and its description in one sentence."""
 
     title: str
     what: str

@@ -1,4 +1,4 @@
-"""Figures as SVG: the same figure gives the same bytes, in colours that stay apart for every kind of sight.
+"""Figures as SVG: the same figure gives the same bytes, in colours that colour-blind readers can distinguish.
 
 Figures are drawn with matplotlib's objects, without pyplot: ``Figure(...)`` inside :func:`style`, then :func:`svg`.
 """
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from finai_resources.errors import GateError
 
-# Text, grid and ground follow the page, which has a light and a dark dress; the values stand where there is no page.
+# Text, grid and background follow the page's light or dark theme; these values apply where there is no page.
 INK, QUIET, LINE, PAPER = "#1f2328", "#59636e", "#d0d7de", "#ffffff"
 _THEME = {INK: "--ink", QUIET: "--quiet", LINE: "--line", PAPER: "--paper"}
 
@@ -47,7 +47,7 @@ MODEL_COLOURS: Mapping[str, str] = MappingProxyType(
         "ceiling": INK,
     }
 )
-# Shades that grow evenly darker, so that they keep their order in print and for every kind of sight.
+# Shades that grow evenly darker, so that they keep their order in print and for colour-blind readers.
 SEQUENTIAL = "Blues"
 WIDTH = 11.2  # inches: the width of a page
 

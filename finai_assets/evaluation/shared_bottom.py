@@ -1,8 +1,8 @@
 """The plain multi-task network that the teacher has to beat at equal size: one shared bottom, a tower for each task.
 
 Caruana, Multitask learning (Machine Learning 28, 1997). It reads every value of the row that the experts read, with no structure
-but the order of columns, and is trained as the teacher is: same rows, losses, epochs, stopping, calibration and seed. What the
-teacher has ahead of it is thus the worth of experts and gates, not of size or training.
+but the order of columns, and is trained as the teacher is: same rows, losses, epochs, stopping, calibration and seed. The
+teacher's lead over it is thus the worth of experts and gates, not of size or training.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from finai_assets.teacher.data import Named
     from finai_assets.training.matrix import TrainingMatrix
 
-# Of a sequence's codes, which fill half of the row: at 1 they drown what is a single column (the demo's validation score is then
+# Of a sequence's codes, which fill half of the row: at 1 they drown single columns (the demo's validation score is then
 # .078 and not .097).
 _TABLE_STD = 0.25
 TOLERANCE = 0.02  # by how much its size may differ from the teacher's
@@ -114,7 +114,7 @@ class SharedBottom(Network):
 
 
 def input_width(route: Route, field_dim: int) -> int:
-    """Return how many values the bottom reads of a row."""
+    """Return the number of values that the bottom reads of a row."""
     steps = sum(slots.steps * (len(slots.scalars) + field_dim * len(slots.code_sizes)) + 1 for slots in route.sequences)
     return len(route.scalars) + sum(route.code_sizes) + steps + sum(prod(slots.shape) for slots in route.tensors)
 
@@ -163,7 +163,7 @@ class SharedBottomResult:
     train_rows: int
 
     def facts(self) -> dict[str, Any]:
-        """Return what the report says about it."""
+        """Return the facts that the report shows."""
         return {
             "parameters": self.parameters,
             "teacher_parameters": self.teacher_parameters,

@@ -77,7 +77,7 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
         settings, groups = platform.graph.settings_of(*chosen), [by_path[path] for path in chosen]
 
         def compute(month: Month) -> list[Materialised]:
-            session = lake.session()  # a month's own, since it remembers what the month was made from
+            session = lake.session()  # one session a month, as it records the month's upstream
             states = load_states(session, groups)
             results = compute_month(
                 session, month, registry, states, settings, groups, versions=platform.graph.versions

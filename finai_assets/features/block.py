@@ -1,4 +1,4 @@
-"""A block of customers as they stand at a cutoff: the only thing that a feature group may look at.
+"""A block of customers as they stand at a cutoff: the only input of a feature group.
 
 What is not in the block cannot reach a feature. Everything in it lies before the cutoff: the reader cuts by time, once.
 """
@@ -70,7 +70,7 @@ class Block:
         return tuple(self.month - (count - 1 - k) for k in range(count))
 
     def acquisitions(self, *, last: int | None = None) -> np.ndarray:
-        """Return bool [n, steps, products]: held at a month's end, and not at that of the month before, when observed.
+        """Return bool [n, steps, products]: held at a month's end, and not at the end of the month before, which was observed.
 
         ``last`` limits the steps to those into the last so many months.
         """
@@ -78,7 +78,7 @@ class Block:
         return (held[:, 1:] > held[:, :-1]) & observed[:, :-1, None]
 
     def closures(self) -> np.ndarray:
-        """Return bool [n, steps, products]: held at the end of the month before and no more; who is gone holds nothing."""
+        """Return bool [n, steps, products]: held at the end of the month before and no more; departed customers hold nothing."""
         return np.asarray(self.held[:, 1:] < self.held[:, :-1])
 
     def take(self, customers: np.ndarray) -> Block:
@@ -97,10 +97,10 @@ class Block:
         return self.held[:, begin:], self.observed[:, begin:]
 
     def view(self, columns: Iterable[Column]) -> Block:
-        """Return the block cut down to what the columns declare as inputs, so that what a group reads is what it says.
+        """Return the block reduced to the inputs that the columns declare, so that a group can read no others.
 
-        Transactions go where no column names ``raw/transactions``; earlier snapshots, where no column with a window names
-        ``raw/snapshots``; the catalogue, where no column names one of its tables.
+        Transactions are dropped where no column names ``raw/transactions``; earlier snapshots, where no column with a window
+        names ``raw/snapshots``; the catalogue, where no column names one of its tables.
         """
         names = {(name, column.window_days) for column in columns for name in column.inputs}
         with_events = any(name.startswith(TRANSACTIONS) for name, _ in names)

@@ -12,7 +12,7 @@ from finai_resources.lake_session import LakeSession
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Trees that no train row is needed for.
+    """Product families and merchant tree, which need no fit.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ from finai_resources.months import Month
 from finai_resources.progress import report_progress
 
 STATISTICS_FILE = "statistics.json"
-REFERENCE_DIGEST = "train_reference"  # in a month's manifest: what its statistics were taken against
+REFERENCE_DIGEST = "train_reference"  # key in a month's manifest: digest of the reference of its statistics
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Part:
     measured: Measured
 
 
-def compute_month(  # one call states all that a month is made from
+def compute_month(  # one call lists every input of a month
     session: LakeSession,
     month: Month,
     registry: Registry,
@@ -78,7 +78,7 @@ def compute_month(  # one call states all that a month is made from
     states
         The fitted state of each group, as ``fit_states`` gives them.
     versions
-        What each group's partition is written with, by the path of its asset.
+        The versions that each group's partition is written with, by the path of its asset.
 
     Raises
     ------
@@ -152,8 +152,8 @@ def stored_statistics(
 ) -> tuple[ColumnStatistics, ...]:
     """Return the statistics of a stored partition against a reference.
 
-    They are those that it was written with, where these were taken against this very reference; a state may have been fitted
-    again since, and a group that needs no parameters is not computed anew for that. Then the partition is measured again.
+    The statistics in the manifest are returned if they were taken against this very reference. The state may have been refitted
+    since, which does not recompute a group without parameters; then the partition is measured again.
     """
     if session.manifest(group.asset, month.key).extra.get(REFERENCE_DIGEST) != reference.digest():
         return month_statistics(session, month, group, reference)
@@ -228,7 +228,7 @@ def _in_order(
 
 
 def _upstream(session: LakeSession, raw: LakeSession, group: Group, month: Month, settings: Settings) -> dict[str, str]:
-    """Return what the group's values were made from: raw partitions that its columns name and reach, and its state."""
+    """Return the upstream of the group's values: the raw partitions that its columns read, and its state."""
     needs = raw_partitions(group, month, settings)
     upstream = {source: content for source, content in raw.seen.items() if source in needs}
     if group.fits and (state := session.find(state_asset(group.name))):
@@ -260,5 +260,5 @@ def _result(manifest: Manifest | None, statistics: tuple[ColumnStatistics, ...])
 
 
 def statistics_json(statistics: Iterable[ColumnStatistics]) -> bytes:
-    """Return statistics by column as JSON; what is undefined (the mean of nothing) is null."""
+    """Return statistics by column as JSON; undefined values (the mean of nothing) are null."""
     return to_json(plain({entry.name: entry.as_dict() for entry in statistics}), sort_keys=True)

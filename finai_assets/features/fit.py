@@ -32,12 +32,12 @@ def sample_rows(
     Raises
     ------
     GateError
-        A month is no train month, or the train months hold no customer.
+        A month is not a train month, or the train months hold no customer.
     """
     train = settings.dataset.splits.train
     if outside := [month.key for month in months or () if month not in train]:
         raise GateError(
-            f"{outside} are no train months ({train.first}..{train.last})", where="fit", fix="fit on train months only"
+            f"{outside} are not train months ({train.first}..{train.last})", where="fit", fix="fit on train months only"
         )
     found: dict[Month, tuple[np.ndarray, np.ndarray]] = {}
     for month in months or train:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Kind = Literal["continuous", "binary", "code", "share", "count"]
 Params = Mapping[str, "np.ndarray"]
 _PACKAGE = "finai_assets.features.groups"
-SETTINGS = ("seed", "look_back_months", "products.code", "lake")  # what every group receives
+SETTINGS = ("seed", "look_back_months", "products.code", "lake")  # every group receives these
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Column:
     fit_scope : {"none", "train"}
         Whether a fitted state takes part.
     missing : str
-        What stands where the input is missing: ``never missing``, ``nan``, ``zero`` or how it is imputed.
+        The value where the input is missing: ``never missing``, ``nan``, ``zero`` or how it is imputed.
     low, high : float or None
         Range that a value may have.
     """
@@ -70,7 +70,7 @@ class Column:
 
 
 class GroupModule(Protocol):
-    """What a module in ``groups/`` offers: pure functions.
+    """The protocol of a module in ``groups/``: pure functions.
 
     ``fit`` is there where a column has the fit scope ``train``; ``tensors`` and ``transform_with_tensors``, where the group
     stores side tensors; ``NOTE``, where the reference has to tell more of the method than the docstring's first line.
@@ -117,7 +117,7 @@ class Group:
 
     @property
     def fits(self) -> bool:
-        """Tell whether any column needs a state fitted on train."""
+        """Return whether any column needs a state fitted on train."""
         return any(column.fit_scope == "train" for column in self.columns)
 
     def functions(self, *names: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a group learned on train: its parameters, and how each of its columns is distributed there."""
+"""The state of a group fitted on train: its parameters, and the train distribution of each of its columns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GroupState:
     Parameters
     ----------
     params
-        What ``transform`` takes; empty where the group does not fit.
+        Arguments of ``transform``; empty where the group does not fit.
     reference
         Train distribution of each column that the data set carries.
     meta
@@ -59,7 +59,7 @@ class GroupState:
         return stream.getvalue()
 
     def facts(self) -> dict[str, Any]:
-        """Return what was fitted on what, for metadata."""
+        """Return the facts of the fit, for metadata."""
         return {
             "train_rows": self.meta["rows"],
             "train_months": ", ".join(self.meta["months"]),
@@ -91,7 +91,7 @@ class GroupState:
             return cls(group, params, Reference(**stored), meta)
         except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
             raise LakeError(
-                f"these bytes are no group state: {error}", where=ROLE, fix="materialise the feature state again"
+                f"these bytes are not a group state: {error}", where=ROLE, fix="materialise the feature state again"
             ) from error
 
 

@@ -50,7 +50,7 @@ class Reference:
         return {"edges": self.edges, "counts": self.counts, "mean": self.mean, "std": self.std}
 
     def digest(self) -> str:
-        """Return a hash of the four arrays, by which a month's statistics tell what they were taken against."""
+        """Return a hash of the four arrays; a month's statistics record it to identify their reference."""
         found = hashlib.sha256()
         for name, array in self.arrays().items():
             found.update(f"{name} {array.dtype.str} {array.shape} ".encode())
@@ -77,7 +77,7 @@ class ColumnStatistics:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> ColumnStatistics:
-        """Read what was stored of :meth:`as_dict`: what is null there is undefined here."""
+        """Restore statistics from the stored form of :meth:`as_dict`; null becomes NaN."""
         fields: dict[str, Any] = {key: float("nan") if value is None else value for key, value in stored.items()}
         return cls(**fields)
 
@@ -193,7 +193,7 @@ def build_reference(values: np.ndarray, psi_bins: int) -> Reference:
 
 
 def enforce_missing_policy(columns: Sequence[Column], measured: Measured, *, where: str) -> None:
-    """Refuse values that are missing where the column's declaration says that none is.
+    """Refuse missing values in columns whose declaration does not allow them.
 
     Raises
     ------

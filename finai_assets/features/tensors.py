@@ -1,4 +1,4 @@
-"""Side tensors: what a group knows of a customer that is no column, stored beside its columns under the same manifest.
+"""Side tensors: a group's values of a customer that are no column, stored beside its columns under the same manifest.
 
 A tensor is an Arrow file of its own role (``<name>.arrow``) in the group's partition: one record batch for each block, with
 ``customer_id`` and the values flattened to a list of fixed length.
@@ -31,7 +31,7 @@ class Tensor:
     shape : tuple of int
         For one customer.
     description : str
-        What the axes are, and what stands where there is nothing.
+        Meaning of the axes, and the value where there is nothing.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What an adapter offers, the choice between adapters, and the adapter of the generated panel.
+"""The protocol of adapters, the choice between them, and the adapter of the generated panel.
 
 An adapter turns a source into pieces of the contract's tables; checking and storing them is ``load``'s.
 """
@@ -24,7 +24,7 @@ from finai_resources.months import Month
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows of one table for a run of ascending customers; ``source`` is what an error calls them."""
+    """Rows of one table for a run of ascending customers; ``source`` names them in errors."""
 
     source: str
     table: pa.Table
@@ -40,11 +40,11 @@ class MonthTables:
 
 
 class Adapter(Protocol):
-    """A source, as the data contract sees it."""
+    """A source, in the terms of the data contract."""
 
     @property
     def name(self) -> str:
-        """Return what errors and manifests call the source."""
+        """Return the source's name in errors and manifests."""
 
     def months(self) -> list[Month]:
         """Return the months for which the source has rows, ascending."""
@@ -62,7 +62,7 @@ class Adapter(Protocol):
         """Return the columns and types of each of the source's tables, as the source has them."""
 
     def pseudonym_witness(self) -> dict[str, Any]:
-        """Return what :func:`~finai_assets.ingest.pseudonym.witness` says of the key that tokens are made with."""
+        """Return the :func:`~finai_assets.ingest.pseudonym.witness` of the key that tokens are made with."""
 
     def month(self, month: Month) -> MonthTables:
         """Return one month; nothing in it may depend on anything at or after the month's cutoff."""
@@ -138,7 +138,7 @@ class SyntheticAdapter:
         return category_table(self.settings)
 
     def source_files(self) -> dict[str, str]:
-        """Return nothing: a generated panel has no files; its partitions are the upstream of what is written from them."""
+        """Return nothing: a generated panel has no files; its partitions are the upstream of the raw tables."""
         return {}
 
     def source_schema(self) -> dict[str, dict[str, str]]:
@@ -152,7 +152,7 @@ class SyntheticAdapter:
         return schemas
 
     def pseudonym_witness(self) -> dict[str, Any]:
-        """Return what shows that the panel's tokens were made with this key."""
+        """Return the witness of the key that the panel's tokens were made with."""
         return witness(self._key)
 
     def month(self, month: Month) -> MonthTables:

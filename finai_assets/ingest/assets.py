@@ -95,7 +95,7 @@ def _monthly(platform: Platform) -> dg.AssetsDefinition:
         key = pseudonym_key(settings, home.secrets())
 
         def load(month: Month) -> list[Materialised]:
-            session = lake.session()  # a month's own, since it remembers what the month was made from
+            session = lake.session()  # one session a month, as it records the month's upstream
             figures = load_month(open_adapter(settings, key, session), session, month, settings, **versions)
             manifests = [session.lake.manifest(path, month.key) for path in RAW_TABLES]
             return [Materialised(m.asset, m.content_hash, {**facts(m), **figures.get(m.asset, {})}) for m in manifests]

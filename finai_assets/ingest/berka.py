@@ -66,7 +66,7 @@ class BerkaAdapter:
         return [Month(int(ordinal)) for ordinal in np.unique(month_of(self.source.day))]
 
     def pseudonym_witness(self) -> dict[str, Any]:
-        """Return what shows that account numbers became tokens with this key."""
+        """Return the witness of the key that turned account numbers into tokens."""
         return witness(self._key)
 
     def products(self) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The words of the Berka tables and what they stand for here: transaction categories, tree, and products with their dates.
+"""The words of the Berka tables and their meaning here: transaction categories, tree, and products with their dates.
 
 Two forms are in use: the Czech words of the publication (PKDD'99 Discovery Challenge, P. Berka and M. Sochorova) and an English
 rendering of them. Both are listed as they are spelled, misspellings included.

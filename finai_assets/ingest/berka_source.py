@@ -39,7 +39,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class BerkaSource:
-    """Accounts that have transactions, ascending by customer, and what is dated to them.
+    """Accounts that have transactions, ascending by customer, and their dated events.
 
     Days count from 1970-01-01, months from year 0. ``customer``, ``opened``, ``statement``, ``birth_day`` and ``first_day`` are
     [accounts]; ``gender`` and ``region`` are text or None. Events point at an account by its position and are sorted by
@@ -118,7 +118,7 @@ class _Table:
         return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
     def translated(self, name: str, meaning: Mapping[str, object], *, required: bool) -> np.ndarray:
-        """Return an object array of what the words mean; an unknown word is refused, or None where not ``required``."""
+        """Return an object array of the words' meanings; an unknown word is refused, or None where not ``required``."""
         at, words = self.words(name)
         if required:
             strange = np.isin(at, [i for i, word in enumerate(words) if word not in meaning])
@@ -142,7 +142,7 @@ class _Table:
         return np.column_stack([np.where(year < 100, year + 1900, year), month, day])
 
     def days_of(self, ymd: np.ndarray, name: str) -> np.ndarray:
-        """Return days since 1970; a day that the calendar has not is refused."""
+        """Return days since 1970; days that are not in the calendar are refused."""
         year, month, day = ymd.T
         months = (year - 1970) * 12 + np.clip(month, 1, 12) - 1
         first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
@@ -188,7 +188,7 @@ def read_source(folder: Path, key: bytes, *, unknown_category: str) -> BerkaSour
     Raises
     ------
     ContractError
-        A file, column or value is not what the tables are published with.
+        A file, column or value differs from the published tables.
     """
     account, trans = _Table(folder, "account"), _Table(folder, "trans")
     numbers = account.keys("account_id")

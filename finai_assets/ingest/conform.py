@@ -1,4 +1,4 @@
-"""Broken rules and how they are told: counting them over a month, and bringing a table to its schema.
+"""Violations of the contract, counted over a month and reported as one error; conversion of a table to its schema.
 
 Pure Arrow in and out. The rules themselves stand in ``contract``; nothing here knows a table's name.
 """
@@ -55,7 +55,7 @@ class Violations:
             self.add(violation, len(at), (_shown(row) for row in rows))
 
     def raise_if_any(self) -> None:
-        """Raise the rule that was broken first; the others are named with their counts.
+        """Raise an error about the first broken rule; it names the others with their counts.
 
         Raises
         ------
@@ -146,7 +146,7 @@ def _fits(value: object, kind: pa.DataType) -> bool:
 
 
 def _kindred(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Tell whether one type can stand for the other without a change of meaning."""
+    """Return whether one type can stand for the other without a change of meaning."""
     t = pa.types
     if t.is_dictionary(found):
         return _kindred(found.value_type, wanted)
@@ -165,7 +165,7 @@ def _kindred(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def blank_sentinels(table: pa.Table, sentinels: Mapping[str, Sequence[float]]) -> pa.Table:
-    """Replace the listed values of the listed columns by null; columns that the table has not are left alone."""
+    """Replace the listed values of the listed columns by null; columns that the table lacks are ignored."""
     for name, values in sentinels.items():
         position = table.schema.get_field_index(name)
         kind = table.schema.field(position).type if position >= 0 else None
@@ -182,7 +182,7 @@ def blank_sentinels(table: pa.Table, sentinels: Mapping[str, Sequence[float]]) -
 def check_order(
     ids: np.ndarray, last: int | None, table: pa.Table, *, source: str, unique: bool, out: Violations
 ) -> None:
-    """Note rows whose customer precedes, or (where each may occur once) repeats, the one before.
+    """Count rows whose customer precedes the customer of the row before, or repeats it where each may occur once.
 
     Parameters
     ----------

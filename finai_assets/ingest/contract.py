@@ -131,7 +131,7 @@ class KnownCategory(Rule):
 
 @dataclass(frozen=True, slots=True)
 class TableContract:
-    """What a monthly table must keep.
+    """The schema, key and rules of a monthly table.
 
     Parameters
     ----------

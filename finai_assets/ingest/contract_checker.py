@@ -39,9 +39,9 @@ from finai_resources.months import Month
 
 
 class MonthChecker:
-    """Checks the pieces of one month as they stream by, and says at the end what was wrong with all of them.
+    """Checks the pieces of one month as they stream by, and reports the violations of all pieces at the end.
 
-    A piece that breaks a rule is counted and comes back as far as it could be brought to its schema; it must not be stored:
+    A piece that breaks a rule is counted and returned, converted to its schema as far as possible; it must not be stored:
     :meth:`finish` raises.
 
     Parameters
@@ -92,7 +92,7 @@ class MonthChecker:
         return table
 
     def _broken(self, rule: Rule, table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield what is wrong, in words, and with which rows, bool [n]."""
+        """Yield the text of each violation and the rows that it concerns, bool [n]."""
         column = table[rule.column]
         match rule:
             case FirstOfMonth():
@@ -120,7 +120,7 @@ class MonthChecker:
                 raise TypeError(f"no check of a {type(rule).__name__}")
 
     def finish(self, tables: Sequence[str] = ("snapshots", "transactions")) -> None:
-        """Raise what was found, a table without rows included.
+        """Raise if a piece broke a rule or a table has no rows.
 
         Raises
         ------
@@ -242,7 +242,7 @@ def check_merchant_categories(table: pa.Table, *, settings: Settings, source: st
 
 
 def check_months(available: Iterable[Month], first: Month, last: Month, *, source: str) -> None:
-    """Refuse a source that has months before and after a month that it lacks.
+    """Refuse a source that lacks a month between two months that it has.
 
     Raises
     ------

@@ -10,17 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from finai_assets.asset_graph import CATEGORIES, PROTECTED
-from finai_assets.ingest.contract import (
-    MERCHANT_CATEGORIES,
-    PRODUCTS,
-    SNAPSHOTS,
-    TRANSACTIONS,
-    TableContract,
-    WithinMonth,
-    snapshots_contract,
-    transactions_contract,
-)
+from finai_assets.asset_graph import CATEGORIES, PRODUCTS, PROTECTED, SNAPSHOTS, TRANSACTIONS
+from finai_assets.ingest import contract as schemas
+from finai_assets.ingest.contract import TableContract, WithinMonth, snapshots_contract, transactions_contract
 from finai_assets.settings import load_settings
 
 TARGET = Path(__file__).resolve().parent.parent.parent / "docs" / "datasets.md"
@@ -37,10 +29,10 @@ _TYPES = {"date32[day]": "date", "timestamp[us]": "timestamp in microseconds", "
 def columns_table() -> str:
     """Return one row for each raw table, with its columns and their types."""
     rows = [
-        (SNAPSHOTS, "month", _columns(SNAPSHOTS)),
-        (TRANSACTIONS, "month of `ts`", _columns(TRANSACTIONS)),
-        (PRODUCTS, "none", _columns(PRODUCTS)),
-        (CATEGORIES, "none", _columns(MERCHANT_CATEGORIES)),
+        (SNAPSHOTS, "month", _columns(schemas.SNAPSHOTS)),
+        (TRANSACTIONS, "month of `ts`", _columns(schemas.TRANSACTIONS)),
+        (PRODUCTS, "none", _columns(schemas.PRODUCTS)),
+        (CATEGORIES, "none", _columns(schemas.MERCHANT_CATEGORIES)),
         (
             PROTECTED,
             "month",

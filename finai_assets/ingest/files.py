@@ -1,4 +1,4 @@
-"""Reading a source's own files, Parquet or CSV, into Arrow tables; every way in which a file can be bad is one error.
+"""Reading a source's own files, Parquet or CSV, into Arrow tables; every defect of a file is a ContractError.
 
 Text is read as text and parsed here, so that a value that is no number is counted and shown, not guessed at. What the columns
 mean is not known here.
@@ -29,7 +29,7 @@ def source_folder(source: str | None) -> Path:
     Raises
     ------
     ConfigError
-        None is named, or it is not there.
+        No folder is named, or it does not exist.
     """
     if source is None:
         raise ConfigError(
@@ -53,7 +53,7 @@ def find_file(folder: Path, table: str) -> Path:
     Raises
     ------
     ContractError
-        There is none, or there are several.
+        The table has no file, or several.
     """
     found = [folder / f"{table}{suffix}" for suffix in SUFFIXES if (folder / f"{table}{suffix}").is_file()]
     names = ", ".join(f"{table}{suffix}" for suffix in SUFFIXES)
@@ -61,7 +61,7 @@ def find_file(folder: Path, table: str) -> Path:
         return found[0]
     if found:
         raise ContractError(
-            f"table {table} stands in {len(found)} files: {', '.join(path.name for path in found)}",
+            f"table {table} has {len(found)} files: {', '.join(path.name for path in found)}",
             where=str(folder),
             fix="keep one of them",
         )

@@ -1,4 +1,4 @@
-"""Lists of held products, as the raw snapshots have them, turned into flags."""
+"""Converts the lists of held products in raw snapshots to flags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def multi_hot(held: pa.ChunkedArray, products: int, *, where: str) -> np.ndarray
     products
         How many there are; their ids are ``0..products - 1``.
     where
-        The partition, for errors.
+        Name of the partition in errors.
 
     Raises
     ------
@@ -27,12 +27,22 @@ def multi_hot(held: pa.ChunkedArray, products: int, *, where: str) -> np.ndarray
     """
     flags = np.zeros((len(held), products), dtype=bool)
     owner, ids = pc.list_parent_indices(held).to_numpy(), pc.list_flatten(held).to_numpy()
-    unknown = int(((ids < 0) | (ids >= products)).sum())
+    require_known(int(((ids < 0) | (ids >= products)).sum()), products, where=where)
+    flags[owner, ids] = True
+    return flags
+
+
+def require_known(unknown: int, products: int, *, where: str) -> None:
+    """Refuse a partition in which so many held products are not in the catalogue.
+
+    Raises
+    ------
+    LakeError
+        There is one.
+    """
     if unknown:
         raise LakeError(
             f"{unknown} held products have an id outside 0..{products - 1}",
             where=where,
             fix="list the products in the data set's YAML and ingest the month again",
         )
-    flags[owner, ids] = True
-    return flags

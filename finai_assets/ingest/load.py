@@ -1,4 +1,4 @@
-"""From an adapter into the lake: a month is checked whole against the contract, and written whole or not at all."""
+"""Loads an adapter's months into the lake: each is checked whole against the contract, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def load_catalogue(
 
 
 def provenance(adapter: Adapter) -> dict[str, Any]:
-    """Return what a manifest records of a source: its schema, the digest of every file, the witness of the pseudonym key."""
+    """Return a manifest's record of a source: its schema, the digest of every file, the witness of the pseudonym key."""
     schemas = adapter.source_schema()
     return {
         "source": adapter.name,

@@ -15,7 +15,7 @@ from finai_resources.secrets import DEMO_PSEUDONYM_KEY, SecretStore
 
 # int64 holds no unsigned 64-bit number, so the sign bit is dropped and 63 bits of the digest remain.
 _NON_NEGATIVE = (1 << 63) - 1
-# Identifiers that nobody bears. Their tokens are kept with each month, so that a check can tell how tokens were made.
+# Identifiers of no customer. Their tokens are stored with each month, so that a check can verify how tokens were made.
 PLANTED = tuple(f"planted:{number}" for number in range(1, 9))
 
 
@@ -55,12 +55,12 @@ def pseudonymise(identifiers: Iterable[str], key: bytes) -> np.ndarray:
 
 
 def key_id(key: bytes) -> str:
-    """Return by which name a key is known: 16 hexadecimal digits that tell nothing of it."""
+    """Return the public name of a key: 16 hexadecimal digits that reveal nothing about it."""
     return hmac.new(key, b"finai pseudonym key id", hashlib.sha256).hexdigest()[:16]
 
 
 def witness(key: bytes) -> dict[str, Any]:
-    """Return what shows later which key made a month's tokens, and how: the key's id, and the tokens of :data:`PLANTED`."""
+    """Return evidence of the key and the method behind a month's tokens: the key's id, and the tokens of :data:`PLANTED`."""
     tokens = pseudonymise(PLANTED, key)
     return {"key_id": key_id(key), "planted": {name: str(token) for name, token in zip(PLANTED, tokens, strict=True)}}
 

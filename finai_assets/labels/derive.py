@@ -1,4 +1,4 @@
-"""Labels: what happens in the window that begins at a cutoff, by the formula that each task's row names.
+"""Labels: events in the window that begins at a cutoff, by the formula that each task's row names.
 
 :func:`derive_labels` is pure arithmetic over a block of customers; :func:`compute_labels` reads a month's windows from the lake
 block by block, cuts them by time, and writes ``labels/<task>``. With ``m`` the snapshot month and ``h`` the horizon in months,
@@ -31,7 +31,7 @@ from finai_resources.progress import report_progress
 
 @dataclass(frozen=True)
 class LabelResult:
-    """What was written for one task and month."""
+    """The partition written for one task and month, with its statistics."""
 
     task: str
     rows: int
@@ -75,7 +75,7 @@ def compute_labels(
     Parameters
     ----------
     versions
-        What each task's partition is written with, by the path of its asset.
+        The versions that each task's partition is written with, by the path of its asset.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""What "nothing changes" forecasts: the label that a task would have if the customer went on as before the cutoff.
+"""The persistence forecast: the label that a task would have if the customer went on as before the cutoff.
 
-``persistence(session, month, customer, settings)`` returns a float [n] for ascending customers of a month, NaN where it cannot
-tell; like the label itself it is a class index, a code, or a number.
+``persistence(session, month, customer, settings)`` returns a float [n] for ascending customers of a month, NaN where there
+is no forecast; like the label itself it is a class index, a code, or a number.
 """
 
 from __future__ import annotations

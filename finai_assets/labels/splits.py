@@ -2,7 +2,7 @@
 
 A label of month m is known only at ``cutoff(m + horizon)``. Between that instant for the last train month and the first
 validation cutoff lie at least ``gap_days`` days, likewise before test. Snapshot months in none of the three are *purged*: they
-are computed, and neither trained nor scored on.
+are computed, but no model is trained or scored on them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Splits:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What lies between two splits.
+    """The gap between two splits.
 
     ``label_end`` is the instant at which the earlier split's last label is known, ``first_cutoff`` the instant at which the
     later split's first features end.
@@ -118,7 +118,7 @@ def make_splits(settings: Settings) -> Splits:
 
 
 def gap_report(splits: Splits, settings: Settings) -> list[dict[str, Any]]:
-    """Return the dates of both gaps as plain values: what stands in the evidence of the gap check.
+    """Return the dates of both gaps as plain values, for the evidence of the gap check.
 
     Computed from the splits as they are used, whatever the configuration says; ``ok`` restates the arithmetic.
     """

@@ -1,4 +1,4 @@
-"""What one row of the table of tasks says; the rows themselves stand in :mod:`finai_assets.labels.tasks`.
+"""The type of a row of the table of tasks; the rows themselves are in :mod:`finai_assets.labels.tasks`.
 
 Modules that work on any task import this one alone, so that an edit of a row changes the code of nothing that was computed.
 """
@@ -23,7 +23,7 @@ INPUTS = frozenset({HELD, SEGMENT, TS, MCC, AMOUNT})
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which raw months a label is computed from, beside the snapshot of its own month, which names the customers.
+    """The raw months that a label is computed from, beside the snapshot of its own month, which names the customers.
 
     With ``m`` the snapshot month and ``h`` the horizon, the label window is ``[cutoff(m), cutoff(m + h))``.
 
@@ -70,7 +70,7 @@ class Task:
     formula : str
         ``formula(block, parameters) -> pa.Array``: the labels of a block of customers.
     parameters : object
-        What the formula, and the truth, are given beside the data: a section of the settings, or what follows from the
+        Argument of the formula and of the truth, beside the data: a section of the settings, or values derived from the
         catalogue. Its ``repr`` holds all of it.
     type : pa.DataType
         Of the stored label: a class index, a code, or a number.
@@ -155,7 +155,7 @@ class Task:
         return not (self.window.history_months or self.window.events_before)
 
     def declared(self, *names: str) -> dict[str, str]:
-        """Return some parts of the row as text, for the config versions of what is computed by them."""
+        """Return some fields of the row as text, for the config versions of the assets computed from them."""
         return {name: repr(getattr(self, name)) for name in names}
 
 

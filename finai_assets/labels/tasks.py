@@ -1,6 +1,6 @@
 """The table of tasks: the one list that labels, losses, students, reports and ranking derive from.
 
-A task is one row here; its formula, what persistence forecasts of it, and its truth are functions that the row names. A row from
+A task is one row here; its formula, its persistence forecast and its truth are functions that the row names. A row from
 elsewhere enters by ``Platform.of(settings, more_tasks=...)``.
 """
 

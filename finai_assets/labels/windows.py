@@ -1,4 +1,4 @@
-"""What labels are computed from: which partitions, and the two windows of a block of customers, cut by time.
+"""Inputs of labels: the partitions, and the two windows of a block of customers, cut by time.
 
 With ``m`` the snapshot month and ``h`` the horizon in months, the label window is ``[cutoff(m), cutoff(m + h))`` and the window
 before it ``[cutoff(m - h), cutoff(m))``.
@@ -79,7 +79,7 @@ class LabelBlock:
 def read_block(
     session: LakeSession, month: Month, block: np.ndarray, tasks: Sequence[Task], settings: Settings
 ) -> LabelBlock:
-    """Read what the labels of a block of customers (ascending ids of the month's snapshots) are computed from.
+    """Read the inputs of the labels of a block of customers (ascending ids of the month's snapshots).
 
     A partition that none of the tasks reads is left alone: its holdings are empty, its events none.
     """

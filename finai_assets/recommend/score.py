@@ -124,7 +124,7 @@ def _customers(
     nothing: tuple[Flag, ...] = ()
     customers = []
     for index, identity in enumerate(customer_id.tolist()):
-        row = memoryview(rows[index])  # gives Python floats, and takes no room of its own
+        row = memoryview(rows[index])  # gives Python floats, and needs no memory of its own
         customers.append(
             Customer(
                 identity,
@@ -139,7 +139,7 @@ def _customers(
 
 
 def _outside(bundle: Bundle, rows: np.ndarray) -> np.ndarray:
-    """Return which customers have a value outside the contract, so that only they are looked at value by value."""
+    """Return whether each customer has a value outside the contract; only those are checked value by value."""
     low, high = np.array(bundle.bounds, dtype=np.float64).reshape(-1, 2).T
     nullable = np.array([column.nullable for column in bundle.columns], dtype=bool)
     missing = np.isnan(rows)

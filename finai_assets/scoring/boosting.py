@@ -21,7 +21,7 @@ _PARAMETERS = "\nparameters:\n"
 
 @dataclass(frozen=True, slots=True)
 class Binning:
-    """How the values of a column become bins, and what all models of the same bins share.
+    """How the values of a column become bins, with the settings that all models of the same bins share.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Binning:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How many trees are grown, and how large.
+    """The number of trees, and their size.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a model makes small, from :func:`hard_loss` or :func:`soft_loss`: LightGBM's parameters for it.
+    """The loss of a model, from :func:`hard_loss` or :func:`soft_loss`: LightGBM's parameters for it.
 
     LightGBM has no loss of class probabilities: where ``of_classes`` is set, gradient and start are computed here.
     """

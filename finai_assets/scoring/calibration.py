@@ -1,12 +1,12 @@
 """Calibration on validation rows, without a change of the order of predictions.
 
-Of the teacher, by a :class:`Calibration` of its logits: robust and focal losses and early stopping leave logits that rank well
-and say the wrong number. Platt scaling of a binary logit, one temperature for a multiclass task, a line for a regression, since
-Huber's loss says less than the mean where the label has a long tail.
+Of the teacher, by a :class:`Calibration` of its logits: robust and focal losses and early stopping leave logits that rank
+well and are miscalibrated. Platt scaling of a binary logit, one temperature for a multiclass task, a line for a regression,
+since Huber's loss says less than the mean where the label has a long tail.
 
 Of a student, by a calibrator: a JSON object with a ``type`` (``docs/student-format.md``), which serving applies by a few lines of
 arithmetic. Isotonic steps are joined by lines through their centres (Oron and Flournoy 2017, "Centered isotonic regression"),
-because a stair would merge customers that the model tells apart.
+because a stair would merge customers that the model distinguishes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LOG_SLOPE_STD = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Of one task: ``sigmoid(slope · logit + offset)``, ``softmax(slope · logits)``, or ``slope · logit + offset``.
+    """Calibration of one task: ``sigmoid(slope · logit + offset)``, ``softmax(slope · logits)``, or ``slope · logit + offset``.
 
     ``rows`` is the number of labelled validation rows that it was fitted on.
     """

@@ -1,7 +1,7 @@
-"""What every published figure is computed by: metrics of a prediction, each with an interval from resampled customers.
+"""Metrics of a prediction, each with an interval from resampled customers; every published figure comes from here.
 
 Customers are resampled, not rows (``resampling.py``), so every metric here takes copies of customers as weights, and the point
-estimate is the one where each customer counts once. Rows whose label is NaN are masked: they take part in nothing.
+estimate is the one where each customer counts once. Rows whose label is NaN are masked: no metric reads them.
 
 Sums over rows are first added up per customer and then multiplied with the matrix of copies; metrics that depend on order
 (AUC, average precision, Spearman) sort once and walk the sorted rows per resample in compiled code.
@@ -31,7 +31,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 PRIMARY: dict[str, str] = {"binary": "auc", "multiclass": "log_loss", "regression": "r2"}
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse"})
 
-# Probabilities are clipped here before their logarithm: float32 cannot tell 1 - 1e-8 from 1.
+# Probabilities are clipped here before their logarithm: float32 cannot distinguish 1 - 1e-8 from 1.
 PROBABILITY_FLOOR = 1e-7
 
 Scorer = Callable[[np.ndarray], np.ndarray]  # weights [resamples, customers] -> metric [resamples]
@@ -160,7 +160,7 @@ def scores_under(
     classes: int = 1,
     metric: str | None = None,
 ) -> np.ndarray:
-    """Return a metric (the primary one by default) under resamples that are given, float64 [resamples]; NaN where undefined.
+    """Return a metric (the primary one by default) under given resamples, float64 [resamples]; NaN where undefined.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def _score_among(  # what `resampled` and `scores_under` take
 
 
 def verdict(difference: Estimate, metric: str) -> Literal["better", "worse", "unclear"]:
-    """Say whether ``a`` is better or worse by a difference a - b, or unclear: its interval includes zero or does not exist."""
+    """Return whether ``a`` is better or worse by a difference a - b; unclear if its interval includes zero or does not exist."""
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     low, high = sorted((sign * difference.low, sign * difference.high))
     if low > 0:
@@ -270,7 +270,7 @@ class _Rows:
         return not len(self.y) or (self.kind != "regression" and bool(np.ptp(self.y) == 0))
 
     def why_undefined(self, name: str) -> str:
-        """Say why a metric has no value on these rows."""
+        """Return the reason why a metric has no value on these rows."""
         if self.kind == "regression":
             constant = "the label" if np.ptp(self.y) == 0 else "the prediction"
             return f"{name} is not defined: {constant} is constant"
@@ -291,7 +291,7 @@ class _Rows:
         return special[name]() if name in special else self._mean(name)
 
     def _mean(self, name: str) -> Scorer:
-        """Metrics that are a mean over rows of something that each row knows."""
+        """Return the scorer of a metric that is a mean of row values."""
         if name == "log_loss":
             hit = (
                 self.p[np.arange(len(self.y)), self.y.astype(np.int64)]

@@ -1,7 +1,7 @@
 """The cluster bootstrap: customers are drawn with replacement, each with all of its rows, and a figure gets its interval.
 
-One customer has several months, so rows are not independent and are not what is drawn. A resample is a whole number of copies of
-each customer; in the first one each is there once, so that a figure's own value stands before its resamples.
+One customer has several months, so rows are not independent, and are not drawn by themselves. A resample is a whole number of
+copies of each customer; in the first one each is there once, so that a figure's own value stands before its resamples.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Interval:
 
 
 class CustomerMeans:
-    """Means of several row values, as they are and in each resample of customers.
+    """Means of several row values, on all rows and on each resample of customers.
 
     Parameters
     ----------

@@ -16,4 +16,4 @@ class AblationSettings(Section):
     resamples: Positive  # of the test customers, the same for every run
     threads: Positive  # of each run: one each, so that workers do not wait for each other; figures depend on it
     workers: Positive  # processes that run side by side; figures do not depend on their number
-    power: Annotated[float, Field(gt=0.5, lt=1)]  # at which the smallest difference that would have shown is told
+    power: Annotated[float, Field(gt=0.5, lt=1)]  # at which the minimum detectable difference is reported

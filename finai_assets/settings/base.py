@@ -17,7 +17,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, protected_namespaces=())
 
     def only(self, *paths: str) -> Self:
-        """Return a section that holds the named values and no other; whoever reads another one gets an error that names it.
+        """Return a section that holds the named values alone; reading another value raises an error that names it.
 
         Parameters
         ----------

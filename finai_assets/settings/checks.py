@@ -1,4 +1,4 @@
-"""Sections of the settings about single themes of checks: what each tolerates."""
+"""Sections of the settings about single themes of checks: the tolerances of each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MissingnessSettings(Section):
 
 
 class ExpectedPredictor(Section):
-    """Columns that honestly predict most of a task's label, and the mean AUC (or R2) up to which they may."""
+    """Columns that legitimately predict most of a task's label, and the mean AUC (or R2) up to which they may."""
 
     columns: tuple[str, ...]  # names, or shell patterns of names
     bound: Share
@@ -55,18 +55,18 @@ class ExpectedPredictor(Section):
 
 
 class SingleColumnSettings(Section):
-    """When a column, a pair or a shallow tree of a group tells too much of a label."""
+    """When a column, a pair or a shallow tree of a group predicts a label too well."""
 
     threshold: Share  # AUC (of the best class), or R2
     rows: Positive  # train rows that are looked at, those of whole customers
     bins: Annotated[int, Field(ge=8, le=250)]
-    pair_rows: Positive  # of these, so many are looked at to choose pairs
+    pair_rows: Positive  # those of them that pairs are chosen on
     class_rows: Positive  # a class with fewer rows is not judged
     expected: dict[str, ExpectedPredictor]  # task -> its expected predictor
 
 
 class ShuffledFutureSettings(Section):
-    """How customers exchange their futures, and what skill a model may have left."""
+    """How customers' futures are swapped, and the skill that a model may retain."""
 
     customers: Annotated[int, Field(ge=50)]  # of each month
     train_months: Positive  # the last ones of train
@@ -87,38 +87,38 @@ class DeniedTrait(Section):
 
 
 class PermittedTrait(Section):
-    """Columns that carry a protected attribute and may be read all the same."""
+    """Columns that carry a protected attribute and that models may still read."""
 
     columns: tuple[str, ...]
     reason: Reason
 
 
 class ProhibitedInputSettings(Section):
-    """What teacher and students must not read."""
+    """Inputs that teacher and students must not read."""
 
     customers: Annotated[
         int, Field(ge=50)
-    ]  # of the last train month, on whom columns are held against protected attributes
-    one_to_one: Share  # Goodman and Kruskal's lambda, both ways, from which a column is another name of an attribute
-    probe_rows: Positive  # of the matrix, in which what the teacher must not read is altered
+    ]  # of the last train month, whose columns are compared with protected attributes
+    one_to_one: Share  # Goodman and Kruskal's lambda, in both directions, from which a column is an exact proxy
+    probe_rows: Positive  # matrix rows in which prohibited inputs are altered
     denied: dict[str, DeniedTrait]
     permitted: dict[str, PermittedTrait]  # protected attribute -> what may carry it
 
     def trait(self, name: str) -> str | None:
-        """Return the denied trait that a name stands for, or None."""
+        """Return the denied trait whose patterns match a name, or None."""
         for trait, entry in self.denied.items():
             if any(fnmatch(name.lower(), pattern) for pattern in entry.names):
                 return trait
         return None
 
     def permits(self, attribute: str, column: str) -> bool:
-        """Tell whether a column may carry a protected attribute."""
+        """Return whether a column may carry a protected attribute."""
         entry = self.permitted.get(attribute)
         return entry is not None and column in entry.columns
 
 
 class Assessment(Section):
-    """Where it was assessed that models may read what foretells a protected attribute."""
+    """Reference to the assessment that models may read predictors of a protected attribute."""
 
     id: Annotated[str, Field(min_length=3)]
     reason: Reason
@@ -126,9 +126,9 @@ class Assessment(Section):
 
 
 class ProxyStrengthSettings(Section):
-    """How well the inputs of the models may foretell a protected attribute, and what it is measured with."""
+    """How well the models' inputs may predict a protected attribute, and the model that measures it."""
 
-    threshold: Share  # AUC of the group that is told best against the rest
+    threshold: Share  # AUC of the group that is best distinguished from the rest
     customers: Annotated[int, Field(ge=100)]  # of the last train month
     group_customers: Annotated[int, Field(ge=10)]  # a group with fewer, or with fewer outside, is not judged
     folds: Annotated[int, Field(ge=2)]
@@ -141,7 +141,7 @@ class ProxyStrengthSettings(Section):
 
 
 class MetricFloorSettings(Section):
-    """What skill on test rows a model that serves must have, at the lower end of its interval."""
+    """The minimum skill of every deployed model on test rows, at the lower end of its interval."""
 
     binding: bool  # false: a failure warns
     positives: Positive  # test rows of the rarer outcome, below which nothing is judged
@@ -151,7 +151,7 @@ class MetricFloorSettings(Section):
 
 
 class ReproducibleSettings(Section):
-    """What must be known of how a model was made."""
+    """Requirements on the provenance and the reproduction of models."""
 
     require_clean: bool  # true: a model made from a tree that is not a clean commit does not pass the gates
     fingerprint_steps: Positive  # first steps of the teacher's training, which are run again

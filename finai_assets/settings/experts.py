@@ -22,7 +22,7 @@ class TemporalSettings(Section):
     heads: Positive
     layers: Positive  # of the transformer
     units: Positive  # of the liquid cell
-    view: Positive  # of what each of the three says
+    view: Positive  # of each of the three views of the sequence
     hidden: tuple[Positive, ...]
 
     @model_validator(mode="after")

@@ -55,7 +55,7 @@ class TdaLocalSettings(Section):
 
 
 class HmmStatesSettings(Section):
-    """Hidden states of each model, what holds where there is little data, and when the fit ends."""
+    """Hidden states of each model, priors for sparse data, and when the fit ends."""
 
     states: dict[str, Annotated[int, Field(ge=2, le=16)]]
     variance_floor: PositiveNumber  # of a state, in squared standard deviations of the observations

@@ -113,7 +113,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ConfigError(f"this is not YAML: {error}", where=str(path), fix="mend the line it names") from error
+        raise ConfigError(f"this is not YAML: {error}", where=str(path), fix="fix the line that it names") from error
     if not isinstance(loaded, dict):
         raise ConfigError("the file holds no mapping", where=str(path), fix="write `key: value` pairs at its top level")
     return loaded

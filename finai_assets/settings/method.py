@@ -41,12 +41,12 @@ class FitSettings(Section):
 
 
 class InputSettings(Section):
-    """What the models may read of the feature columns."""
+    """The feature columns that the models may read."""
 
     withheld: dict[str, Reason]  # pattern of a column's name -> why no model reads it
 
     def withholds(self, column: str) -> bool:
-        """Tell whether no model reads a column."""
+        """Return whether no model reads a column."""
         return any(fnmatch(column, pattern) for pattern in self.withheld)
 
 
@@ -130,7 +130,7 @@ class TeacherSettings(Section):
     max_train_rows: Positive
     uncertainty_clamp: Annotated[float, Field(gt=0)]
     huber_delta: Annotated[float, Field(gt=0)]
-    auxiliary_weight: Annotated[float, Field(ge=0)]  # of what experts ask to be made small beside the tasks
+    auxiliary_weight: Annotated[float, Field(ge=0)]  # weight of the experts' auxiliary losses
     mechanisms: MechanismSettings
     loop: LoopSettings
     normalise: NormaliseSettings
@@ -165,20 +165,20 @@ class BaselineSettings(Section):
 
 
 class BinaryThreshold(Section):
-    """What a teacher must reach on a binary task to be worth copying."""
+    """The minimum skill of a teacher on a binary task for distillation."""
 
     average_precision_over_prevalence: float
     auc: Share
 
 
 class MulticlassThreshold(Section):
-    """What a teacher must reach on a multiclass task: macro-F1 of this many times 1/K, and a log-loss below the prior's."""
+    """The minimum skill of a teacher on a multiclass task: macro-F1 of this many times 1/K, and a log-loss below the prior's."""
 
     macro_f1_times_classes: float
 
 
 class RegressionThreshold(Section):
-    """What a teacher must reach on a regression task."""
+    """The minimum skill of a teacher on a regression task."""
 
     r2: float
 
@@ -233,7 +233,7 @@ class MetricSettings(Section):
 
 
 class BundleSettings(Section):
-    """What travels with the models."""
+    """The golden rows that the bundle holds beside the models."""
 
     golden_rows: Positive
     golden_tolerance: Annotated[float, Field(gt=0)]
@@ -250,14 +250,14 @@ class RecommendSettings(Section):
 
 
 class CheckSettings(Section):
-    """Thresholds of asset checks that are not a room's own."""
+    """Thresholds of the asset checks, with a section for each theme that has its own."""
 
     max_constant_columns: Annotated[int, Field(ge=0)]
-    replay_customers: Positive  # of a month, whose features are computed anew
-    probe_customers: Positive  # of a month, in which each raw column is altered
+    replay_customers: Positive  # customers of a month whose features are recomputed
+    probe_customers: Positive  # customers of a month in which each raw column is altered
     refit_rounding: Annotated[
         float, Field(ge=0)
-    ]  # how far a teacher's calibration that is fitted again may lie from the stored
+    ]  # greatest distance of a refitted calibration of the teacher from the stored one
     single_column: SingleColumnSettings
     shuffled_future: ShuffledFutureSettings
     drift: DriftSettings

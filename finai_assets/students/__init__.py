@@ -1,1 +1,1 @@
-"""The LightGBM students: route, column selection, distillation, calibration, fidelity; what comes out is deployed."""
+"""The LightGBM students: route, column selection, distillation, calibration, fidelity. The students are deployed."""

@@ -1,4 +1,4 @@
-"""``student.json``: what is stored of a student beside its trees, as one typed object that is written and read here alone.
+"""``student.json``: the fields of a student beside its trees, as one typed object that only this module writes and reads.
 
 The serving code reads the bundle and has a reader of its own. docs/student-format.md describes the fields.
 """
@@ -120,14 +120,14 @@ def card_of(files: Mapping[str, bytes], *, task: str | None = None) -> StudentCa
     card = StudentCard.from_bytes(files[CARD], where=where)
     fix = "distil the student again with this version of the code"
     if card.task != (task or card.task):
-        raise BundleError(f"the card is that of {card.task!r}", where=where, fix=fix)
+        raise BundleError(f"the card belongs to task {card.task!r}", where=where, fix=fix)
     if (card.route == "SKIP") == (MODEL in files):
         raise BundleError(f"route {card.route} {'with' if MODEL in files else 'without'} a model", where=where, fix=fix)
     return card
 
 
 def untrained(task: str, **changed: Any) -> StudentCard:
-    """Return the card of a student that was not trained, some fields changed: what proofs of checks spoil."""
+    """Return the card of an untrained student with some fields changed, for the canaries of checks."""
     card = StudentCard(
         task=task,
         kind="binary",

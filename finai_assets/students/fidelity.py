@@ -1,4 +1,4 @@
-"""How faithfully a student copies its teacher, measured on rows that it never saw, and the one comparison with the floors.
+"""Fidelity: a student's agreement with its teacher on rows that it never saw, and the one comparison with the floors.
 
 The student is taken as it is deployed, calibrated. Measures that compare two predictions are taken on every row, measures that
 need a label on the labelled ones. Divergences are in nats, per row, then averaged.
@@ -50,7 +50,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """The figures: each measure (NaN where it is undefined) on ``n`` rows, of which ``labelled`` have a label."""
+    """Figures of fidelity: each measure (NaN where it is undefined) on ``n`` rows, of which ``labelled`` have a label."""
 
     measures: Mapping[str, float]
     n: int
@@ -115,7 +115,7 @@ class FidelityVerdict:
 
 
 def compare_fidelity(kind: str, fidelity: Fidelity, settings: FidelitySettings) -> FidelityVerdict:
-    """Compare the figures of a copy with the floors of its kind of task; a measure without a figure keeps no floor."""
+    """Compare a student's figures with the floors of its kind of task; a measure without a figure misses its floor."""
     bounds = {"kl": settings.kl, **getattr(settings, kind)}
     floors = tuple(Floor(name, fidelity.measures.get(name, float("nan")), bound) for name, bound in bounds.items())
     return FidelityVerdict(floors, fidelity.n, fidelity.labelled)
@@ -213,7 +213,7 @@ def _metrics(kind: str, label: np.ndarray, prediction: np.ndarray, classes: int)
 
 
 def _divergences(t: np.ndarray, s: np.ndarray) -> dict[str, float]:
-    """Mean KL(teacher || student) and Jensen-Shannon divergence of class probabilities [n, K]."""
+    """Return the mean KL(teacher || student) and Jensen-Shannon divergence of class probabilities [n, K]."""
     if not len(t):
         return {"kl": float("nan"), "jsd": float("nan")}
     t, s = (np.clip(p, PROBABILITY_FLOOR, 1) for p in (t, s))
@@ -224,7 +224,7 @@ def _divergences(t: np.ndarray, s: np.ndarray) -> dict[str, float]:
 
 
 def _binned_divergence(t: np.ndarray, s: np.ndarray) -> float:
-    """KL of the two distributions of predictions over bins that the Gaussian of the teacher's makes equally likely."""
+    """Return the KL of both distributions of predictions, over bins that are equally likely under the teacher's Gaussian."""
     if len(t) < 2 or t.std() == 0:
         return float("nan")
     edges = norm.ppf(np.arange(1, _BINS) / _BINS, loc=t.mean(), scale=t.std())

@@ -1,4 +1,4 @@
-"""A trained student: its model, how it was chosen, how well it does; and its two files (docs/student-format.md)."""
+"""A trained student: its model, its route, its metrics, and its two files (docs/student-format.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Report = Mapping[str, Mapping[str, Mapping[str, Estimate]]]
 
 @dataclass(frozen=True)
 class StudentModel:
-    """A LightGBM model with what turns its raw scores into an answer.
+    """A LightGBM model with the link and the calibrator that turn its raw scores into predictions.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ class StudentModel:
         return self.finish(self.raw(X, threads=threads))
 
     def finish(self, raw: np.ndarray) -> np.ndarray:
-        """Turn raw scores, initial score included, into the answer."""
+        """Turn raw scores, initial score included, into predictions."""
         return apply_calibrator(raw, self.transform, self.calibrator)
 
 
 @dataclass(frozen=True)
 class OverTrivial:
-    """How much better than the trivial forecast something is on test: paired differences of the primary metric.
+    """The gain over the trivial forecast on test, as paired differences of the primary metric.
 
     ``name`` is ``prior`` or ``persistence``, the better one on validation; ``over`` holds ``teacher`` and, unless the task is
     skipped, ``student``.
@@ -119,7 +119,7 @@ class StudentResult:
         return len(self.model_text.encode())
 
     def facts(self) -> dict[str, Any]:
-        """Return what a materialisation tells: route, size, and the primary metric on test beside that of the other models."""
+        """Return the metadata of a materialisation: route, size, and the primary metric of each model on test."""
         primary = PRIMARY[self.kind]
         told: dict[str, Any] = {
             "route": self.route,
@@ -200,7 +200,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
 
 
 def require_budget(results: Mapping[str, StudentResult], settings: StudentSettings) -> dict[str, float]:
-    """Return leaves and megabytes of all students together.
+    """Require that all students together fit the budget; return their leaves and megabytes.
 
     Raises
     ------
@@ -222,7 +222,7 @@ def require_budget(results: Mapping[str, StudentResult], settings: StudentSettin
 
 
 def _entries(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested estimates as plain values; what is undefined is null."""
+    """Return nested estimates as plain values; an undefined one is null."""
     return {
         name: _entries(entry) if isinstance(entry, Mapping) else plain(asdict(entry)) for name, entry in found.items()
     }

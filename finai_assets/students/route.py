@@ -1,7 +1,8 @@
-"""Which way a task goes: its student copies the teacher, learns the labels itself, or there is none and the rules serve it.
+"""Chooses a task's route: DISTILL copies the teacher, DIRECT learns the labels, SKIP leaves the task to the rules.
 
-Decided here on validation rows alone. "Twice the random baseline" is asked for in a metric that can be doubled (average precision
-against prevalence, macro-F1 against 1/K): an AUC of 0.5 cannot (docs/decisions/0005-twice-the-random-baseline.md).
+The route is chosen on validation rows alone. "Twice the random baseline" is asked for in a metric that can be doubled
+(average precision against prevalence, macro-F1 against 1/K): an AUC of 0.5 cannot
+(docs/decisions/0005-twice-the-random-baseline.md).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Metrics = Mapping[str, Estimate]
 
 @dataclass(frozen=True, slots=True)
 class RouteEvidence:
-    """What the route is decided on, all of it measured on validation.
+    """The figures that decide the route, all measured on validation.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class RouteEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way chosen, and why, with the figures."""
+    """The chosen route, and the reason with its figures."""
 
     name: RouteName
     reason: str
@@ -62,7 +63,7 @@ class Route:
 def worth_copying(
     kind: str, classes: int, teacher: Metrics, prior: Metrics, threshold: TeacherThreshold
 ) -> tuple[bool, str]:
-    """Tell whether the teacher's skill reaches the threshold of its kind of task; an undefined metric does not."""
+    """Return whether the teacher's skill reaches the threshold of its kind of task; an undefined metric does not."""
     if kind == "binary":
         needed = threshold.binary.average_precision_over_prevalence * teacher["prevalence"].value
         precision, auc = teacher["average_precision"].value, teacher["auc"].value
@@ -78,12 +79,12 @@ def worth_copying(
 
 
 def choose_route(evidence: RouteEvidence, settings: StudentSettings) -> Route:
-    """Choose the way of a task.
+    """Choose the route of a task.
 
     To beat the trivial forecast is to be so far above it that other rows would show it too (:func:`beats`). In order: SKIP where
     neither the teacher nor the direct student beats that forecast; DIRECT where the teacher stays below its threshold, or it or
     its copy does not beat that forecast; DIRECT where, under the policy ``better``, the direct student is significantly better
-    than the distilled one or that one is no faithful copy; else DISTILL. Where the way would be DIRECT and the direct student
+    than the distilled one or that one is no faithful copy; else DISTILL. Where the route would be DIRECT and the direct student
     itself does not beat the trivial forecast, it is SKIP.
     """
     metric = PRIMARY[evidence.kind]
@@ -105,7 +106,7 @@ def choose_route(evidence: RouteEvidence, settings: StudentSettings) -> Route:
 
 
 def beats(difference: Estimate, metric: str, assurance: float) -> bool:
-    """Tell whether a difference is so clear that as many other rows would show it again with this probability.
+    """Return whether a difference would replicate on as many other rows with at least this probability.
 
     Validation has chosen rounds and calibration, so that a bare "its interval excludes zero" there is often not confirmed by test
     rows, which C18 asks; one that is just significant is confirmed half of the time at best.

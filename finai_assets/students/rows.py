@@ -34,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Trivial:
-    """What can be forecast without a model: ``name`` is the better one on validation of ``forecasts``, by name.
+    """The trivial forecasts of a task: ``name`` is the better one on validation of ``forecasts``, by name.
 
     A forecast takes a part and returns float [rows] or [rows, classes].
     """
@@ -87,7 +87,7 @@ class TaskRows:
 
     @property
     def where(self) -> str:
-        """Return how the task's student is named in errors."""
+        """Return the name of the task's student in errors."""
         return student_asset(self.task.name)
 
     def part(self, split: str) -> Part:
@@ -111,7 +111,7 @@ class TaskRows:
         return np.ascontiguousarray(self.matrix.X[np.ix_(index, kept)], dtype=np.float32)
 
     def target(self, part: Part, *, distil: bool) -> np.ndarray:
-        """Return what a student learns: the labels, or their blend with the teacher."""
+        """Return a student's target: the labels, or their blend with the teacher."""
         if distil:
             return blend(part.label, part.teacher, self.settings.students.alpha, self.task.classes)
         return hard_target(part.label, self.task.classes)

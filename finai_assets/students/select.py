@@ -1,4 +1,4 @@
-"""Which columns a student may see: those that carry the gain of a probe model, so that a request moves dozens, not a thousand."""
+"""Selects a student's columns by the gain of a probe model, so that a request holds dozens, not a thousand."""
 
 from __future__ import annotations
 

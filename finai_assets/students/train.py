@@ -1,4 +1,4 @@
-"""From a task's rows to its student: select columns, train the direct and the distilled model, choose the way, measure.
+"""From a task's rows to its student: select columns, train the direct and the distilled model, choose the route, measure.
 
 Everything is learned on train, and stopped, calibrated and chosen on validation. Test rows are read once both candidates
 stand, to measure them; the one thing that they can change is that a copy which misses a fidelity floor there makes way for the
@@ -105,7 +105,7 @@ def train_student(
 
 
 def _fitted_on(rows: TaskRows, train: Part, validation: Part, probe: Probe) -> dict[str, FittedRows]:
-    """Return which rows the parts of a student have seen; ``calibration`` includes the operating threshold."""
+    """Return the rows that the parts of a student have seen; ``calibration`` includes the operating threshold."""
     selection = np.intersect1d(probe.rows, train.index, assume_unique=True)
     held_out = FittedRows.of(rows.matrix, validation.index)
     return {
@@ -160,7 +160,7 @@ def calibrate(kind: str, bare: StudentModel, label: np.ndarray, X: np.ndarray, s
 
 
 def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:
-    """Tell whether the teacher reaches its threshold, so that distilling is worth its time."""
+    """Return whether the teacher reaches its threshold, so that distilling is worth its time."""
     teacher, prior = (
         rows.score(validation, prediction)
         for prediction in (validation.teacher, constant(rows.prior(train), validation))
@@ -171,7 +171,7 @@ def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:
 def _evidence(
     rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate], trivial: Trivial
 ) -> RouteEvidence:
-    """Collect what the route is chosen by, all of it on validation."""
+    """Collect the figures that decide the route, all on validation."""
     forecast = trivial.predict(validation)
     direct, distilled = candidates[DIRECT], candidates.get(DISTILLED)
     rival: Estimate | None = None
@@ -211,7 +211,7 @@ def _measured(
     trivial: Trivial,
     fitted_on: Mapping[str, FittedRows],
 ) -> StudentResult:
-    """Measure on test what was chosen on validation."""
+    """Measure the models on test, and make the student of the route chosen on validation."""
     task, settings = rows.task, rows.settings
     chosen = {"DISTILL": candidates.get(DISTILLED), "DIRECT": candidates.get(DIRECT), "SKIP": None}[route.name]
     test, span = rows.part("test"), rows.matrix.rows("test")
@@ -239,7 +239,7 @@ def _measured(
         label = np.asarray(rows.matrix.labels[task.name][span], dtype=np.float64)
         fidelity = _fidelity(rows, np.asarray(rows.teacher[span]), on_test[DISTILLED], label, chosen)
         if not fidelity.passed and settings.students.policy == "better":
-            # The direct student stands in (layer 2): a copy that is over a floor on test is never served as one.
+            # The direct student stands in (layer 2): a distilled student that misses a floor on test is never deployed.
             missed = "; ".join(fidelity.failures)
             route, chosen = Route("DIRECT", f"the copy is over a floor on test: {missed}"), candidates[DIRECT]
     taken = {"DISTILL": DISTILLED, "DIRECT": DIRECT}.get(route.name)

@@ -1,1 +1,1 @@
-"""The PLE teacher: normalisation, routing, experts, gates, training, calibration, and the honest baselines beside it."""
+"""The PLE teacher: normalisation, routing, experts, gates, training, and calibration."""

@@ -1,4 +1,4 @@
-"""Where the teacher finds what in a row: the matrix columns, their kinds, and the transaction sequences among them.
+"""The layout of a row of the training matrix: its columns, their kinds, and the transaction sequences among them.
 
 Only positions and kinds live here. Fitted figures belong in ``normalise.py``, the slices of an expert in ``router.py``.
 """
@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def side_width(self) -> int:
-        """Return how many values the side tensors of a row have."""
+        """Return the number of values in a row's side tensors."""
         return width_of(self.tensors)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Raw columns to what a network can read. Fitted on train rows alone; students never see its output.
+"""Normalises raw columns for a network. Fitted on train rows alone; students never see its output.
 
 Power-law columns get a log copy; continuous and count columns are standardised; binaries and shares stay as they are; codes
 stay integers, moved up by one so that 0 means "missing or unseen in train". A channel of a transaction sequence is standardised
@@ -202,7 +202,7 @@ def _mode(kind: str) -> int:
 
 
 def _side_of(layout: Layout, rows: int, side: np.ndarray | None) -> np.ndarray:
-    """Return the side tensors, float32 [rows, total], where they are as the layout says."""
+    """Return the side tensors, float32 [rows, total], if their shape is the layout's."""
     found = np.empty((rows, 0), np.float32) if side is None else side
     if found.shape != (rows, layout.side_width):
         raise GateError(
@@ -214,7 +214,7 @@ def _side_of(layout: Layout, rows: int, side: np.ndarray | None) -> np.ndarray:
 
 
 def _tensor_scales(side: np.ndarray, layout: Layout) -> np.ndarray:
-    """Return what each tensor is divided by; points of a diagram that do not exist (death 0) take no part."""
+    """Return the divisor of each tensor; points of a diagram that do not exist (death 0) are ignored."""
     squares, counts = np.zeros(len(layout.tensors)), np.zeros(len(layout.tensors))
     for chunk in _chunks(side) if layout.tensors else ():
         first = 0
@@ -224,7 +224,7 @@ def _tensor_scales(side: np.ndarray, layout: Layout) -> np.ndarray:
                 raise GateError(
                     f"side tensor {tensor.group}.{tensor.name} holds train values that are not finite",
                     where=MATRIX,
-                    fix="mend the feature group; where there is nothing, a tensor is 0",
+                    fix="correct the feature group; where there is nothing, a tensor is 0",
                 )
             if tensor.name == _DIAGRAMS:
                 deaths = values.reshape(len(values), *tensor.shape)[..., 1].astype(np.float64)
@@ -255,7 +255,7 @@ def _moments(part: np.ndarray, mode: np.ndarray, layout: Layout) -> tuple[np.nda
             f"column {layout.columns[column]!r} holds {wrong[column]} train values that are infinite or, as codes, negative "
             "or not whole",
             where=MATRIX,
-            fix="mend the feature group; a missing value is NaN",
+            fix="correct the feature group; a missing value is NaN",
         )
     mean = total / np.maximum(count, 1)
     powers = np.zeros((3, d))

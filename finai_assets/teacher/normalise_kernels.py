@@ -1,4 +1,4 @@
-"""The passes of the normaliser over rows, compiled. What is computed, and why, is said in ``normalise.py``."""
+"""Compiled passes of the normaliser over rows; ``normalise.py`` explains them."""
 
 from __future__ import annotations
 

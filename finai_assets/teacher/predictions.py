@@ -13,7 +13,7 @@ from finai_assets.training.matrix import MatrixTask
 def predictions_table(
     values: Mapping[str, np.ndarray], gates: Mapping[str, np.ndarray], slots: Mapping[str, Sequence[str]]
 ) -> pa.Table:
-    """Lay predictions and gate weights side by side.
+    """Return predictions and gate weights as one table.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A trained teacher and what can be asked of it: predictions as probabilities, and the weights of its named gates."""
+"""A trained teacher, its predictions as probabilities, and the weights of its named gates."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFingerprint:
-    """A hash of what the first steps of a training leave, and their number."""
+    """The hash that the first steps of a training leave, and the number of steps."""
 
     steps: int
     digest: str
@@ -64,7 +64,7 @@ class TeacherResult:
         return self.model.slot_names
 
     def facts(self) -> dict[str, Any]:
-        """Return what to show beside the stored teacher."""
+        """Return the metadata of the stored teacher."""
         best = self.history[self.best_epoch - 1]
         return {
             "parameters": self.parameter_table["total"],
@@ -79,9 +79,9 @@ class TeacherResult:
 
 @contextmanager
 def deterministic(threads: int, seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Run torch with a fixed number of threads, deterministic algorithms and its own random state; then put all back.
+    """Run torch with a fixed number of threads, deterministic algorithms and its own random state; then restore them.
 
-    Algorithms are deterministic on a CPU alone: on a GPU, sums over rows of a table have no such form that is quick.
+    Algorithms are deterministic on a CPU alone: a GPU has no fast deterministic sum over rows of a table.
     """
     before, flag = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
@@ -106,7 +106,7 @@ def raw_logits(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return uncalibrated logits float32 [n, outputs] and gate weights float32 [n, slots] of raw rows, in batches.
 
-    The rows are read where they lie; the model computes where it is.
+    The model computes on its own device; rows are moved there batch by batch.
     """
     model.eval()
     n, device = len(X), next(model.parameters()).device

@@ -1,4 +1,4 @@
-"""The trained teacher as files and back: weights as safetensors, normaliser and structure as npz, all else as JSON. No pickle."""
+"""Writes a trained teacher to files and reads it: weights as safetensors, fitted parts as npz, the rest as JSON; no pickle."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def teacher_from_files(
     tasks: Sequence[Named] | None = None,
     settings: Settings | None = None,
 ) -> TeacherResult:
-    """Read what :func:`teacher_to_files` wrote. The files say all that is needed to predict.
+    """Read what :func:`teacher_to_files` wrote. The files suffice to predict.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What experts know before they read a row: the merchant tree, and the customer-product graph of train."""
+"""The constants that experts are built with: the merchant tree, and the customer-product graph of train."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Structure:
         held: tuple[str, ...],
         catalogue: Catalogue,
     ) -> Structure:
-        """Take the graph from ``X[rows]``; pass the train rows and nothing else.
+        """Build the graph from ``X[rows]``; pass the train rows and nothing else.
 
         Parameters
         ----------

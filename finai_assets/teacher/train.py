@@ -1,6 +1,6 @@
-"""Training of the teacher, from the training matrix to the calibrated result.
+"""Trains the teacher, from the training matrix to the calibrated result.
 
-What is fitted here sees train rows, what is chosen here (the epoch, the calibration) validation rows. The loop itself is in
+Parameters are fitted on train rows; the epoch and the calibration are chosen on validation rows. The loop itself is in
 ``loop.py``, a step in ``steps.py``.
 """
 
@@ -103,7 +103,7 @@ def learn(
     *,
     after_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> None:
-    """Bring a run to its end from where its checkpoint left it; its model then holds the best weights, on the CPU."""
+    """Train a run to its end, from its checkpoint on; its model then holds the best weights, on the CPU."""
     save = None
     if checkpoint is not None:
         checkpoint.restore(run)
@@ -115,13 +115,13 @@ def learn(
         if after_epoch is not None:
             after_epoch(record)
     run.model.load_state_dict(run.best)
-    run.model.cpu()  # what is stored and calibrated is computed where it will be used
+    run.model.cpu()  # predictions are calibrated on the device that will make them
 
 
 def prepare(
     matrix: TrainingMatrix, registry: Registry, tasks: Sequence[Named], settings: Settings
 ) -> tuple[TeacherData, Normaliser, Structure]:
-    """Fit what must stand before the network sees a row: the tasks' constants, the normaliser, the structure; on train.
+    """Fit the tasks' constants, the normaliser and the structure on train rows, before the network is trained.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def prepare(
 
 
 def calibrate(model: Network, normaliser: Normaliser, data: TeacherData, batch_rows: int) -> dict[str, Calibration]:
-    """Fit each task's calibration to the model's logits of the validation rows; call it as :func:`deterministic` asks."""
+    """Fit each task's calibration to the model's logits of the validation rows; call it inside :func:`deterministic`."""
     held_out = data.validation
     logits, _ = raw_logits(model, normaliser, data.X[held_out], batch_rows, data.side_of(held_out))
     return {
@@ -146,7 +146,7 @@ def calibrate(model: Network, normaliser: Normaliser, data: TeacherData, batch_r
 
 
 def structure_of(matrix: TrainingMatrix, registry: Registry) -> Structure:
-    """Return what the experts may know before they read a row; of the rows, train alone takes part."""
+    """Return the structure that experts are built with; of the rows, train alone takes part."""
     return Structure.fit(
         matrix.X,
         matrix.rows("train"),
@@ -159,7 +159,7 @@ def structure_of(matrix: TrainingMatrix, registry: Registry) -> Structure:
 
 
 def fitted_on(matrix: TrainingMatrix, data: TeacherData) -> dict[str, FittedRows]:
-    """Return which rows each fitted part of the teacher has seen."""
+    """Return the rows that each fitted part of the teacher has seen."""
     train, learned, validation = (
         FittedRows.of(matrix, rows) for rows in (matrix.rows("train"), data.train, data.validation)
     )

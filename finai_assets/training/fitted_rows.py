@@ -1,4 +1,4 @@
-"""Which rows something was fitted on, stored beside what was fitted, so that a check can hold it against the splits."""
+"""The rows of a fit, stored beside its result, so that a check can compare them with the splits."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ class FittedRows:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> FittedRows:
-        """Read what ``dataclasses.asdict`` and JSON made of it."""
+        """Restore the rows from the JSON of ``dataclasses.asdict``."""
         return cls(**{**stored, "months": tuple(stored["months"])})

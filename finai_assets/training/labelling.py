@@ -1,4 +1,4 @@
-"""Labels of the training matrix as numbers: class indices, masks, and what persistence would forecast."""
+"""Labels of the training matrix as numbers: class indices, masks, and persistence forecasts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER = "other"
 class MatrixTask:
     """A task as the models see it: ``classes`` is 1 unless the task is multiclass, ``class_labels`` name its classes.
 
-    ``fitted_on`` tells the labelled rows that the classes were counted on; None where they are known beforehand.
+    ``fitted_on`` records the labelled rows that the classes were counted on; None where they are known beforehand.
     """
 
     name: str
@@ -40,7 +40,7 @@ class MatrixTask:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> MatrixTask:
-        """Read what ``dataclasses.asdict`` and JSON made of a task."""
+        """Restore a task from the JSON of its ``dataclasses.asdict``."""
         focal = tuple(stored["focal"]) if stored["focal"] else None
         fitted_on = FittedRows.from_json(stored["fitted_on"]) if stored.get("fitted_on") else None
         return cls(**{**stored, "class_labels": tuple(stored["class_labels"]), "focal": focal, "fitted_on": fitted_on})
@@ -116,7 +116,7 @@ def read_persistence(
     rows: Sequence[Task],
     settings: Settings,
 ) -> dict[str, np.ndarray]:
-    """Return what "nothing changes" forecasts, float32, NaN where it cannot tell, for the tasks that have such a forecast.
+    """Return the persistence forecasts, float32, NaN where undefined, of the tasks that have one.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def read_persistence(
         The rows of the table that ``tasks`` were described from; they name the forecasts.
     """
     named = {row.name: row.persistence for row in rows if row.persistence}
-    # Those of codes stand behind the others, as they always have in a stored matrix.
+    # Forecasts of codes come after the others: a stored matrix has its columns in this order.
     chosen = sorted((task for task in tasks if task.name in named), key=lambda task: task.fitted_on is not None)
     return {
         task.name: _as_classes(task, resolve(named[task.name])(session, month, customer, settings)) for task in chosen

@@ -50,13 +50,13 @@ class TrainingMatrix:
     labels : dict of float32 [n]
         By task; NaN where the label is not defined; the class index of a multiclass task.
     persistence : dict of float32 [n]
-        What a forecast of "as it was" would say, for the tasks that have one.
+        The persistence forecast, for the tasks that have one.
     columns : tuple of str
     tasks : tuple of MatrixTask
     side : float32 [n, total], memory-mapped, or None where no tensor is stored
         The side tensors of each row, flattened, side by side.
     tensors : tuple of SideTensor
-        What lies in ``side``, in its order.
+        The tensors in ``side``, in its order.
     catalogue : Catalogue
         Product families and the merchant tree.
     """
@@ -251,7 +251,7 @@ def month_features(
 
 
 def _rows_of(columns: Sequence[np.ndarray], rows: int, *, tile: int = 256) -> np.ndarray:
-    """Lay columns side by side as rows, a tile at a time, so that what is written stays in the cache."""
+    """Lay columns side by side as rows, a tile at a time, so that the written rows stay in the cache."""
     out = np.empty((rows, len(columns)), np.float32)
     for begin in range(0, rows, tile):
         out[begin : begin + tile] = np.array([column[begin : begin + tile] for column in columns]).T
@@ -261,7 +261,7 @@ def _rows_of(columns: Sequence[np.ndarray], rows: int, *, tile: int = 256) -> np
 def _plan(
     session: LakeSession, settings: Settings, registry: Registry, splits_months: Mapping[str, Sequence[Month]]
 ) -> list[_Chunk]:
-    """Return which customers of which month stand where; train rows above the limit are sampled by customer."""
+    """Return the customers of each split and month; train rows above the limit are sampled by customer."""
     owners: dict[Month, str] = {}
     chunks = []
     for split in SPLITS:

@@ -60,7 +60,7 @@ def declare_checks(platform: Platform) -> list[Declared]:
 def evaluate_teacher_inputs(context: CheckContext, asset: str) -> CheckOutcome:
     """Judge the columns that the teacher reads, and whether its predictions follow columns that it is not said to read."""
     matrix, sources, policy = load_matrix(context.session), _sources(context), context.settings.checks.prohibited_inputs
-    teacher = teacher_from_files(context.files(asset))
+    teacher = teacher_from_files(context.session.read_files(asset))
     read, carried = read_by_teacher(teacher.normaliser.layout, teacher.settings), _carried(context, matrix)
     barred = [name for name in prohibited(matrix.columns, sources, carried, policy) if name not in set(read)]
     reacts = reacting_tasks(teacher, matrix, barred, rows=policy.probe_rows) if barred else ()

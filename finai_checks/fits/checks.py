@@ -153,7 +153,7 @@ def evaluate_teacher_refit(context: CheckContext, asset: str) -> CheckOutcome:
     """Fit the teacher's normaliser, structure, task constants and calibration again, each beside garbage."""
     platform = context.platform
     tasks = platform.available_tasks
-    teacher = teacher_from_files(context.files(asset), platform.registry, tasks, platform.settings)
+    teacher = teacher_from_files(context.session.read_files(asset), platform.registry, tasks, platform.settings)
     return refit_teacher(teacher, load_matrix(context.session), tasks, platform)
 
 
@@ -163,4 +163,4 @@ def evaluate_calibrator_refits(context: CheckContext, assets: Sequence[str]) -> 
 
 
 def _students(context: CheckContext, assets: Sequence[str]) -> dict[str, StudentResult]:
-    return {asset: from_files(context.files(asset)) for asset in assets}
+    return {asset: from_files(context.session.read_files(asset)) for asset in assets}

@@ -147,11 +147,6 @@ class CheckContext:
         """Return the feature group whose features or state an asset holds."""
         return self.groups([asset])[asset]
 
-    def files(self, asset: str) -> dict[str, bytes]:
-        """Return every stored file of an asset without months, by role."""
-        session = self.session
-        return {stored.role: session.read_bytes(asset, None, stored.role) for stored in session.manifest(asset).files}
-
 
 Evaluate = Callable[[CheckContext, str], CheckOutcome]
 EvaluateTogether = Callable[[CheckContext, Sequence[str]], Mapping[str, CheckOutcome]]

@@ -126,7 +126,7 @@ def replay_teacher(
         One for each process.
     """
     session = LakeSession(lake)
-    stored = teacher_from_files(_files(session)).training_fingerprint
+    stored = teacher_from_files(session.read_files(TEACHER)).training_fingerprint
     steps = stored.steps if stored else 0
     replays = []
     for _ in range(PROCESSES):
@@ -146,7 +146,7 @@ def _replay(
             data, normaliser, structure = prepare(matrix, registry, tasks, settings)
             groups = tuple(group.name for group in registry.groups)
             fingerprint = training_fingerprint(data, normaliser, structure, settings, known_groups=groups, steps=steps)
-    teacher, stored = teacher_from_files(_files(session)), session.read(PREDICTIONS)
+    teacher, stored = teacher_from_files(session.read_files(TEACHER)), session.read(PREDICTIONS)
     size, rows = teacher.settings.batch_rows, len(matrix)
     # Whole batches as they were predicted: a kernel may add up the numbers of a smaller one in another order.
     starts = np.unique(np.linspace(0, (rows - 1) // size, batches).astype(np.int64)) * size
@@ -167,11 +167,6 @@ def _replay(
 
 def _differing(first: np.ndarray, second: np.ndarray) -> int:
     return int((np.ascontiguousarray(first).view(np.uint32) != np.ascontiguousarray(second).view(np.uint32)).sum())
-
-
-def _files(session: LakeSession) -> dict[str, bytes]:
-    listed = session.manifest(TEACHER).files
-    return {entry.role: session.read_bytes(TEACHER, None, entry.role) for entry in listed}
 
 
 def teacher_is_reproducible(

@@ -1,4 +1,4 @@
-"""Looks for what names a person directly: columns that are called so, and texts that look so."""
+"""Searches for direct identifiers of a person: by the name of a column, and by the form of a text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from finai_checks.privacy.machine_text import without_machine_text
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A column that is called or filled like an identifier; ``masked`` shows a value without telling it."""
+    """A column with the name or the content of an identifier; ``masked`` is an example without its letters and digits."""
 
     place: str
     what: str
@@ -25,7 +25,7 @@ class Finding:
     masked: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as a row of a check's table."""
+        """Return the finding as a row of a check's table."""
         return {"place": self.place, "found": self.what, "distinct values": self.values, "for example": self.masked}
 
 
@@ -62,7 +62,7 @@ def _mails(text: str) -> Iterator[str]:
 
 
 def _cards(text: str) -> Iterator[str]:
-    """Yield what passes for a card: a row of numbers as a whole, or a part of it that is written as cards are."""
+    """Yield possible card numbers: a row of numbers as a whole, or a part of it in the groups of a card."""
     for row in _NUMBERS.finditer(text):
         groups = list(re.finditer(r"\d+", row[0]))
         lengths = tuple(len(group[0]) for group in groups)
@@ -99,9 +99,9 @@ _COARSE = r"\d(?:[ ()-]{0,3}\d){8,}|[A-Za-z0-9._%+-]@[A-Za-z0-9]"
 
 
 def find_in_text(text: str) -> Iterator[tuple[str, str]]:
-    """Yield what a text holds: the kind of identifier, and the part of the text.
+    """Yield the identifiers in a text: the kind of each, and the part of the text.
 
-    Digits within a digest, an id or a number are none of it (:mod:`finai_checks.privacy.machine_text`).
+    Digits within a digest, an id or a number are not searched (:mod:`finai_checks.privacy.machine_text`).
 
     Examples
     --------
@@ -117,7 +117,7 @@ def find_in_text(text: str) -> Iterator[tuple[str, str]]:
 
 
 def masked(text: str) -> str:
-    """Return a text with every letter and digit but the first replaced, so that evidence tells nobody's data.
+    """Return a text with every letter and digit but the first replaced, so that evidence holds no personal data.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def denied_names(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 
 def scan_texts(place: str, column: pa.ChunkedArray | pa.Array) -> list[Finding]:
-    """Return what the distinct values of a string column hold."""
+    """Return the findings in the distinct values of a string column."""
     distinct = pc.unique(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
     if pa.types.is_dictionary(distinct.type):
         distinct = distinct.dictionary
@@ -147,14 +147,14 @@ def scan_texts(place: str, column: pa.ChunkedArray | pa.Array) -> list[Finding]:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column of this type holds texts."""
+    """Return whether a column of this type holds texts."""
     if pa.types.is_dictionary(kind):
         return is_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def scan_json(place: str, content: Any) -> list[Finding]:
-    """Return what the texts of a JSON value hold. Its keys are no columns: a registry may well have a key ``name``."""
+    """Return the findings in the texts of a JSON value. Its keys are not columns: a registry may have a key ``name``."""
     texts = list(_texts(content))
     return scan_texts(place, pa.array(texts, pa.string())) if texts else []
 

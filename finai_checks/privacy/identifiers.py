@@ -50,7 +50,7 @@ ONCE = (MATRIX, BUNDLE)
 def scan_partition(
     session: LakeSession, asset: str, partition: str | None, patterns: Sequence[str]
 ) -> tuple[int, list[Finding]]:
-    """Scan every table and JSON file of a partition; return how many columns and files were scanned, and the findings."""
+    """Scan every table and JSON file of a partition; return the number of columns and files, and the findings."""
     manifest = session.manifest(asset, partition)
     looked, findings = 0, []
     schema = _schema(session, manifest)
@@ -82,7 +82,7 @@ def _schema(session: LakeSession, manifest: Manifest) -> pa.Schema | None:
 
 
 def verdict(looked: int, findings: Sequence[Finding]) -> CheckOutcome:
-    """Return what follows from the findings."""
+    """Return the outcome: a failure where there is any finding."""
     if not looked:
         return CheckOutcome.no_evidence()
     reason = "; ".join(f"{finding.place} holds {finding.what}" for finding in findings[:5])
@@ -217,7 +217,7 @@ def _lake_canaries() -> list[LakeCanary]:
 
 
 def _bundle(*, reason: str = "", config: str = "4111111111111111") -> Callable[[SmallLake], None]:
-    """Return what stores a bundle's manifest and signature; its digests hold what would be identifiers elsewhere."""
+    """Return a function that stores a bundle's manifest and signature, whose digests would be identifiers elsewhere."""
     sha256 = "9001011234567abc" * 4
     manifest = {
         "bundle_id": "01012345678fedcba4111111111111a2",

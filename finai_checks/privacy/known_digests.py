@@ -1,6 +1,6 @@
-"""The places in stored JSON files that hold a digest by their schema, and what is left of a file when those are taken out.
+"""Removes digests from stored JSON files at the places where the schema has one.
 
-A digest of 16 hexadecimal digits can't be told by its form alone: one in 1,800 is all digits, and a tenth of those pass for card
+A digest of 16 hexadecimal digits has no form of its own: one in 1,800 is all digits, and a tenth of those pass for card
 numbers. The bundle's schema says where such digests stand (``finai_assets/bundle/build.py``). A value is taken out only if it
 also has the form: as many hexadecimal digits as the schema says, and nothing else.
 
@@ -34,7 +34,7 @@ _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 
 
 def without_known_digests(asset: str, file: str, content: Any) -> Any:
-    """Return a file's JSON value without the digests whose place is known; what is not of a digest's form stays in its place.
+    """Return a file's JSON value without the digests at known places; a value without a digest's form stays.
 
     Examples
     --------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def luhn(digits: str) -> bool:
-    """Tell whether a number's last digit is the check digit of a payment card (ISO/IEC 7812-1, annex B).
+    """Return whether a number's last digit is the check digit of a payment card (ISO/IEC 7812-1, annex B).
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Tells apart what a machine wrote into a text (digests, ids, encoded bytes, numbers) and what may name a person.
+"""Distinguishes text that a machine wrote (digests, ids, encoded bytes, numbers) from text that may name a person.
 
-Ten digits in a row within a SHA-256 are no telephone number. Whether they are can't be told from the digits, only from the run of
-characters that they stand in: each run is therefore classified as a whole, and only what is left is searched for identifiers. A
-run passes as a machine's only if it has the form to the last character; whatever stands beside it stays.
+Ten digits in a row within a SHA-256 are no telephone number. The digits alone do not show it, only the run of characters that
+holds them does: each run is therefore classified as a whole, and only the rest is searched for identifiers. A run
+passes as a machine's only if it has the form to the last character; whatever stands beside it stays.
 
 - UUID: 8, 4, 4, 4 and 12 hexadecimal digits (RFC 9562).
 - Digest: 16 or more hexadecimal digits of one case, whole words of 32 bits (SHA-2 is made of such), with letters between digits.
@@ -58,7 +58,7 @@ _DATE = re.compile(r"(?<![\d-])(?:19|20)\d{2}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12
 
 
 def without_machine_text(text: str) -> str:
-    r"""Return a text without what a machine wrote into it; ``GONE`` stands in each place.
+    r"""Return a text in which ``GONE`` stands for each part that a machine wrote.
 
     Examples
     --------

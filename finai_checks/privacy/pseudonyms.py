@@ -54,7 +54,7 @@ def pseudonym_keyed(
     customers : int64 [n]
         The ids of the month.
     key
-        The active key; None where it is not at hand, which is no evidence.
+        The active key; None where it is missing, which is no evidence.
     real
         Whether the customers exist.
     """
@@ -83,7 +83,7 @@ def pseudonym_keyed(
 
 
 def _bare_hash(identifier: str, token: int) -> str | None:
-    """Return the function without a key that gives the token from either end of its digest; None where none does."""
+    """Return the hash without a key from whose first or last bits a token comes; None where there is none."""
     for name in _BARE:
         digest = hashlib.new(name, identifier.encode(), usedforsecurity=False).digest()
         for part in (digest[:8], digest[-8:]):
@@ -105,7 +105,7 @@ def evaluate_pseudonyms(context: CheckContext, asset: str) -> CheckOutcome:
     stored = session.manifest(asset, month.key).extra.get("pseudonym")
     customers = session.read(asset, month.key, columns=["customer_id"])["customer_id"].to_numpy()
     real = context.settings.dataset.real_customers
-    # Found, not made: a check must not invent the key that it verifies with.
+    # The key is looked up, never made: a check must not invent the key that it verifies with.
     active = secrets.find("pseudonym") if secrets else None
     return pseudonym_keyed(stored, customers, active if real else DEMO_PSEUDONYM_KEY, real=real)
 

@@ -1,1 +1,1 @@
-"""What each feature group adds, and the reference page of all columns that tells it."""
+"""The ablation of feature groups, and the reference page of all columns that shows its figures."""

@@ -1,4 +1,4 @@
-r"""What each feature group is worth: test skill of LightGBM with it added to the raw scalars, and with it left out of all.
+r"""Ablates feature groups: test skill of LightGBM with a group added to the raw scalars, and with it left out of all.
 
     python -m studies.groups.ablation --home .finai/synthetic-demo --out benchmarks/out/ablation.jsonl \
         --summary docs/data/ablation.json
@@ -86,7 +86,7 @@ class Study:
         known = [task.name for task in matrix.tasks]
         if strange := set(order.tasks or ()) - set(known):
             raise ConfigError(
-                f"there is no task {sorted(strange)}", where="--tasks", fix=f"choose of {', '.join(known)}"
+                f"there is no task {sorted(strange)}", where="--tasks", fix=f"choose from {', '.join(known)}"
             )
         tasks = tuple(task for task in matrix.tasks if order.tasks is None or task.name in order.tasks)
         baselines = settings.baselines.model_copy(
@@ -111,7 +111,7 @@ class Study:
 
     @property
     def configurations(self) -> list[Configuration]:
-        """Return what is compared, for the groups that the matrix holds."""
+        """Return the configurations to compare, for the groups that the matrix holds."""
         return configurations(list(self.positions), self.settings.baselines.raw_groups)
 
     @cached_property
@@ -144,7 +144,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Order:
-    """What a study is made from, as it is sent to each process."""
+    """The inputs of a study, as they are sent to each process."""
 
     home: Path
     dataset: str
@@ -168,7 +168,7 @@ def _run_unit(configuration: Configuration, seed: int, tasks: list[str]) -> list
 
 
 class ResultFile:
-    """The lines of one study, one JSON object each; the first says what the study is made from."""
+    """The lines of one study, one JSON object each; the first states the inputs of the study."""
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self.path = path
@@ -193,7 +193,7 @@ class ResultFile:
 
     @property
     def done(self) -> set[tuple[str, str, int]]:
-        """Return (configuration, task, seed) of what is finished."""
+        """Return (configuration, task, seed) of the finished runs."""
         return {(line["configuration"], line["task"], line["seed"]) for line in self.results}
 
     def append(self, lines: list[dict[str, Any]]) -> None:
@@ -242,7 +242,7 @@ def run_units(
 
 
 def facts(study: Study, order: Order, described: dict[str, Any]) -> dict[str, Any]:
-    """Return what the summary says about data and method."""
+    """Return the facts of the summary about data and method."""
     test = study.matrix.rows("test")
     return {
         "dataset": order.dataset,
@@ -286,19 +286,19 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True, help="home of a finished run")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, one for each configuration, task and seed")
-    parser.add_argument("--summary", type=Path, help="where the summary goes")
+    parser.add_argument("--summary", type=Path, help="file of the summary")
     parser.add_argument("--tasks", type=lambda text: tuple(text.split(",")), help="names, separated by commas")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=10_000, help="train rows of a seed")
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--dataset", help="where the home has no summary.json")
-    parser.add_argument("--profile", help="where the home has no summary.json")
+    parser.add_argument("--dataset", help="data set, if the home has no summary.json")
+    parser.add_argument("--profile", help="profile, if the home has no summary.json")
     return parser.parse_args()
 
 
 def order_of(given: argparse.Namespace) -> Order:
-    """Return the order; the home's own summary says which data set it holds, unless the command line does."""
+    """Return the order; the data set comes from the command line, else from the home's summary."""
     stored = Home.at(given.home).summary
     told = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
     return Order(

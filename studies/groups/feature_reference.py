@@ -1,4 +1,4 @@
-"""The reference of all feature columns, from the registry and what was measured of the groups, as ``docs/features.md``."""
+"""Writes the reference of all feature columns, ``docs/features.md``, from the registry and the measured figures."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _section(group: Group) -> Iterator[str]:
 
 
 def _family(column: Column) -> tuple[object, ...]:
-    """Return what columns of one run have in common: all but the number in the name."""
+    """Return the properties that columns of one run share: all but the number in the name."""
     return (
         re.sub(r"\d+$", "#", column.name),
         column.kind,
@@ -105,7 +105,7 @@ def _cell(text: str) -> str:
 
 
 def reference_text() -> str:
-    """Return the reference of the default data set, with what has been measured of its groups."""
+    """Return the reference of the default data set, with the measured figures of its groups."""
     settings = load_settings("synthetic", "demo")
     ablation = json.loads(ABLATION.read_text(encoding="utf-8")) if ABLATION.exists() else None
     return render(build_registry(settings), look_back_months=settings.look_back_months, ablation=ablation)

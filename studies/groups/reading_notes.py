@@ -1,4 +1,4 @@
-"""What each feature group adds, in words and figures: rendered from what ``studies.groups.ablation`` has measured."""
+"""Renders the results of ``studies.groups.ablation``: what each feature group adds, in words and figures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def value_section(ablation: Measured | None, groups: Sequence[str]) -> Iterator[
 
 
 def reading(entry: Measured) -> str:
-    """Return in words what a group's figures say, by rule: only what an interval without zero shows counts."""
+    """Return in words what a group's figures say, by rule: only a difference whose interval excludes zero counts."""
     added = "part of the base" if entry["adds"] is None else _adds(entry["adds"])
     return f"{added}; {_lost(entry['loses'])}"
 

@@ -27,7 +27,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more skill one configuration has than another, by task.
+    """The skill of one configuration less that of another, by task.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def difference(skills: Skills, more: str, less: str, tasks: Sequence[str], seeds
 def summarise(
     lines: Iterable[Mapping[str, Any]], columns: Mapping[str, int], base: Sequence[str], *, confidence: float
 ) -> dict[str, Any]:
-    """Return what each group adds to the base, and what is lost when it is left out of all.
+    """Return each group's gain over the base, and the loss when it is left out of all.
 
     Parameters
     ----------

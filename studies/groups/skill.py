@@ -1,4 +1,7 @@
-"""What the ablation of feature groups compares. Predictions are scored as in the ablation of the teacher's parts."""
+"""The configurations that the ablation of feature groups compares.
+
+Predictions are scored as in the ablation of the teacher's parts.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What each part of the teacher is worth: variants, runs of them, and comparisons with intervals."""
+"""The ablation of the teacher's parts: variants, runs of them, and comparisons with intervals."""

@@ -34,7 +34,7 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for on the command line; None is what the settings say, or everything."""
+    """The options of the command line; None stands for the value of the settings, or for everything."""
 
     variants: list[str] | None = None
     seeds: int | None = None
@@ -44,17 +44,17 @@ class Order:
 
 
 def folder_of(home: Home) -> Path:
-    """Return where a home keeps its runs."""
+    """Return the folder of a home's runs."""
     return home.root / "ablation"
 
 
 def ablate(platform: Platform, home: Home, console: Console, order: Order, *, dry_run: bool) -> dict[str, Any]:
-    """Run what is not finished, and return the comparison; an empty one for a dry run.
+    """Run the unfinished runs, and return the comparison; an empty one for a dry run.
 
     Raises
     ------
     LakeError
-        The home has no training matrix, or another process is at it.
+        The home has no training matrix, or another process runs an ablation there.
     GateError
         The matrix's checks have not passed.
     """
@@ -151,7 +151,7 @@ def remaining(todo: Sequence[Unit], known: dict[str, Result], workers: int = 1) 
 
 
 def _whole(result: Result) -> float:
-    """Return how long a run takes from beginning to end."""
+    """Return the duration of a whole run."""
     return float(result["seconds"] + result["overhead"])
 
 

@@ -50,7 +50,7 @@ _METHOD = """## Method
 
 
 def render(summary: Summary) -> str:
-    """Return the page; ``summary`` is what ``finai ablate`` gives."""
+    """Return the page of a summary from ``finai ablate``."""
     lines = [
         _INTRODUCTION,
         "",

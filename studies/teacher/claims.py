@@ -1,4 +1,4 @@
-"""What has been published of the mechanisms that the ablation varies, each with its source.
+"""Published claims about the mechanisms that the ablation varies, each with its source.
 
 A claim is about other data and other models, so it can be compared in direction, and in size only where it is stated in a metric
 that is measured here too.
@@ -96,5 +96,5 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def claims_of(changes: Mapping[str, Any]) -> list[Claim]:
-    """Return what has been published of a variant with these changes."""
+    """Return the published claims about a variant with these changes."""
     return [claim for claim in CLAIMS if dict(changes) == dict(claim.changes)]

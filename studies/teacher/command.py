@@ -18,29 +18,39 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     home: HomeOption = None,
     source: Source = None,
     variants: Annotated[
-        str | None, typer.Option(help="names or themes, separated by commas; all by default (see --dry-run)")
+        str | None,
+        typer.Option(help="names or themes of variants, separated by commas; default: all (--dry-run lists them)"),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, max=100, help="instead of ablation.seeds")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=100, help="number of seeds; default: ablation.seeds of the configuration")
+    ] = None,
     customers: Annotated[
         int | None,
-        typer.Option(min=1, help="to learn from, a seeded sample; all by default. Validation and test keep all"),
+        typer.Option(
+            min=1, help="size of a seeded sample of customers to train on; default: all. Validation and test keep all"
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="instead of teacher.epochs")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="epochs of each run; default: teacher.epochs of the configuration")
+    ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="runs side by side, instead of ablation.workers; the figures stay the same"),
+        typer.Option(min=1, help="runs at the same time; default: ablation.workers; the figures do not depend on it"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would run")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="list the runs and train nothing")] = False,
     document: Annotated[
-        bool, typer.Option("--document", help="only write docs/ablations.md, from docs/data/teacher_ablation.json")
+        bool,
+        typer.Option(
+            "--document", help="write docs/ablations.md from docs/data/teacher_ablation.json, and train nothing"
+        ),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="also write the comparison to this file")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the teacher with one part changed at a time, over several seeds, and say what each part is worth.
+    """Train the teacher with one part changed at a time, over several seeds, and report what each part is worth.
 
-    Reads the home's training matrix, which `finai run` makes. Finished runs are kept in HOME/ablation and are skipped; a run that
-    was stopped goes on from its last checkpoint.
+    It reads the home's training matrix, which `finai run` stores. Finished runs are kept in HOME/ablation and are skipped; a
+    stopped run goes on from its last checkpoint.
     """
     if document:
         from studies.teacher import ablation_page as page
@@ -48,7 +58,7 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         page.write_page()
         Console().print(f"[bold green]done[/]: {page.TARGET}", soft_wrap=True)
         return
-    settings = chosen_settings(dataset, profile, source)  # a wrong value is told before the heavy imports
+    settings = chosen_settings(dataset, profile, source)  # a wrong value is reported before the heavy imports
     from finai_assets.platform import Platform
     from finai_resources.home import Home
     from studies.teacher.ablate import SUMMARY, Order, ablate, as_text, folder_of, result_table, write_out
@@ -59,7 +69,7 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     try:
         summary = ablate(Platform.of(settings), place, console, order, dry_run=dry_run)
     except KeyboardInterrupt:
-        console.print("stopped; what was finished is kept, and the same command goes on from there")
+        console.print("stopped; finished runs are kept, and the same command goes on from there")
         raise typer.Exit(130) from None
     if dry_run:
         return

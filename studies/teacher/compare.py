@@ -1,4 +1,4 @@
-"""From the results of runs to what each variant changes, with intervals, tests and verdicts.
+"""Compares every variant with the reference, with intervals, tests and verdicts.
 
 Every difference is variant less reference, turned so that more is better. A verdict asks for both: a p-value over seeds below the
 level after Holm's correction, and an interval over seeds and customers that excludes zero. The mean skill over tasks is the main
@@ -32,7 +32,7 @@ SKILL, METRIC = "skill", "metric"
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What is compared: differences float64 [seeds, 1 + resamples] of one variant, and the reference's own value."""
+    """One compared figure: differences float64 [seeds, 1 + resamples] of one variant, and the reference's own value."""
 
     level: str
     name: str
@@ -113,7 +113,7 @@ def compare(results: Sequence[Result], variants: Sequence[Variant], settings: Se
 
 
 def _outcomes(pairs: Sequence[tuple[Result, Result]], kinds: Mapping[str, str]) -> list[_Outcome]:
-    """Return what is compared of a variant: the mean skill, the mean metric of each kind of task, and each task's metric."""
+    """Return the compared figures of a variant: mean skill, mean metric of each kind of task, and each task's metric."""
     skill, metric = (
         {name: np.array([_less(first, second, name, what, kinds[name]) for first, second in pairs]) for name in kinds}
         for what in (SKILL, METRIC)
@@ -204,7 +204,7 @@ def _level(results: Sequence[Result], task: str) -> float:
 
 
 def _size(results: Sequence[Result]) -> dict[str, Any]:
-    """Return what a variant costs, as means over seeds."""
+    """Return the cost of a variant, as means over seeds."""
     return {
         "parameters": results[0]["parameters"],
         "epochs": float(np.mean([result["epochs"] for result in results])),

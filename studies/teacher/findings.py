@@ -1,4 +1,4 @@
-"""What a comparison says in words: one sentence for each variant, and one reading for each published claim."""
+"""Puts a comparison into words: one sentence for each variant, and one reading for each published claim."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tally(summary: Told) -> str:
 
 
 def finding(variant: Told, summary: Told) -> str:
-    """Return what a variant's figures say, null results included."""
+    """Return the finding of a variant in words, null results included."""
     mean, name = variant["mean"], variant["name"]
     figures = f"{signed(mean['difference'])} {interval(mean['low_customers'], mean['high_customers'])}".strip()
     told = f"`{name}`: {variant['asks']} "
@@ -63,7 +63,7 @@ def _single_tasks(variant: Told, summary: Told) -> str:
 
 
 def claim_row(variant: Told) -> Iterator[str]:
-    """Yield a row of the table of published claims for each that speaks of this variant."""
+    """Yield a row of the table of published claims for each claim about this variant."""
     for claim in claims_of(variant["changes"]):
         here, reading = read_claim(claim, variant)
         yield f"| `{variant['name']}` | {claim.says} | {claim.source} | {here} | {reading} |"

@@ -1,4 +1,4 @@
-"""The runs of a study in several processes side by side. A run has the same figures in any of them."""
+"""Runs the units of a study in several processes. A run has the same figures in any of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from studies.teacher import runs
 from studies.teacher.runs import Result, Runs, Unit
 from studies.teacher.study import Study
 
-_opened: list[Study] = []  # by the worker that this process is
+_opened: list[Study] = []  # the study of this worker process
 
 
 def run_side_by_side(
@@ -25,9 +25,9 @@ def run_side_by_side(
     workers: int,
     each: Callable[[Unit, Result], None],
 ) -> list[Result]:
-    """Run what is not finished in some processes, and return every result in the order of the plan.
+    """Run the unfinished units in some processes, and return every result in the order of the plan.
 
-    Each result is stored as soon as it is there, so that a stop loses what the processes are at and nothing else.
+    Each result is stored as soon as it is there, so that a stop loses only the units under way.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ def run_side_by_side(
 
 
 def _begin(open_study: Callable[[], Study]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the keyboard stops the group; the first process alone tells of it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the keyboard stops the group; the first process alone reports it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _opened.append(open_study())
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, be it by SIGKILL: nobody would take its results."""
+    """End this process when its parent is gone, even by SIGKILL: nothing would collect its results."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -142,7 +142,7 @@ class Runs:
         self.folder = folder
 
     def path(self, unit: Unit) -> Path:
-        """Return where a run's result lies."""
+        """Return the path of a run's result."""
         return self.folder / f"{unit.variant.name}-{unit.seed}-{unit.fingerprint}.json"
 
     def checkpoints(self, unit: Unit) -> Path:
@@ -151,7 +151,7 @@ class Runs:
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """Keep other processes from running here meanwhile; the claim of a killed process is gone with it.
+        """Lock the folder against other processes inside the block; a killed process releases its lock.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Runs:
         shutil.rmtree(self.checkpoints(unit), ignore_errors=True)
 
     def others(self, known: Iterable[Unit]) -> int:
-        """Return how many results in the folder are none of these runs'."""
+        """Return the number of results in the folder that belong to none of these runs."""
         names = {self.path(unit).name for unit in known}
         return sum(path.name not in names for path in self.folder.glob("*-*-*.json"))
 
@@ -205,7 +205,7 @@ def run_all(
     *,
     each: Callable[[Unit, Result], None] | None = None,
 ) -> list[Result]:
-    """Run what is not finished, and return every result in the order of the plan.
+    """Run the unfinished runs, and return every result in the order of the plan.
 
     Parameters
     ----------

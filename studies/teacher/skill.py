@@ -1,4 +1,4 @@
-"""How a prediction is scored: its task's primary metric, and a skill that can be averaged over tasks of any kind.
+"""Scores a prediction by its task's primary metric, and by a skill that can be averaged over tasks of any kind.
 
 Skill is the share of the way from knowing nothing to being right: ``2 AUC - 1`` of a binary task, ``1 - log-loss / log-loss of
 the train frequencies`` of a multiclass task, ``R2`` of a regression: 0 is no skill, 1 is perfect, below 0 is worse than a

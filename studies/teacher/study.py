@@ -1,4 +1,4 @@
-"""What the runs of an ablation share: the rows, the tasks that they can carry, the settings, and a name for each run."""
+"""The study that the runs of an ablation share: its rows, the tasks that they can carry, its settings, and each run's hash."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RUN = "studies.teacher.runs:run"
 
 @dataclass(frozen=True)
 class Study:
-    """One training matrix, or one with fewer train customers, and the teacher that is taken apart.
+    """One training matrix, or one with fewer train customers, and the teacher to ablate.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Study:
         return digest.hexdigest()
 
     def fingerprint(self, variant: Variant, seed: int) -> str:
-        """Return a name for exactly this run: rows, tasks, settings, source, and what computes it."""
+        """Return the hash that identifies a run: rows, tasks, settings, source, and what computes it."""
         settings = variant.apply(self.settings, seed)
         made_from = {
             "rows": self._rows,
@@ -124,7 +124,7 @@ class Study:
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:24]
 
     def facts(self) -> dict[str, Any]:
-        """Return what a reader must know of the data and the training."""
+        """Return the facts about data and training that a reader needs."""
         matrix, chosen = self.matrix, self.settings.teacher
         splits = ("train", "validation", "test")
         return {

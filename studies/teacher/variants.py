@@ -1,4 +1,4 @@
-"""What the ablation trains: the teacher as configured, and variants that differ from it in the named settings alone."""
+"""The variants that the ablation trains: the teacher as configured, and copies that differ in the named settings alone."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Variant:
                 raise ConfigError(
                     f"variant {self.name!r} changes {path!r}, which does not exist",
                     where="teacher.ablation",
-                    fix=f"choose of {', '.join(sorted(node))}",
+                    fix=f"choose from {', '.join(sorted(node))}",
                 )
             node[key] = value
         teacher = TeacherSettings.model_validate(values)
@@ -113,7 +113,7 @@ def chosen_variants(
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise ConfigError(
-                f"there is no variant {name!r}", where="--variants", fix=f"{hint}choose of {', '.join(known)}"
+                f"there is no variant {name!r}", where="--variants", fix=f"{hint}choose from {', '.join(known)}"
             )
     return tuple(v for v in every if v.name == REFERENCE or v.name in names or v.theme in names)
 

@@ -103,3 +103,18 @@ def test_a_start_that_does_not_exist_is_an_error(package: Path) -> None:
         code_version("finai_pack.room:absent")
     with pytest.raises(LookupError, match=r"no module finai_pack\.nowhere"):
         code_version("finai_pack.nowhere:f")
+
+
+def test_a_template_counts_by_its_name_and_its_bytes(package: Path) -> None:
+    for name in ("a.j2", "b.j2"):
+        (package / name).write_text("{{ word }}")
+    without = code_version(START)
+    first, second = (code_version(START, templates=(f"finai_pack/{name}",)) for name in ("a.j2", "b.j2"))
+    assert len({without, first, second}) == 3
+    (package / "a.j2").write_text("{{ word }}.")
+    forget()
+    assert code_version(START, templates=("finai_pack/a.j2",)) != first
+    assert code_version(START) == without
+    forget()
+    with pytest.raises(FileNotFoundError, match="absent"):
+        code_version(START, templates=("finai_pack/absent.j2",))

@@ -174,11 +174,23 @@ def dropout(tree: Tree) -> None:
 
 
 def word_in_the_evaluation(tree: Tree) -> None:
-    tree.edit("finai_assets/evaluation/report/evaluation_page.py", "return page(", "return page('', ")
+    tree.edit("finai_assets/evaluation/templates/evaluation.html.j2", "0.5 is chance", "0.5 is luck")
 
 
 def word_in_the_explanations(tree: Tree) -> None:
-    tree.edit("finai_assets/evaluation/explanation/explanation_page.py", "return page(", "return page('', ")
+    tree.edit("finai_assets/evaluation/templates/explanations.html.j2", "It moves it less", "It shifts it less")
+
+
+def style_of_pages(tree: Tree) -> None:
+    tree.edit("finai_assets/evaluation/templates/base.html.j2", "max-width: 72rem", "max-width: 70rem")
+
+
+def number_in_the_evaluation(tree: Tree) -> None:
+    tree.edit("finai_assets/evaluation/report/results.py", "{error:.4f}", "{error:.3f}")
+
+
+def number_in_the_explanations(tree: Tree) -> None:
+    tree.edit("finai_assets/evaluation/explanation/cells.py", 'digits(found["gap"], 4)', 'digits(found["gap"], 3)')
 
 
 def fidelity_floor(tree: Tree) -> None:
@@ -253,8 +265,13 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a label's formula", formula, {label_asset("mcc_diversity_trend")}),
     # The shared bottom that the teacher is compared with has the teacher's dropout.
     ("teacher.dropout", dropout, {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS}),
-    ("a word in the evaluation's page", word_in_the_evaluation, {EVALUATION}),
-    ("a word in the explanations' page", word_in_the_explanations, {EXPLANATIONS}),
+    ("a word in the evaluation's template", word_in_the_evaluation, {EVALUATION}),
+    ("a word in the explanations' template", word_in_the_explanations, {EXPLANATIONS}),
+    # Both pages extend the template that holds it.
+    ("the style of pages", style_of_pages, {EVALUATION, EXPLANATIONS}),
+    # Templates name functions of modules that are handed over whole.
+    ("a number in the evaluation's page", number_in_the_evaluation, {EVALUATION}),
+    ("a number in the explanations' page", number_in_the_explanations, {EXPLANATIONS}),
     # C23 judges the stored figures again, and so does the bundle, which is refused where one misses a floor; no tree changes.
     ("a fidelity floor", fidelity_floor, {BUNDLE}),
     ("a student's setting", student_rounds, set(STUDENTS)),

@@ -48,8 +48,8 @@ def test_features_list_counts_1211_columns_in_17_groups(tmp_path: Path) -> None:
         (("features", "show", "agee"), "did you mean age"),
         (("recheck", "--month", "May"), "'May' is not a month"),
         (("features", "list", "--group", "nope"), "there is no feature group 'nope'"),
-        (("sql",), "there is no question"),
-        (("sql", "SELECT 1", "--tables"), "exclude one another"),
+        (("sql",), "no question is given"),
+        (("sql", "SELECT 1", "--tables"), "exclude each other"),
         (("sql", "SELECT 1"), "there is no lake here"),
     ],
 )

@@ -27,7 +27,7 @@ def test_a_run_of_some_assets_evaluates_their_checks_and_leaves_audits_alone(tmp
         lake = lake_of(platform, home)
         runner = Runner(platform, home, lake, instance)
         for unit in (*stages["source"].units, *stages["ingest"].units):
-            runner.run(unit, [asset for asset, _ in unit.assets], checks)
+            runner.run(unit, list(unit.assets), checks)
         (fit,) = stages["fit"].units
         runner.run(fit, ["feature_state/demographics"], checks)
     done = {

@@ -205,7 +205,7 @@ def test_an_interrupted_run_says_so_without_a_stack_trace(tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped; what was finished is kept" in output
+    assert "stopped; finished assets are kept" in output
     assert "Traceback" not in output
 
 

@@ -125,7 +125,7 @@ def test_what_changes_something_is_refused_in_one_text(home: Path, tmp_path: Pat
     stolen = tmp_path / "stolen.csv"
     ended = ask(home, f"COPY raw.products TO '{stolen}'")
     assert ended.returncode == 1
-    assert "this does more than to read" in ended.stderr
+    assert "the statement does more than read" in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
     assert ended.stdout == ""
     assert not stolen.exists()

@@ -124,16 +124,18 @@ def test_a_damaged_file_is_named_with_the_way_out(filled: Lake, warehouse: Wareh
 
 def test_odd_letters_in_folders_tables_columns_and_values_stand_for_themselves(tmp_path: Path) -> None:
     lake = Lake.on_disk(tmp_path / "it's [a-z]*? env=prod")
-    similar = Lake.on_disk(tmp_path / "it's b env=prod")  # what the first would mean as a pattern
+    similar = Lake.on_disk(tmp_path / "it's bcd env=prod")  # what the first would mean as a pattern
     for chosen, value in ((lake, 1), (similar, 2)):
         with chosen.write("raw/odd \"name'; DROP", "2015-01") as out:
             out.write(pa.table({'a "column"': [value, value], "text": ["' OR 1=1 --", "x"]}))
+        ChainedLog(chosen, EVIDENCE).append({"value": value})
     warehouse = Warehouse(LakeSession(lake))
     table = 'raw."odd ""name\'; DROP"'
     found = warehouse.query(f"SELECT * FROM {table}")
     assert found.to_pydict() == {"month": ["2015-01"] * 2, 'a "column"': [1, 1], "text": ["' OR 1=1 --", "x"]}
     asked = warehouse.query(f"SELECT count(*) AS n FROM {table} WHERE text = $text", {"text": "' OR 1=1 --"})
     assert asked["n"].to_pylist() == [1]
+    assert warehouse.query("SELECT record->>'value' AS value FROM evidence.log").to_pydict() == {"value": ["1"]}
 
 
 def test_names_may_be_written_in_capitals(warehouse: Warehouse) -> None:
@@ -160,10 +162,10 @@ def test_a_variable_of_python_is_no_table(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("DROP VIEW raw.products", "more than to read"),
-        ("COPY raw.products TO '/tmp/finai-stolen.csv'", "more than to read"),
-        ("ATTACH 'other.duckdb'", "more than to read"),
-        ("INSTALL httpfs", "more than to read"),
+        ("DROP VIEW raw.products", "more than read"),
+        ("COPY raw.products TO '/tmp/finai-stolen.csv'", "more than read"),
+        ("ATTACH 'other.duckdb'", "more than read"),
+        ("INSTALL httpfs", "more than read"),
         ("SELECT 1; SELECT 2", "2 statements"),
         ("", "0 statements"),
         ("SELEC 1", "syntax error"),

@@ -39,6 +39,13 @@ def test_each_connection_is_a_database_of_its_own(resource: WarehouseResource) -
             two.sql("SELECT * FROM mine")
 
 
+def test_a_variable_of_python_is_no_table(resource: WarehouseResource) -> None:
+    secret = pa.table({"x": [1]})
+    with resource.get_connection() as connection, pytest.raises(duckdb.CatalogException, match="secret does not exist"):
+        connection.sql("SELECT * FROM secret")
+    assert secret.num_rows == 1
+
+
 def test_a_connection_is_closed_when_its_block_raises(resource: WarehouseResource) -> None:
     held = []
     with pytest.raises(RuntimeError, match="stopped"), resource.get_connection() as connection:  # noqa: PT012

@@ -59,7 +59,12 @@ def test_a_file_that_is_removed_takes_along_what_a_killed_writer_left(tmp_path: 
     killed_before_the_new_content_appears(f"whole_file.replace_file(Path({str(path)!r}), b'new')")
     remove_file(path)
     assert list(tmp_path.iterdir()) == []
-    remove_file(path)
+
+
+def test_a_file_that_is_not_there_needs_no_removal(tmp_path: Path) -> None:
+    remove_file(tmp_path / "state.json")
+    remove_file(tmp_path / "absent" / "state.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_creator_leaves_no_file_and_the_next_one_can_create_it(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Why the teacher says what it says, and whether the explanations are faithful to it."""
+"""Explanations of the teacher's predictions, and tests of their faithfulness."""

@@ -1,7 +1,7 @@
-"""What each expert is worth to each task, and whether the weights of the gates tell it.
+"""Measures the worth of each expert to each task, and whether the gate weights reflect it.
 
-An expert is taken out of layer 1 in two ways: what it says is replaced by its mean over train rows, or the gates close on it and
-share its weight out among the others. What it adds to a row's loss, and how far it moves the prediction, is then compared with
+An expert is taken out of layer 1 in two ways: its output is replaced by its mean over train rows, or the gates close on it and
+share its weight out among the others. The increase of a row's loss, and the movement of the prediction, are then compared with
 the weight that the task's gate gave it (after Jain and Wallace: Attention is not explanation, NAACL 2019).
 """
 
@@ -30,7 +30,7 @@ REPLACED, CLOSED = "replaced by its mean", "gate closed"
 
 @dataclass(frozen=True)
 class Ablation:
-    """What it does to n rows that one slot of layer 1 is taken out.
+    """The effect on n rows of taking out one slot of layer 1.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Ablation:
 
 @torch.no_grad()
 def views_of(model: PLE, x: np.ndarray, batch_rows: int) -> Views:
-    """Return what the experts say of normalised rows float32 [n, width]."""
+    """Return the experts' outputs for normalised rows float32 [n, width]."""
     parts = [model.views(torch.from_numpy(x[start : start + batch_rows])) for start in range(0, len(x), batch_rows)]
     return Views(
         torch.cat([part.seen for part in parts]),
@@ -60,7 +60,7 @@ def views_of(model: PLE, x: np.ndarray, batch_rows: int) -> Views:
 
 
 def mean_views(views: Views) -> Views:
-    """Return the mean of what each expert says, as one row."""
+    """Return the mean output of each expert, as one row."""
     return Views(
         views.seen.mean(0, keepdim=True),
         tuple(shared.mean(0, keepdim=True) for shared in views.shared),
@@ -69,7 +69,7 @@ def mean_views(views: Views) -> Views:
 
 
 def without(views: Views, means: Views, slot: int, task: int) -> Views:
-    """Replace a slot's expert by its mean: a shared one, or, after them, the own one of a task (by its position)."""
+    """Replace the output of a slot's expert by its mean; the slots are the shared experts, then the task's own expert."""
     if slot < len(views.shared):
         shared = list(views.shared)
         shared[slot] = means.shared[slot].expand_as(shared[slot])
@@ -150,7 +150,7 @@ def ablate(  # the teacher, the rows, and what stands in for an expert
 
 @torch.no_grad()
 def _read(teacher: TeacherResult, views: Views, batch_rows: int) -> tuple[Predictions, dict[str, np.ndarray]]:
-    """Return calibrated predictions and gate weights float64 [n, slots] of what the experts say."""
+    """Return calibrated predictions and gate weights float64 [n, slots] of the experts' outputs."""
     predictions, gates = [], []
     for start in range(0, len(views.seen), batch_rows):
         part = slice(start, start + batch_rows)

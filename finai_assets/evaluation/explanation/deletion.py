@@ -1,8 +1,8 @@
-"""Deletion curves: what becomes of the predictions of test rows when inputs are masked in the order of their attribution.
+"""Deletion curves: how predictions of test rows move when inputs are masked in the order of their attribution.
 
 Samek, Binder, Montavon, Lapuschkin and Mueller: Evaluating the visualization of what a deep neural network has learned (2017). An
 attribution is faithful if what it names first matters most: masking it must change the prediction sooner than masking inputs
-at random. The second rival knows the row and not the model: it masks what lies farthest from the baseline first.
+at random. The second comparison knows the row and not the model: it masks what lies farthest from the baseline first.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def mask_rows(  # the teacher, the rows, and in which orders they are masked
 
 
 def deviation_order(inputs: Inputs, x: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Return each row's inputs by how far they lie from the baseline, farthest first, int64 [n, inputs]; no model is asked.
+    """Return each row's inputs by how far they lie from the baseline, farthest first, int64 [n, inputs]; it needs no model.
 
     The distance is the root mean square over an input's positions; whole numbers are 1 from each other.
     """
@@ -118,7 +118,7 @@ def judge(
 ) -> dict[str, Any]:
     """Return a task's curves, the areas between them, and the verdict.
 
-    The verdict asks the prediction: how far it moves, as a mean over shares of masked inputs (area under the curve over the
+    The verdict rests on how far the prediction moves, as a mean over shares of masked inputs (area under the curve over the
     largest share) and over rows; beyond random by an interval that excludes zero.
 
     Parameters
@@ -151,7 +151,7 @@ def judge(
 
 
 def verdict(difference: Mapping[str, float | None]) -> str:
-    """Say whether an area lies above that of random masking; without an interval it does not."""
+    """Return whether an area lies above that of random masking; unclear without an interval."""
     low, high = difference["low"], difference["high"]
     if low is None or high is None:
         return UNCLEAR

@@ -1,6 +1,6 @@
-"""Integrated gradients of each task's output with respect to what the experts say: how much of the output each expert made.
+"""Integrated gradients of each task's output with respect to the outputs of the experts.
 
-The path leads from the mean of each expert over train rows to what it says of the row; the gates stay as the row has them. The
+The path leads from the mean of each expert over train rows to its output for the row; the gates stay as the row has them. The
 attributions add up to the output less that of a model whose experts say nothing of the row.
 """
 
@@ -75,7 +75,7 @@ def attribute_experts(model: PLE, views: Views, means: Views, *, steps: int, bat
 
 
 def _together(views: Views) -> Tensor:
-    """Lay what all experts say side by side, float [n, (shared + tasks) * dim]."""
+    """Put the outputs of all experts side by side, float [n, (shared + tasks) * dim]."""
     return torch.cat([*views.shared, views.own.transpose(0, 1).flatten(1)], 1)
 
 

@@ -1,6 +1,6 @@
-"""All explanations of a trained teacher, and how faithful they are, on a sample of test customers.
+"""Explains a trained teacher on a sample of test customers, and measures how faithful the explanations are.
 
-Train rows give the baseline and what stands in for an expert; test rows are explained, and choose nothing.
+Train rows give the baseline and the replacement of an expert; test rows are explained, and choose nothing.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ TOP_INPUTS = 20  # of a task, in the summary
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is stored: the summary as plain values, and each explained row's most important inputs."""
+    """The stored explanations: the summary as plain values, and each explained row's most important inputs."""
 
     summary: dict[str, Any]
     top: pa.Table
 
     def facts(self) -> dict[str, Any]:
-        """Return what to show beside the stored explanations."""
+        """Return the metadata of the stored explanations."""
         counts, rank = self.summary["summary"], self.summary["gates"][REPLACED]["loss"]["over_all"]["value"]
         return {
             "tasks": counts["tasks"],
@@ -58,7 +58,7 @@ class Explanation:
         }
 
 
-def explain(  # the model, its rows, what it is known to say of them
+def explain(  # the model, its rows, and its stored predictions of them
     teacher: TeacherResult,
     matrix: TrainingMatrix,
     stored: Mapping[str, np.ndarray],
@@ -144,7 +144,7 @@ def _demand_same(found: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarra
 
 
 def routes_of(teacher: TeacherResult) -> tuple[Route, ...]:
-    """Return what the experts of a teacher read."""
+    """Return the routes of a teacher's experts."""
     chosen = teacher.settings
     return tuple(make_route(chosen.routing[name], teacher.normaliser) for name in (*chosen.experts, OWN_SLOT))
 

@@ -17,7 +17,7 @@ from finai_assets.evaluation.explanation.deletion import ATTRIBUTED, DEVIATION, 
 from finai_assets.evaluation.plots import BLUE, GREY, LINE, ORANGE, PALETTE, QUIET, SEQUENTIAL, WIDTH, style
 
 COLUMNS = 4  # panels side by side
-# Orders of masking: colour, dashes, and what the legend says.
+# Orders of masking: colour, dashes, and the legend's text.
 ORDERS: Mapping[str, tuple[str, Any, str]] = {
     ATTRIBUTED: (BLUE, "-", "highest attribution first"),
     DEVIATION: (ORANGE, "--", "farthest from the mean first (no model)"),
@@ -26,7 +26,7 @@ ORDERS: Mapping[str, tuple[str, Any, str]] = {
 _WEIGHTS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # per cent, where a scale may have a mark
 _CLOSE_WEIGHTS = range(1, 100)  # where all weights are nearly alike
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_ON_DARK, _ON_LIGHT = "#fdfdfd", "#101214"  # on shades, whatever the page's dress
+_ON_DARK, _ON_LIGHT = "#fdfdfd", "#101214"  # on shades, whatever the page's theme
 
 
 @style()
@@ -79,7 +79,7 @@ def group_map(summary: Mapping[str, Any]) -> Figure:
 
 @style()
 def expert_maps(summary: Mapping[str, Any]) -> Figure:
-    """Draw, for each task and expert, the gate's weight beside what the expert turns out to be worth."""
+    """Draw, for each task and expert, the gate's weight beside the measured worth of the expert."""
     tasks = list(summary["tasks"])
     slots = summary["slots"]
     parts = {
@@ -100,7 +100,7 @@ def expert_maps(summary: Mapping[str, Any]) -> Figure:
 
 @style()
 def gates_against_worth(summary: Mapping[str, Any]) -> Figure:
-    """Draw each task's experts by their mean gate weight and by what it costs to take them out."""
+    """Draw each task's experts by their mean gate weight and by the cost of taking them out."""
     tasks, slots = list(summary["tasks"]), summary["slots"]
     trivial = summary["gates"]["trivial_loss"]
     figure = Figure(figsize=(WIDTH, 4.1), layout="constrained")

@@ -1,4 +1,4 @@
-"""Do the weights of the gates tell which expert a task needs? Correlations with what it costs to take the expert out."""
+"""Tests whether gate weights reflect which expert a task needs, by their correlation with the cost of taking it out."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _known_mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean along the last axis of what is known; NaN where nothing is."""
+    """Return the mean along the last axis of the values that are not NaN; NaN where there is none."""
     known = np.isfinite(values)
     count = known.sum(-1)
     total = np.where(known, values, 0.0).sum(-1)
@@ -129,7 +129,7 @@ def _standard_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _rank_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return what each row adds to the rank correlation of two row values, float64 [n]; NaN where one is not known."""
+    """Return each row's term in the rank correlation of two row values, float64 [n]; NaN where one is not known."""
     known = np.isfinite(a) & np.isfinite(b)
     found = np.full(len(a), np.nan)
     if known.sum() > 1:

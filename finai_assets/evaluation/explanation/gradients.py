@@ -44,13 +44,13 @@ class Attributions:
 
     @property
     def gap(self) -> np.ndarray:
-        """Return what the attributions add up to, less the change of the output, float64 [tasks, n]."""
+        """Return the sum of the attributions less the change of the output, float64 [tasks, n]."""
         change = self.end.astype(np.float64) - self.start
         return np.asarray(self.values.sum(axis=2, dtype=np.float64) - change)
 
 
 class Contrast:
-    """One number of each task's logits: which, is said by weights that the row itself chooses and the path keeps.
+    """One number of each task's logits, by weights that the row itself chooses and the path keeps.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Contrast:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Ask for no gradient of the weights inside the block."""
+    """Freeze the weights inside the block, so that they get no gradient."""
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.requires_grad_(False)
     try:
@@ -199,7 +199,7 @@ class Attributor:
         return self.contrast.apply(self.model(scalars.index_copy(1, self.at, numbers)), weights)
 
     def _jumps(self, rows: Tensor, turns: Tensor, weights: Tensor) -> Tensor:
-        """Return what the outputs jump where a whole number changes, float [tasks, n, inputs]."""
+        """Return the jump of the outputs where a whole number changes, float [tasks, n, inputs]."""
         found = torch.zeros(len(self.model.tasks), len(rows), len(self.inputs))
         rank = turns.argsort(1)
         step = rows - self.baseline

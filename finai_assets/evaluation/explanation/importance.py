@@ -14,7 +14,7 @@ from finai_assets.evaluation.explanation.rows import ExplainedRows
 
 
 def completeness(attributions: Attributions, task: int, tolerance: float) -> dict[str, Any]:
-    """Say how far a task's attributions are from adding up to the change of its output.
+    """Return how far a task's attributions are from adding up to the change of its output.
 
     ``gap`` is the mean absolute difference, ``share`` the same over the mean absolute change; 0 where nothing changes.
     """

@@ -1,4 +1,4 @@
-"""What attributions are given to: the inputs of the teacher, where each lies in a normalised row, and the baseline of all.
+"""The inputs of the teacher that receive attributions, their positions in a normalised row, and their baseline.
 
 An input is a plain column (with its log copy), one channel of a transaction sequence (all its steps), the length of a sequence,
 or a side tensor. Inputs that no expert reads are left out: an order that masks at random would waste itself on them.
@@ -102,16 +102,16 @@ class Inputs:
 
     @cached_property
     def turns(self) -> np.ndarray:
-        """Return which of the discrete inputs each input is, int64 [inputs]; -1 of the others."""
+        """Return the number of each input among the discrete inputs, int64 [inputs]; -1 of the others."""
         return np.where(self.discrete, np.cumsum(self.discrete) - 1, -1)
 
     @cached_property
     def turn_of(self) -> np.ndarray:
-        """Return which of the discrete inputs each position belongs to, int64 [width]; -1 of the others."""
+        """Return the number among the discrete inputs of each position's input, int64 [width]; -1 of the others."""
         return np.where(self.owner >= 0, self.turns[self.owner], -1)
 
     def add_up(self, values: Tensor) -> Tensor:
-        """Add up what the positions of each input have, float [n, width] -> float [n, inputs]."""
+        """Add up the values at the positions of each input, float [n, width] -> float [n, inputs]."""
         kept = torch.from_numpy(np.flatnonzero(self.owner >= 0))
         total = values.new_zeros(len(values), len(self))
         return total.index_add_(1, torch.from_numpy(self.owner)[kept], values[:, kept])
@@ -143,7 +143,7 @@ class Inputs:
 
 
 def _read_positions(routes: tuple[Route, ...], width: int) -> np.ndarray:
-    """Return which positions of a normalised row some route reads, bool [width]."""
+    """Return whether some route reads each position of a normalised row, bool [width]."""
     read = np.zeros(width, dtype=bool)
     for route in routes:
         read[[*route.scalars, *route.codes]] = True

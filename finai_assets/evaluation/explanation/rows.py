@@ -1,4 +1,4 @@
-"""The rows that are explained, what the teacher predicts for altered copies of them, and how wrong each prediction is."""
+"""The explained rows, the teacher's predictions for altered copies of them, and the loss of each prediction."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ExplainedRows:
 
 
 def calibrated(teacher: TeacherResult, output: PLEOutput) -> Predictions:
-    """Return what the teacher publishes for logits: calibrated probabilities [n] or [n, classes], or values [n]."""
+    """Return the teacher's predictions for logits: calibrated probabilities [n] or [n, classes], or values [n]."""
     return {
         name: fitted.apply(output.logits[name].float().numpy())
         for name, fitted in teacher.calibration.items()
@@ -78,7 +78,7 @@ def predict_rows(teacher: TeacherResult, x: Tensor, batch_rows: int) -> Predicti
 
 @dataclass(frozen=True)
 class Scale:
-    """What a task's changes and losses are measured in.
+    """The units of a task's changes and losses.
 
     Parameters
     ----------

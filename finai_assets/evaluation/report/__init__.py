@@ -1,4 +1,5 @@
 """The evaluation as a page for people.
 
-``evaluation_page.py`` joins it, ``results.py`` says what came out, and ``figures.py`` draws.
+``evaluation_page.py`` hands to the template what it shows, ``results.py`` says what came out, ``wording.py`` puts figures into
+words, and ``figures.py`` draws.
 """

@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from finai_assets.evaluation.models import ABOUT
+
 METRICS = {"auc": "AUC", "log_loss": "log-loss", "r2": "R²"}
+VERDICTS = {
+    "better": "the teacher is better",
+    "worse": "the teacher is worse",
+    "unclear": "no clear difference, the interval includes zero",
+}
 NOTHING = "–"
 _MINUS = "−"
+
+
+def title(model: str) -> str:
+    """Return a model's name as it stands in tables and sentences."""
+    return "the trivial forecast" if model == "trivial" else ABOUT[model].title
+
+
+def titles(models: Sequence[str], before: str = "") -> list[str]:
+    """Return the names of models for the head of a table, each with a word before it."""
+    return [before + title(model) for model in models]
 
 
 def plain_value(found: Mapping[str, Any] | None, digits: int = 3) -> str:
@@ -45,6 +62,21 @@ def share(found: Mapping[str, Any]) -> str:
     return f"{number(found['mean'], 2)} ({bounds(found, 2)}; median {number(found['median'], 2)})"
 
 
+def mean(found: Mapping[str, Any]) -> str:
+    """Return a mean lift share, and its interval on a second line."""
+    return f"{number(found['mean'], 2)}\n{bounds(found, 2)}"
+
+
+def median(found: Mapping[str, Any]) -> str:
+    """Return a median lift share, and its interval on a second line."""
+    return f"{number(found['median'], 2)}\n{bounds(found, 2, 'median_')}"
+
+
+def means(shares: Mapping[str, Any]) -> str:
+    """Return the mean lift share of each model, for who cannot see the bars."""
+    return ", ".join(f"{title(name)} {number(found['mean'], 2)}" for name, found in shares.items())
+
+
 def signed(found: Mapping[str, Any]) -> str:
     """Return a difference with its sign and interval, for a sentence."""
     if found["low"] is None:
@@ -66,11 +98,6 @@ def number(value: float, digits: int, *, plus: bool = False) -> str:
 def counted(number: int, thing: str) -> str:
     """Return a number of things."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def month_span(months: Sequence[str]) -> str:
-    """Return the first and the last of some months."""
-    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
 
 
 def label_counts(found: Mapping[str, Any]) -> str:

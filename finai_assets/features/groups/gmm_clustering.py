@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from finai_assets.settings import Settings
 
 _SALT = 12
-_LLOYD = (
-    30  # moves of the centres before the mixture takes over: it starts from them, and need not wait until they rest
-)
+_LLOYD = 30  # k-means steps before the mixture takes over, which needs no converged centres
 
 SETTINGS = scalars.SETTINGS  # read beside the group's own
 

@@ -73,7 +73,7 @@ def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
 
 
 def latest_holdings(blocks: Sequence[Block]) -> np.ndarray:
-    """Return uint8 [customers, products]: what each customer holds in its latest row, ascending by customer."""
+    """Return uint8 [customers, products]: the holdings of each customer's latest row, ascending by customer."""
     customer = np.concatenate([block.customer_id for block in blocks])
     month = np.concatenate([np.full(len(block), block.month.ordinal) for block in blocks])
     order = np.lexsort((month, customer))

@@ -157,7 +157,7 @@ def train_shares(monthly: Monthly) -> np.ndarray:
 
 
 def observations(name: str, monthly: Monthly, shares: np.ndarray, share_prior: float) -> np.ndarray:
-    """Return what a model sees, float64 [n, months, its dimensions]: NaN before the sequence and where it is not defined."""
+    """Return a model's observations, float64 [n, months, its dimensions]: NaN before the sequence and where undefined."""
     n, months, _ = monthly.totals.shape
     seen = np.full((n, months, len(_ORDER[name][0])), np.nan)
     if name == "journey":

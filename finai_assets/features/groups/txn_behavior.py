@@ -108,7 +108,7 @@ def _busiest_month(start: Any, ts: Any, bounds: Any) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _is_new(keys: Any, stamps: Any, key: int, stamp: int) -> bool:
-    """Put a key into an open-addressed set that is emptied by raising the stamp; tell whether it was not there."""
+    """Put a key into an open-addressed set that is emptied by raising the stamp; return whether it is new."""
     mask = len(keys) - 1
     slot = (key * 0x9E3779B1 >> 7) & mask
     while stamps[slot] == stamp:

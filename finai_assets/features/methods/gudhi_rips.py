@@ -16,7 +16,7 @@ from finai_assets.features.methods.rips import MAX_POINTS, lengths_after
 
 
 class GudhiRips:
-    """The bars of clouds by gudhi, called as the kernel ``rips`` is.
+    """The bars of clouds by gudhi, with the signature of the kernel ``rips``.
 
     Gudhi is imported here and nowhere else: it and scikit-learn, which it builds on, take a second and more, and only who
     chooses it waits for them.

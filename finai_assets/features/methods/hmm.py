@@ -120,8 +120,8 @@ def fit_model(
     floor : float
         Lowest variance.
     prior : float
-        Weight of what is known before any data: so many steps, begun in each state, followed by each state, and observed with
-        the mean and variance of the whole. A state that no step visits keeps a defined mean, and no transition is impossible.
+        Weight of the prior: so many steps, begun in each state, followed by each state, and observed with the mean and variance
+        of the whole. A state that no step visits keeps a defined mean, and no transition is impossible.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def filter_last(observations: np.ndarray, first: np.ndarray, model: Hmm) -> np.n
 
 
 def _partition(values: np.ndarray, count: int) -> np.ndarray:
-    """Return the cluster of each row: again and again, that with most scatter is cut at the mean of its widest dimension."""
+    """Return the cluster of each row: the cluster with most scatter is repeatedly cut at the mean of its widest dimension."""
     label = np.zeros(len(values), np.int64)
     for made in range(1, count):
         scatter = [values[label == k].var(axis=0) * (label == k).sum() for k in range(made)] if len(values) else []

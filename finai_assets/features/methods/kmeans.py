@@ -1,4 +1,4 @@
-"""k-means whose result depends on the rows, their order and the seed alone, and on no number of threads."""
+"""k-means whose result depends on the rows, their order and the seed alone, not on the number of threads."""
 
 from __future__ import annotations
 

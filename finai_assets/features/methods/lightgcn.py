@@ -58,7 +58,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A graph with the layers 0 of its nodes, and what propagation makes of them.
+    """A graph with the layers 0 of its nodes, and the layers that propagation gives.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def train(held: np.ndarray, options: GraphCollaborativeSettings, seed: int) -> t
 def _batches(
     graph: Graph, products: int, options: GraphCollaborativeSettings, rng: np.random.Generator
 ) -> Iterator[Triples]:
-    """Yield ``options.steps`` batches: the edges in a new random order each time that all have had their turn."""
+    """Yield ``options.steps`` batches; each pass over the edges takes them in a new random order."""
     degree = np.diff(graph.start)
     customer = np.repeat(np.arange(len(degree)), degree)
     edges = np.flatnonzero(degree[customer] < products)  # who holds everything prefers nothing

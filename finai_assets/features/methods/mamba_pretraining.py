@@ -1,4 +1,4 @@
-"""Self-supervised pretraining of the sequence encoder: what comes next, after each transaction and after a cutoff.
+"""Self-supervised pretraining of the sequence encoder: to predict the event after each transaction and after a cutoff.
 
 The model is one block of Gu and Dao, Mamba, 2023. Its encoding is all that the heads see: from it they predict the next
 transaction's MCC, log amount, sign and log gap. A training sequence is the run of transactions before an instant drawn evenly
@@ -83,7 +83,7 @@ class Histories:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences end to end; the last step of each is the cutoff. ``next_*`` is what each step is to predict."""
+    """Sequences end to end; the last step of each is the cutoff. ``next_*`` are each step's targets."""
 
     start: np.ndarray  # int64 [sequences + 1]
     at_cutoff: Tensor  # bool [steps]
@@ -296,7 +296,7 @@ def _on_one_thread() -> Iterator[None]:
 
 
 def _usable(histories: Histories) -> np.ndarray:
-    """Return the customers between whose transactions some time passes."""
+    """Return the customers whose transactions are not all at the same instant."""
     begin, end = histories.start[:-1], histories.start[1:]
     some = np.flatnonzero(end > begin)
     return np.asarray(some[histories.ts[end[some] - 1] > histories.ts[begin[some]]])

@@ -39,7 +39,7 @@ class Mixture:
 
 
 class Step(NamedTuple):
-    """One iteration: what the parameters that it met reach, as means of a row, and how many components were re-seeded before."""
+    """One iteration: figures of the parameters before it, as means of a row, and how many components were re-seeded before it."""
 
     log_likelihood: float
     objective: float
@@ -47,7 +47,7 @@ class Step(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """When a component is dead, what it is taken for before it has rows, how thin it may be, and when the fit ends."""
+    """When a component is dead, the weight of its prior, its smallest eigenvalue, and when the fit ends."""
 
     min_weight: float
     prior_rows: float
@@ -80,14 +80,14 @@ def fit_mixture(values: np.ndarray, start: Mixture, rules: Rules) -> tuple[Mixtu
     Returns
     -------
     Mixture
-        The likeliest one that was met in which every component carries at least ``min_weight`` of the rows, both by its
+        The likeliest mixture of the fit in which every component carries at least ``min_weight`` of the rows, both by its
         weight and by its responsibilities; by descending weight.
     list of Step
 
     Raises
     ------
     GateError
-        No such mixture was met.
+        The fit reached no such mixture.
     """
     sums = _sums(*start.means.shape)
     n, left = len(values), rules.reseeds
@@ -121,7 +121,7 @@ def fit_mixture(values: np.ndarray, start: Mixture, rules: Rules) -> tuple[Mixtu
 
 
 def kernel_parameters(mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
-    """Return what :func:`responsibilities` takes beside the means.
+    """Return the arguments of :func:`responsibilities` beside the means.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def _posterior(  # scratch space is handed in, so that no row allocates
 
 
 def _sums(count: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return room for the mass of every component, its first moments, and the upper triangle of its second ones."""
+    """Return empty arrays for every component's mass, first moments, and the upper triangle of its second moments."""
     return np.empty(count), np.empty((count, d)), np.empty((count, d, d))
 
 
@@ -233,7 +233,7 @@ def _add(row: Any, share: float, k: int, mass: Any, first: Any, second: Any) -> 
 
 
 def _prior(values: np.ndarray, count: int) -> np.ndarray:
-    """Return what a covariance is before rows speak: that of all rows, shrunk to one of ``count`` equal parts of their volume."""
+    """Return the prior of a covariance: that of all rows, shrunk to one of ``count`` equal parts of their volume."""
     centred = values - values.mean(axis=0)
     second = np.zeros((1, *2 * values.shape[1:]))
     _accumulate_nearest(centred, np.zeros((1, values.shape[1])), np.empty(1), np.empty((1, values.shape[1])), second)

@@ -21,7 +21,7 @@ _DENSE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Monthly:
-    """What each customer did in each month of the look-back.
+    """Totals of each customer's transactions in each month of the look-back.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def _total(events: Any, bounds: Any, first: Any, totals: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _is_new(mcc: Any, dense: Any, stamp: int, begin: int, at: int) -> bool:
-    """Tell whether the MCC at an event did not occur from ``begin`` on; ``dense`` holds the last stamp of each code."""
+    """Return whether the MCC at an event did not occur from ``begin`` on; ``dense`` holds the last stamp of each code."""
     code = mcc[at]
     if 0 <= code < _DENSE:  # all that ISO 18245 can have
         unseen = dense[code] != stamp

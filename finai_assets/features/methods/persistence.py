@@ -1,4 +1,4 @@
-"""What a group keeps of persistence diagrams: eight statistics in each of the dimensions 0 and 1, and the longest bars.
+"""The stored part of persistence diagrams: eight statistics in each of the dimensions 0 and 1, and the longest bars.
 
 A bar (birth, death) of ``rips`` has the persistence death - birth > 0. Where a dimension has no bar, its
 statistics are 0. In dimension 0 every class is born at scale 0: a mean birth would not vary and a mean death would repeat the
@@ -6,7 +6,7 @@ mean, so the median persistence and the gap between the two greatest (how far th
 their places.
 
 An engine finds the bars, from float32 lengths that both engines have in common: the compiled kernel of ``rips``, or gudhi. Their
-bars are equal to the bit, so what is kept of them is, too.
+bars are bit-identical, and so are the stored statistics and diagrams.
 """
 
 from __future__ import annotations
@@ -79,16 +79,16 @@ def diagram_tensor(points: int) -> Tensor:
 
 
 class Engine(Protocol):
-    """What finds the bars of a block's clouds and describes them; the arguments are those of ``describe_clouds``."""
+    """Finds and describes the bars of a block's clouds; takes the arguments of ``describe_clouds``."""
 
     def __call__(self, clouds: Any, counts: Any, statistics: Any, diagrams: Any, /) -> None:
-        """Write what a group keeps of the clouds."""
+        """Write the statistics and diagrams of the clouds."""
 
 
 def describe_clouds(
     clouds: np.ndarray, counts: np.ndarray, engine: PersistenceEngine, statistics: np.ndarray, diagrams: np.ndarray
 ) -> None:
-    """Write what a group keeps of the clouds of a block.
+    """Write the statistics and diagrams of the clouds of a block.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def describe_clouds(
     counts : int64 [n]
         Number of points of each customer.
     engine
-        What finds the bars.
+        Finds the bars.
     statistics : float32 [n, 16]
     diagrams : float32 [n, 2, points, 2]
         Zeros.
@@ -123,7 +123,7 @@ _ENGINES: dict[PersistenceEngine, Engine] = {"kernel": _by_kernel, "gudhi": _by_
 
 @numba.njit(cache=True, nogil=True)
 def describe(work: Any, counts: Any, statistics: Any, diagram: Any) -> None:
-    """Write what a group keeps of one cloud.
+    """Write the statistics and the diagram of one cloud.
 
     Parameters
     ----------

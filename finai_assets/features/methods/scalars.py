@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from finai_assets.settings import Settings
 
 CLIP = 5.0  # standard deviations: one customer's extreme value must not rule a distance
-SETTINGS = (  # what the three groups read, and which of their columns the data set lacks
+SETTINGS = (  # those of the three groups, and the columns that the data set lacks
     "feature_groups.demographics",
     "feature_groups.txn_behavior",
     "dataset.unavailable_columns",
@@ -36,7 +36,7 @@ _SKEWED = 1.0
 
 
 def columns(settings: Settings) -> tuple[Column, ...]:
-    """Return the columns that are scalars, as their own groups declare them, without what the data set cannot carry."""
+    """Return the columns that are scalars, as their own groups declare them, without those that the data set cannot carry."""
     return tuple(column for column in _declared(settings) if _is_scalar(column, settings))
 
 
@@ -130,7 +130,7 @@ def _is_scalar(column: Column, settings: Settings) -> bool:
 
 
 def _known(block: Block, settings: Settings) -> Block:
-    """Return the block with every snapshot column blanked out that no scalar declares: its codes are not wanted here."""
+    """Return the block with every snapshot column blanked out that no scalar declares; scalars need none of its codes."""
     declared = {name.removeprefix(f"{SNAPSHOTS}.") for name in inputs(settings) if name.startswith(SNAPSHOTS)}
     arrays = [
         block.snapshot[field.name] if field.name in declared else pa.nulls(len(block), field.type)

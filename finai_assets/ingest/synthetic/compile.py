@@ -1,4 +1,4 @@
-"""From the settings to the laws: everything that can be worked out once, before any customer is drawn."""
+"""Compiles the settings into the laws: everything that is computed once, before any customer is drawn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from finai_assets.settings import GeneratorSettings, Settings
 from finai_assets.settings.generator import ProcessSettings
 from finai_resources.errors import ConfigError
 
-# Of three: one that dominates, one that is usual, one that is occasional.
+# Three successors: a dominant, a usual and an occasional one.
 SUCCESSOR_WEIGHTS = (0.5, 0.3, 0.2)
 FAVOURITE_WEIGHTS = (0.68, 0.20, 0.12)  # a habit: enough for a top category that mostly lasts from month to month
 LEAF_WEIGHTS = (1.0, 0.6, 0.35)  # leaves of an L2 category, in the order of the catalogue
@@ -85,7 +85,7 @@ def _check_names(settings: Settings, process: ProcessSettings) -> None:
         wrong = set(found) ^ set(known) if whole else set(found) - set(known)
         if wrong:
             raise ConfigError(
-                f"{sorted(map(str, wrong))} {'is in one of the two lists' if whole else 'is not in the catalogue'}",
+                f"{sorted(map(str, wrong))} {'is in only one of the two lists' if whole else 'is not in the catalogue'}",
                 where=f"generator.process.{name}",
                 fix="name what `products` and `merchant_categories` list"
                 + (", all of it and nothing else" if whole else ""),

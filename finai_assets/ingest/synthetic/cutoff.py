@@ -1,4 +1,4 @@
-"""What truths and outcomes are computed from: the generator's record of a block of customers around a cutoff."""
+"""The generator's record of a block of customers around a cutoff; truths and outcomes are computed from it."""
 
 from __future__ import annotations
 

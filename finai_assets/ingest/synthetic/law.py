@@ -37,7 +37,7 @@ class Dynamics(NamedTuple):
     signal_cap: float = 2.8
     season: float = 0.5
     partner_recent: float = 1.0  # a partner opened in the last quarter counts double: offers come in bundles
-    momentum: float = 1.0  # who has just bought is open to more, for a quarter
+    momentum: float = 1.0  # a recent acquisition makes more of them likely, for a quarter
     momentum_months: float = 2.5
     engagement_opens: float = 0.45  # on top of a product's own; seen in the number of payments
     dormant_opens: float = -2.0

@@ -40,7 +40,7 @@ ROW_GROUP = 65_536
 
 
 class Purpose(IntEnum):
-    """What a block's random stream is for; each has its own, so that one can change without the others."""
+    """The purposes of a block's random streams: each has its own, so that one can change without the others."""
 
     POPULATION = 0
     STATE = 1

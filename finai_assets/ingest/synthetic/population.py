@@ -1,4 +1,4 @@
-"""Who the customers of a block are: everything about them that does not change, drawn at once.
+"""The customers of a block: everything about them that does not change, drawn at once.
 
 Demographics come from a Gaussian copula: age, income, wealth, risk appetite and tenure are correlated normals, each mapped
 to its own distribution.
@@ -38,7 +38,7 @@ TASTE_SPREAD = 0.35  # of the log rate of payments between customers of one pers
 
 
 class Population(NamedTuple):
-    """Arrays of a block of ``n`` customers; what the kernels read."""
+    """Arrays of a block of ``n`` customers, as the kernels read them."""
 
     age_months: np.ndarray  # int64: age at month 0
     join: np.ndarray  # int64: month of joining, negative before the panel
@@ -55,7 +55,7 @@ class Population(NamedTuple):
 
 
 class Traits(NamedTuple):
-    """What a snapshot shows of a block and no kernel reads. Codes are positions in the settings; -1 is unknown."""
+    """The columns of a block's snapshots that no kernel reads. Codes are positions in the settings; -1 is unknown."""
 
     income: np.ndarray  # float64, NaN unknown
     gender: np.ndarray

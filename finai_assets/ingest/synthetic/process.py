@@ -220,7 +220,7 @@ def simulate(
                 _summarise(i, t, used - begin, first, chain, counts, record)
                 _remember(counts, pairs, dyn, law.products.trigger, signal, motif)
             else:
-                # Before the panel nobody sees the payments; their expectation stands for them.
+                # Payments before the panel are not stored; their expectation replaces them.
                 signal *= dyn.signal_keep
                 signal += mean * law.spending.expected[table]
             # -- the state moves on

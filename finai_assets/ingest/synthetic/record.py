@@ -1,4 +1,4 @@
-"""What the simulation writes down of a block of customers: the state at the end of each month and the laws of the next."""
+"""The simulation's record of a block of customers: the state at the end of each month and the laws of the next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STATE = ("stage", "episode", "wealth", "risk", "engagement", "dormant", "leaving
 
 
 class Record(NamedTuple):
-    """What is known at the end of each month, arrays [customers, months]; the laws are those of the month after.
+    """State at the end of each month, arrays [customers, months]; the laws are those of the month after.
 
     ``present`` tells in which months the customer has a snapshot. ``chain`` is the last leaf of the category chain (bills are not
     part of it). ``top``, ``distinct``, ``first``, ``number`` describe the month's payments (-1 or 0 without any).
@@ -35,7 +35,7 @@ class Record(NamedTuple):
 
     @classmethod
     def empty(cls, customers: int, months: int, products: int) -> Record:
-        """Return a record of nobody."""
+        """Return a record that the simulation has not filled yet."""
         shape = (customers, months)
         reals = [np.zeros(shape) for _ in range(4)]
         return cls(

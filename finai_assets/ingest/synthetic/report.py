@@ -116,7 +116,7 @@ def _categories(sums: Sums, settings: Settings) -> dict[str, Any]:
     return {
         "shares": shares,
         "entropy": float(-(before[before > 0] * np.log(before[before > 0])).sum()),
-        # nats that the last category tells about the next one; and how different a-then-b is from b-then-a
+        # mutual information of consecutive categories in nats; and how much a-then-b differs from b-then-a
         "mutual_information": float((joint[seen] * np.log(joint[seen] / expected[seen])).sum()),
         "asymmetry": float(np.abs(moves - moves.T).sum() / (2 * moves.sum())),
     }

@@ -21,7 +21,7 @@ from finai_assets.reference import resolve
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """How a task's label comes about on generated customers.
+    """The law and the outcome of a task's label on generated customers.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class TaskRow(Protocol):
 
     @property
     def parameters(self) -> Any:
-        """Return what its law is given beside the state."""
+        """Return the arguments of its law beside the state."""
 
     @property
     def truth(self) -> str | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def next_mcc(block: LabelBlock, _parameters: None) -> pa.Array:
     """Return the MCC of the earliest transaction.
 
-    Of those at the same instant the smallest code is taken, so that the order in a file is nothing.
+    Of those at the same instant the smallest code is taken, so that the order in a file plays no part.
     """
     window = block.window
     order = np.lexsort((window.mcc, window.ts, window.row))

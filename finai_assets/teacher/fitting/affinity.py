@@ -1,4 +1,4 @@
-"""Transfer between tasks at the level of losses, by how far their gradients agree.
+"""Mixes each task's loss with the losses of the tasks whose gradients agree with its own.
 
 A task's loss is joined by those of the tasks that pull the shared parameters its way:
 
@@ -44,7 +44,7 @@ class TaskAffinity(nn.Module):
 
     @torch.no_grad()
     def measure(self, gradients: Tensor, active: Tensor) -> None:
-        """Take in the gradients float [tasks, p] of a batch; tasks that are not ``active`` (bool [tasks]) say nothing."""
+        """Update the affinity with the gradients float [tasks, p] of a batch, of ``active`` tasks (bool [tasks]) alone."""
         unit = functional.normalize(gradients.float(), dim=1)
         pairs = active[:, None] & active[None, :]
         weight = torch.clamp(1.0 / (self.seen + 1.0), min=1.0 - self.decay)
@@ -52,7 +52,7 @@ class TaskAffinity(nn.Module):
         self.seen += pairs
 
     def mixing(self) -> Tensor:
-        """Return how much of each task's loss (column) goes into each task's (row), float [tasks, tasks]."""
+        """Return the weight of each task's loss (column) in each task's mixed loss (row), float [tasks, tasks]."""
         count = len(self.cosine)
         own = torch.eye(count, device=self.cosine.device)
         lent = self.cosine.clamp_min(0) * (1 - own)

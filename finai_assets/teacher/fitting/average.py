@@ -1,4 +1,4 @@
-"""A running average of the weights over the latest steps: what is validated, kept and served in the place of the last step's."""
+"""A running average of the weights over the latest steps, which is validated and stored in place of the last weights."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class WeightAverage:
 
     @torch.no_grad()
     def take(self, step: int) -> None:
-        """Take in the weights after step 0, 1, 2 ..."""
+        """Update the average with the weights after step 0, 1, 2 ..."""
         rate = max(1.0 / (step + 1), 1.0 / self.horizon)
         torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in self.model.parameters()], rate)
 
     @contextmanager
     def setting(self) -> Iterator[None]:
-        """Take over as it is what a parameter is set to meanwhile: a mean of graphs without cycles, say, may have cycles."""
+        """Copy parameters that change inside the block, without averaging: a mean of graphs without cycles may have cycles."""
         before = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
         yield
         for name, parameter in self.model.named_parameters():
@@ -44,7 +44,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the model have the averaged weights for a while."""
+        """Put the averaged weights into the model inside the block."""
         own = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
         self._put(self.values)
         try:

@@ -1,7 +1,7 @@
-"""The order in which an epoch reads rows, and the thread that makes batches ready ahead.
+"""The order in which an epoch reads rows, and the thread that prepares batches ahead.
 
-Rows are read in blocks: the blocks of an epoch are shuffled, and the rows of a window of blocks are mixed with each other. What
-is read at a time is thus a window, which need not be the whole matrix. The order follows from seed and epoch alone.
+Rows are read in blocks: the blocks of an epoch are shuffled, and the rows of a window of blocks are mixed with each other.
+One window is read at a time, which need not be the whole matrix. The order follows from seed and epoch alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A training run on disk, within and after epochs: all that the next step depends on; safetensors, no pickle.
+"""The checkpoint of a training run: everything that its next step depends on, as safetensors without pickle.
 
 It holds weights and their average, optimiser, weights between losses, best weights, random state, the loss scale of half
 precision, history, and the position: epochs done, and batches done of the next one. Learning rate and order of rows follow from
@@ -32,7 +32,7 @@ _SAMPLED_ROWS = 512
 
 
 def fingerprint(data: TeacherData, normaliser: Normaliser, structure: Structure, settings: Settings) -> str:
-    """Return a name for exactly this training: configuration, threads, columns, rows, labels, statistics, and structure."""
+    """Return the hash that identifies a training: configuration, threads, columns, rows, labels, statistics, and structure."""
     digest = hashlib.sha256(settings.digest("teacher", "seed").encode())
     digest.update(normaliser.to_bytes())
     digest.update(structure.to_bytes())
@@ -48,7 +48,7 @@ def fingerprint(data: TeacherData, normaliser: Normaliser, structure: Structure,
 
 
 class Checkpoint:
-    """One file in a folder, replaced whole. A run of anything else has another name and is not seen.
+    """The checkpoint file of one training, replaced whole; another training has a file of another name.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Checkpoint:
         replace_file(self.path, content)
 
     def restore(self, run: Run) -> bool:
-        """Bring a fresh run to where the file left off; tell whether there was one.
+        """Restore a fresh run from the file; return whether there was one.
 
         Raises
         ------

@@ -1,9 +1,9 @@
-"""Trains the teacher by several processes, one per GPU.
+"""Trains the teacher in several processes, one per GPU.
 
 Start it by ``torchrun --nproc-per-node 2 -m finai_assets.teacher.fitting.distributed --home HOME``.
 
 Reads the training matrix of a home, trains with the batches shared out among the processes, and leaves the finished run as a
-checkpoint in the home. The asset ``teacher/ple`` then takes it up, and has only to calibrate and to store.
+checkpoint in the home. The asset ``teacher/ple`` then resumes it, and only calibrates and stores.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from finai_resources.lake import Lake
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train in the processes that ``torchrun`` has made."""
+    """Train in the processes that ``torchrun`` has started."""
     order = _parser().parse_args(arguments)
     settings = load_settings(order.dataset, order.profile, overrides=json.loads(order.override))
     home, platform = Home.choose(order.dataset, order.profile, order.home), Platform.of(settings)

@@ -1,4 +1,4 @@
-"""The training run: epochs and steps, validation, early stopping, and the state from which a killed run goes on.
+"""The training run: epochs and steps, validation, early stopping, and the state from which a killed run resumes.
 
 The order of rows and the dropout of an epoch are seeded by its number; within it the state of the random numbers is part of the
 checkpoint. So a run resumed anywhere is the run that was never interrupted, bit by bit (same machine, same number of threads).
@@ -75,14 +75,14 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Tell whether the epochs or the patience are used up."""
+        """Return whether the epochs or the patience are used up."""
         epochs = len(self.history)
         return epochs >= self.chosen.epochs or (epochs > 0 and epochs - self.best_epoch >= self.chosen.patience)
 
     def epoch(self, save: Callable[[], Any] | None = None) -> EpochRecord:
-        """Train an epoch, or what is left of it, and score it on validation.
+        """Train an epoch, or the rest of it, and score it on validation.
 
-        It reports progress after each step, under a label that tells the losses so far.
+        It reports progress after each step, under a label with the losses so far.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Run:
         return self._means()
 
     def steps(self) -> Generator[int]:
-        """Train step by step, as far as the epoch goes; yield after each step how many of the epoch's steps are done."""
+        """Train to the end of the epoch; yield after each step the number of its steps that are done."""
         number, batches = len(self.history) + 1, self.feed.batches
         self._seed(number)
         self.model.train()
@@ -151,7 +151,7 @@ class Run:
         return self.processes.gather(state)
 
     def _seed(self, number: int) -> None:
-        """Seed an epoch, or take up the random numbers where a checkpoint left them."""
+        """Seed an epoch, or restore the random state of a checkpoint."""
         torch.manual_seed(self.seed * 1_000_003 + number + 7_919 * self.processes.rank)
         if self.done and self.processes.rank < len(self.random):
             state, cpu = self.random[self.processes.rank], torch.get_rng_state().numel()

@@ -1,4 +1,4 @@
-"""Losses of the three kinds of task, with masks, and how they are weighed against each other.
+"""Masked losses of the three kinds of task, and the weights between them.
 
 All take pre-activation logits. A row whose label is NaN takes part in no sum and receives no gradient.
 """
@@ -157,18 +157,18 @@ def task_weight(task: TeacherTask) -> float:
 
 
 class FixedWeights(nn.Module):
-    """The weights that tasks are configured with: ``Σ w_t L_t``. Takes the place of :class:`UncertaintyWeights`."""
+    """Combines losses by the tasks' configured weights, ``Σ w_t L_t``; the alternative to :class:`UncertaintyWeights`."""
 
     def __init__(self, tasks: Sequence[TeacherTask]) -> None:
         super().__init__()
         self.weight = {task.name: task_weight(task) for task in tasks}
 
     def terms(self, losses: Mapping[str, Tensor], share: float = 1.0) -> dict[str, Tensor]:
-        """Return what each task adds to the sum; ``share`` is without effect here."""
+        """Return each task's term of the sum; ``share`` has no effect here."""
         return {name: self.weight[name] * loss for name, loss in losses.items()}
 
     def project(self) -> None:
-        """Do nothing: there is nothing learned."""
+        """Do nothing: no weight is learned."""
 
 
 class UncertaintyWeights(nn.Module):
@@ -206,7 +206,7 @@ class UncertaintyWeights(nn.Module):
         return torch.stack(list(self.terms(losses).values())).sum()
 
     def terms(self, losses: Mapping[str, Tensor], share: float = 1.0) -> dict[str, Tensor]:
-        """Return what each task adds to the sum; where ``losses`` are those of a share of a batch, of s as much."""
+        """Return each task's term of the sum; ``share`` is the share of the batch that ``losses`` come from."""
         return {
             name: self.weight[name] * (torch.exp(-self.s[name]) * loss + share * self.s[name])
             for name, loss in losses.items()
@@ -214,6 +214,6 @@ class UncertaintyWeights(nn.Module):
 
     @torch.no_grad()
     def project(self) -> None:
-        """Bring every s back within the clamp; call it after each step."""
+        """Clamp every s; call it after each step."""
         for value in self.s.values():
             value.clamp_(-self.clamp, self.clamp)

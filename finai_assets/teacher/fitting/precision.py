@@ -1,4 +1,4 @@
-"""Mixed precision: in which numbers the network computes, and how gradients in half precision keep their small values."""
+"""Mixed precision: the number format of the network, and the loss scale that keeps small gradients in half precision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-# Below it, halving again says that the gradient itself is not finite, and not its scaled copy.
+# At this scale, a gradient that is not finite is the gradient itself, and not an overflow of its scaled copy.
 _LEAST_SCALE = 1.0
 
 
@@ -28,7 +28,7 @@ class Precision:
 
     @classmethod
     def of(cls, device: torch.device, name: str) -> Precision:
-        """Return the precision of a run: what is configured on a GPU, float32 on a CPU."""
+        """Return the precision of a run: the configured one on a GPU, float32 on a CPU."""
         return cls(device, name if device.type == "cuda" else "float32")
 
     def cast(self) -> AbstractContextManager[Any]:
@@ -40,11 +40,11 @@ class Precision:
         return self.scaler.scale(loss)
 
     def may_overflow(self) -> bool:
-        """Tell whether an infinite gradient is the scale's doing; the step is then left out and the scale halved."""
+        """Return whether the scale may cause an infinite gradient; the step is then skipped and the scale halved."""
         return self.scaler.is_enabled() and self.scaler.get_scale() > _LEAST_SCALE
 
     def step(self, optimiser: torch.optim.Optimizer) -> None:
-        """Step, unless a gradient has overflowed."""
+        """Step the optimiser, unless a gradient has overflowed."""
         self.scaler.step(optimiser)
         self.scaler.update()
 
@@ -53,6 +53,6 @@ class Precision:
         return dict(self.scaler.state_dict())
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Restore a state."""
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state)

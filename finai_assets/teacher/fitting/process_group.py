@@ -1,4 +1,4 @@
-"""The processes that train one model together, and where each computes. A run by itself is a group of one process."""
+"""The processes that train one model together, and the device of each. A single process is a group of one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def device_of(choice: str, local_rank: int = 0) -> torch.device:
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """One process's place among those that train together.
+    """One process of the group: its device, its rank, and the group's size.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ProcessGroup:
 
     @classmethod
     def join(cls, choice: str) -> ProcessGroup:
-        """Join the processes that ``torchrun`` has started; without it, be alone.
+        """Join the process group of ``torchrun``; without it, return a group of this process alone.
 
         Parameters
         ----------
@@ -101,6 +101,6 @@ class ProcessGroup:
                 distributed.broadcast(value, 0)
 
     def leave(self) -> None:
-        """Part from the others."""
+        """Leave the process group."""
         if self.size > 1 and distributed.is_initialized():
             distributed.destroy_process_group()

@@ -40,7 +40,7 @@ def rate_share(step: int, total: int, warmup_share: float) -> float:
 
 
 def set_rate(optimiser: torch.optim.Optimizer, step: int, total: int, chosen: TeacherSettings) -> None:
-    """Set the learning rate of a step; the weights between losses have a pace of their own."""
+    """Set the learning rate of a step; the weights between losses have a rate of their own."""
     share = rate_share(step, total, chosen.warmup_share)
     for group in optimiser.param_groups:
         group["lr"] = chosen.learning_rate * share * group["pace"]

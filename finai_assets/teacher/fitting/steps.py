@@ -1,4 +1,4 @@
-"""One step of the training: the gradient of a batch, over its parts and all processes, and what guards it.
+"""One training step: the gradient of a batch, over its parts and all processes, and its guards.
 
 Losses are means over the labelled rows of the whole batch, so a part's loss is the sum over its rows divided by their number in
 the batch, and gradients of parts and processes add up to the batch's.
@@ -25,7 +25,7 @@ from finai_resources.errors import GateError
 
 
 class Balance(nn.Module):
-    """What weighs the losses of tasks against each other, learned and measured: one state dictionary for checkpoints."""
+    """The weights between the losses of tasks, learned and measured, in one state dictionary for checkpoints."""
 
     def __init__(self, tasks: Sequence[TeacherTask], chosen: TeacherSettings) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Stepper:
         losses = self._gradients(batch, active, draw)
         self.precision.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.chosen.gradient_clip)
-        *found, size = torch.cat([losses, norm.reshape(1).to(losses)]).tolist()  # the one wait for the device
+        *found, size = torch.cat([losses, norm.reshape(1).to(losses)]).tolist()  # the only wait for the device
         values = dict(zip([task.name for task in active], found, strict=True))
         for name, value in values.items():
             if not math.isfinite(value):
@@ -121,7 +121,7 @@ class Stepper:
         return self._together(batch, active, mixing.sum(0))
 
     def _together(self, batch: Batch, active: list[TeacherTask], boost: Tensor) -> Tensor:
-        """Set the gradient of the sum of all tasks, each as often as ``boost`` float [active] says; return the losses."""
+        """Set the gradient of the sum of all tasks, each weighted by ``boost`` float [active]; return the losses."""
         losses = torch.zeros(len(active), device=self.processes.device)
         for part in batch.parts:
             found, terms, rest = self._terms(part, active, batch.labelled)
@@ -134,7 +134,7 @@ class Stepper:
         return losses
 
     def _by_task(self, batch: Batch, active: list[TeacherTask]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return losses [active], gradients of each task [active, p], of what is no task's [p], and present parameters."""
+        """Return losses [active], gradients of each task [active, p] and of the experts' losses [p], and present parameters."""
         width = sum(parameter.numel() for parameter in self.parameters)
         losses = torch.zeros(len(active), device=self.processes.device)
         gradients = torch.zeros(len(active) + 1, width, device=self.processes.device)
@@ -155,7 +155,7 @@ class Stepper:
     def _terms(
         self, part: Part, active: list[TeacherTask], labelled: Mapping[str, int]
     ) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Return a part's share of: the losses float [active], what each task adds to the sum, and what the experts add."""
+        """Return a part's share of the losses float [active], of each task's term of the sum, and of the experts' term."""
         with self.precision.cast():
             output = self.model(part.x)
             asked = self.model.auxiliary_losses()
@@ -176,19 +176,19 @@ class Stepper:
         return torch.stack(list(losses.values())).detach(), [terms[task.name] for task in active], rest
 
     def _mixing(self, active: list[TeacherTask]) -> Tensor:
-        """Return how the active tasks' terms mix, float [active, active]."""
+        """Return the weights by which the active tasks' terms mix, float [active, active]."""
         at = torch.tensor([self.tasks.index(task) for task in active], device=self.processes.device)
         return self.balance.affinity.mixing()[at][:, at]
 
     def _measure(self, gradients: Tensor, active: list[TeacherTask]) -> None:
-        """Take in the tasks' gradients with respect to what they share."""
+        """Update the affinity with the tasks' gradients of the shared parameters."""
         there = torch.tensor([task in active for task in self.tasks], device=gradients.device)
         every = gradients.new_zeros(len(self.tasks), int(self._mask().sum()))
         every[there] = gradients[:, self._mask()]
         self.balance.affinity.measure(every, there)
 
     def _operate(self, gradients: Tensor, random: np.random.Generator) -> Tensor:
-        """Project the tasks' gradients of what they share; leave those of towers and gates as they are."""
+        """Project the tasks' gradients of the shared parameters; leave those of towers and gates as they are."""
         operated, shared = gradients.clone(), self._mask()
         operated[:, shared] = pcgrad(gradients[:, shared], random)
         return operated

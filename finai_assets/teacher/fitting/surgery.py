@@ -1,4 +1,4 @@
-"""Gradient surgery: what to do where tasks pull the shared parameters in opposite directions."""
+"""Gradient surgery: removes the conflict where tasks pull the shared parameters in opposite directions."""
 
 from __future__ import annotations
 

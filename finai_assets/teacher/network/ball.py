@@ -18,7 +18,7 @@ _TINY = 1e-30  # below any square that matters, above the least float32; keeps t
 
 
 def within(x: Tensor) -> Tensor:
-    """Draw points float [..., width] that lie too near the rim back to the largest norm of their precision."""
+    """Pull points float [..., width] too near the rim back to the largest norm of their precision."""
     return x * (_MAX_NORM[x.dtype] / _norm(x)).clamp_max(1.0)
 
 
@@ -59,9 +59,10 @@ def distance(x: Tensor, y: Tensor) -> Tensor:
 def gyromidpoint(points: Tensor, weights: Tensor) -> Tensor:
     """Return weighted Moebius gyromidpoints.
 
-    Weight that is missing to one lies at the origin, which is therefore the midpoint of no weight at all. In the coordinates of
-    the hyperboloid the midpoint is the weighted sum ``(t, s)``, scaled by its Lorentzian length; that is the root of
-    ``sum_ij w_i w_j cosh d(x_i, x_j)``, a sum of positive terms, where ``t^2 - |s|^2`` would lose its digits near the rim.
+    Where weights add up to less than one, the rest lies at the origin, which is therefore the midpoint of no weight at all.
+    In the coordinates of the hyperboloid the midpoint is the weighted sum ``(t, s)``, scaled by its Lorentzian length; that
+    is the root of ``sum_ij w_i w_j cosh d(x_i, x_j)``, a sum of positive terms, where ``t^2 - |s|^2`` would lose its digits
+    near the rim.
 
     Parameters
     ----------

@@ -16,12 +16,12 @@ from finai_assets.teacher.network.experts.task_mlp import FannedLinear, RowNorm,
 
 
 def gate_weights(scores: Tensor, kind: str) -> Tensor:
-    """Return weights float [..., slots]: adding up to one for a softmax, each in (0, 1) for itself for a sigmoid."""
+    """Return weights float [..., slots]: they add up to one for a softmax, and each lies in (0, 1) for a sigmoid."""
     return torch.softmax(scores, -1) if kind == "softmax" else torch.sigmoid(scores)
 
 
 def _start(score: nn.Module, slots: int, kind: str) -> None:
-    """Let every slot begin with an equal say, the says adding up to one."""
+    """Start every slot with the same weight, so that the weights add up to one."""
     for name, parameter in score.named_parameters():
         equal = -math.log(max(slots - 1, 1)) if kind == "sigmoid" and name.endswith("bias") else 0.0
         nn.init.constant_(parameter, equal)
@@ -57,7 +57,7 @@ class TaskGates(nn.Module):
         _start(self.score, len(self.slots), kind)
 
     def forward(self, seen: Tensor, shared: Sequence[Tensor], own: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix by what is seen.
+        """Mix each task's slots by its gate.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class CGC(nn.Module):
         self.shared_gate = None if last else SharedGate(tasks, dim, shared, kind)
 
     def forward(self, tasks: Tensor, shared: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Extract once more. Each input is added to its output, so that depth costs no signal."""
+        """Apply the layer. Each input is added to its output, so that depth costs no signal."""
         common = [expert(shared) for expert in self.shared]
         own = self.own(tasks)
         mixed, _ = self.gates(tasks, common, own)
@@ -164,7 +164,7 @@ class TaskFusion(nn.Module):
         self.native = nn.Parameter(torch.ones(tasks, 1, 1))
 
     def forward(self, tasks: Tensor) -> Tensor:
-        """Extract once more. The input is added to the output, as in the other layers."""
+        """Apply the layer. The input is added to the output, as in the other layers."""
         own = self.own(tasks)
         weights = gate_weights(self.score(tasks), self.kind)
         return tasks + torch.einsum("tnu,und->tnd", weights, own) + self.native * own

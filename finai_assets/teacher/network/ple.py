@@ -25,7 +25,7 @@ PARAMETER_LIMIT = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class PLEOutput:
-    """What a batch of n rows gives.
+    """The output of the network for n rows.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class PLEOutput:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What the experts of layer 1 say of n rows, and what its gates look at.
+    """The outputs of layer 1's experts for n rows, and the input of its gates.
 
     Parameters
     ----------
@@ -185,13 +185,13 @@ class PLE(Network):
         return self.read(self.views(x))
 
     def views(self, x: Tensor) -> Views:
-        """Return what the experts of layer 1 say of normalised rows float [n, width]."""
+        """Return the outputs of layer 1's experts for normalised rows float [n, width]."""
         routed = self.router(x)
         shared = tuple(expert(routed[name]) for name, expert in self.experts.items())
         return Views(routed[OWN_SLOT].scalars, shared, self.own(routed[OWN_SLOT]))
 
     def read(self, views: Views) -> PLEOutput:
-        """Map what the experts say, or what is put in its place, to logits and gate weights."""
+        """Map the experts' outputs, or their replacements, to logits and gate weights."""
         values, weights = self._extract(views)
         values = self._encode(values)
         names = [task.name for task in self.tasks]
@@ -208,11 +208,11 @@ class PLE(Network):
         return PLEOutput({name: logits[name] for name in names}, gates, self.slot_names)
 
     def auxiliary_losses(self) -> dict[str, Tensor]:
-        """Return what experts ask to be made small beside the tasks, by expert, of the last forward in training mode."""
+        """Return the experts' auxiliary losses of the last forward in training mode, by expert."""
         return {name: hook() for name, hook in self._hooks("auxiliary_loss")}
 
     def after_epoch(self) -> None:
-        """Let experts do what they do between epochs (a multiplier's step, say)."""
+        """Call the experts' ``after_epoch`` (a multiplier's step, for example)."""
         for _, hook in self._hooks("after_epoch"):
             hook()
 
@@ -239,7 +239,7 @@ class PLE(Network):
         return values, weights
 
     def _encode(self, values: Tensor) -> Tensor:
-        """Let the tasks of a group see what the group has in common; float [tasks, n, dim] -> the same."""
+        """Encode the tasks of each group together; float [tasks, n, dim] -> the same."""
         encoded, start = [], 0
         for encoder, members in zip(self.encoders.values(), self.members, strict=True):
             encoded.append(encoder(values[start : start + members]))
@@ -248,7 +248,7 @@ class PLE(Network):
 
 
 class GroupEncoder(nn.Module):
-    """Shared by the tasks of one group: adds to each what follows from it and the group's mean; [members, n, dim] -> the same."""
+    """Encoder of one task group: adds to each task a function of it and the group's mean; [members, n, dim] -> the same."""
 
     def __init__(self, settings: TeacherSettings) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ def _order(names: tuple[str, ...], transfers: tuple[Transfer, ...]) -> tuple[str
             if name not in ordered and all(t.source in ordered for t in transfers if t.target == name)
         ]
         if not ready:
-            raise ConfigError("the transfers form a circle", where="teacher.transfers", fix="remove one of them")
+            raise ConfigError("the transfers form a cycle", where="teacher.transfers", fix="remove one of them")
         ordered += ready
     return tuple(ordered)
 

@@ -1,4 +1,4 @@
-"""What the training loop asks of a network: the teacher's PLE, and the shared bottom that it is compared with."""
+"""The protocol of networks that the training loop trains: the teacher's PLE, and the shared bottom beside it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def auxiliary_losses(self) -> dict[str, Tensor]:
-        """Return what is to be made small beside the tasks, by part, of the last forward in training mode."""
+        """Return the auxiliary losses of the last forward in training mode, by part."""
         return {}
 
     def after_epoch(self) -> None:
-        """Do what is due between epochs."""
+        """End an epoch: update the parts that change between epochs."""
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that more than one task reads by design."""

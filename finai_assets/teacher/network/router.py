@@ -1,4 +1,4 @@
-"""Which slice of a normalised row each expert reads, by group, as the configuration routes them."""
+"""Slices a normalised row into the input of each expert, by the groups of its configured route."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from finai_resources.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Which scalar channel of a sequence is the days before the cutoff, and how the normaliser standardised it."""
+    """The scalar channel of a sequence that holds days before the cutoff, and how the normaliser standardised it."""
 
     channel: int
     mean: float
     std: float
 
     def of(self, scalars: Tensor) -> Tensor:
-        """Return days, float [n, steps], of channels float [n, channels, steps]; those beyond the length mean nothing."""
+        """Return days, float [n, steps], of channels float [n, channels, steps]; steps beyond the length are meaningless."""
         return scalars[:, self.channel] * self.std + self.mean
 
 
@@ -41,7 +41,7 @@ class SequenceSlots:
 
 @dataclass(frozen=True, slots=True)
 class TensorSlots:
-    """Where a side tensor lies in a normalised row: its values stand side by side from ``first`` on."""
+    """The place of a side tensor in a normalised row: its values stand side by side from ``first`` on."""
 
     name: str
     first: int
@@ -50,7 +50,7 @@ class TensorSlots:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Positions in a normalised row of what one expert reads.
+    """The positions in a normalised row that one expert reads.
 
     ``scalars`` are values (log copies included), ``codes`` are categories with tables of ``code_sizes`` rows, ``tensors`` are
     the side tensors of the groups, ``names`` the columns that the scalars stand for (a log copy bears its column's name).
@@ -76,7 +76,7 @@ class SequenceInput:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What one expert reads of a batch: ``scalars`` float [n, s], ``codes`` int64 [n, c], sequences, and side tensors.
+    """The input of one expert from a batch: ``scalars`` float [n, s], ``codes`` int64 [n, c], sequences, and side tensors.
 
     ``tensors`` holds float [n, *shape] by ``<group>.<tensor>``.
     """
@@ -174,12 +174,12 @@ class FeatureRouter(nn.Module):
         self.slices = nn.ModuleDict({name: _Slice(route) for name, route in routes.items()})
 
     def forward(self, x: Tensor) -> dict[str, Routed]:
-        """Slice ``x`` float [n, width] into what each route reads."""
+        """Slice ``x`` float [n, width] into the input of each route."""
         return {name: cut(x) for name, cut in self.slices.items()}
 
 
 class _Slice(nn.Module):
-    """One route's slices. Its positions are buffers, so that they lie where the model lies; weights do not hold them."""
+    """One route's slices. Its positions are buffers, so that they move with the model; they are not stored."""
 
     scalars: Tensor
     codes: Tensor

@@ -8,7 +8,7 @@ import pytest
 
 from finai_assets.bundle.shares import acquisition_shares
 from finai_assets.settings import Settings
-from finai_resources.errors import GateError
+from finai_resources.errors import GateError, LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -62,3 +62,12 @@ def test_the_counts_are_those_of_sets_of_products(lake: Lake, settings: Settings
 def test_a_month_outside_train_is_refused(lake: Lake, settings: Settings) -> None:
     with pytest.raises(GateError, match="2015-05"):
         acquisition_shares(Warehouse(LakeSession(lake)), [Month.parse("2015-05")], settings)
+
+
+@pytest.mark.parametrize("product", [-1, 24])
+def test_a_product_outside_the_catalogue_is_refused(lake: Lake, settings: Settings, product: int) -> None:
+    write(lake, "2015-01", {1: [0, product]})
+    write(lake, "2015-02", {1: [0, product]})
+    with pytest.raises(LakeError, match=r"2 held products have an id outside 0\.\.23") as raised:
+        acquisition_shares(Warehouse(LakeSession(lake)), [Month.parse("2015-01")], settings)
+    assert "raw/snapshots@2015-01, 2015-02" in str(raised.value)

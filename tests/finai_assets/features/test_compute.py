@@ -186,7 +186,7 @@ def test_a_fit_on_a_month_outside_train_is_refused(world: Any) -> None:
 
 
 def test_bytes_that_are_no_state_are_refused() -> None:
-    with pytest.raises(LakeError, match="no group state"):
+    with pytest.raises(LakeError, match="not a group state"):
         GroupState.from_bytes(b"PK nonsense")
 
 

@@ -58,7 +58,7 @@ def test_a_missing_field_is_named() -> None:
 def test_the_files_of_another_task_and_a_model_that_does_not_go_with_the_route_are_refused() -> None:
     whole = {CARD: COPY.to_bytes(), MODEL: b"tree"}
     assert card_of(whole, task="churn_signal") == card_of(whole) == COPY
-    with pytest.raises(BundleError, match="that of 'churn_signal'"):
+    with pytest.raises(BundleError, match="belongs to task 'churn_signal'"):
         card_of(whole, task="next_mcc")
     with pytest.raises(BundleError, match="route DISTILL without a model"):
         card_of({CARD: COPY.to_bytes()})

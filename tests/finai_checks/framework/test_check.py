@@ -59,14 +59,6 @@ def test_a_group_is_found_by_its_features_and_by_its_state(lake: Lake, platform:
     assert list(found) == ["features/demographics", "features/txn_behavior"]
 
 
-def test_the_files_of_an_asset_come_by_role_and_are_noted_as_read(lake: Lake, platform: Platform) -> None:
-    with lake.write("teacher/ple") as out:
-        out.put("card.json", b"{}")
-    context = CheckContext(LakeSession(lake), platform)
-    assert context.files("teacher/ple") == {"card.json": b"{}"}
-    assert list(context.session.seen) == ["teacher/ple"]
-
-
 def test_a_check_has_exactly_one_function(platform: Platform) -> None:
     for functions in ({}, {"alone": alone, "together": together}):
         with pytest.raises(ValueError, match="either alone or together"):

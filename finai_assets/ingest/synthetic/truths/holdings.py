@@ -40,7 +40,7 @@ def poisson_binomial(probability: np.ndarray) -> np.ndarray:
 def _history(
     rows: np.ndarray, month: int, record: Record, chosen: ChurnSignalSettings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of months with a snapshot among the last ones, and of products held in them together."""
+    """Return how many of the last months have a snapshot, and the total number of products held in them."""
     window = slice(max(0, month - chosen.history_months + 1), month + 1)
     months = record.present[rows, window].sum(axis=1)
     return months, record.held[rows, window].sum(axis=(1, 2), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The shared experts by the name that the configuration calls them. A name stands for what it is, or is refused."""
+"""The shared experts by their names in the configuration. An unknown name is refused."""
 
 from __future__ import annotations
 

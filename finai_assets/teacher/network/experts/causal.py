@@ -1,4 +1,4 @@
-"""A structural model over a compressed vector of the plain columns: what each variable's causes say it should be."""
+"""A structural model over a compressed vector of the plain columns: it predicts each variable from its causes."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Causal(nn.Module):
         return notears.acyclicity(self.structure())
 
     def auxiliary_loss(self) -> Tensor:
-        """Return what W owes to the variables: reconstruction, lasso and acyclicity, each as a mean over the variables.
+        """Return the loss of W on the variables: reconstruction, lasso and acyclicity, each as a mean over the variables.
 
         Its gradient reaches W alone. Multiplier and penalty are held to ``pressure`` here: the network's gradient is clipped as a
         whole, and a fit's last penalty would leave nothing of the other parts'. What cycles this lets through, the fit
@@ -122,7 +122,7 @@ class Causal(nn.Module):
 
     @torch.no_grad()
     def after_epoch(self) -> None:
-        """Carry the augmented Lagrangian on to its end for the variables as they are now; W, multiplier and penalty change."""
+        """Solve the augmented Lagrangian for the present variables; W, multiplier and penalty change."""
         start = notears.Structural(self.structure().double().cpu().numpy(), float(self.multiplier), float(self.penalty))
         moments = self._correlation().double().cpu().numpy()
         found = notears.fit(moments, start, lasso=self.chosen.lasso, threshold=self.chosen.threshold)
@@ -132,7 +132,7 @@ class Causal(nn.Module):
 
     @torch.no_grad()
     def intervention_share(self, batch: Routed) -> Tensor:
-        """Return which share of the output's change under ``do(z_i := z_i + 1)`` passes through W, a number in [0, 1].
+        """Return the share of the output's change under ``do(z_i := z_i + 1)`` passes through W, a number in [0, 1].
 
         Under the intervention the noise of all variables stays and the effects of z_i follow it, along every path of W. The
         output changes first by z_i itself with all it causes held, and then by what W carries on; the share is that of the

@@ -1,4 +1,4 @@
-"""The plain columns of a routed batch side by side: what an expert reads beside the structure that gives it its name."""
+"""The plain columns of a routed batch side by side, which an expert reads beside its own structure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from finai_assets.teacher.network.router import Route, Routed
 
 
 def plain_width(route: Route) -> int:
-    """Return how many numbers :func:`plain` gives for a row."""
+    """Return the width of :func:`plain`'s rows."""
     return len(route.scalars) + sum(route.code_sizes)
 
 

@@ -2,7 +2,7 @@
 
 Every scalar column is a field (value times the column's embedding), every code a field (row of its table). A transaction
 sequence becomes fields without regard to its order beyond recency: its newest steps one by one, and the figures of
-``pools.py``. What depends on order is another's work.
+``pools.py``. The temporal expert reads their order.
 """
 
 from __future__ import annotations

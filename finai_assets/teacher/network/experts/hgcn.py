@@ -1,4 +1,4 @@
-"""Graph convolution on the tree of merchant categories in hyperbolic space, and where a customer's spend lies in it.
+"""Graph convolution on the tree of merchant categories in hyperbolic space, and the place of a customer's spend in it.
 
 Chami, Ying, Re and Leskovec: Hyperbolic graph convolutional neural networks (NeurIPS 2019). The curvature is fixed at -1: the
 points are learned, so that the scale of the tree in the ball is learned with them.
@@ -134,7 +134,8 @@ class TreeConvolution(nn.Module):
 class HGCN(nn.Module):
     """The customer is the gyromidpoint of the leaves of the convolved tree, weighted by its spend.
 
-    Its logarithm at the origin and the routed scalars pass through a small perceptron. Who has no spend is at the origin.
+    Its logarithm at the origin and the routed scalars pass through a small perceptron. A customer without spend is at the
+    origin.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ class HGCN(nn.Module):
         self.norm = RowNorm()
 
     def customers(self, measure: Tensor) -> Tensor:
-        """Return where customers with a spend measure float [n, leaves] lie in the ball, float [n, width]."""
+        """Return the points in the ball of customers with a spend measure float [n, leaves], float [n, width]."""
         return gyromidpoint(self.tree()[-self.tree.leaves :], measure)
 
     def forward(self, batch: Routed) -> Tensor:

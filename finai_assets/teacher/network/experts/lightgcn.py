@@ -76,7 +76,7 @@ class Propagation(nn.Module):
             0 or 1. Products that nobody in train holds are no nodes of the graph, and count in no degree.
         """
         sent = torch.stack(self._even_layers()[: (self.layers + 1) // 2]).sum(0)  # I_0 + ... + I_(K-1)
-        degree = (held @ self.known).clamp_min(1)[:, None]  # who holds no product is at the origin
+        degree = (held @ self.known).clamp_min(1)[:, None]  # a customer without products is at the origin
         return (held * self.scale) @ sent * degree.rsqrt() / (self.layers + 1)
 
 

@@ -32,7 +32,7 @@ _STEPS = 200  # of L-BFGS in a round: the next one goes on from there
 
 @dataclass(frozen=True, slots=True)
 class Structural:
-    """Where the augmented Lagrangian stands: weights float64 [d, d] with a zero diagonal, multiplier and penalty on h."""
+    """The state of the augmented Lagrangian: weights float64 [d, d] with a zero diagonal, multiplier and penalty on h."""
 
     weight: np.ndarray
     multiplier: float
@@ -90,7 +90,7 @@ def reconstruction(weight: Tensor, moments: Tensor) -> Tensor:
 
 
 def fit(moments: np.ndarray, start: Structural, *, lasso: float, threshold: float) -> Structural:
-    """Solve the program and set what is no edge to 0.
+    """Solve the program, and set weights below ``threshold`` to 0.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def fit(moments: np.ndarray, start: Structural, *, lasso: float, threshold: floa
 
 
 def solve(moments: np.ndarray, start: Structural, *, lasso: float) -> Structural:
-    """Run the augmented Lagrangian from where it stands until h is at most ``TOLERANCE``."""
+    """Continue the augmented Lagrangian until h is at most ``TOLERANCE``."""
     at, before = start, np.inf
     for _ in range(_ROUNDS):
         with threadpool_limits(1, user_api="blas"):  # the matrices are so small that a second thread only waits

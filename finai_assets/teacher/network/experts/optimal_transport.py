@@ -1,4 +1,4 @@
-"""How far a customer's spend is from learned ways of spending, as the cost of moving it over the merchant tree."""
+"""Distances of a customer's spend to learned prototypes, as the cost of moving it over the merchant tree."""
 
 from __future__ import annotations
 

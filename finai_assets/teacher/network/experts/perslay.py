@@ -1,4 +1,4 @@
-"""A learned vectorisation of persistence diagrams that no order of their points changes.
+"""A learned, permutation-invariant vectorisation of persistence diagrams.
 
 PersLay (Carriere, Chazal, Ike, Lacombe, Royer and Umeda, AISTATS 2020) is ``op({w(p) phi(p)})`` over the points p of a diagram,
 with a learned weight w, a learned point transformation phi and a permutation-invariant op. Two pairs are used here: Gaussians

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from finai_assets.settings.method import TeacherSettings
 from finai_assets.teacher.network.router import SequenceInput, SequenceSlots
 
-# Steps that each code is given before any is seen.
+# Pseudo-count of each code, in steps.
 PSEUDO_STEPS = 0.3
-# Of a window's length: how softly it ends, so that an age has a gradient.
+# Share of a window's length over which it ends softly, so that an age has a gradient.
 _EDGE = 0.05
 
 
 class SequencePool(nn.Module):
-    """Fields of one sequence, for any order of equally recent steps the same.
+    """Fields of one sequence that do not depend on the order of equally recent steps.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class SequencePool(nn.Module):
 
 
 class CalendarWindows(nn.Module):
-    """How many steps the last days hold, of how many codes, and how far the commonest leads, for each window and code channel.
+    """Number of steps and codes in the last days, and the lead of the commonest code, for each window and code channel.
 
     A half-life counts steps, a label counts what a month holds; a customer of many steps and one of few differ in what the one
     says of the other. The sequence ends at its last step: of a long window, a busy customer fills a part.

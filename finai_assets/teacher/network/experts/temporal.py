@@ -1,7 +1,7 @@
 """The expert that reads transactions in their order: three sequence models side by side, and a gate that mixes them by row.
 
 A selective state space reads every transaction, a transformer compares patches of them, a closed-form liquid cell runs over
-patches in the time that really passed. Whoever reads how much each had to say finds the gate's weights in :meth:`Temporal.view`.
+patches in the time that really passed. :meth:`Temporal.view` returns the gate's weights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BRANCHES = ("selective_ssm", "patch_transformer", "liquid")
 
 @dataclass(frozen=True, slots=True)
 class TemporalView:
-    """What the branches say of n rows.
+    """The outputs of the branches for n rows.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Temporal(nn.Module):
         self.norm = RowNorm()
 
     def view(self, batch: Routed) -> TemporalView:
-        """Return what each branch says of a batch, and how much of it is taken."""
+        """Return each branch's output for a batch, and its gate weight."""
         steps = self.reader(batch.sequences[0])
         patches = self.patches(steps)
         exists = self.patches.exists(steps.length)

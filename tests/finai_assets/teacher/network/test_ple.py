@@ -114,7 +114,7 @@ def test_a_transfer_is_left_out_where_one_of_its_tasks_is_unavailable(normaliser
 def test_transfers_in_a_circle_are_refused(normaliser, teacher_tasks, small):
     first = small.teacher.transfers[0]
     circle = (first, first.model_copy(update={"source": first.target, "target": first.source}))
-    with pytest.raises(ConfigError, match="circle"):
+    with pytest.raises(ConfigError, match="cycle"):
         PLE(normaliser, teacher_tasks, chosen(small, transfers=circle))
 
 

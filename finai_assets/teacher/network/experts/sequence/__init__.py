@@ -1,5 +1,5 @@
 """Parts of the temporal expert: how a sequence of transactions is read, and its three branches.
 
 Each branch is a module of its own with a pure tensor path; the two that touch every single step also have a compiled kernel
-for processors. What mixes the branches belongs in ``temporal.py``, one folder up.
+for CPUs. The mixture of the branches belongs in ``temporal.py``, one folder up.
 """

@@ -1,4 +1,4 @@
-"""How the compiled kernels share the rows of a batch among threads."""
+"""Shares the rows of a batch among the threads of the compiled kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = 128
 def in_blocks(rows: int, work: Callable[[int, int, int], None]) -> None:
     """Call ``work(block, first row, end)`` for each block of rows, on as many threads as torch uses.
 
-    The work must let go of the interpreter lock and write to places of its own.
+    The work must release the GIL and write to memory of its own.
     """
     bounds = [(block, first, min(first + ROWS, rows)) for block, first in enumerate(range(0, rows, ROWS))]
     threads = min(torch.get_num_threads(), len(bounds))
@@ -30,10 +30,10 @@ def in_blocks(rows: int, work: Callable[[int, int, int], None]) -> None:
 
 
 def count_blocks(rows: int) -> int:
-    """Return how many blocks there are."""
+    """Return the number of blocks."""
     return -(-rows // ROWS)
 
 
 def compiled(x: Tensor) -> bool:
-    """Return whether the kernels can take this: float32 on a processor, and not while a graph is being traced."""
+    """Return whether the kernels can compute this: float32 on a CPU, and not while a graph is being traced."""
     return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling()

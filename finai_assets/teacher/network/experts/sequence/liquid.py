@@ -66,6 +66,6 @@ class LiquidCell(nn.Module):
         return x
 
     def forward(self, patches: Tensor, exists: Tensor, gap: Tensor) -> Tensor:
-        """Run the cell over a batch and read its end."""
+        """Run the cell over a batch and read its last state."""
         result: Tensor = self.out(self.state(patches, exists, gap))
         return result

@@ -16,7 +16,7 @@ from finai_assets.teacher.network.experts.task_mlp import RowNorm
 class AttentionBlock(nn.Module):
     """Masked self-attention and a perceptron, each added to what it reads: float [n, k, width] -> the same.
 
-    Patches that hold nothing are attended to by none.
+    No patch attends to an empty one.
     """
 
     def __init__(self, width: int, heads: int) -> None:

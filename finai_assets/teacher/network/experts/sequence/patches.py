@@ -92,7 +92,7 @@ def _compiled_embedding(steps: Steps, folded: Tensor, weights: Tensor) -> Tensor
 
 
 class _Embedding(torch.autograd.Function):
-    """The same as :func:`tensor_embedding`, for float32 on a processor, with its gradient."""
+    """The same as :func:`tensor_embedding`, for float32 on a CPU, with its gradient."""
 
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> Tensor:

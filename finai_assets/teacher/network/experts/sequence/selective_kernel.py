@@ -1,4 +1,4 @@
-"""The state of the selective state space and its exact gradient, compiled for processors, one row after another.
+"""The state of the selective state space and its exact gradient, compiled for CPUs, one row after another.
 
 What a row needs, a few arrays [channels, steps], stays in the cache of a core from the look-up of its codes to its state, and
 is made again for the gradient; written out as tensors, the same arrays are some hundred megabytes a batch. Loops run along
@@ -58,7 +58,7 @@ class _State(torch.autograd.Function):
 
 
 def compiled_state(steps: Steps, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Return what ``tensor_state`` returns, for float32 on a processor."""
+    """Return what ``tensor_state`` returns, for float32 on a CPU."""
     h, x = _State.apply(steps.numbers, steps.codes, steps.length, *weights)  # type: ignore[no-untyped-call]
     return h, x
 
@@ -95,7 +95,7 @@ def _scratch(channels: int, steps: int) -> Any:
     shape = (
         channels,
         steps,
-    )  # arrays of their own: the compiler cannot tell slices of one array apart, nor use vectors then
+    )  # arrays of their own: the compiler cannot distinguish slices of one array, nor use vectors then
     return (
         np.empty(shape, np.float32),
         np.empty(shape, np.float32),
@@ -108,7 +108,7 @@ def _scratch(channels: int, steps: int) -> Any:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _make(numbers: Any, codes: Any, count: int, weights: Any, scratch: Any, chosen: Any) -> None:
-    """Fill ``scratch`` with u, v, x, delta, S, and what is written to the state; ``chosen`` with what x selects."""
+    """Fill ``scratch`` with u, v, x, delta, S, and what is written to the state; ``chosen`` with the selection by x."""
     _enter(numbers, codes, count, weights, scratch[0])
     _convolve(count, weights, scratch)
     x, select = scratch[2], weights[4]

@@ -1,4 +1,4 @@
-"""The selective state-space branch: a state that each transaction writes to, at a strength and for a time of its own choosing.
+"""The selective state-space branch: each transaction chooses how strongly and for how long it writes to the state.
 
 With x[t] a causal convolution of the embedded steps, channel c, state n and time from old to new,
 
@@ -32,7 +32,7 @@ _TABLE_STD = 0.25
 
 
 class Weights(NamedTuple):
-    """What the state is made with: C channels, N states, R numbers that set the step, F numbers of a transaction.
+    """The parameters of the state: C channels, N states, R numbers that set the step, F numbers of a transaction.
 
     ``table`` [rows, C], ``numbers`` [F, C], ``convolution`` [4, C] from the present step into the past, ``convolution_bias``
     [C], ``select`` [R + N, C] (rows for the step, then for B), ``step`` [R, C], ``step_bias`` [C], ``a`` [C], negative.
@@ -113,14 +113,14 @@ class SelectiveSSM(nn.Module):
 
     @property
     def weights(self) -> Weights:
-        """Return what the state is made with."""
+        """Return the parameters of the state."""
         return Weights(
             self.table, self.numbers, self.convolution, self.convolution_bias, self.select, self.step, self.step_bias,
             -torch.exp(self.log_rate),
         )  # fmt: skip
 
     def forward(self, steps: Steps) -> Tensor:
-        """Run the recurrence over a batch and read its end."""
+        """Run the recurrence over a batch and read its last state."""
         make = compiled_state if compiled(steps.numbers) else tensor_state
         h, x = make(steps, self.weights)
         c = self.read(x).unflatten(1, (self.reads, self.states))

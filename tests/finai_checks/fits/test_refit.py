@@ -1,8 +1,7 @@
-"""What was fitted saw its split alone, and comes out again where everything else is garbage."""
+"""C12: a fit refits bit-identically where everything that it must not see is garbage, and one that reads it does not."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from finai_assets.training.fitted_rows import FittedRows
-from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fits.refit import garbage_after, garbage_like, later_months, refit_is_equal, refit_outcome
-from finai_checks.fits.refit_models import garbled
-from finai_checks.fits.scopes import Scope, fitted_on_train_only, rows_of_card, student_scopes
 from finai_checks.framework.check import NO_EVIDENCE
-from finai_checks.framework.small_lake import small_settings
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -26,109 +20,8 @@ from finai_resources.months import Month
 from finai_resources.warehouse import Warehouse
 
 TRAIN = ("2015-01", "2015-02")
-SCOPE = Scope("train", TRAIN, "d1")
-ROWS = FittedRows("train", TRAIN, 10, "d1")
 RAW = "raw/snapshots"
 LAST = Month.parse("2015-02")
-
-
-# ---- scopes
-
-
-@pytest.mark.parametrize(
-    ("stored", "reason"),
-    [
-        (ROWS, ""),
-        (replace(ROWS, months=("2015-01",)), ""),
-        (replace(ROWS, months=(*TRAIN, "2015-06")), "scaler: fitted on months outside train: 2015-06"),
-        (replace(ROWS, split="test+train"), "scaler: fitted on rows of test+train, where train is its scope"),
-        (replace(ROWS, digest="d2"), "scaler: the fitted rows are not its rows of train as stored now"),
-    ],
-)
-def test_a_fit_passes_on_the_rows_of_its_scope_alone(stored: FittedRows, reason: str) -> None:
-    outcome = fitted_on_train_only({"scaler": stored}, {"scaler": SCOPE})
-    assert outcome.passed is (reason == "")
-    assert reason in outcome.reason
-    assert outcome.n == 10
-
-
-def test_what_says_nothing_of_its_rows_fails_beside_what_does() -> None:
-    outcome = fitted_on_train_only({"scaler": ROWS}, {"scaler": SCOPE, "codes": SCOPE})
-    assert outcome.reason == "codes: nothing says which rows it was fitted on"
-
-
-def test_what_was_fitted_without_a_scope_fails() -> None:
-    outcome = fitted_on_train_only({"scaler": ROWS, "codes": ROWS}, {"scaler": SCOPE})
-    assert outcome.reason == "codes: nobody says what it may see"
-
-
-@pytest.mark.parametrize("stored", [{}, {"scaler": FittedRows("train", (), 0, "")}])
-def test_no_row_is_no_evidence(stored: dict[str, FittedRows]) -> None:
-    assert fitted_on_train_only(stored, {"scaler": SCOPE}).reason == NO_EVIDENCE
-
-
-def test_months_alone_are_compared_where_a_scope_has_no_digest() -> None:
-    assert fitted_on_train_only({"rows": ROWS}, {"rows": replace(SCOPE, digest=None)}).passed
-    assert not fitted_on_train_only({"rows": ROWS}, {"rows": Scope("train", TRAIN[:1], None)}).passed
-
-
-def test_rows_are_counted_once_where_several_fits_share_them() -> None:
-    held_out = FittedRows("validation", ("2015-04",), 5, "d2")
-    stored = {"scaler": ROWS, "codes": ROWS, "calibration": held_out}
-    scopes = {"scaler": SCOPE, "codes": SCOPE, "calibration": Scope("validation", ("2015-04",), "d2")}
-    outcome = fitted_on_train_only(stored, scopes)
-    assert (outcome.passed, outcome.n, len(outcome.table)) == (True, 15, 3)
-
-
-def test_a_card_that_says_nothing_gives_no_rows() -> None:
-    assert rows_of_card({"task": "churn"}) == {}
-
-
-# ---- a training matrix with garbage
-
-
-@pytest.fixture
-def matrix(tmp_path: Path) -> TrainingMatrix:
-    """Return 12 rows of three splits, memory-mapped."""
-    np.save(tmp_path / "X.npy", np.arange(24, dtype=np.float32).reshape(12, 2))
-    return TrainingMatrix(
-        X=np.load(tmp_path / "X.npy", mmap_mode="r"),
-        customer=np.tile(np.arange(4), 3),
-        month=np.repeat(["2015-01", "2015-04", "2015-06"], 4),
-        split=np.repeat(["train", "validation", "test"], 4),
-        labels={"churn": np.array([0, 1, 0, np.nan] * 3, np.float32)},
-        persistence={},
-        columns=("a", "b"),
-        tasks=(),
-        side=np.ones((12, 3), np.float32),
-    )
-
-
-def test_garbage_replaces_the_rows_of_the_named_splits_and_no_others(matrix: TrainingMatrix, tmp_path: Path) -> None:
-    before = (tmp_path / "X.npy").read_bytes()
-    spoiled = garbled(matrix, ("validation", "test"), seed=1)
-    assert matrix.side is not None
-    assert spoiled.side is not None
-    np.testing.assert_array_equal(spoiled.X[:4], matrix.X[:4])
-    np.testing.assert_array_equal(spoiled.side[:4], matrix.side[:4])
-    np.testing.assert_array_equal(spoiled.labels["churn"][:4], matrix.labels["churn"][:4])
-    np.testing.assert_array_equal(spoiled.customer[:4], matrix.customer[:4])
-    assert (spoiled.X[4:] >= 100_000).all()
-    assert (spoiled.side[4:] >= 100_000).all()
-    assert set(spoiled.labels["churn"][4:]) <= {0.0, 1.0}  # also where there was no label
-    assert (spoiled.customer[4:] < 0).all()
-    assert (tmp_path / "X.npy").read_bytes() == before
-    assert (np.asarray(matrix.X) == np.arange(24).reshape(12, 2)).all()
-
-
-def test_a_student_may_see_labelled_rows_of_train_and_validation(matrix: TrainingMatrix) -> None:
-    scopes = student_scopes(matrix, "churn", small_settings(), model=True)
-    assert {name: scope.split for name, scope in scopes.items()} == {
-        "prior": "train", "columns": "train", "trees": "train", "stopping": "validation", "calibration": "validation",
-    }  # fmt: skip
-    assert scopes["trees"].digest == FittedRows.of(matrix, np.arange(3)).digest
-    assert scopes["calibration"].digest == FittedRows.of(matrix, np.arange(4, 7)).digest
-    assert list(student_scopes(matrix, "churn", small_settings(), model=False)) == ["prior"]
 
 
 # ---- equal to the bit

@@ -1,4 +1,4 @@
-"""Lineage: what a feature declares is what it reads, no label is among it, and its provenance is unbroken."""
+"""C10: a raw column that is altered changes the features that declare it, and no others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from whole_months import check_snapshots, check_transactions
 
 from benchmarks.raw_panel import write_raw
@@ -20,23 +18,20 @@ from finai_assets.features.groups import demographics, product_holdings
 from finai_assets.features.inputs import AGE, AMOUNT, COUNTRY, FAMILY, HELD, INCOME, SNAPSHOT_MONTH, TS
 from finai_assets.features.registry import Column, Group, Registry, build_registry
 from finai_assets.ingest.contract_checker import check_merchant_categories
-from finai_assets.labels.tasks import build_tasks
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings, load_settings
-from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_checks.lineage.input_probe import Reaction, changed_rows, judge, probe_inputs
-from finai_checks.lineage.label_reach import RAW_COLUMNS, Spans, lineage_free_of_labels, made_before
-from finai_checks.lineage.provenance import Provenance, lineage_complete
+from finai_checks.lineage.label_reach import RAW_COLUMNS
 from finai_checks.lineage.raw_alterations import CUSTOMER, Alteration, RawTables, alterations, read_raw
 from finai_checks.point_in_time.replay import sample_runs
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
-from finai_resources.manifest import Manifest, one_version
+from finai_resources.manifest import one_version
 from finai_resources.months import Month
 
 GROUPS = ["demographics", "product_holdings", "derived_temporal", "nba_history_multihot"]
 MONTH = Month.parse("2015-01")
-SPANS = Spans(look_back=365, horizon=31)
 
 
 @pytest.fixture(scope="module")
@@ -79,71 +74,6 @@ def altered(tables: RawTables) -> dict[str, Alteration]:
 
 def column(name: str, *inputs: str, window: int | None = None, scope: Any = "none") -> Column:
     return Column(name, "group", "count", "1", name, name, inputs, window, scope, "never missing")
-
-
-# ---- labels
-
-
-@example(window=365, source=HELD)
-@example(window=366, source=HELD)
-@given(window=st.integers(-60, 500), source=st.sampled_from(["raw/transactions.mcc", "raw/snapshots.held"]))
-def test_a_window_passes_exactly_where_it_lies_before_the_cutoff_and_within_the_look_back(
-    window: int, source: str, made: Settings
-) -> None:
-    outcome = lineage_free_of_labels([column("x", source, window=window)], build_tasks(made), SPANS)
-    assert outcome.passed == (1 <= window <= 365)
-    assert ("inside the label window" in outcome.reason) == (window < 0)
-
-
-def test_every_column_of_every_data_set_keeps_away_from_the_labels() -> None:
-    for name in ("synthetic", "berka"):
-        settings = load_settings(name, "smoke")
-        columns, tasks = build_registry(settings).columns, build_tasks(settings)
-        outcome = lineage_free_of_labels(columns, tasks, SPANS)
-        assert (outcome.passed, outcome.reason, outcome.n) == (True, "", len(columns))
-
-
-def test_the_table_says_how_many_columns_share_a_task_s_source_and_how_far_they_stay_from_it(made: Settings) -> None:
-    columns = [column("a", HELD), column("b", "raw/transactions.mcc", TS, window=30), column("c", AGE)]
-    rows = {row["task"]: row for row in lineage_free_of_labels(columns, build_tasks(made), SPANS).table}
-    assert (rows["churn_signal"]["columns"], rows["churn_signal"]["days_between"]) == (1, 31)
-    assert (rows["next_mcc"]["columns"], rows["next_mcc"]["days_between"]) == (1, 0)
-    assert rows["segment_prediction"]["columns"] == 0
-
-
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        (column("x", "labels/churn_signal"), "x: labels/churn_signal is a label"),
-        (column("x", "labels/churn_signal.value"), "x: labels/churn_signal.value is a label"),
-        (column("x", "raw/snapshots.salary"), "raw/snapshots.salary is no raw column"),
-        (column("x", "raw/snapshots"), "raw/snapshots is no raw column"),
-        (column("x", "features/demographics.age"), "features/demographics.age is no raw column"),
-        (column("x", AMOUNT), "read without a window"),
-        (column("x"), "declares no input"),
-    ],
-)
-def test_an_input_that_is_a_label_or_no_raw_column_is_named(bad: Column, reason: str, made: Settings) -> None:
-    outcome = lineage_free_of_labels([column("good", HELD), bad], build_tasks(made), SPANS)
-    assert not outcome.passed
-    assert reason in outcome.reason
-    assert "good" not in outcome.reason
-
-
-def test_no_column_or_no_task_is_no_evidence(made: Settings) -> None:
-    assert lineage_free_of_labels([], build_tasks(made), SPANS).reason == NO_EVIDENCE
-    assert lineage_free_of_labels([column("x", HELD)], (), SPANS).reason == NO_EVIDENCE
-
-
-def test_a_state_may_be_made_from_the_last_train_month_and_from_nothing_later() -> None:
-    upstream = ["raw/snapshots@2015-01", "raw/transactions@2015-02", "raw/products"]
-    assert made_before(upstream, "2015-02") == []
-    assert made_before(upstream, "2015-01") == [
-        "the state was made from raw/transactions@2015-02, after the last train month 2015-01"
-    ]
-    assert made_before(["labels/churn_signal@2014-01"], "2015-01") == [
-        "the state was made from labels/churn_signal@2014-01"
-    ]
 
 
 # ---- alterations
@@ -373,59 +303,3 @@ def test_bits_are_compared_so_that_equal_missing_values_are_equal_and_zeros_of_t
     after = np.array([[np.nan, -0.0], [1.0, 2.0]], np.float32)
     assert changed_rows(before, before.copy(order="C")).tolist() == [0, 0]
     assert changed_rows(before, after).tolist() == [0, 1]
-
-
-# ---- provenance
-
-
-def manifests(chain: Mapping[str, tuple[str, Mapping[str, str]]]) -> dict[str, Manifest]:
-    return {at: Manifest(at, None, (), 1, "", content, "", "", made) for at, (content, made) in chain.items()}
-
-
-@st.composite
-def chains(draw: st.DrawFn) -> dict[str, tuple[str, dict[str, str]]]:
-    """Return a matrix of two months on states and raw tables, each made from some of what lies before it."""
-    raw = [f"raw/t{k}" for k in range(draw(st.integers(1, 4)))]
-    chain: dict[str, tuple[str, dict[str, str]]] = {name: (f"hash of {name}", {}) for name in raw}
-    for name in ("feature_state/g", "features/g@2015-01", "features/g@2015-02"):
-        sources = [raw[0], *draw(st.sets(st.sampled_from(list(chain))))]
-        chain[name] = (f"hash of {name}", {source: chain[source][0] for source in sources})
-    features = [name for name in chain if name.startswith("features/")]
-    return {**chain, "matrix": ("m", {name: chain[name][0] for name in features})}
-
-
-@given(chain=chains(), data=st.data())
-def test_whatever_upstream_partition_changes_or_goes_its_matrix_fails_by_name_and_no_other_does(
-    chain: dict[str, tuple[str, dict[str, str]]], data: st.DataObject
-) -> None:
-    def outcome(stored: Mapping[str, Manifest]) -> CheckOutcome:
-        walk = Provenance(stored.get, lambda _at: ())
-        return lineage_complete(walk, "matrix", {"x": "features/g", "y": "features/g"}, ["2015-01", "2015-02"])
-
-    good = outcome(manifests(chain))
-    assert (good.passed, good.reason, good.n) == (True, "", 4)
-    reached = Provenance(manifests(chain).get, lambda _at: ()).reached("matrix")
-    name = data.draw(st.sampled_from([at for at in chain if at != "matrix"]))
-    without = {at: entry for at, entry in chain.items() if at != name}
-    for spoiled in (without, {**chain, name: ("another", chain[name][1])}):
-        bad = outcome(manifests(spoiled))
-        assert bad.passed == (name not in reached)
-        assert (name in bad.reason) == (name in reached)
-
-
-def test_a_required_source_that_a_manifest_does_not_record_is_named() -> None:
-    chain = {"m": ("m", {"features/g@2015-01": "g"}), "features/g@2015-01": ("g", {"raw/a": "a"}), "raw/a": ("a", {})}
-    stored = manifests(chain)
-    needs = {"features/g@2015-01": ["raw/a", "raw/b"]}
-    outcome = lineage_complete(
-        Provenance(stored.get, lambda at: needs.get(at, [])), "m", {"x": "features/g"}, ["2015-01"]
-    )
-    assert outcome.reason == "features/g@2015-01 does not record that it was made from raw/b"
-    assert outcome.n == 0
-
-
-def test_a_column_without_a_group_is_named_beside_columns_that_are_complete() -> None:
-    chain = {"m": ("m", {"features/g@2015-01": "g"}), "features/g@2015-01": ("g", {"raw/a": "a"}), "raw/a": ("a", {})}
-    walk = Provenance(manifests(chain).get, lambda _at: ())
-    outcome = lineage_complete(walk, "m", {"x": "features/g", "shadow": None}, ["2015-01"])
-    assert (outcome.passed, outcome.reason, outcome.n) == (False, "no feature group declares shadow", 1)
