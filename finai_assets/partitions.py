@@ -25,11 +25,6 @@ def look_back(month: Month, settings: Settings) -> list[Month]:
     return [Month(ordinal) for ordinal in range(first.ordinal, month.ordinal + 1)]
 
 
-def label_window(month: Month, settings: Settings) -> list[Month]:
-    """Return the raw months of the label window of a snapshot month."""
-    return [month + offset for offset in range(1, settings.horizon_months + 1)]
-
-
 def is_mature(month: Month, settings: Settings) -> bool:
     """Return whether the label window of a month has fully passed within the data."""
     return month + settings.horizon_months <= settings.dataset.raw_months.last

@@ -15,7 +15,6 @@ from finai_assets.features.inputs import look_back_days
 from finai_assets.features.methods import scalars
 from finai_assets.features.methods.kmeans import k_means
 from finai_assets.features.methods.mixture import (
-    Mixture,
     Rules,
     fit_mixture,
     kernel_parameters,
@@ -91,11 +90,6 @@ def fit(blocks: Sequence[Block], settings: Settings) -> dict[str, np.ndarray]:
         "objectives": np.array([step.objective for step in steps]),
         "reseeded": np.array([step.reseeded for step in steps]),
     }
-
-
-def fitted_mixture(params: Params) -> Mixture:
-    """Return the mixture of a fitted state."""
-    return Mixture(params["weights"], params["means"], params["covariances"])
 
 
 def transform(block: Block, params: Params, settings: Settings) -> np.ndarray:
