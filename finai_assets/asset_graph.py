@@ -112,10 +112,14 @@ class Window(Enum):
 
 
 class Offsets(NamedTuple):
-    """How far a window reaches: months before (negative) or after a month, both ends included."""
+    """How far a window reaches: months before (negative) or after a month, both ends included.
+
+    ``clipped``: months that do not exist are left out of it; else the window has to be whole.
+    """
 
     first: int
     last: int
+    clipped: bool = True
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,9 @@ class Platform:
                 Window.SPLITS: self.splits.months,
                 # Dagster takes one mapping for all labels, so that each shows the months that any of them reads.
                 Window.HOLDINGS: Offsets(*(months_read(tasks, SNAPSHOTS, settings.horizon_months) or (0, 0))),
-                Window.SPENDING: Offsets(*(months_read(tasks, TRANSACTIONS, settings.horizon_months) or (0, 0))),
+                Window.SPENDING: Offsets(
+                    *(months_read(tasks, TRANSACTIONS, settings.horizon_months) or (0, 0)), clipped=False
+                ),
             },
             CONFIG_FOLDER,
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -261,7 +262,7 @@ def _stored(nodes: Iterable[ast.AST]) -> set[str]:
 
 @cache
 def _module(module: str) -> _Module:
-    file = _file_of(module)
+    file = _file_of(module) or _elsewhere(module)
     if file is None:
         raise LookupError(f"there is no module {module}")
     return _parsed(file.read_text(encoding="utf-8"))
@@ -312,6 +313,15 @@ def _file_of(module: str) -> Path | None:
     base = ROOT.joinpath(*module.split("."))
     candidates = (base.with_suffix(".py"), base / "__init__.py")
     return next((file for file in candidates if file.is_file()), None)
+
+
+def _elsewhere(module: str) -> Path | None:
+    """Return the file of a module outside the project that a declaration names, such as a formula of a plug-in."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # of a package above it
+        return None
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
 
 
 @cache

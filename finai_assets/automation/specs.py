@@ -79,7 +79,7 @@ def _mapping(platform: Platform, path: str, upstream: str, read: Read) -> dg.Par
     reach = graph.windows[read.window]
     if isinstance(reach, Offsets):
         return dg.TimeWindowPartitionMapping(
-            start_offset=reach.first, end_offset=reach.last, allow_nonexistent_upstream_partitions=True
+            start_offset=reach.first, end_offset=reach.last, allow_nonexistent_upstream_partitions=reach.clipped
         )
     return dg.SpecificPartitionsPartitionMapping(partition_keys(sorted(reach)))
 

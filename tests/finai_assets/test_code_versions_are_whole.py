@@ -42,7 +42,7 @@ _AROUND = (
 # What makes the values that the small lake's methods hand over, as the Dagster assets do: it is versioned by value.
 _HANDED_OVER = {
     ("finai_assets.labels.splits", "Splits"),
-    ("finai_assets.labels.tasks", "available"),
+    ("finai_assets.labels.task", "available"),
     ("finai_resources.manifest", "one_version"),
 }
 

@@ -118,3 +118,16 @@ def test_a_template_counts_by_its_name_and_its_bytes(package: Path) -> None:
     forget()
     with pytest.raises(FileNotFoundError, match="absent"):
         code_version(START, templates=("finai_pack/absent.j2",))
+
+
+def test_a_function_of_a_plug_in_has_a_version_that_follows_its_source(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = package.parent / "plugged"
+    elsewhere.mkdir()
+    monkeypatch.syspath_prepend(str(elsewhere))
+    (elsewhere / "a_plug_in.py").write_text("LIMIT = 1\n\n\ndef formula(x):\n    return x > LIMIT\n")
+    before = code_version("a_plug_in:formula")
+    (elsewhere / "a_plug_in.py").write_text("LIMIT = 2\n\n\ndef formula(x):\n    return x > LIMIT\n")
+    forget()
+    assert code_version("a_plug_in:formula") != before

@@ -187,7 +187,7 @@ def test_a_column_shows_its_statistics_by_month(home: Path) -> None:
 
 def test_the_warehouse_has_a_view_for_every_table(home: Path) -> None:
     with duckdb.connect(str(home / "finai.duckdb"), read_only=True) as connection:
-        (count,) = connection.execute("SELECT count(DISTINCT month) FROM features.demographics").fetchone()  # type: ignore[misc]
+        ((count,),) = connection.execute("SELECT count(DISTINCT month) FROM features.demographics").fetchall()
         views = {f"{schema}.{name}" for _, schema, name, *_ in connection.sql("SHOW ALL TABLES").fetchall()}
     assert count == 7
     assert {"raw.snapshots", "labels.churn_signal", "teacher.predictions", "recommendations.customers"} <= views
