@@ -221,6 +221,10 @@ class StudentSettings(Section):
     threads: Positive
     max_leaves: Positive
     max_megabytes: Annotated[float, Field(gt=0)]
+    max_columns_in_all: Positive  # of all models and rules of a bundle, so that a request stays small
+    spare_share: Annotated[
+        float, Field(ge=0, lt=1)
+    ]  # of leaves, megabytes and columns, which stays free for later models
     teacher_threshold: TeacherThreshold
     fidelity: FidelitySettings
 

@@ -21,7 +21,15 @@ from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
 from finai_assets.students.distill import Examples, bin_probe, hard_target, probe_gain, train_model
 from finai_assets.students.fidelity import FidelityVerdict, compare_fidelity, measure_fidelity
-from finai_assets.students.result import OverTrivial, StudentModel, StudentResult, from_files, require_budget, to_files
+from finai_assets.students.result import (
+    DirectStudent,
+    OverTrivial,
+    StudentModel,
+    StudentResult,
+    from_files,
+    require_budget,
+    to_files,
+)
 from finai_assets.students.route import Route, RouteEvidence, choose_route, worth_copying
 from finai_assets.students.rows import Part, TaskRows, Trivial, constant
 from finai_assets.students.select import select_columns
@@ -262,4 +270,10 @@ def _measured(
         fidelity=fidelity,
         gain=gain_shares(chosen.model.text) if chosen else {},
         fitted_on=fitted_on if chosen else {"prior": fitted_on["prior"]},
+        direct=_behind(candidates[DIRECT]) if route.name == "DISTILL" else None,
     )
+
+
+def _behind(direct: Candidate) -> DirectStudent:
+    """Return the direct student as layer 2 behind a copy."""
+    return DirectStudent(direct.model, direct.threshold)

@@ -114,7 +114,7 @@ def test_a_card_of_another_format_or_without_its_model_is_refused(results: dict[
     files = to_files(results["churn"])
     with pytest.raises(BundleError, match="without a model"):
         from_files({"student.json": files["student.json"]})
-    other = files["student.json"].replace(b'"format": 2', b'"format": 7')
+    other = files["student.json"].replace(b'"format": 3', b'"format": 7')
     with pytest.raises(BundleError, match="format 7"):
         from_files({**files, "student.json": other})
 
@@ -262,7 +262,7 @@ def test_the_budget_counts_all_students_and_names_the_largest(
     results: dict[str, StudentResult], chosen: Settings
 ) -> None:
     total = require_budget(results, chosen.students)
-    assert total["leaves"] == sum(result.leaves for result in results.values())
+    assert total["leaves"] == sum(model.size.leaves for result in results.values() for model in result.models)
     with pytest.raises(GateError, match=r"largest: family"):
         require_budget(results, chosen.students.model_copy(update={"max_leaves": 10}))
 
