@@ -6,6 +6,7 @@ import numpy as np
 from finai_assets.asset_graph import BUNDLE, MATRIX, PRODUCTS, student_asset
 from finai_assets.automation.specs import spec_of, stored, writing
 from finai_assets.bundle.build import build_bundle
+from finai_assets.bundle.content import RULES_FILE, read_config, rule_columns, rules_content
 from finai_assets.bundle.registry import export, set_alias
 from finai_assets.bundle.shares import acquisition_shares
 from finai_assets.platform import Platform
@@ -33,7 +34,12 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             test.stop - test.start, size=min(settings.bundle.golden_rows, test.stop - test.start), replace=False
         )
         students = {task.name: session.read_files(student_asset(task.name)) for task in platform.available_tasks}
-        budget = require_budget({name: from_files(files) for name, files in students.items()}, settings.students)
+        rules = rules_content(read_config(RULES_FILE), platform.registry, settings)
+        budget = require_budget(
+            {name: from_files(files) for name, files in students.items()},
+            settings.students,
+            rule_columns(rules),
+        )
         files = build_bundle(
             students=students,
             registry=platform.registry,

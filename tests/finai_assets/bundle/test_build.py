@@ -134,7 +134,7 @@ def test_the_stored_figures_are_compared_with_the_floors_of_today_and_the_stored
 
 
 def test_a_direct_student_needs_no_fidelity(made: Made) -> None:
-    assert made.build(students=changed(made, "churn_signal", route="DIRECT", fidelity=None))
+    assert made.build(students=changed(made, "top_mcc_shift", fidelity=None))
 
 
 @pytest.mark.parametrize(
