@@ -77,7 +77,8 @@ def test_the_contract_holds_the_columns_of_students_and_rules_in_matrix_order(
 ) -> None:
     columns = json.loads(bundle_files["manifest.json"])["contract"]["columns"]
     names = [column["name"] for column in columns]
-    used = {name for files in made.students.values() for name in json.loads(files["student.json"])["columns"]}
+    cards = [json.loads(files["student.json"]) for files in made.students.values()]
+    used = {name for card in cards for model in (card, card["direct"] or card) for name in model["columns"]}
     assert set(names) == used | {"txn_active_days"}
     assert names == [name for name in made.registry.names if name in set(names)]
     by_name = {column.name: column for column in made.registry.columns}
@@ -239,13 +240,14 @@ def test_a_rule_about_an_unavailable_column_is_listed_as_absent(made: Made) -> N
 def test_the_reference_agrees_with_serving_on_rows_that_are_not_golden(made: Made, bundle: Bundle) -> None:
     from serving_lambda.scorer import score_matrix
 
-    for task, student in bundle.students.items():
-        if student.model is None:
-            continue
-        card = card_of(made.students[task])
-        X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card.columns]])
-        expected = reference_prediction(card, made.students[task]["model.txt"], X)
-        assert np.array(score_matrix(student, X, len(X))) == pytest.approx(expected, abs=1e-9)
+    for task, layers in bundle.layers.items():
+        whole = card_of(made.students[task])
+        for student in layers if whole.columns else ():
+            direct = student is not layers[0]
+            card = whole.direct if direct and whole.direct else whole
+            X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card.columns]])
+            expected = reference_prediction(card, made.students[task]["direct.txt" if direct else "model.txt"], X)
+            assert np.array(score_matrix(student, X, len(X))) == pytest.approx(expected, abs=1e-9)
 
 
 def test_no_personal_path_or_time_of_building_is_in_the_bundle(bundle_files: dict[str, bytes]) -> None:
