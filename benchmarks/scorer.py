@@ -32,6 +32,7 @@ from finai_assets.recommend.score import score_block
 from finai_assets.settings import load_settings
 from finai_assets.students.card import CARD, MODEL, untrained
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
+from finai_assets.students.fidelity_measures import Compared
 from serving_lambda.answer import choose
 from serving_lambda.bundle import load_bundle
 from serving_lambda.contract import parse
@@ -107,7 +108,8 @@ def make_bundle(home: Path) -> Path:
         }  # fmt: skip
         model = lgb.train(parameters, lgb.Dataset(X[:, chosen], label), rounds)
         prediction = model.predict(X[:, chosen], num_threads=1)
-        copy = measure_fidelity(task.kind, prediction, prediction, label.astype(float), threshold=0.5)
+        compared = Compared(task.kind, prediction, prediction, label.astype(float), np.arange(len(label)), 0.5)
+        copy = measure_fidelity(compared, settings.metrics, 0)
         card = untrained(
             task.name,
             kind=task.kind,

@@ -62,6 +62,8 @@ class StudentCard:
     direct
         The direct student in ``direct.txt``, which serves the task as layer 2 where the copy cannot; None unless the route is
         DISTILL.
+    routes
+        What each policy would choose.
     """
 
     task: str
@@ -84,6 +86,7 @@ class StudentCard:
     explains: Mapping[str, float]
     fitted_on: Mapping[str, Any]
     direct: DirectCard | None
+    routes: Mapping[str, RouteName]
 
     def values(self) -> dict[str, Any]:
         """Return the fields by name, as JSON holds them."""
@@ -185,6 +188,7 @@ def untrained(task: str, **changed: Any) -> StudentCard:
         explains={},
         fitted_on={},
         direct=None,
+        routes={},
     )
     return replace(card, **changed)
 

@@ -95,7 +95,7 @@ class OverTrivial:
 class StudentResult:
     """One task's student. ``model`` is None, and the fields about it empty, where the route is SKIP.
 
-    ``direct`` stands behind a copy, and is None unless the route is DISTILL.
+    ``direct`` stands behind a copy, and is None unless the route is DISTILL. ``routes`` holds what each policy would choose.
     """
 
     task: str
@@ -112,6 +112,7 @@ class StudentResult:
     gain: Mapping[str, float]
     fitted_on: Mapping[str, FittedRows]
     direct: DirectStudent | None
+    routes: Mapping[str, RouteName]
 
     @property
     def model_text(self) -> str:
@@ -168,7 +169,11 @@ class StudentResult:
         if self.fidelity is not None:
             told |= {
                 "fidelity_passed": self.fidelity.passed,
-                **{f"fidelity_{f.measure}": f.observed for f in self.fidelity.floors if np.isfinite(f.observed)},
+                **{
+                    f"fidelity_{name}": figure.value
+                    for name, figure in self.fidelity.fidelity.measures.items()
+                    if np.isfinite(figure.value)
+                },
             }
         return told
 
@@ -197,6 +202,7 @@ def to_files(result: StudentResult) -> dict[str, bytes]:
         explains=dict(result.gain),
         fitted_on={name: asdict(rows) for name, rows in result.fitted_on.items()},
         direct=_direct_card(direct) if direct else None,
+        routes=dict(result.routes),
     )
     texts = {MODEL: model, DIRECT_MODEL: direct.model if direct else None}
     return {CARD: card.to_bytes(), **{name: found.text.encode() for name, found in texts.items() if found}}
@@ -236,6 +242,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         gain=card.explains,
         fitted_on={name: FittedRows.from_json(rows) for name, rows in card.fitted_on.items()},
         direct=direct,
+        routes=card.routes,
     )
 
 

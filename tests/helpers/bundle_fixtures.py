@@ -20,6 +20,7 @@ from finai_assets.labels.splits import make_splits
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
+from finai_assets.students.fidelity_measures import Compared
 from serving_lambda.bundle import Bundle, load_bundle
 
 KEY = bytes(range(32))
@@ -105,8 +106,9 @@ def exact_copy(kind: str, classes: int) -> dict[str, Any]:
     random = np.random.default_rng(3)
     teacher = random.dirichlet(np.ones(classes), 50) if kind == "multiclass" else random.random(50)
     label = (np.arange(50) % max(2, classes)).astype(float)
-    figures = measure_fidelity(kind, teacher, teacher, label, threshold=0.3)
-    return compare_fidelity(kind, figures, load_settings("synthetic", "smoke").students.fidelity).to_json()
+    settings = load_settings("synthetic", "smoke")
+    figures = measure_fidelity(Compared(kind, teacher, teacher, label, np.arange(50), 0.3), settings.metrics, 0)
+    return compare_fidelity(kind, figures, settings.students.fidelity).to_json()
 
 
 def student(

@@ -26,7 +26,7 @@ OVERRIDES = {
         "threads": 1,
         "rounds": {"binary": 120, "regression": 120, "multiclass": 60},
         "leaves": {"binary": 7, "regression": 7, "multiclass": 7},
-        "probe_rounds": 15,
+        "probe": {"rounds": 15, "column_share": 1.0},
         "max_columns": 10,
         "min_columns": 3,
     },
