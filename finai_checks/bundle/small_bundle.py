@@ -106,7 +106,7 @@ class SmallBundle:
         if task.kind != "binary":
             return {CARD: card.to_bytes(), MODEL: text}
         floors = self.settings.students.fidelity
-        measures = {"kl": kl, **{name: float(name in AT_LEAST) for name in floors.binary}}
+        measures = {"kl": kl} | {str(name): float(name in AT_LEAST) for name in floors.binary}
         behind = range(COLUMNS // 2, COLUMNS + COLUMNS // 2)
         direct = self._model(task, behind)
         card = replace(
