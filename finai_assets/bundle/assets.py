@@ -14,8 +14,11 @@ from finai_assets.students.result import from_files, require_budget
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
+from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.warehouse_resource import WarehouseResource
+
+FIDELITY_CHECK = "student_fidelity"  # C23: where a copy passes it by an override, layer 2 serves the task
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -50,6 +53,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             shares=acquisition_shares(warehouse.over(session), list(platform.splits.train), settings),
             golden=np.array(matrix.X[np.sort(golden) + test.start]),
             key=home.secrets().key("signing"),
+            overridden=_overridden(gates, session.lake, platform),
             versions={"data": session.manifest(MATRIX).content_hash, "code": graph.code_version(BUNDLE)},
         )
         with writing(session, platform, BUNDLE, model=True) as out:
@@ -60,3 +64,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         return stored(session, BUNDLE, **budget, bundle_id=folder.name, folder=dg.MetadataValue.path(str(folder)))
 
     return [bundle]
+
+
+def _overridden(gates: Gates, lake: Lake, platform: Platform) -> dict[str, str]:
+    """Return the tasks whose copies miss a floor by permission, with the text of the override."""
+    task_of = {student_asset(task.name): task.name for task in platform.available_tasks}
+    found = gates.overridden(lake, FIDELITY_CHECK, [(asset, None) for asset in task_of])
+    return {task_of[asset]: text for asset, text in found.items()}

@@ -27,7 +27,7 @@ _DIRECT_FIELDS = (
     "columns", "output_transform", "init_score", "calibrator", "threshold", "trees", "leaves",
 )  # fmt: skip
 # What a task's entry says of the model of its first layer where that does not travel.
-_NO_MODEL = {
+_NO_MODEL: dict[str, Any] = {
     "columns": [],
     "init_score": [],
     "calibrator": dict(NO_CALIBRATOR),

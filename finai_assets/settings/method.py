@@ -9,6 +9,7 @@ from pydantic import Field
 
 from finai_assets.settings.base import Positive, Section, Share
 from finai_assets.settings.checks import (
+    BundleIntegritySettings,
     DriftSettings,
     MetricFloorSettings,
     MissingnessSettings,
@@ -315,4 +316,5 @@ class CheckSettings(Section):
     prohibited_inputs: ProhibitedInputSettings
     proxy_strength: ProxyStrengthSettings
     metric_floor: MetricFloorSettings
+    bundle: BundleIntegritySettings
     reproducible: ReproducibleSettings

@@ -88,6 +88,11 @@ class StudentCard:
     direct: DirectCard | None
     routes: Mapping[str, RouteName]
 
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """Return the columns that any model of the task reads, those of the deployed one first."""
+        return tuple(dict.fromkeys((*self.columns, *(self.direct.columns if self.direct else ()))))
+
     def values(self) -> dict[str, Any]:
         """Return the fields by name, as JSON holds them."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}

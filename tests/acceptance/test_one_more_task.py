@@ -48,6 +48,9 @@ class OpenGates:
 
     def demand(self, lake: Lake, partitions: Iterable[tuple[str, str | None]]) -> None: ...
 
+    def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+        return {}
+
 
 @dataclass(frozen=True)
 class Ran:
