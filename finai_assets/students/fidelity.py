@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from finai_assets.scoring.resampling import Interval
 from finai_assets.settings.method import FidelitySettings, MetricSettings
-from finai_assets.students.fidelity_measures import Compared, measure
+from finai_assets.students.fidelity_measures import Compared, figures_of
 
 AT_LEAST = frozenset(
     {"agreement", "rank_correlation", "quartile_agreement", "explained_variance", "pair_order", "decile_overlap"}
@@ -144,7 +144,7 @@ class FidelityVerdict:
 
 def measure_fidelity(compared: Compared, settings: MetricSettings, seed: int) -> Fidelity:
     """Measure how far a student agrees with its teacher."""
-    return Fidelity(measure(compared, settings, seed), len(compared.label), int(np.isfinite(compared.label).sum()))
+    return Fidelity(figures_of(compared, settings, seed), len(compared.label), int(np.isfinite(compared.label).sum()))
 
 
 def compare_fidelity(kind: str, fidelity: Fidelity, settings: FidelitySettings) -> FidelityVerdict:

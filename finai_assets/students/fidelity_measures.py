@@ -75,7 +75,7 @@ def output_of(kind: str, prediction: np.ndarray) -> np.ndarray:
     return np.asarray(logit(np.clip(values, LOGIT_EDGE, 1 - LOGIT_EDGE))) if kind == "binary" else values
 
 
-def measure(compared: Compared, settings: MetricSettings, seed: int) -> dict[str, Interval]:
+def figures_of(compared: Compared, settings: MetricSettings, seed: int) -> dict[str, Interval]:
     """Return every figure of the kind of task, NaN where it is not defined, with its interval where it has one."""
     if not len(compared.teacher):
         return {}

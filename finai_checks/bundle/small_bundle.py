@@ -20,6 +20,7 @@ from finai_assets.labels.tasks import build_tasks
 from finai_assets.scoring.boosting import Binning, Growth, bin_rows, count_leaves, hard_loss, train_trees
 from finai_assets.scoring.calibration import NO_CALIBRATOR
 from finai_assets.scoring.links import LINK_OF_KIND
+from finai_assets.scoring.resampling import Interval
 from finai_assets.settings import Settings
 from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, untrained
 from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
@@ -106,7 +107,8 @@ class SmallBundle:
         if task.kind != "binary":
             return {CARD: card.to_bytes(), MODEL: text}
         floors = self.settings.students.fidelity
-        measures = {"kl": kl} | {str(name): float(name in AT_LEAST) for name in floors.binary}
+        values = {"kl": kl} | {str(name): float(name in AT_LEAST) for name in floors.binary}
+        measures = {name: Interval(value, value, value) for name, value in values.items()}
         behind = range(COLUMNS // 2, COLUMNS + COLUMNS // 2)
         direct = self._model(task, behind)
         card = replace(

@@ -18,6 +18,7 @@ from finai_assets import source
 from finai_assets.asset_graph import (
     BUNDLE,
     CATEGORIES,
+    COLUMNS,
     EVALUATION,
     EXPLANATIONS,
     MATRIX,
@@ -197,8 +198,16 @@ def fidelity_floor(tree: Tree) -> None:
     tree.overrides = {"students": {"fidelity": {"kl": 0.123}}}
 
 
+def probe_rounds(tree: Tree) -> None:
+    tree.overrides = {"students": {"probe": {"rounds": 11}}}
+
+
 def student_rounds(tree: Tree) -> None:
-    tree.overrides = {"students": {"probe_rounds": 11}}
+    tree.overrides = {"students": {"rounds": {"binary": 11}}}
+
+
+def minimum_copies(tree: Tree) -> None:
+    tree.overrides = {"students": {"minimum_copies": 3}}
 
 
 def check_threshold(tree: Tree) -> None:
@@ -235,7 +244,7 @@ TASKS = [task.name for task in Platform.of(load_settings("synthetic", "smoke")).
 STATES, FEATURES = {state_asset(g) for g in GROUPS}, {group_asset(g) for g in GROUPS}
 LABELS, STUDENTS = {label_asset(t) for t in TASKS}, {student_asset(t) for t in TASKS}
 RAW, CATALOGUE = set(RAW_TABLES), {PRODUCTS, CATEGORIES}
-MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS} | STUDENTS
+MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS, COLUMNS} | STUDENTS
 
 
 def of(*groups: str) -> set[str]:
@@ -255,7 +264,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a group's Korean text", korean_text, {BUNDLE}),
     ("a group's engine", engine, of("tda_local")),
     # Metrics decide routes, stop the deletion curves, and are what the evaluation publishes.
-    ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS} | STUDENTS),
+    ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS, COLUMNS} | STUDENTS),
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
     # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.
@@ -274,7 +283,9 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a number in the explanations' page", number_in_the_explanations, {EXPLANATIONS}),
     # C23 judges the stored figures again, and so does the bundle, which is refused where one misses a floor; no tree changes.
     ("a fidelity floor", fidelity_floor, {BUNDLE}),
-    ("a student's setting", student_rounds, set(STUDENTS)),
+    ("how the students' columns are probed", probe_rounds, {COLUMNS} | STUDENTS),
+    ("a student's rounds", student_rounds, set(STUDENTS)),
+    ("how many copies a promotion asks for", minimum_copies, set()),
     ("a threshold of a check", check_threshold, set()),
     ("another data set's YAML", other_data_set, set()),
     ("a generator of docs", generator_of_docs, set()),

@@ -126,6 +126,7 @@ def student(
         "classes": classes,
         "class_labels": [f"class {index}" for index in range(classes)] if classes > 1 else [],
         "route": route,
+        "routes": {"replicate": route, "better": route},
         "reason": "test",
         "columns": [registry.names[place] for place in chosen],
         "output_transform": {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind],

@@ -106,14 +106,11 @@ def test_a_task_that_the_data_set_cannot_carry_is_listed_and_needs_no_student(ma
     [
         None,
         {},
-        {"n": 0, "verdicts": [{"measure": "kl", "passed": True}]},
-        {"n": 50, "verdicts": []},
-        {"n": 50, "verdicts": [{"measure": "kl", "passed": True}, {"measure": "jsd", "passed": False}]},
-        {"n": 50, "verdicts": [{"measure": "kl", "passed": None}]},
-        {
-            "n": 50,
-            "verdicts": [{"measure": "kl", "observed": 0.0, "floor": 0.2, "passed": True}],
-        },  # and no other measure
+        {"n": 0, "verdicts": [{"measure": "kl", "passed": True}], "figures": {"kl": {"value": 0.0}}},
+        {"n": 50, "verdicts": [], "figures": {}},
+        {"n": 50, "verdicts": [{"measure": "kl", "passed": True}]},
+        {"n": 50, "verdicts": [], "figures": {"kl": {"value": None}}},
+        {"n": 50, "verdicts": [], "figures": {"kl": {"value": 0.0}}},  # and no other measure
     ],
 )
 def test_a_distilled_student_without_a_passed_verdict_for_each_floor_is_refused(made: Made, fidelity: Any) -> None:
@@ -125,8 +122,8 @@ def test_the_stored_figures_are_compared_with_the_floors_of_today_and_the_stored
     made: Made,
 ) -> None:
     stored = json.loads(made.students["churn_signal"]["student.json"])["fidelity"]
-    over = [{**entry, "observed": 0.5} if entry["measure"] == "kl" else entry for entry in stored["verdicts"]]
-    students = changed(made, "churn_signal", fidelity={**stored, "verdicts": over})
+    over = {**stored["figures"], "kl": {"value": 0.5, "low": None, "high": None}}
+    students = changed(made, "churn_signal", fidelity={**stored, "figures": over})
     with pytest.raises(GateError, match=r"churn_signal: kl 0\.500 \(at most 0\.2\)"):
         made.build(students=students)
     fidelity = made.settings.students.fidelity.model_copy(update={"kl": 0.6})

@@ -18,8 +18,8 @@ TEXT = "overridden by risk office until 2999-12-31: kl 0.5 (floor 0.2)"
 def over_a_floor(made: Made, **figures: float) -> dict[str, dict[str, bytes]]:
     """Return the students, one copy of which is measured over the floors."""
     card = json.loads(made.students[TASK]["student.json"])
-    for verdict in card["fidelity"]["verdicts"]:
-        verdict["observed"] = figures.get(verdict["measure"], verdict["observed"])
+    for measure, value in figures.items():
+        card["fidelity"]["figures"][measure] = {"value": value, "low": None, "high": None}
     return with_card(made, card)
 
 
