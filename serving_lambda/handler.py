@@ -142,9 +142,9 @@ def _scored(bundle: Bundle, customer: Customer, k: int) -> tuple[Scored, list[Ch
             return scored, choices, evidence
         broken = (*scored.failed, *unexplained.items())
         students = {
-            task: student
-            for task, best in students.items()
-            if (student := scored.students[task].fallback if task in unexplained else best) is not None
+            task: below
+            for task, student in scored.students.items()
+            if (below := student.fallback if task in unexplained else student) is not None
         }
 
 

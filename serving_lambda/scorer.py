@@ -135,7 +135,7 @@ class Student:
         ServingError
             The model cannot be read, or failed.
         """
-        model = self.ready()
+        model = self.model or self.ready()
         try:
             return self.finish(model.raw_row(self.gather(row)))
         except (ArithmeticError, ValueError) as error:
@@ -232,11 +232,13 @@ def score_row(students: Mapping[str, Student], row: Sequence[float]) -> Scored:
     for task, best in students.items():
         if best.unavailable:
             continue
-        for student in best.layers():
+        student: Student | None = best
+        while student is not None:
             try:
                 scores[task] = student.predict(row)
             except ServingError as error:
                 failed.append((task, error.code))
+                student = student.fallback
             else:
                 used[task] = student
                 break

@@ -53,7 +53,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             shares=acquisition_shares(warehouse.over(session), list(platform.splits.train), settings),
             golden=np.array(matrix.X[np.sort(golden) + test.start]),
             key=home.secrets().key("signing"),
-            overridden=_overridden(gates, session.lake, platform),
+            overridden=overridden_tasks(gates, session.lake, platform),
             versions={"data": session.manifest(MATRIX).content_hash, "code": graph.code_version(BUNDLE)},
         )
         with writing(session, platform, BUNDLE, model=True) as out:
@@ -66,7 +66,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     return [bundle]
 
 
-def _overridden(gates: Gates, lake: Lake, platform: Platform) -> dict[str, str]:
+def overridden_tasks(gates: Gates, lake: Lake, platform: Platform) -> dict[str, str]:
     """Return the tasks whose copies miss a floor by permission, with the text of the override."""
     task_of = {student_asset(task.name): task.name for task in platform.available_tasks}
     found = gates.overridden(lake, FIDELITY_CHECK, [(asset, None) for asset in task_of])

@@ -108,6 +108,7 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C16_lineage_complete",
         "C17_feature_drift_psi_important",
         "C23_student_fidelity",
+        "C26_bundle_integrity",
         "C28_teacher_is_reproducible",
     }
     students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +240,64 @@ def test_a_bundle_of_the_schema_before_is_refused_with_a_code(bundle_files: dict
     with pytest.raises(ServingError, match="schema version 1, this code reads 2") as refused:
         open_bundle(files.__getitem__, KEY)
     assert refused.value.code == "BUNDLE_UNREADABLE"
+
+
+def test_a_copy_that_failed_stays_out_of_an_answer_that_is_scored_again(
+    serving: Ask, request_for: Ask, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving(request_for(0))
+    bundle = module.HOLDER.get()
+    copy, real, calls = bundle.students[TASK].ready(), Model.raw_row, []
+
+    def fails_once(self: Model, row: Any) -> list[float]:
+        if self is copy:
+            calls.append(1)
+            if len(calls) == 1:
+                raise ServingError("PREDICTION_FAILED", "no memory")
+        return real(self, row)
+
+    monkeypatch.setattr(Model, "raw_row", fails_once)
+    break_predictions(monkeypatch, bundle, {"models/nba_primary.txt"}, "contributions_row")
+    answer = serving(request_for(0, k=20))
+    assert (answer["layer_by_task"][TASK], answer["layer_by_task"]["nba_primary"]) == (2, 2)
+    assert lost(answer) == [("PREDICTION_FAILED", "direct_student")]
+    assert len(calls) == 1
+    assert answer["task_scores"][TASK] == pytest.approx(reference(made, TASK, 0, direct=True)[0], abs=1e-12)
+
+
+def test_requests_that_need_layer_2_at_the_same_time_read_it_once(bundle_files: dict[str, bytes]) -> None:
+    asked: list[str] = []
+    start = threading.Barrier(4)
+
+    def read(name: str) -> bytes:
+        asked.append(name)
+        if name == SECOND:
+            time.sleep(0.05)  # so that the others come meanwhile
+        return bundle_files[name]
+
+    student = open_bundle(read, KEY).students[TASK].fallback
+    assert student is not None
+
+    def ready() -> Model:
+        start.wait()
+        return student.ready()
+
+    with ThreadPoolExecutor(4) as pool:
+        models = {id(found.result()) for found in [pool.submit(ready) for _ in range(4)]}
+    assert len(models) == 1
+    assert asked.count(SECOND) == 1
+
+
+def test_a_layer_2_that_could_not_be_read_once_is_not_read_again(bundle_files: dict[str, bytes]) -> None:
+    asked: list[str] = []
+
+    def read(name: str) -> bytes:
+        asked.append(name)
+        return bundle_files[name] if name != SECOND else b"damaged"
+
+    student = open_bundle(read, KEY).students[TASK].fallback
+    assert student is not None
+    for _ in range(3):
+        with pytest.raises(ServingError, match="STUDENT_FILE_CORRUPT"):
+            student.ready()
+    assert asked.count(SECOND) == 1

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from bundle_fixtures import KEY, Made
 
+from finai_assets.bundle.assets import overridden_tasks
+from finai_assets.platform import Platform
 from finai_resources.errors import BundleError, GateError
+from finai_resources.lake import Lake
 from serving_lambda.bundle import open_bundle, self_test
 
 TASK = "churn_signal"
@@ -104,3 +108,17 @@ def test_a_direct_student_that_is_not_the_cards_is_refused_before_signing(made: 
     wrong = {**made.students[TASK], "direct.txt": made.students["nba_primary"]["direct.txt"]}
     with pytest.raises((GateError, ValueError)):
         made.build(students={**made.students, TASK: wrong})
+
+
+def test_the_asset_asks_the_gates_for_every_students_override_of_c23(made: Made, lake: Lake) -> None:
+    asked: list[tuple[str, list[tuple[str, str | None]]]] = []
+
+    class Standing:
+        def demand(self, lake: Lake, partitions: Iterable[tuple[str, str | None]]) -> None: ...
+
+        def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+            asked.append((check, list(partitions)))
+            return {f"students/{TASK}": TEXT}
+
+    assert overridden_tasks(Standing(), lake, Platform.of(made.settings)) == {TASK: TEXT}
+    assert asked == [("student_fidelity", [(f"students/{task}", None) for task in made.students])]
