@@ -220,8 +220,6 @@ class ProbeSettings(Section):
 
     rounds: Positive
     rows: Positive  # train rows that they see, of whole customers
-    column_share: Annotated[float, Field(gt=0, le=1)]  # drawn anew for each tree
-    max_bin: Annotated[int, Field(ge=2, le=255)]
 
 
 class TaskNoise(Section):
@@ -251,6 +249,8 @@ class StudentSettings(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     rounds: PerKind
     leaves: PerKind
+    column_share: Annotated[float, Field(gt=0, le=1)]  # drawn anew for each tree
+    max_bin: Annotated[int, Field(ge=2, le=255)]
     early_stopping_rounds: Positive
     probe: ProbeSettings
     cumulative_gain: Share

@@ -29,9 +29,6 @@ from finai_assets.students.fidelity_measures import output_of
 
 Aim = Literal["copy", "direct"]
 
-# A multiclass probe grows one tree per class a round; it gets about this many times the trees of a binary one.
-_MULTICLASS_PROBE_TREES = 2
-
 
 @dataclass(frozen=True)
 class Examples:
@@ -69,7 +66,7 @@ def copy_target(kind: str, label: np.ndarray, teacher: np.ndarray, alpha: float)
 
 def bin_probe(X: np.ndarray, settings: Settings) -> BinnedRows:
     """Bin rows once, for the probes of all models; only train rows may be given."""
-    return bin_rows(X, _binning(settings, settings.students.probe.max_bin))
+    return bin_rows(X, _binning(settings))
 
 
 def probe_gain(
@@ -85,15 +82,10 @@ def probe_gain(
         Which of them have a target.
     target : float64 [n] or [n, K]
     """
+    # A multiclass probe grows one tree per class a round; it gets about as many trees as any other.
     classes = target.shape[1] if target.ndim == 2 else 1
-    probe = settings.students.probe
-    rounds = max(2, _MULTICLASS_PROBE_TREES * probe.rounds // classes) if classes > 1 else probe.rounds
-    growth = Growth(
-        rounds=rounds,
-        leaves=getattr(settings.students.leaves, kind),
-        learning_rate=settings.students.learning_rate,
-        column_share=probe.column_share,
-    )
+    rounds = max(2, settings.students.probe.rounds // classes)
+    growth = _growth(kind, rounds, settings)
     seen = binned if len(rows) == binned.rows else binned.take(rows)
     return train_trees(_loss(kind, aim, target), Sample(seen, target), growth).gain()
 
@@ -109,15 +101,9 @@ def train_model(
         Its ``text`` is the model up to its best round. A binary or regression model holds its starting value in its first tree; a
         multiclass one starts from the log of the mean target, returned as ``init_score``.
     """
-    students = settings.students
     learned = bin_rows(train.X, _binning(settings), names=names)
     held_out = bin_rows(validation.X, _binning(settings), like=learned)
-    growth = Growth(
-        rounds=getattr(students.rounds, kind),
-        leaves=getattr(students.leaves, kind),
-        learning_rate=students.learning_rate,
-        patience=students.early_stopping_rounds,
-    )
+    growth = _growth(kind, getattr(settings.students.rounds, kind), settings)
     stop_on = Sample(held_out, validation.target)
     return train_trees(_loss(kind, aim, train.target), Sample(learned, train.target), growth, stop_on=stop_on)
 
@@ -126,12 +112,23 @@ def _loss(kind: str, aim: Aim, target: np.ndarray) -> Loss:
     return squared_loss() if aim == "copy" and kind != "multiclass" else soft_loss(kind, target)
 
 
-def _binning(settings: Settings, max_bin: int = 255) -> Binning:
+def _growth(kind: str, rounds: int, settings: Settings) -> Growth:
+    students = settings.students
+    return Growth(
+        rounds=rounds,
+        leaves=getattr(students.leaves, kind),
+        learning_rate=students.learning_rate,
+        column_share=students.column_share,
+        patience=students.early_stopping_rounds,
+    )
+
+
+def _binning(settings: Settings) -> Binning:
     students = settings.students
     return Binning(
         seed=settings.seed,
         threads=students.threads,
         min_leaf_rows=students.min_child_rows,
-        max_bin=max_bin,
+        max_bin=students.max_bin,
         counted="rows",
     )
