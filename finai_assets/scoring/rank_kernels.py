@@ -139,7 +139,7 @@ def pair_order(weights: np.ndarray, unit: np.ndarray, first: np.ndarray, place: 
 
 
 @numba.njit(cache=True, nogil=True)
-def top_overlap(  # noqa: PLR0913, PLR0917 -- a kernel takes plain arrays
+def top_overlap(
     weights: np.ndarray,
     unit: np.ndarray,
     value: np.ndarray,
