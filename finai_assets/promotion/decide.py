@@ -184,7 +184,8 @@ def roll_back(desk: Desk, signer: Signer, reason: str, *, now: datetime | None =
     if len(reason.strip()) < SHORTEST_REASON:
         raise PromotionError("REASON_MISSING", "a rollback needs a reason in words", where="--reason", fix="give one")
     statement = _statement(desk, "rollback", aliases[PREVIOUS], reason.strip(), now)
-    role = "author" if "author" in desk.settings.promotion.people[signer.name].roles else "approver"
+    person = desk.settings.promotion.people.get(signer.name)
+    role = "author" if person is not None and "author" in person.roles else "approver"
     signature = signer.sign(statement, role, statement.made_at)
     files = fetch(lake, statement.bundle)
     settings = desk.settings

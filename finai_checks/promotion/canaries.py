@@ -84,7 +84,7 @@ def spoiled() -> dict[str, tuple[CheckKind, str, Facts]]:
 
     worse = replace(unclear, difference=0.1, low=0.05, high=0.15, verdict="worse")
     return {
-        "a clock that was set back": beaten("CLOCK_SET_BACK", now="2026-03-02T09:30:00.000+00:00"),
+        "a clock that was set back": beaten("CLOCK_SET_BACK", last_entry_at="2026-03-02T12:00:00.000+00:00"),
         "the champion itself": beaten("ALREADY_CHAMPION", champion="b2"),
         "a bundle with a file that was changed": beaten(
             "BUNDLE_FILE_CORRUPT", integrity=(Fault("BUNDLE_FILE_CORRUPT", "rules.json was changed"),)
@@ -104,7 +104,12 @@ def spoiled() -> dict[str, tuple[CheckKind, str, Facts]]:
         "a champion with columns that are gone": beaten(
             "COMPARISON_IMPOSSIBLE", comparison_faults=(Fault("COMPARISON_IMPOSSIBLE", "columns are gone"),)
         ),
-        "a champion, and no comparison with it": beaten("COMPARISON_EMPTY", comparison=()),
+        "a champion, and no comparison with it": beaten(
+            "COMPARISON_EMPTY",
+            comparison=(),
+            proposal=signed(KIM, "author", PROPOSED, reasoned),
+            **approved(signed(LEE, "approver", APPROVED, reasoned)),
+        ),
         "one task that was not compared": beaten("COMPARISON_EMPTY", comparison=(better,)),
         "no task better, and no reason": beaten("NO_GAIN", comparison=(replace(better, verdict="unclear"), unclear)),
         "no proposal": unsigned("PROPOSAL_MISSING", proposal=None),
