@@ -163,18 +163,34 @@ def fetch(lake: Lake, bundle_id: str) -> dict[str, bytes]:
     BundleError
         The bundle is gone, or its manifest cannot be read.
     """
-    manifest = objects.get(lake, _path(lake, bundle_id, MANIFEST))
+    manifest = objects.get(lake, _path(lake, bundle_id, MANIFEST)) or b""
+    listed = [*_parsed(lake, bundle_id, manifest)["files"], SIGNATURE]
+    found = objects.get_all(lake, [_path(lake, bundle_id, name) for name in listed])
+    stored = {name: content for name, content in zip(listed, found, strict=True) if content is not None}
+    return {MANIFEST: manifest, **stored}
+
+
+def manifest_of(lake: Lake, bundle_id: str) -> dict[str, Any]:
+    """Return a bundle's manifest as it is stored, unverified.
+
+    Raises
+    ------
+    BundleError
+        The bundle is gone, or its manifest cannot be read.
+    """
+    return _parsed(lake, bundle_id, objects.get(lake, _path(lake, bundle_id, MANIFEST)) or b"")
+
+
+def _parsed(lake: Lake, bundle_id: str, manifest: bytes) -> dict[str, Any]:
     try:
-        listed = [*json.loads(manifest or b"")["files"], SIGNATURE]
+        parsed = json.loads(manifest)
+        return {**parsed, "files": dict(parsed["files"])}
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(
             f"the bundle {bundle_id} is gone or its manifest is damaged",
             where=f"{lake.root}/{FOLDER}/{bundle_id}",
             fix="restore the folder from a backup, or choose another bundle",
         ) from error
-    found = objects.get_all(lake, [_path(lake, bundle_id, name) for name in listed])
-    stored = {name: content for name, content in zip(listed, found, strict=True) if content is not None}
-    return {MANIFEST: manifest or b"", **stored}
 
 
 def id_of(files: Mapping[str, bytes]) -> str:

@@ -10,7 +10,7 @@ from finai_assets.bundle.lineage import lineage_of
 from finai_assets.bundle.registry import CHALLENGER, CHAMPION_ALIAS, Registry, register
 from finai_assets.platform import Platform
 from finai_assets.promotion.decide import Decision, decide
-from finai_assets.promotion.facts import FACTS, VERDICT, Verdict
+from finai_assets.promotion.facts import FACTS, VERDICT, Facts, Verdict
 from finai_assets.promotion.gather import Desk
 from finai_resources.errors import PromotionError
 from finai_resources.gates import Evidence
@@ -86,15 +86,23 @@ def register_stored(platform: Platform, session: LakeSession) -> str:
     return register(session.lake, session.read_files(BUNDLE), lineage_of(session.lake, BUNDLE, asked))
 
 
-def read_verdict(session: LakeSession) -> Verdict:
-    """Return the verdict that is stored.
+def read_decision(session: LakeSession, bundle_id: str) -> Decision:
+    """Return the decision that is stored, and whether its bundle is champion.
 
     Raises
     ------
     LakeError
         There is none.
+    PromotionError
+        ``VERDICT_MISSING``: the stored one is of another bundle.
     """
-    return Verdict.from_json(session.read_json(CHAMPION, None, VERDICT))
+    facts = session.read_json(CHAMPION, None, FACTS)
+    verdict = Verdict.from_json(session.read_json(CHAMPION, None, VERDICT))
+    if verdict.bundle != bundle_id:
+        text = f"the stored verdict is one on {verdict.bundle}"
+        raise PromotionError("VERDICT_MISSING", text, where=CHAMPION, fix="`finai promote` again")
+    champion = Registry.read(session.lake).aliases.get(CHAMPION_ALIAS)
+    return Decision(verdict, Facts.from_json(facts) if facts else None, verdict.passed and champion == bundle_id)
 
 
 def _is_stored(session: LakeSession, bundle_id: str) -> bool:

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 from bundle_fixtures import KEY, Made
 
-from finai_assets.asset_graph import BUNDLE, MATRIX
+from finai_assets.asset_graph import BUNDLE, EVALUATION, MATRIX, SPLITS, TEACHER
 from finai_assets.bundle.lineage import lineage_of
 from finai_assets.bundle.registry import register
+from finai_assets.labels.splits import make_splits
 from finai_assets.platform import Platform
 from finai_assets.promotion.decide import Decision, approve, decide, propose
 from finai_assets.promotion.gather import Desk
@@ -81,7 +82,7 @@ class Office:
         with session.write(BUNDLE, code_version="test") as out:
             for name, content in files.items():
                 out.put(name, content)
-        return register(self.lake, files, lineage_of(self.lake, BUNDLE))
+        return register(self.lake, files, lineage_of(self.lake, BUNDLE, (TEACHER, EVALUATION)))
 
     def sign(self, name: str, reason: str = "") -> None:
         """Let kim propose and lee approve."""
@@ -129,7 +130,10 @@ def write_matrix(made: Made, lake: Lake) -> None:
         "rows": {},
         "months": {},
     }
-    with lake.write(MATRIX, code_version="test") as out:
+    with lake.write(SPLITS, code_version="test") as out:
+        out.put("splits.json", make_splits(made.settings).to_json())
+    read = {SPLITS: lake.manifest(SPLITS).content_hash}
+    with lake.write(MATRIX, code_version="test", upstream=read) as out:
         np.save(out.new_file("X.npy"), made.X)
         out.write(pa.table(columns))
         out.put("matrix.json", json.dumps(description).encode())
@@ -165,6 +169,9 @@ def office(made: Made, lake: Lake, tmp_path: Path) -> Office:
     write_matrix(made, lake)
     found = Office(made, lake, promotion_settings(made.settings), tmp_path)
     found.check()
+    for asset in (TEACHER, EVALUATION):  # a bundle asks their checks, and reads nothing of them
+        with lake.write(asset, code_version="test") as out:
+            out.put("note.json", b"{}")
     found.store(made.build())
     return found
 
