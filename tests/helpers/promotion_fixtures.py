@@ -165,6 +165,11 @@ def promotion_settings(settings: Settings, **changes: Any) -> Settings:
 
 @pytest.fixture
 def office(made: Made, lake: Lake, tmp_path: Path) -> Office:
+    """Return a furnished office on disk."""
+    return furnished(made, lake, tmp_path)
+
+
+def furnished(made: Made, lake: Lake, tmp_path: Path) -> Office:
     """Return an office whose lake holds a matrix, a passed check, and one registered bundle."""
     write_matrix(made, lake)
     found = Office(made, lake, promotion_settings(made.settings), tmp_path)

@@ -13,7 +13,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from promotion_fixtures import KIM, LEE, PARK, Office, promotion_settings, retrained, with_settings
+from bundle_fixtures import Made
+from promotion_fixtures import (
+    KIM,
+    LEE,
+    PARK,
+    Office,
+    furnished,
+    promotion_settings,
+    retrained,
+    with_settings,
+    write_matrix,
+)
 
 from finai_assets.bundle import registry as registry_module
 from finai_assets.bundle.registry import Registry, note, resolve
@@ -34,6 +45,7 @@ from finai_checks.framework.record import record_path
 from finai_resources import chained_log, objects
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import PromotionError
+from finai_resources.lake import Lake
 from finai_resources.secrets import SecretStore
 from serving_lambda.bundle import canonical, signature_of
 
@@ -200,8 +212,6 @@ def test_a_mandatory_check_that_failed_or_was_not_run_refuses(office: Office) ->
 
 def test_a_record_of_other_content_is_stale(office: Office) -> None:
     made = replace(office.made, X=office.made.X + 1)
-    from promotion_fixtures import write_matrix
-
     write_matrix(made, office.lake)
     office.check()  # a record of the new content, and the bundle was made from the old one
     assert office.promote().verdict.codes == ("CHECK_STALE",)
@@ -390,6 +400,20 @@ def test_of_two_promoters_at_once_one_wins_and_the_other_is_told(
     promotions = [entry for entry in Registry.read(office.lake).entries if entry.record["kind"] == "promotion"]
     assert len(promotions) == 1
     assert ChainedLog(office.lake, "registry").verify() == []
+
+
+def test_in_s3_too_one_of_two_promoters_wins(s3_lake: Lake, made: Made, tmp_path: Path) -> None:
+    remote = furnished(made, s3_lake, tmp_path)
+    remote.sign("challenger")
+    first = Registry.read(s3_lake)
+    assert decide(remote.desk).promoted
+    aliases = {"champion": "another", **first.aliases}
+    assert first.append({"kind": "promotion", "bundle": "another", "aliases": aliases}) is None
+    better(remote)
+    assert remote.promote().promoted
+    back = roll_back(remote.desk, LEE, "it answers nonsense since noon")
+    assert Registry.read(s3_lake).aliases == back
+    assert resolve(s3_lake, tmp_path, "champion").name == back["champion"]
 
 
 @pytest.mark.parametrize("step", ["the entry", "the head", "the export"])
