@@ -53,23 +53,22 @@ class CheckGates:
     ) -> tuple[list[CheckResult], list[str]]:
         """Return the results of mandatory checks on contents, and the mandatory ones that do not exist."""
         awaited = [name for name in mandatory if not any(name in (kind.id, kind.name) for kind in self._kinds)]
-        asked, found = set(mandatory), []
-        for check in self._declared:
-            named = check.name in asked
-            if not named and not (check.id in asked and check.kind.blocking):
-                continue
-            found += [
-                result
-                for partition, content in _partitions(check, contents)
-                if (result := _result(lake, check, partition, content)).state != "missing"
-                or named
-                or not check.kind.audit
-            ]
-        seen = {result.check for result in found} | {result.name for result in found}
-        for name in mandatory:
-            if name not in seen and name not in awaited:
-                found.append(CheckResult(name, name, "", "missing", "it sits on nothing that the bundle is made from"))
-        return found, awaited
+        asked = [
+            (check, partition, content)
+            for check in self._declared
+            if check.name in mandatory or (check.id in mandatory and check.kind.blocking)
+            for partition, content in _partitions(check, contents)
+        ]
+        found = lake.each(lambda each: _result(lake, *each), asked)
+        counted = [
+            result
+            for result, (check, _, _) in zip(found, asked, strict=True)
+            if result.state != "missing" or check.name in mandatory or not check.kind.audit
+        ]
+        seen = {name for result in counted for name in (result.check, result.name)}
+        nowhere = [name for name in mandatory if name not in seen and name not in awaited]
+        what = "it sits on nothing that the bundle is made from"
+        return [*counted, *(CheckResult(name, name, "", "missing", what) for name in nowhere)], awaited
 
     def head(self, lake: Lake) -> Head:
         """Return the head of the evidence log."""

@@ -23,6 +23,7 @@ from finai_resources.lake import Lake
 GENESIS = "0" * 64
 HEAD = "head.json"
 DIGITS = 9
+_AT_ONCE = 256  # entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,7 @@ class ChainedLog:
         LakeError
             An entry cannot be read; :meth:`verify` says what is wrong.
         """
-        for sequence in range(self._advance().count):
-            content = objects.get(self.lake, self._path(sequence))
+        for sequence, content in enumerate(self._contents(self._advance().count)):
             entry = _decode(content) if content is not None else None
             if entry is None:
                 raise LakeError(
@@ -143,8 +143,7 @@ class ChainedLog:
         """
         numbers = self._numbers()
         faults, previous, digests = [], GENESIS, []
-        for sequence in range(numbers[-1] + 1 if numbers else 0):
-            content = objects.get(self.lake, self._path(sequence))
+        for sequence, content in enumerate(self._contents(numbers[-1] + 1 if numbers else 0)):
             if content is None:
                 faults.append(Fault(sequence, "the entry is gone"))
                 previous = ""
@@ -163,6 +162,12 @@ class ChainedLog:
             if head is not None and head.count:
                 faults += _compare(head, source, digests)
         return faults
+
+    def _contents(self, count: int) -> Iterator[bytes | None]:
+        """Yield the content of the first entries in order, read several at a time from a remote lake."""
+        for begin in range(0, count, _AT_ONCE):
+            paths = [self._path(sequence) for sequence in range(begin, min(count, begin + _AT_ONCE))]
+            yield from objects.get_all(self.lake, paths)
 
     def _advance(self) -> Head:
         """Return the head, found from this writer's last head, or from the stored one, onwards."""
