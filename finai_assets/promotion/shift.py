@@ -31,8 +31,8 @@ def shift_of(task: str, old: np.ndarray, new: np.ndarray) -> TaskShift:
         places = [np.searchsorted(edges, each, side="right") for each in (old, new)]
         shares = [np.bincount(place, minlength=len(edges) + 1) / len(place) for place in places]
     psi, jsd = population_stability(*shares), jensen_shannon(*shares)
-    spread = float(old.std())
-    mean = (float(new.mean()) - float(old.mean())) / spread if spread > 0 else float("nan")
+    constant = np.ptp(old) == 0  # its standard deviation need not be zero: rounding
+    mean = float("nan") if constant else (float(new.mean()) - float(old.mean())) / float(old.std())
     return TaskShift(task, number(psi), number(jsd), number(_rank_correlation(old, new)), number(mean))
 
 
