@@ -7,11 +7,12 @@ from typing import Any
 from rich.table import Table
 
 from finai_assets.asset_graph import MATRIX
-from finai_assets.bundle.registry import Registry, fetch, manifest_of
+from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry, fetch, manifest_of
 from finai_assets.promotion.comparison import Compared, compare
 from finai_assets.promotion.decide import outcome_of
 from finai_assets.promotion.gather import Desk
 from finai_assets.promotion.integrity import examine, open_bundle
+from finai_assets.promotion.origin import origin_fault
 from finai_assets.scoring.metrics import PRIMARY
 from finai_assets.training.matrix import load_matrix
 from finai_resources.errors import BundleError
@@ -71,6 +72,8 @@ def describe(desk: Desk, name: str) -> dict[str, Any]:
     files = fetch(lake, bundle_id)
     faults, manifest = examine(files, bundle_id, desk.key, dataset=settings.dataset.name, profile=settings.profile)
     history = registry.of(bundle_id, *HISTORY)
+    if bundle_id == registry.aliases.get(CHAMPION_ALIAS):
+        faults += [fault for fault in [origin_fault(registry, settings.promotion.people)] if fault]
     return {
         "bundle": bundle_id,
         "aliases": [alias for alias, held in registry.aliases.items() if held == bundle_id],

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from finai_assets.asset_graph import CHAMPION
+from finai_assets.bundle.registry import Registry
 from finai_assets.promotion.facts import FACTS, VERDICT, Facts, Fault, TaskComparison
 from finai_assets.promotion.lattice import judge
 from finai_assets.promotion.signatures import Signer, Statement
@@ -198,7 +199,17 @@ def lake_canaries() -> list[LakeCanary]:
         ),
         LakeCanary(SIGNED_BY_OTHER, CHAMPION, "stored signatures of two people", None, _decided(good_facts())),
         LakeCanary(SIGNED_BY_OTHER, CHAMPION, "a stored approval by the author", "OWN_APPROVAL", _decided(own)),
-    ]
+        LakeCanary(SIGNED_BY_OTHER, CHAMPION, "a champion that an unsigned entry of the registry made", "CHAMPION_UNSIGNED",
+                   _usurped),
+    ]  # fmt: skip
+
+
+def _usurped(small: SmallLake) -> None:
+    """Append an entry that makes a bundle champion, as anybody can who may write to the lake."""
+    _decided(good_facts())(small)
+    Registry.read(small.lake).append(
+        {"kind": "registered", "bundle": "b9", "lineage": {}, "aliases": {"champion": "b9"}}
+    )
 
 
 def _decided(facts: Facts) -> Callable[[SmallLake], None]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from finai_assets.asset_graph import CHAMPION
+from finai_assets.bundle.registry import Registry
 from finai_assets.platform import Platform
 from finai_assets.promotion.facts import FACTS, VERDICT, Facts, Verdict
+from finai_assets.promotion.origin import origin_fault
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
 from finai_checks.promotion.verdicts import beats_champion, signed_by_other
 
@@ -21,8 +23,8 @@ BEATS_CHAMPION = CheckKind(
 SIGNED_BY_OTHER = CheckKind(
     "C30",
     "promotion_signed_by_other",
-    "an author signed the proposal of this bundle on its evidence, and another person with another key approved it after the "
-    "mandatory checks",
+    "an author signed the proposal of this bundle on its evidence, another person with another key approved it after the "
+    "mandatory checks, and people signed for every step by which the present champion became champion",
     blocking=True,
     minimum=2,
     units="signatures",
@@ -46,8 +48,10 @@ def evaluate_challenger(context: CheckContext, asset: str) -> CheckOutcome:
 
 
 def evaluate_signatures(context: CheckContext, asset: str) -> CheckOutcome:
-    """Verify the stored signatures of the last decision again, by the public keys of the configuration."""
-    return signed_by_other(*_stored(context, asset), context.settings.promotion)
+    """Verify the signatures of the last decision, and of all that made the present champion, by the configured public keys."""
+    settings = context.settings.promotion
+    origin = origin_fault(Registry.read(context.session.lake), settings.people)
+    return signed_by_other(*_stored(context, asset), settings, origin)
 
 
 def _stored(context: CheckContext, asset: str) -> tuple[Facts | None, Verdict]:

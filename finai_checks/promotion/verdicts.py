@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from finai_assets.promotion.facts import Criterion, Facts, Verdict
+from finai_assets.promotion.facts import Criterion, Facts, Fault, Verdict
 from finai_assets.promotion.lattice import SIGNED, judge
 from finai_assets.settings.promotion import PromotionSettings
 from finai_checks.framework.check import CheckOutcome
@@ -30,8 +30,18 @@ def beats_champion(facts: Facts | None, stored: Verdict, settings: PromotionSett
     return _outcome(again, judged, _figures(facts))
 
 
-def signed_by_other(facts: Facts | None, stored: Verdict, settings: PromotionSettings) -> CheckOutcome:
-    """Return whether two people signed for the bundle, by the public keys that are configured now."""
+def signed_by_other(
+    facts: Facts | None, stored: Verdict, settings: PromotionSettings, origin: Fault | None = None
+) -> CheckOutcome:
+    """Return whether two people signed for the bundle, and for the champion that there is, by the keys that are configured now.
+
+    Parameters
+    ----------
+    origin
+        What is wrong with the way in which the present champion became champion.
+    """
+    if origin is not None:
+        return CheckOutcome(False, f"{origin.code}: {origin.what}", 1, {"champion": stored.champion or "none"})
     if facts is None:
         return CheckOutcome.no_evidence(bundle=stored.bundle)
     again = judge(facts, settings)
