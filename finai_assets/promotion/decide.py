@@ -17,7 +17,7 @@ from finai_assets.bundle.registry import (
     note,
 )
 from finai_assets.promotion.facts import Criterion, Facts, Verdict, refused
-from finai_assets.promotion.gather import Desk, gather, manifest_hash, signed_entries
+from finai_assets.promotion.gather import Desk, gather, lineage_hash, manifest_hash, signed_entries
 from finai_assets.promotion.integrity import examine
 from finai_assets.promotion.lattice import judge
 from finai_assets.promotion.signatures import (
@@ -108,7 +108,7 @@ def propose(desk: Desk, name: str, signer: Signer, reason: str, *, now: datetime
         There is no such bundle.
     """
     registry = Registry.read(desk.session.lake)
-    statement = _statement(desk, "promote", registry.find(name), reason.strip(), now)
+    statement = _statement(desk, registry, "promote", registry.find(name), reason.strip(), now)
     signature = signer.sign(statement, "author", statement.made_at)
     _demand(
         desk, "propose", statement, signature, fault_of(signature, statement, "author", desk.settings.promotion.people)
@@ -183,7 +183,7 @@ def roll_back(desk: Desk, signer: Signer, reason: str, *, now: datetime | None =
         )
     if len(reason.strip()) < SHORTEST_REASON:
         raise PromotionError("REASON_MISSING", "a rollback needs a reason in words", where="--reason", fix="give one")
-    statement = _statement(desk, "rollback", aliases[PREVIOUS], reason.strip(), now)
+    statement = _statement(desk, registry, "rollback", aliases[PREVIOUS], reason.strip(), now)
     person = desk.settings.promotion.people.get(signer.name)
     role = "author" if person is not None and "author" in person.roles else "approver"
     signature = signer.sign(statement, role, statement.made_at)
@@ -232,11 +232,21 @@ def _refusal(action: str, bundle_id: str, person: str, code: str, what: str) -> 
     return {"kind": "refusal", "action": action, "bundle": bundle_id, "person": person, "code": code, "what": what}
 
 
-def _statement(desk: Desk, action: str, bundle_id: str, reason: str, now: datetime | None) -> Statement:
+def _statement(
+    desk: Desk, registry: Registry, action: str, bundle_id: str, reason: str, now: datetime | None
+) -> Statement:
     lake = desk.session.lake
-    head, files = desk.evidence.head(lake), fetch(lake, bundle_id)
-    made_at = _text(now or datetime.now(UTC))
-    return Statement(action, bundle_id, manifest_hash(files), head.count, head.digest, reason, made_at)
+    head = desk.evidence.head(lake)
+    return Statement(
+        action=action,
+        bundle=bundle_id,
+        manifest_hash=manifest_hash(fetch(lake, bundle_id)),
+        lineage_hash=lineage_hash(registry.registrations[bundle_id].record["lineage"]),
+        evidence_count=head.count,
+        evidence_head=head.digest,
+        reason=reason,
+        made_at=_text(now or datetime.now(UTC)),
+    )
 
 
 def _text(moment: datetime) -> str:

@@ -57,7 +57,7 @@ class Facts:
 
     Parameters
     ----------
-    bundle, manifest_hash, champion : str
+    bundle, manifest_hash, lineage_hash, champion : str
         ``champion`` is empty where there is none.
     now, last_entry_at : str
         ISO times; the second is that of the registry's last entry, empty where there is none.
@@ -80,6 +80,7 @@ class Facts:
 
     bundle: str
     manifest_hash: str
+    lineage_hash: str
     champion: str
     now: str
     last_entry_at: str = ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from finai_assets.asset_graph import MATRIX
 from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry, fetch
 from finai_assets.promotion.comparison import Compared, compare
 from finai_assets.promotion.facts import Facts, Fault
@@ -16,6 +17,7 @@ from finai_assets.settings import Settings
 from finai_assets.training.matrix import load_matrix
 from finai_resources.chained_log import Entry, Head
 from finai_resources.gates import Evidence
+from finai_resources.json_text import to_json
 from finai_resources.lake_session import LakeSession
 from serving_lambda.bundle import MANIFEST
 from serving_lambda.errors import ServingError
@@ -61,6 +63,8 @@ def gather(desk: Desk, registry: Registry, bundle_id: str, now: datetime) -> Fac
     files = fetch(lake, bundle_id)
     faults, manifest = examine(files, bundle_id, desk.key, dataset=settings.dataset.name, profile=settings.profile)
     lineage = registry.registrations[bundle_id].record["lineage"]
+    if lineage.get(MATRIX) != (manifest.get("versions") or {}).get("data"):
+        faults.append(Fault("BUNDLE_LINEAGE_WRONG", "its manifest names another training matrix than the registry"))
     checks, awaited = desk.evidence.results(lake, lineage, settings.promotion.mandatory)
     proposal, approvals = signed_entries(registry, bundle_id)
     compared = (
@@ -69,6 +73,7 @@ def gather(desk: Desk, registry: Registry, bundle_id: str, now: datetime) -> Fac
     return Facts(
         bundle=bundle_id,
         manifest_hash=manifest_hash(files),
+        lineage_hash=lineage_hash(lineage),
         champion=champion,
         now=now.isoformat(timespec="milliseconds"),
         last_entry_at=registry.entries[-1].recorded_at if registry.entries else "",
@@ -95,6 +100,11 @@ def signed_entries(registry: Registry, bundle_id: str) -> tuple[Entry | None, li
 def manifest_hash(files: Mapping[str, bytes]) -> str:
     """Return the SHA-256 of a bundle's manifest, hexadecimal."""
     return hashlib.sha256(files[MANIFEST]).hexdigest()
+
+
+def lineage_hash(lineage: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the contents that a bundle was made from, hexadecimal."""
+    return hashlib.sha256(to_json(dict(lineage), sort_keys=True)).hexdigest()
 
 
 def _evidence_faults(desk: Desk, proposal: Entry | None) -> list[str]:

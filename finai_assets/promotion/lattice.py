@@ -151,6 +151,8 @@ def _proposal_fault(facts: Facts, proposal: Mapping[str, Any], settings: Promoti
         return fault
     if (statement.action, statement.bundle, statement.manifest_hash) != ("promote", facts.bundle, facts.manifest_hash):
         return "PROPOSAL_OF_ANOTHER_BUNDLE", f"the proposal is one to {statement.action} bundle {statement.bundle}"
+    if statement.lineage_hash != facts.lineage_hash:
+        return "PROPOSAL_OF_ANOTHER_LINEAGE", "the bundle was registered anew since, as made from other contents"
     if any(check.sequence >= statement.evidence_count for check in facts.checks):
         return "PROPOSAL_OLDER_THAN_EVIDENCE", "mandatory checks ran since it was proposed: `finai promote` again"
     return None

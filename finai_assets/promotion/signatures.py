@@ -31,8 +31,8 @@ class Statement:
         ``promote`` or ``rollback``.
     bundle : str
         The bundle that becomes champion.
-    manifest_hash : str
-        SHA-256 of its manifest.
+    manifest_hash, lineage_hash : str
+        SHA-256 of its manifest, and of the list of contents that it was made from.
     evidence_count, evidence_head
         Number of entries of the evidence log, and the hash of the last one: what the signers could see.
     reason : str
@@ -44,6 +44,7 @@ class Statement:
     action: str
     bundle: str
     manifest_hash: str
+    lineage_hash: str
     evidence_count: int
     evidence_head: str
     reason: str

@@ -29,7 +29,7 @@ PROPOSED, APPROVED, NOW = (
     "2026-03-02T11:00:00.000+00:00",
 )
 CHECKED = "2026-03-01T08:00:00.000+00:00"
-STATEMENT = Statement("promote", "b2", "hash of b2", 10, "head", "", PROPOSED)
+STATEMENT = Statement("promote", "b2", "hash of b2", "its lineage", 10, "head", "", PROPOSED)
 
 
 def people(settings: PromotionSettings, **more: PersonSettings) -> PromotionSettings:
@@ -54,6 +54,7 @@ def good_facts() -> Facts:
     return Facts(
         bundle="b2",
         manifest_hash="hash of b2",
+        lineage_hash="its lineage",
         champion="b1",
         now=NOW,
         last_entry_at=APPROVED,
@@ -115,6 +116,7 @@ def spoiled() -> dict[str, tuple[CheckKind, str, Facts]]:
         "no task better, and no reason": beaten("NO_GAIN", comparison=(replace(better, verdict="unclear"), unclear)),
         "no proposal": unsigned("PROPOSAL_MISSING", proposal=None),
         "a proposal of another bundle": unsigned("PROPOSAL_OF_ANOTHER_BUNDLE", manifest_hash="another"),
+        "a bundle that was registered anew since": unsigned("PROPOSAL_OF_ANOTHER_LINEAGE", lineage_hash="another"),
         "checks that ran after the proposal": unsigned(
             "PROPOSAL_OLDER_THAN_EVIDENCE", checks=(replace(check, sequence=10),)
         ),

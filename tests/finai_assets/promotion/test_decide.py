@@ -28,6 +28,7 @@ from promotion_fixtures import (
 
 from finai_assets.bundle import registry as registry_module
 from finai_assets.bundle.registry import Registry, note, resolve
+from finai_assets.platform import Platform
 from finai_assets.promotion import decide as decide_module
 from finai_assets.promotion import gather as gather_module
 from finai_assets.promotion.decide import (
@@ -42,6 +43,7 @@ from finai_assets.promotion.decide import (
 from finai_assets.promotion.signatures import find_signer
 from finai_checks.framework.check import CheckOutcome
 from finai_checks.framework.record import record_path
+from finai_checks.gates import CheckGates
 from finai_resources import chained_log, objects
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import PromotionError
@@ -100,7 +102,7 @@ def test_a_poisoned_challenger_is_refused_with_a_record_and_the_champion_stays(o
 
 def test_a_challenger_that_is_better_on_nothing_needs_a_reason(office: Office) -> None:
     office.promote()
-    same = office.store(office.made.build(versions={"data": "d2", "code": "c1"}))
+    same = office.store(office.made.build(versions={**office.made.versions, "code": "c2"}))
     assert office.promote().verdict.codes == ("NO_GAIN",)
     assert office.promote(reason="the contract of the features changed").promoted
     assert champion(office) == same
@@ -252,11 +254,20 @@ def test_old_evidence_refuses(office: Office) -> None:
 
 
 def test_a_mandatory_check_that_sits_on_nothing_of_the_bundle_is_missing(office: Office) -> None:
-    office.store(office.made.build())
-    bare = Registry.read(office.lake).aliases["challenger"]
-    registry_module.register(office.lake, office.made.build(), {"raw/products": "x"})
-    assert Registry.read(office.lake).aliases["challenger"] == bare
-    assert office.promote().verdict.codes == ("CHECK_MISSING",)
+    gates = CheckGates(Platform.of(office.settings))
+    elsewhere = replace(office.desk, evidence=gates, settings=promotion_settings(office.settings, mandatory=["C13"]))
+    bare = registry_module.register(
+        office.lake, office.made.build(), {"teacher/training_matrix": office.made.versions["data"]}
+    )
+    assert "CHECK_MISSING" in decide(elsewhere, bare).verdict.codes
+
+
+def test_a_lineage_that_does_not_belong_to_the_bundle_is_refused(office: Office) -> None:
+    office.sign("challenger")
+    registry_module.register(office.lake, office.made.build(), {"teacher/training_matrix": "another"})
+    codes = decide(office.desk).verdict.codes
+    assert codes[0] == "BUNDLE_LINEAGE_WRONG"
+    assert codes[-1] == "PROPOSAL_OF_ANOTHER_LINEAGE"
 
 
 # ---- the people

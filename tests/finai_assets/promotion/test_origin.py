@@ -38,7 +38,7 @@ def test_promotions_and_rollbacks_that_people_signed_are_in_order(office: Office
 def test_an_entry_that_anybody_could_append_is_named(office: Office) -> None:
     office.promote()
     first = Registry.read(office.lake).aliases["champion"]
-    refused = office.store(office.made.build(versions={"data": "d2", "code": "c1"}))
+    refused = office.store(office.made.build(versions={**office.made.versions, "code": "c2"}))
     assert not office.promote().promoted
     move(office, "registered", refused, refused, lineage={})
     assert "kind registered moved the champion" in fault(office)
