@@ -1,6 +1,7 @@
 """The Dagster asset of promotion: the verdict on a challenger, and the champion that it made or left."""
 
 import json
+from dataclasses import asdict
 
 import dagster as dg
 
@@ -114,25 +115,32 @@ def _is_stored(session: LakeSession, bundle_id: str) -> bool:
 
 def _told(decision: Decision) -> dict[str, object]:
     verdict = decision.verdict
-    rows = [
-        dg.TableRecord({"criterion": c.name, "holds": c.passed, "code": c.code, "n": c.n, "reason": c.reason})
-        for c in verdict.criteria
-    ]
-    compared = [
-        dg.TableRecord(
-            {"task": row.task, "metric": row.metric, "challenger": row.challenger or 0.0, "champion": row.champion or 0.0,
-             "difference": row.difference or 0.0, "verdict": row.verdict}
-        )
-        for row in (decision.facts.comparison if decision.facts else ())
-    ]  # fmt: skip
-    tables = {"criteria": dg.MetadataValue.table(rows)}
-    if compared:
-        tables["comparison"] = dg.MetadataValue.table(compared)
+    facts = decision.facts
+    tables: dict[str, list[dict[str, str | int | float | bool]]] = {
+        "criteria": [
+            {"criterion": c.name, "holds": c.passed, "code": c.code, "n": c.n, "reason": c.reason}
+            for c in verdict.criteria
+        ],
+        "comparison": [
+            {name: _cell(value) for name, value in asdict(row).items()} for row in (facts.comparison if facts else ())
+        ],
+        "moved": [
+            {name: _cell(value) for name, value in asdict(row).items()} for row in (facts.shifts if facts else ())
+        ],
+    }
     return {
         "challenger": verdict.bundle,
         "promoted": decision.promoted,
         "codes": ", ".join(verdict.codes) or "none",
         "awaited": ", ".join(verdict.awaited) or "none",
-        "shifts": "; ".join(verdict.warnings) or "none above its figure",
-        **tables,
+        "warnings": "; ".join(verdict.warnings) or "none",
+        **{
+            name: dg.MetadataValue.table([dg.TableRecord(row) for row in rows]) for name, rows in tables.items() if rows
+        },
     }
+
+
+def _cell(value: object) -> str | int | float | bool:
+    if isinstance(value, float):
+        return round(value, 4)
+    return value if isinstance(value, str | int) else ""

@@ -65,8 +65,16 @@ def _outcome(verdict: Verdict, criteria: tuple[Criterion, ...], figures: dict[st
 
 
 def _figures(facts: Facts) -> dict[str, Any]:
+    """Return what was compared: of each task the difference with its interval, and the rank correlation of both outputs."""
     return {
         "checks": len(facts.checks),
-        "tasks": {row.task: [row.difference, row.low, row.high, row.verdict] for row in facts.comparison},
-        "shifts": {row.task: [row.psi, row.jsd, row.rank_correlation, row.mean_shift] for row in facts.shifts},
+        "tasks": {
+            row.task: f"{row.verdict} {_text(row.difference)} [{_text(row.low)}, {_text(row.high)}]"
+            for row in facts.comparison
+        },
+        "moved": {row.task: _text(row.rank_correlation) for row in facts.shifts},
     }
+
+
+def _text(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
