@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,13 +16,21 @@ from finai_resources.lake import Lake
 
 LINEAGE = {"labels of a month": "1"}
 _PROMOTER = """
-import sys, time
+import sys
 from finai_assets.bundle.registry import Registry
 from finai_resources.lake import Lake
-registry = Registry.read(Lake.on_disk(sys.argv[1]))
-while time.time() < float(sys.argv[3]):  # all decide on the same state
-    time.sleep(0.001)
-won = registry.append({"kind": "promotion", "bundle": sys.argv[2], "aliases": {"champion": sys.argv[2]}})
+root, bundle, endpoint = sys.argv[1:]
+if endpoint:
+    from dagster_aws.s3 import S3Resource
+    from finai_resources.lake_resource import LakeResource
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    lake = LakeResource(root=root, s3=S3Resource(endpoint_url=endpoint, **keys)).open()
+else:
+    lake = Lake.on_disk(root)
+registry = Registry.read(lake)
+print("read", flush=True)
+sys.stdin.readline()  # all have decided on the same state
+won = registry.append({"kind": "promotion", "bundle": bundle, "aliases": {"champion": bundle}})
 print("won" if won else "told")
 """
 
@@ -156,14 +163,28 @@ def test_a_log_that_was_tampered_with_names_no_champion(any_lake: Lake, fault: s
         Registry.read(any_lake)
 
 
-def test_of_processes_that_promote_at_once_exactly_one_wins(lake: Lake) -> None:
-    import time
-
-    at = str(time.time() + 3)
-    command: list[Any] = [sys.executable, "-c", _PROMOTER, lake.root]
-    promoters = [subprocess.Popen([*command, name, at], stdout=subprocess.PIPE, text=True) for name in ("a", "b", "c")]
-    told = {promoter.args[4]: promoter.communicate(timeout=60)[0].strip() for promoter in promoters}  # type: ignore[index,misc]
+@pytest.mark.parametrize("place", ["disk", pytest.param("S3", marks=pytest.mark.slow)])
+def test_of_processes_that_promote_at_once_exactly_one_wins(place: str, request: pytest.FixtureRequest) -> None:
+    remote = place == "S3"
+    lake: Lake = request.getfixturevalue("s3_lake" if remote else "lake")
+    endpoint = request.getfixturevalue("endpoint") if remote else ""
+    root = f"s3://{lake.root}" if remote else lake.root
+    promoters = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", _PROMOTER, root, name, endpoint],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for name in ("a", "b", "c")
+    }  # fmt: skip
+    for promoter in promoters.values():
+        assert promoter.stdout is not None
+        assert promoter.stdout.readline() == "read\n"
+    for promoter in promoters.values():
+        assert promoter.stdin is not None
+        promoter.stdin.write("go\n")
+        promoter.stdin.flush()
+    told = {name: promoter.communicate(timeout=120)[0].strip() for name, promoter in promoters.items()}
     assert sorted(told.values()) == ["told", "told", "won"]
-    winner = next(name for name, word in told.items() if word == "won")
+    [winner] = [name for name, word in told.items() if word == "won"]
     assert Registry.read(lake).aliases == {"champion": winner}
     assert ChainedLog(lake, "registry").verify() == []

@@ -392,9 +392,16 @@ def test_a_tampered_registry_is_refused_before_anything_is_judged(office: Office
             step()
 
 
+@pytest.fixture(params=["disk", "S3"])
+def any_office(request: pytest.FixtureRequest, made: Made, tmp_path: Path) -> Office:
+    """Return a furnished office, on disk and in S3."""
+    return furnished(made, request.getfixturevalue("lake" if request.param == "disk" else "s3_lake"), tmp_path)
+
+
 def test_of_two_promoters_at_once_one_wins_and_the_other_is_told(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    any_office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    office = any_office
     office.sign("challenger")
     both, judged = Barrier(2), decide_module.judge
 
