@@ -33,6 +33,15 @@ from finai_resources.errors import FinaiError, PromotionError
 from finai_resources.secrets import SecretStore
 
 SHORTEST_REASON = 10  # characters
+_CONFIGURE = "the owner of the configuration enters the key and the roles under promotion.people"
+_FIXES = {
+    "OWN_APPROVAL": "another person runs `finai approve`",
+    "SAME_KEY": "give each person a key of their own: `finai keys new NAME`",
+    "UNKNOWN_PERSON": _CONFIGURE,
+    "UNKNOWN_KEY": _CONFIGURE,
+    "ROLE_MISSING": _CONFIGURE,
+    "APPROVAL_OLDER_THAN_EVIDENCE": "set this machine's clock, and approve again",
+}
 
 
 @dataclass(frozen=True)
@@ -223,9 +232,8 @@ def _demand(desk: Desk, action: str, statement: Statement, signature: Signature,
         return
     code, what = fault
     note(desk.session.lake, _refusal(action, statement.bundle, signature.person, code, what))
-    raise PromotionError(
-        code, what, where=f"bundle {statement.bundle}", fix="docs/promotion.md tells what each code asks for"
-    )
+    fix = _FIXES.get(code, "docs/promotion.md tells what each code asks for")
+    raise PromotionError(code, what, where=f"bundle {statement.bundle}", fix=fix)
 
 
 def _refusal(action: str, bundle_id: str, person: str, code: str, what: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from bundle_fixtures import KEY, Made
 
 from finai_assets.asset_graph import BUNDLE, EVALUATION, MATRIX, SPLITS, TEACHER
 from finai_assets.bundle.lineage import lineage_of
-from finai_assets.bundle.registry import register
+from finai_assets.bundle.registry import Registry, register
 from finai_assets.labels.splits import make_splits
 from finai_assets.platform import Platform
 from finai_assets.promotion.decide import Decision, approve, decide, propose
@@ -185,3 +185,31 @@ def furnished(made: Made, lake: Lake, tmp_path: Path) -> Office:
 def with_settings(office: Office, **changes: Any) -> Office:
     """Return the same office under changed settings of promotion."""
     return replace(office, settings=promotion_settings(office.settings, **changes))
+
+
+def champion(office: Office) -> str | None:
+    return Registry.read(office.lake).aliases.get("champion")
+
+
+def last(office: Office) -> dict[str, Any]:
+    return Registry.read(office.lake).entries[-1].record
+
+
+def better(office: Office) -> str:
+    return office.store(retrained(office.made, lambda y: y * 3, "churn_signal", "product_stability"))
+
+
+def worse(office: Office) -> str:
+    shuffle: Callable[[np.ndarray], np.ndarray] = np.random.default_rng(0).permutation
+    return office.store(retrained(office.made, shuffle, "churn_signal"))
+
+
+def stored_file(office: Office, name: str) -> Path:
+    bundle_id = Registry.read(office.lake).aliases["challenger"]
+    return Path(office.lake.root, "bundles", bundle_id, name)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
