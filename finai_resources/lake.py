@@ -32,8 +32,8 @@ from finai_resources.whole_file import replacing
 _CHUNK = 1 << 20
 _REQUESTS = 16  # at once, to a remote lake
 _MONTH, _WHOLE = "month=", "all"
-# Folders of the lake that hold no partitions: what is being written, what checks found, the logs, and the bundles by id.
-BESIDE = ("_staging", "checks", "evidence", "registry", "bundles")
+# Folders of the lake that hold no partitions: what is being written, what checks found, and the log of it.
+BESIDE = ("_staging", "checks", "evidence")
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")

@@ -80,6 +80,7 @@ def test_a_registered_bundle_is_challenger_and_comes_back_whole(bundle_files: di
     assert len(Registry.read(any_lake).entries) == 1  # nothing new, no entry
     register(any_lake, bundle_files, {"labels of a month": "2"})
     assert len(Registry.read(any_lake).entries) == 2
+    assert any_lake.assets() == []  # neither the bundles nor the log is taken for an asset
 
 
 def test_a_damaged_stored_file_is_stored_again_with_its_bundle(bundle_files: dict[str, bytes], lake: Lake) -> None:
