@@ -29,9 +29,13 @@ from finai_assets.features.registry import build_registry
 from finai_assets.labels.splits import make_splits
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.recommend.score import score_block
+from finai_assets.scoring.boosting import count_leaves
+from finai_assets.scoring.calibration import NO_CALIBRATOR
+from finai_assets.scoring.links import Link
 from finai_assets.settings import load_settings
-from finai_assets.students.card import CARD, MODEL, untrained
+from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, untrained
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
+from finai_assets.students.fidelity_measures import Compared
 from serving_lambda.answer import choose
 from serving_lambda.bundle import load_bundle
 from serving_lambda.contract import parse
@@ -107,7 +111,15 @@ def make_bundle(home: Path) -> Path:
         }  # fmt: skip
         model = lgb.train(parameters, lgb.Dataset(X[:, chosen], label), rounds)
         prediction = model.predict(X[:, chosen], num_threads=1)
-        copy = measure_fidelity(task.kind, prediction, prediction, label.astype(float), threshold=0.5)
+        compared = Compared(task.kind, prediction, prediction, label.astype(float), np.arange(len(label)), 0.5)
+        copy = measure_fidelity(compared, settings.metrics, 0)
+        # The direct student reads the same columns and learnt another label.
+        other = np.roll(label, 1)
+        direct = lgb.train(parameters, lgb.Dataset(X[:, chosen], other), rounds)
+        columns = tuple(registry.names[place] for place in chosen)
+        transform: Link = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind]  # type: ignore[assignment]
+        texts = {MODEL: model.model_to_string(), DIRECT_MODEL: direct.model_to_string()}
+        trees, leaves_in_all = count_leaves(texts[DIRECT_MODEL])
         card = untrained(
             task.name,
             kind=task.kind,
@@ -115,14 +127,24 @@ def make_bundle(home: Path) -> Path:
             class_labels=tuple(str(index) for index in range(classes)) if classes > 1 else (),
             route="DISTILL",
             reason="benchmark",
-            columns=tuple(registry.names[place] for place in chosen),
+            columns=columns,
             init_score=(0.0,) * classes,
-            output_transform={"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind],
+            output_transform=transform,
             fidelity=compare_fidelity(task.kind, copy, settings.students.fidelity).to_json(),
             trees=model.num_trees(),
-            leaves=sum(tree["num_leaves"] for tree in model.dump_model()["tree_info"]),
+            leaves=count_leaves(texts[MODEL])[1],
+            direct=DirectCard(
+                columns,
+                transform,
+                (0.0,) * classes,
+                NO_CALIBRATOR,
+                None,
+                trees,
+                leaves_in_all,
+                len(texts[DIRECT_MODEL]),
+            ),
         )
-        students[task.name] = {CARD: card.to_bytes(), MODEL: model.model_to_string().encode()}
+        students[task.name] = {CARD: card.to_bytes(), **{name: text.encode() for name, text in texts.items()}}
     products = pa.table(
         {
             "product_id": pa.array(range(len(settings.products)), pa.int16()),
@@ -156,7 +178,7 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
         customer = parse(request, bundle).customer
         for task, student in available.items():
             plan["rows"][task].append(list(student.gather(customer.row)))
-        choices = choose(bundle, score_row(bundle.students, customer.row)[0], customer, bundle.ranking.top_k)
+        choices = choose(bundle, score_row(bundle.students, customer.row), customer, bundle.ranking.top_k)
         plan["shown"].append(sorted({choice.explained_by.task for choice in choices if choice.explained_by}))
     (work / "requests.json").write_text(json.dumps(requests))
     (work / "plan.json").write_text(json.dumps(plan))
@@ -168,6 +190,7 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
             (folder / entry["model"]).stat().st_size for entry in bundle.manifest["tasks"] if entry["model"]
         )
         / 1e6,
+        "direct_leaves": sum((entry["direct"] or {}).get("leaves", 0) for entry in bundle.manifest["tasks"]),
         "columns": len(bundle.names),
     }
     return work / "requests.json", work / "plan.json", facts

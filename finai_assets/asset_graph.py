@@ -34,6 +34,7 @@ SNAPSHOTS, TRANSACTIONS, PROTECTED = "raw/snapshots", "raw/transactions", "raw/p
 SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
+COLUMNS = "students/columns"
 BUNDLE, CHAMPION, RECOMMENDATIONS = "serving/bundle", "serving/champion", "recommendations/customers"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
@@ -84,8 +85,8 @@ def is_truth(path: str) -> bool:
 
 
 def is_student(path: str) -> bool:
-    """Return whether a path names a student."""
-    return path.startswith(_folder(_STUDENT))
+    """Return whether a path names a task's student."""
+    return path.startswith(_folder(_STUDENT)) and path != COLUMNS
 
 
 def _folder(path: str) -> str:
@@ -203,6 +204,11 @@ HANDED = (
 )
 _ROWS = ("seed", "look_back_months", "dataset.splits.train", "dataset.raw_months.first")
 _NETWORK = ("teacher", "inputs", "feature_groups.txn_lag_tensor.transactions")  # the last: the length of a sequence
+_OF_COLUMNS = (  # the settings of the students that choose their columns
+    "alpha", "learning_rate", "leaves", "column_share", "max_bin", "early_stopping_rounds", "probe",
+    "cumulative_gain", "min_columns", "max_columns", "max_columns_in_all",
+    "spare_share", "mandatory_columns", "min_child_rows", "threads",
+)  # fmt: skip
 _PAGE = tuple(f"finai_assets/evaluation/templates/{name}.html.j2" for name in ("base", "macros"))
 
 ASSETS = (
@@ -318,14 +324,24 @@ ASSETS = (
         templates=(*_PAGE, "finai_assets/evaluation/templates/explanations.html.j2"),
     ),
     Asset(
+        COLUMNS,
+        "students",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:choose_columns",
+         "finai_assets.students.columns:to_file", "finai_assets.teacher.predictions:load_predictions"),
+        ("seed", "inputs", *(f"students.{name}" for name in _OF_COLUMNS), "declared.columns", "declared.displayable",
+         "declared.rule_columns"),
+        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS)),
+    ),
+    Asset(
         _STUDENT,
         "students",
-        ("finai_assets.training.matrix:load_matrix", "finai_assets.students.train:bin_train",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:from_file",
          "finai_assets.students.train:train_student", "finai_assets.students.result:to_files",
          "finai_assets.teacher.predictions:load_predictions"),
         ("seed", "students", "inputs", "metrics", "declared.columns"),
-        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS)),
-        unversioned=("students.fidelity",),  # C23 compares the stored figures with today's floors
+        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS), Read(COLUMNS)),
+        # C23 compares the stored figures with today's floors, and another check counts the copies.
+        unversioned=("students.fidelity", "students.minimum_copies", "students.accepted"),
     ),
     Asset(
         BUNDLE,
@@ -334,7 +350,8 @@ ASSETS = (
          "finai_assets.bundle.shares:acquisition_shares", "finai_assets.bundle.build:build_bundle"),
         ("profile", "seed", "horizon_months", "dataset.name", "dataset.segments", "dataset.currency", "dataset.splits.train",
          "families", "products", "acquisition_sets", "bundle", "recommend",
-         "students.fidelity", "students.max_leaves", "students.max_megabytes", "declared.column_texts", "declared.task_texts"),
+         "students.fidelity", "students.max_leaves", "students.max_megabytes", "students.max_columns_in_all",
+         "students.spare_share", "declared.column_texts", "declared.task_texts"),
         (Read(_STUDENT, asked=True), Read(PRODUCTS), Read(MATRIX, asked=True), Read(TEACHER, asked=True, data=False),
          Read(EVALUATION, asked=True, data=False)),
         files=("reason_templates.yaml", "rules.yaml"),

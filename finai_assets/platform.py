@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from finai_assets.asset_graph import SNAPSHOTS, TRANSACTIONS, AssetGraph, Member, Offsets, Window
+from finai_assets.bundle.content import RULES_FILE, TEMPLATES_FILE, is_displayable, read_config, rule_columns
 from finai_assets.features.registry import Column, Group, Registry, build_registry
 from finai_assets.ingest.adapter import ADAPTERS
 from finai_assets.labels.splits import Splits, make_splits
@@ -53,6 +54,17 @@ class Platform:
         return available(self.tasks)
 
     @cached_property
+    def displayable(self) -> frozenset[str]:
+        """Return the columns whose meaning may be told to a customer."""
+        templates = read_config(TEMPLATES_FILE)
+        return frozenset(column.name for column in self.registry.columns if is_displayable(column, templates))
+
+    @cached_property
+    def rule_columns(self) -> frozenset[str]:
+        """Return the columns that the rules of the last layer read."""
+        return frozenset(rule_columns(read_config(RULES_FILE)) & set(self.registry.names))
+
+    @cached_property
     def graph(self) -> AssetGraph:
         """Return the asset graph of this data set."""
         settings, columns, tasks = self.settings, self.registry.columns, self.available_tasks
@@ -67,6 +79,8 @@ class Platform:
             },
             {
                 "declared.columns": [_declared(column) for column in columns],
+                "declared.displayable": sorted(self.displayable),
+                "declared.rule_columns": sorted(self.rule_columns),
                 "declared.column_texts": [asdict(column) for column in columns],
                 "declared.tasks": [task.declared(*_OF_A_MATRIX) for task in tasks],
                 "declared.task_texts": [repr(task) for task in self.tasks],

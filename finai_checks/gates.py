@@ -48,6 +48,16 @@ class CheckGates:
                 fix="fix the data or settings that they name, then `finai recheck`, or run the upstream assets again",
             )
 
+    def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+        """Return the assets on which a check passes by an override that has not expired, with what the record says of it."""
+        found = {}
+        for asset, partition in partitions:
+            for declared in (entry for entry in self._blocking.get(asset, ()) if entry.name == check):
+                record = read_record(lake, declared, partition)
+                if record and record.get("overridden_until") and has_passed(lake, declared, partition):
+                    found[asset] = str(record["reason"])
+        return found
+
     def results(
         self, lake: Lake, contents: Mapping[str, str], mandatory: Sequence[str]
     ) -> tuple[list[CheckResult], list[str]]:

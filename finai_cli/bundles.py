@@ -11,12 +11,13 @@ from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry, fetch, manife
 from finai_assets.promotion.comparison import Compared, compare
 from finai_assets.promotion.decide import outcome_of
 from finai_assets.promotion.gather import Desk
-from finai_assets.promotion.integrity import examine, open_bundle
+from finai_assets.promotion.integrity import examine
 from finai_assets.promotion.origin import origin_fault
 from finai_assets.scoring.metrics import PRIMARY
 from finai_assets.training.matrix import load_matrix
 from finai_resources.errors import BundleError
 from finai_resources.lake import Lake
+from serving_lambda.bundle import open_bundle
 from serving_lambda.errors import ServingError
 
 HISTORY = ("registered", "proposal", "approval", "verdict", "promotion", "rollback", "refusal")
@@ -150,7 +151,7 @@ def difference(desk: Desk, new: str, old: str) -> tuple[dict[str, Any], Compared
     if lake.find(MATRIX) is None:
         return told, None
     try:
-        bundles = [open_bundle(fetch(lake, each), desk.key) for each in ids]
+        bundles = [open_bundle(fetch(lake, each).__getitem__, desk.key) for each in ids]
     except ServingError as error:
         raise BundleError(
             f"{error.code}: {error.message}",

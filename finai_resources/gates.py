@@ -33,6 +33,22 @@ class Gates(Protocol):
             A check failed, or has no result for this content.
         """
 
+    def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+        """Return the partitions on whose present content a check passes by a signed override alone.
+
+        Parameters
+        ----------
+        check
+            Name of the kind of check.
+        partitions
+            As for :meth:`demand`.
+
+        Returns
+        -------
+        dict
+            Asset to what the override says: who signed it, until when, and which failure it permits.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:

@@ -5,7 +5,7 @@ The handler and the batch job take these functions in the same order; only who c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from serving_lambda.bundle import Bundle
@@ -13,9 +13,7 @@ from serving_lambda.contract import Customer
 from serving_lambda.ranking import Term, explaining
 from serving_lambda.reasons import Evidence
 from serving_lambda.rules import Facts
-from serving_lambda.scorer import Scores, Student, class_contributions
-
-RULES_LAYER = 3
+from serving_lambda.scorer import RULES_LAYER, Scored, Student, class_contributions
 
 
 class Choice(NamedTuple):
@@ -46,16 +44,15 @@ class _WithinContract:
         return self._row[self._place[name]]
 
 
-def choose(bundle: Bundle, scores: Scores, customer: Customer, k: int) -> list[Choice]:
+def choose(bundle: Bundle, scored: Scored, customer: Customer, k: int) -> list[Choice]:
     """Return at most ``k`` products: those that models rank, then, where these don't suffice, those of the rules.
 
     A customer whose features lie outside the contract is served by the rules alone.
     """
-    layers = bundle.layer_by_task
     chosen = []
     if not customer.flags:
-        for ranked in bundle.ranking.rank(scores, customer.held)[:k]:
-            layer = max(layers[term.task] for term in ranked.terms)
+        for ranked in bundle.ranking.rank(scored.scores, customer.held)[:k]:
+            layer = max(scored.layer(term.task) for term in ranked.terms)
             chosen.append(Choice(ranked.product_id, ranked.score, layer, ranked.terms, ()))
     if len(chosen) < k:
         skip = {choice.product_id for choice in chosen}
@@ -119,11 +116,11 @@ def described(
     }
 
 
-def summary(students: Mapping[str, Student], scores: Scores) -> dict[str, Any]:
+def summary(scored: Scored) -> dict[str, Any]:
     """Return every task's score: a number, or the likeliest class with its probability."""
     shown: dict[str, Any] = {}
-    for task, values in scores.items():
-        student = students[task]
+    for task, values in scored.scores.items():
+        student = scored.students[task]
         if student.kind == "multiclass":
             top = max(range(len(values)), key=values.__getitem__)
             shown[task] = {"class": student.class_labels[top], "probability": values[top]}

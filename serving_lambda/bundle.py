@@ -1,7 +1,8 @@
 """Read a bundle from its folder and trust nothing in it that the signed manifest does not vouch for.
 
 Order: the signature over the manifest's bytes, then the hash of every file, then the files' content. A student's file that is
-gone or damaged takes that task to a lower layer; damage to anything else refuses the bundle.
+gone or damaged takes that task to a lower layer; damage to anything else refuses the bundle. The direct student behind a copy is
+read, verified and parsed only once its copy cannot answer.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +21,16 @@ from serving_lambda.lightgbm_c import Library, Model
 from serving_lambda.ranking import Ranking
 from serving_lambda.reasons import Renderer
 from serving_lambda.rules import Rules
-from serving_lambda.scorer import Student, score_row
+from serving_lambda.scorer import LAYER_OF_ROUTE, Student
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 RULES, PRODUCTS, RANKING, TEMPLATES, GOLDEN = (
     "rules.json", "products.json", "ranking.json", "templates.json", "golden.json",
 )  # fmt: skip
 MODEL_FOLDER = "models/"
+WITHHELD = "COPY_WITHHELD"  # the bundle was built to serve this task by its direct student
+Read = Callable[[str], bytes]  # gives a file's bytes by name, or raises an OSError or a KeyError
 ALGORITHM = "HMAC-SHA256"
 _RELATIVE_TOLERANCE = 1e-6  # float32 rounds a stored value by at most 6e-8 of itself
 
@@ -47,7 +52,7 @@ class ContractColumn(NamedTuple):
 
 
 class Degraded(NamedTuple):
-    """A task that a lower layer serves, and why."""
+    """A student that serves nothing, and why; a lower layer serves its task."""
 
     task: str
     code: str
@@ -61,19 +66,15 @@ class Bundle:
     manifest : mapping
         The verified manifest.
     files : mapping
-        Verified bytes by name. A student's damaged file is absent and listed in ``damaged``.
-    damaged : mapping
-        Task to code.
+        Verified bytes by name, of all files but the models.
+    read : callable
+        Gives the bytes of any file by name; a model's are verified here before they are parsed.
     library : Library or None
         None where LightGBM's library is not there: every task is then served by the rules.
     """
 
     def __init__(
-        self,
-        manifest: Mapping[str, Any],
-        files: Mapping[str, bytes],
-        damaged: Mapping[str, str],
-        library: Library | None,
+        self, manifest: Mapping[str, Any], files: Mapping[str, bytes], read: Read, library: Library | None
     ) -> None:
         self.manifest = manifest
         self.bundle_id: str = manifest["bundle_id"]
@@ -82,42 +83,61 @@ class Bundle:
         self.place = {name: index for index, name in enumerate(self.names)}
         self.bounds = tuple(_bounds(column) for column in self.columns)
         self.segments: tuple[str, ...] = tuple(manifest["contract"]["segments"])
-        self.students = {entry["task"]: Student(entry, self.names) for entry in manifest["tasks"]}
         self.ranking = Ranking(json.loads(files[PRODUCTS])["products"], json.loads(files[RANKING]))
         self.rules = Rules(json.loads(files[RULES]), self.ranking.products)
         self.renderer = Renderer(json.loads(files[TEMPLATES]), self.columns)
-        self._golden = files[GOLDEN]
-        for entry in manifest["tasks"]:
-            self._equip(self.students[entry["task"]], entry, files, damaged, library)
-        self.degraded = tuple(
-            Degraded(student.task, student.unavailable) for student in self.students.values() if student.unavailable
-        )
+        self._golden, self._read, self._library = files[GOLDEN], read, library
+        self.layers = {entry["task"]: self._layers_of(entry) for entry in manifest["tasks"]}
+        self.students = {task: _first_ready(layers) for task, layers in self.layers.items()}
+        self.degraded = tuple(dict.fromkeys(lost for entry in manifest["tasks"] for lost in self._lost(entry)))
         self.layer_by_task = {task: student.layer for task, student in self.students.items()}
 
-    def _equip(
-        self,
-        student: Student,
-        entry: Mapping[str, Any],
-        files: Mapping[str, bytes],
-        damaged: Mapping[str, str],
-        library: Library | None,
-    ) -> None:
-        if student.unavailable:
-            return
-        if student.task in damaged:
-            student.unavailable = damaged[student.task]
-        elif library is None:
-            student.unavailable = "ENGINE_UNAVAILABLE"
-        else:
-            try:
-                student.attach(Model(library, files[entry["model"]]))
-            except ServingError as error:
-                student.unavailable = error.code
+    def _layers_of(self, entry: Mapping[str, Any]) -> tuple[Student, ...]:
+        """Return a task's students, best first, each with the next one behind it."""
+        layers = []
+        if entry["model"] or not entry["direct"]:
+            layers.append(self._student(entry, entry["served_by"]))
+        if entry["direct"]:
+            layers.append(self._student({**entry, **entry["direct"]}, LAYER_OF_ROUTE["DIRECT"]))
+        for student, fallback in pairwise(layers):
+            student.fallback = fallback
+        return tuple(layers)
+
+    def _student(self, entry: Mapping[str, Any], layer: int) -> Student:
+        name = entry["model"]
+        opened = partial(self._open, name, self.manifest["files"][name]) if name else None
+        return Student(entry, self.place, layer=layer, open_model=opened)
+
+    def _open(self, name: str, stored: Mapping[str, Any]) -> Model:
+        """Read, verify and parse a model."""
+        content = verified(self._read, name, stored, missing="STUDENT_FILE_MISSING", corrupt="STUDENT_FILE_CORRUPT")
+        if self._library is None:
+            raise ServingError("ENGINE_UNAVAILABLE", "LightGBM's library is not there", name)
+        return Model(self._library, content)
+
+    def _lost(self, entry: Mapping[str, Any]) -> list[Degraded]:
+        """Return why a task's students serve nothing, as far as it is known at load, best first."""
+        withheld = entry["route"] == "DISTILL" and not entry["model"]
+        codes = [WITHHELD] if withheld else []
+        codes += [student.unavailable for student in self.layers[entry["task"]] if student.unavailable]
+        return [Degraded(entry["task"], code) for code in codes]
 
     def golden(self) -> Mapping[str, Any]:
-        """Return the golden rows: ``held``, ``rows`` (null for NaN) and ``expected`` predictions per task."""
+        """Return the golden rows: ``columns``, ``rows`` (null for NaN) and ``expected`` predictions per model's file."""
         golden: Mapping[str, Any] = json.loads(self._golden)
         return golden
+
+
+def _first_ready(layers: Sequence[Student]) -> Student:
+    """Return the first student whose model can be read, else the last; those behind it are not read."""
+    for student in layers:
+        if student.unavailable is None:
+            try:
+                student.ready()
+            except ServingError:
+                continue  # it says so itself (``unavailable``)
+            return student
+    return layers[-1]
 
 
 def _contract_column(entry: Mapping[str, Any]) -> ContractColumn:
@@ -163,8 +183,18 @@ def load_bundle(folder: Path | str, key: bytes) -> Bundle:
         another key.
     """
     root = Path(folder)
-    manifest = _verified_manifest(root, key)
-    files, damaged = _verified_files(root, manifest)
+
+    def read(name: str) -> bytes:
+        return (root / name).read_bytes()
+
+    return open_bundle(read, key)
+
+
+def open_bundle(read: Read, key: bytes) -> Bundle:
+    """Verify a bundle that lies anywhere; ``read`` gives a file's bytes by name. Raises what :func:`load_bundle` raises."""
+    manifest = verified_manifest(read, key)
+    models = model_files(manifest)
+    files = {name: verified(read, name, stored) for name, stored in manifest["files"].items() if name not in models}
     library: Library | None = None
     try:
         library = Library()
@@ -172,16 +202,23 @@ def load_bundle(folder: Path | str, key: bytes) -> Bundle:
         if error.code != "ENGINE_UNAVAILABLE":
             raise
     try:
-        return Bundle(manifest, files, damaged, library)
+        return Bundle(manifest, files, read, library)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ServingError(
             "BUNDLE_UNREADABLE", f"the bundle does not follow schema {SCHEMA_VERSION} ({type(error).__name__})"
         ) from error
 
 
-def _verified_manifest(root: Path, key: bytes) -> Mapping[str, Any]:
-    raw = _read(root, MANIFEST, "BUNDLE_FILE_MISSING")
-    signed = _read(root, SIGNATURE, "BUNDLE_SIGNATURE_MISSING")
+def verified_manifest(read: Read, key: bytes) -> Mapping[str, Any]:
+    """Return the manifest if its signature is genuine and its schema is known.
+
+    Raises
+    ------
+    ServingError
+        ``BUNDLE_FILE_MISSING``, ``BUNDLE_SIGNATURE_MISSING``, ``BUNDLE_SIGNATURE_WRONG`` or ``BUNDLE_UNREADABLE``.
+    """
+    raw = _bytes(read, MANIFEST, "BUNDLE_FILE_MISSING")
+    signed = _bytes(read, SIGNATURE, "BUNDLE_SIGNATURE_MISSING")
     try:
         signature = json.loads(signed)
         algorithm, mac = signature["algorithm"], signature["mac"]
@@ -202,57 +239,87 @@ def _verified_manifest(root: Path, key: bytes) -> Mapping[str, Any]:
     return manifest
 
 
-def _verified_files(root: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, bytes], dict[str, str]]:
-    task_of = {entry["model"]: entry["task"] for entry in manifest["tasks"] if entry.get("model")}
-    files: dict[str, bytes] = {}
-    damaged: dict[str, str] = {}
-    for name, stored in manifest["files"].items():
-        try:
-            content = _read(root, name, "BUNDLE_FILE_MISSING")
-            if hashlib.sha256(content).hexdigest() != stored["sha256"]:
-                raise ServingError("BUNDLE_FILE_CORRUPT", "the file's hash is not the one in the manifest", name)
-            files[name] = content
-        except ServingError as error:
-            if name not in task_of:
-                raise
-            missing = error.code == "BUNDLE_FILE_MISSING"
-            damaged[task_of[name]] = "STUDENT_FILE_MISSING" if missing else "STUDENT_FILE_CORRUPT"
-    return files, damaged
+def model_files(manifest: Mapping[str, Any]) -> set[str]:
+    """Return the names of the models of all layers."""
+    held = [entry[part] for entry in manifest["tasks"] for part in ("model", "direct") if entry[part]]
+    return {name if isinstance(name, str) else name["model"] for name in held}
 
 
-def _read(root: Path, name: str, code: str) -> bytes:
-    try:
-        return (root / name).read_bytes()
-    except OSError:
-        raise ServingError(code, "the file cannot be read", name) from None
+def verified(
+    read: Read,
+    name: str,
+    stored: Mapping[str, Any],
+    *,
+    missing: str = "BUNDLE_FILE_MISSING",
+    corrupt: str = "BUNDLE_FILE_CORRUPT",
+) -> bytes:
+    """Return a file's bytes if their hash is the manifest's.
 
-
-def self_test(bundle: Bundle) -> int:
-    """Replay the golden rows and return how many predictions were compared.
+    Parameters
+    ----------
+    stored
+        The file's entry in the manifest: ``sha256``.
 
     Raises
     ------
     ServingError
-        ``SELF_TEST_FAILED``: a prediction differs by more than the bundle's tolerance, or an available task has none.
+        With the code ``missing`` or ``corrupt``.
+    """
+    content = _bytes(read, name, missing)
+    if hashlib.sha256(content).hexdigest() != stored["sha256"]:
+        raise ServingError(corrupt, "the file's hash is not the one in the manifest", name)
+    return content
+
+
+def _bytes(read: Read, name: str, code: str) -> bytes:
+    try:
+        return read(name)
+    except (OSError, KeyError):
+        raise ServingError(code, "the file cannot be read", name) from None
+
+
+def self_test(bundle: Bundle) -> int:
+    """Replay the golden rows on every student of both layers that can be read; return how many predictions were compared.
+
+    Raises
+    ------
+    ServingError
+        ``SELF_TEST_FAILED``: a prediction differs by more than the bundle's tolerance, or an available student has none.
     """
     golden = bundle.golden()
     tolerance = bundle.manifest["golden_tolerance"]
-    expected: Mapping[str, Sequence[Sequence[float]]] = golden["expected"]
-    available = {task for task, student in bundle.students.items() if student.model is not None}
-    if without := sorted(available - set(expected)):
-        raise ServingError("SELF_TEST_FAILED", f"no golden rows for {without}", GOLDEN)
-    compared = 0
-    for index, stored in enumerate(golden["rows"]):
-        row = [float("nan") if value is None else value for value in stored]
-        scores, failed = score_row(bundle.students, row)
-        if failed:
-            raise ServingError("SELF_TEST_FAILED", f"row {index}: no prediction for {sorted(failed)}", GOLDEN)
-        for task, found in scores.items():
-            wanted = expected[task][index]
-            worst = max(abs(a - b) / max(1.0, abs(b)) for a, b in zip(found, wanted, strict=True))
-            if not worst <= tolerance:
-                raise ServingError("SELF_TEST_FAILED", f"row {index}, {task}: off by {worst:.3g}", GOLDEN)
-            compared += 1
+    rows = [[float("nan") if value is None else value for value in stored] for stored in golden["rows"]]
+    compared, available = 0, 0
+    for layers in bundle.layers.values():
+        for student in layers:
+            if student.file is None:
+                continue
+            try:
+                student.ready()
+            except ServingError:
+                continue  # a lower layer serves
+            available += 1
+            wanted = golden["expected"].get(student.file)
+            if wanted is None:
+                raise ServingError("SELF_TEST_FAILED", f"no golden rows for {student.file}", GOLDEN)
+            compared += _replay(student, rows, wanted, tolerance)
     if not compared and available:
         raise ServingError("SELF_TEST_FAILED", "there are no golden rows", GOLDEN)
     return compared
+
+
+def _replay(
+    student: Student, rows: Sequence[Sequence[float]], expected: Sequence[Sequence[float]], tolerance: float
+) -> int:
+    """Compare a student's predictions of the golden rows with the expected ones; return their number."""
+    if len(rows) != len(expected):
+        raise ServingError("SELF_TEST_FAILED", f"{len(rows)} golden rows, {len(expected)} predictions", GOLDEN)
+    for index, (row, wanted) in enumerate(zip(rows, expected, strict=True)):
+        try:
+            found = student.predict(row)
+        except ServingError as error:
+            raise ServingError("SELF_TEST_FAILED", f"row {index}, {student.file}: {error.message}", GOLDEN) from error
+        worst = max(abs(a - b) / max(1.0, abs(b)) for a, b in zip(found, wanted, strict=True))
+        if not worst <= tolerance:
+            raise ServingError("SELF_TEST_FAILED", f"row {index}, {student.file}: off by {worst:.3g}", GOLDEN)
+    return len(rows)

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving_lambda.answer import Choice, choose, described, evidence_of, summary
@@ -19,8 +19,9 @@ from serving_lambda.bundle import Bundle, load_bundle
 from serving_lambda.contract import Customer, Request, body_of, is_http, parse, request_id_of, requests_of
 from serving_lambda.errors import ServingError
 from serving_lambda.reasons import Evidence
-from serving_lambda.scorer import contributions_row, score_row
+from serving_lambda.scorer import Scored, Student, contributions_row, score_row
 
+SERVED_BY = {2: "direct_student", 3: "rules"}  # layer -> what serves where the layer above cannot
 # What a complete deployment does and this one does not do yet; every answer says so.
 STEPS_ABSENT = ("consent", "kill_switch", "suitability", "safety_gate", "audit")
 
@@ -108,25 +109,18 @@ def _answer(body: Any, bundle: Bundle, context: Any, started: float) -> dict[str
 def respond(bundle: Bundle, request: Request, started: float, *, fallback_id: str | None) -> dict[str, Any]:
     """Score, rank, explain and word the answer to one checked request."""
     customer = request.customer
-    scores, failed = ({}, {}) if customer.flags else score_row(bundle.students, customer.row)
-    choices = choose(bundle, scores, customer, request.k)
-    evidence, broken = _explained(bundle, choices, customer)
-    failed |= broken
-    layers = (
-        dict.fromkeys(bundle.layer_by_task, 3)
-        if customer.flags
-        else {**bundle.layer_by_task, **dict.fromkeys(failed, 3)}
-    )
-    degraded = [*bundle.degraded, *failed.items()]
+    scored, choices, evidence = _scored(bundle, customer, request.k)
+    layers = {task: scored.layer(task) for task in bundle.students}
+    degraded = dict.fromkeys((*bundle.degraded, *scored.failed))
     return {
         "request_id": request.request_id or fallback_id,
         "recommendations": [
             described(bundle, choice, found, customer, request.locale)
             for choice, found in zip(choices, evidence, strict=True)
         ],
-        "task_scores": summary(bundle.students, scores),
+        "task_scores": summary(scored),
         "layer_by_task": layers,
-        "degraded": [{"task": task, "code": code, "served_by": "rules"} for task, code in degraded],
+        "degraded": [{"task": task, "code": code, "served_by": SERVED_BY[layers[task]]} for task, code in degraded],
         "input_flags": [flag._asdict() for flag in customer.flags],
         "model": {"dataset": bundle.manifest["dataset"], "versions": bundle.manifest["versions"]},
         "bundle_id": bundle.bundle_id,
@@ -135,28 +129,48 @@ def respond(bundle: Bundle, request: Request, started: float, *, fallback_id: st
     }
 
 
+def _scored(bundle: Bundle, customer: Customer, k: int) -> tuple[Scored, list[Choice], list[list[Evidence]]]:
+    """Score, choose and explain; a student that cannot explain what it scored makes way for the layer below it."""
+    students: Mapping[str, Student] = {} if customer.flags else bundle.students
+    broken: tuple[tuple[str, str], ...] = ()
+    while True:
+        scored = score_row(students, customer.row)
+        scored = scored._replace(failed=tuple(dict.fromkeys((*broken, *scored.failed))))
+        choices = choose(bundle, scored, customer, k)
+        evidence, unexplained = _explained(scored, choices, customer)
+        if not unexplained:
+            return scored, choices, evidence
+        broken = (*scored.failed, *unexplained.items())
+        students = {
+            task: below
+            for task, student in scored.students.items()
+            if (below := student.fallback if task in unexplained else student) is not None
+        }
+
+
 def _explained(
-    bundle: Bundle, choices: Sequence[Choice], customer: Customer
+    scored: Scored, choices: Sequence[Choice], customer: Customer
 ) -> tuple[list[list[Evidence]], dict[str, str]]:
-    """Return the evidence of each choice; a task is explained once, and only where a shown product needs it."""
+    """Return the evidence of each choice, and the code of each task that cannot be explained.
+
+    A task is explained once, and only where a shown product needs it.
+    """
     known: dict[str, list[float]] = {}
     failed: dict[str, str] = {}
     evidence: list[list[Evidence]] = []
     for choice in choices:
         term = choice.explained_by
-        if term is None:
-            evidence.append([])
-            continue
-        student = bundle.students[term.task]
-        if term.task not in known and term.task not in failed:
+        found: list[Evidence] = []
+        if term is not None and term.task not in failed:
+            student = scored.students[term.task]
             try:
-                known[term.task] = contributions_row(student, customer.row)
+                values = known.setdefault(term.task, []) or contributions_row(student, customer.row)
             except ServingError as error:
                 failed[term.task] = error.code
-        if term.task in known:
-            evidence.append(evidence_of(student, known[term.task], term.output, customer.row))
-        else:
-            evidence.append([])
+            else:
+                known[term.task] = values
+                found = evidence_of(student, values, term.output, customer.row)
+        evidence.append(found)
     return evidence, failed
 
 

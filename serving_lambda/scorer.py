@@ -1,17 +1,20 @@
 """From feature values to finished predictions: raw score, link, calibration; and exact contributions where they are shown.
 
-One row (the handler) and a matrix (the batch job) take the same functions, so their answers are the same bits. Everything
-after LightGBM is plain arithmetic on Python floats, whose result does not depend on a batch's size or a vector unit's width.
+A task has one student, or two layers of them: behind a copy of the teacher (layer 1) stands the student that learnt the labels
+(layer 2), whose model is read only once the copy cannot answer. One row (the handler) and a matrix (the batch job) take the same
+functions, so their answers are the same bits. Everything after LightGBM is plain arithmetic on Python floats, whose result does
+not depend on a batch's size or a vector unit's width.
 """
 
 from __future__ import annotations
 
+import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import exp, fsum, log
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving_lambda.errors import ServingError
 from serving_lambda.lightgbm_c import Model
@@ -19,29 +22,42 @@ from serving_lambda.lightgbm_c import Model
 Scores = dict[str, list[float]]
 
 LAYER_OF_ROUTE = {"DISTILL": 1, "DIRECT": 2, "SKIP": 3}
+RULES_LAYER = 3
 _EDGE = 1e-7  # keeps a probability's logit finite
 
 
 class Student:
-    """One task's model and what turns its raw score into a prediction.
+    """One model of a task and what turns its raw score into a prediction.
 
     Parameters
     ----------
     card : mapping
         The task's entry in the bundle's manifest: ``task, kind, classes, class_labels, columns, route, output_transform,
-        init_score, calibrator``.
-    columns : sequence of str
-        All columns of the bundle's contract, in order.
+        init_score, calibrator``, and ``model``, the name of its file in a bundle.
+    columns : sequence of str, or mapping of str to int
+        All columns of the bundle's contract, in order, or each with its place there.
+    layer : int, optional
+        Which layer its predictions belong to; by default that of the route.
+    open_model : callable, optional
+        Returns the model when it is needed first, or raises a ``ServingError``.
     """
 
-    def __init__(self, card: Mapping[str, Any], columns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        card: Mapping[str, Any],
+        columns: Sequence[str] | Mapping[str, int],
+        *,
+        layer: int | None = None,
+        open_model: Callable[[], Model] | None = None,
+    ) -> None:
         self.task: str = card["task"]
+        self.file: str | None = card.get("model")
         self.kind: str = card["kind"]
         self.route: str = card["route"]
         self.classes = int(card["classes"]) if self.kind == "multiclass" else 1
         self.class_labels: tuple[str, ...] = tuple(card.get("class_labels") or ())
         self.columns: tuple[str, ...] = tuple(card.get("columns") or ())
-        place = {name: index for index, name in enumerate(columns)}
+        place = columns if isinstance(columns, Mapping) else {name: index for index, name in enumerate(columns)}
         self.positions = tuple(place[name] for name in self.columns)
         self._pick = itemgetter(*self.positions, *self.positions[:1]) if self.positions else None
         self.transform: str = card.get("output_transform") or "identity"
@@ -49,11 +65,44 @@ class Student:
         self.calibrator: Mapping[str, Any] = card.get("calibrator") or {"type": "none"}
         self.model: Model | None = None
         self.unavailable: str | None = "SKIPPED" if self.route == "SKIP" else None
+        self.fallback: Student | None = None  # what serves the task where this one cannot
+        self._layer = LAYER_OF_ROUTE[self.route] if layer is None else layer
+        self._open, self._opening = open_model, threading.Lock()
 
     @property
     def layer(self) -> int:
         """Return 1 for a distilled student, 2 for a direct one, 3 where the rules stand in."""
-        return 3 if self.unavailable else LAYER_OF_ROUTE[self.route]
+        return RULES_LAYER if self.unavailable else self._layer
+
+    def layers(self) -> Iterator[Student]:
+        """Yield this student and those behind it, best first."""
+        student: Student | None = self
+        while student is not None:
+            yield student
+            student = student.fallback
+
+    def ready(self) -> Model:
+        """Return the model, which is read and parsed now if it has not been yet.
+
+        Raises
+        ------
+        ServingError
+            ``STUDENT_FILE_MISSING``, ``STUDENT_FILE_CORRUPT``, ``MODEL_UNREADABLE`` or ``ENGINE_UNAVAILABLE``; a student that
+            could not be read once is not tried again.
+        """
+        if self.model is not None:
+            return self.model
+        if self._open is None:
+            raise ServingError("PREDICTION_FAILED", "the task has no model", self.task)
+        with self._opening:  # a second request that comes meanwhile waits
+            if self.model is None and self.unavailable is None:
+                try:
+                    self.attach(self._open())
+                except ServingError as error:
+                    self.unavailable = error.code
+        if self.model is None:
+            raise ServingError(self.unavailable or "PREDICTION_FAILED", "the model could not be read", self.task)
+        return self.model
 
     def attach(self, model: Model) -> None:
         """Give the student its model.
@@ -77,6 +126,20 @@ class Student:
         if self._pick is None:
             return array("f")
         return array("f", self._pick(row)[:-1])  # one position is picked twice, so that itemgetter always gives a tuple
+
+    def predict(self, row: Sequence[float]) -> list[float]:
+        """Return the finished prediction of a contract row.
+
+        Raises
+        ------
+        ServingError
+            The model cannot be read, or failed.
+        """
+        model = self.model or self.ready()
+        try:
+            return self.finish(model.raw_row(self.gather(row)))
+        except (ArithmeticError, ValueError) as error:
+            raise ServingError("PREDICTION_FAILED", f"{type(error).__name__} after the model", self.task) from error
 
     def finish(self, raw: Sequence[float]) -> list[float]:
         """Turn raw scores [classes] into calibrated probabilities [classes], a probability [1], or a value [1]."""
@@ -138,30 +201,52 @@ def interpolate(x: Sequence[float], y: Sequence[float], at: float) -> float:
     return float(slope * (at - x[right - 1]) + y[right - 1])
 
 
-def score_row(students: Mapping[str, Student], row: Sequence[float]) -> tuple[Scores, dict[str, str]]:
-    """Score every available task for one contract row.
+class Scored(NamedTuple):
+    """The scores of one customer, and which student gave each.
 
-    Returns
-    -------
+    Parameters
+    ----------
     scores : dict
         Task to finished prediction: a list of one number, or of one per class.
-    failed : dict
-        Task to code, for tasks whose prediction broke now.
+    students : mapping
+        Task to the student whose prediction it is, for the tasks in ``scores``.
+    failed : tuple
+        Task and code of every student that broke now.
     """
+
+    scores: Scores
+    students: Mapping[str, Student]
+    failed: tuple[tuple[str, str], ...] = ()
+
+    def layer(self, task: str) -> int:
+        """Return the layer that serves a task."""
+        student = self.students.get(task)
+        return RULES_LAYER if student is None else student.layer
+
+
+def score_row(students: Mapping[str, Student], row: Sequence[float]) -> Scored:
+    """Score every task for one contract row, each by the best of its students that can."""
     scores: Scores = {}
-    failed: dict[str, str] = {}
-    for task, student in students.items():
-        if student.model is None or student.unavailable:
+    used: dict[str, Student] = {}
+    failed: list[tuple[str, str]] = []
+    for task, best in students.items():
+        if best.unavailable:
             continue
-        try:
-            scores[task] = student.finish(student.model.raw_row(student.gather(row)))
-        except ServingError as error:
-            failed[task] = error.code
-    return scores, failed
+        student: Student | None = best
+        while student is not None:
+            try:
+                scores[task] = student.predict(row)
+            except ServingError as error:
+                failed.append((task, error.code))
+                student = student.fallback
+            else:
+                used[task] = student
+                break
+    return Scored(scores, used, tuple(failed))
 
 
 def score_matrix(student: Student, matrix: Any, rows: int, *, threads: int = 1) -> list[list[float]]:
-    """Score one task for many rows.
+    """Score one student's task for many rows.
 
     Parameters
     ----------
@@ -172,19 +257,20 @@ def score_matrix(student: Student, matrix: Any, rows: int, *, threads: int = 1) 
     -------
     list
         One finished prediction per row, bit-equal to :func:`score_row`'s.
+
+    Raises
+    ------
+    ServingError
+        The model is not there, or failed.
     """
-    if student.model is None:
-        raise ServingError("PREDICTION_FAILED", "the task has no model", student.task)
-    raw = student.model.raw(matrix, rows, threads=threads)
+    raw = student.ready().raw(matrix, rows, threads=threads)
     width = student.classes
     return [student.finish(raw[at : at + width]) for at in range(0, rows * width, width)]
 
 
 def contributions_row(student: Student, row: Sequence[float]) -> list[float]:
     """Return the TreeSHAP values of one contract row: [classes * (student's columns + 1)]."""
-    if student.model is None:
-        raise ServingError("PREDICTION_FAILED", "the task has no model", student.task)
-    return student.model.contributions_row(student.gather(row))
+    return student.ready().contributions_row(student.gather(row))
 
 
 def class_contributions(student: Student, values: Sequence[float], output: int) -> Sequence[float]:

@@ -6,6 +6,7 @@ import numpy as np
 from finai_assets.asset_graph import BUNDLE, MATRIX, PRODUCTS, student_asset
 from finai_assets.automation.specs import spec_of, stored, writing
 from finai_assets.bundle.build import build_bundle
+from finai_assets.bundle.content import RULES_FILE, read_config, rule_columns, rules_content
 from finai_assets.bundle.lineage import lineage_of
 from finai_assets.bundle.registry import export, register
 from finai_assets.bundle.shares import acquisition_shares
@@ -14,8 +15,11 @@ from finai_assets.students.result import from_files, require_budget
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
+from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.warehouse_resource import WarehouseResource
+
+FIDELITY_CHECK = "student_fidelity"  # C23: where a copy passes it by an override, layer 2 serves the task
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -34,7 +38,12 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             test.stop - test.start, size=min(settings.bundle.golden_rows, test.stop - test.start), replace=False
         )
         students = {task.name: session.read_files(student_asset(task.name)) for task in platform.available_tasks}
-        budget = require_budget({name: from_files(files) for name, files in students.items()}, settings.students)
+        rules = rules_content(read_config(RULES_FILE), platform.registry, settings)
+        budget = require_budget(
+            {name: from_files(files) for name, files in students.items()},
+            settings.students,
+            rule_columns(rules),
+        )
         files = build_bundle(
             students=students,
             registry=platform.registry,
@@ -45,6 +54,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             shares=acquisition_shares(warehouse.over(session), list(platform.splits.train), settings),
             golden=np.array(matrix.X[np.sort(golden) + test.start]),
             key=home.secrets().key("signing"),
+            overridden=overridden_tasks(gates, session.lake, platform),
             versions={"data": session.manifest(MATRIX).content_hash, "code": graph.code_version(BUNDLE)},
         )
         with writing(session, platform, BUNDLE, model=True) as out:
@@ -56,3 +66,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         return stored(session, BUNDLE, **budget, bundle_id=folder.name, folder=dg.MetadataValue.path(str(folder)))
 
     return [bundle]
+
+
+def overridden_tasks(gates: Gates, lake: Lake, platform: Platform) -> dict[str, str]:
+    """Return the tasks whose copies miss a floor by permission, with the text of the override."""
+    task_of = {student_asset(task.name): task.name for task in platform.available_tasks}
+    found = gates.overridden(lake, FIDELITY_CHECK, [(asset, None) for asset in task_of])
+    return {task_of[asset]: text for asset, text in found.items()}

@@ -164,10 +164,18 @@ def contract_columns(
     return [_contract_column(column, templates, currency) for column in registry.columns if column.name in wanted]
 
 
-def _contract_column(column: Column, templates: Mapping[str, Any], currency: str) -> dict[str, Any]:
+def is_displayable(column: Column, templates: Mapping[str, Any]) -> bool:
+    """Return whether a column's meaning may be told to a customer (:func:`contract_columns`)."""
     concept = concept_of(column, templates)
     text = {"ko": column.description_ko, "en": column.description}
     clean = not any(forbidden_in(text[language], language, templates) for language in LANGUAGES)
+    return bool(
+        concept["displayable"] and not column.pii and clean and not (column.kind == "code" and concept["value"])
+    )
+
+
+def _contract_column(column: Column, templates: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    concept = concept_of(column, templates)
     return {
         "name": column.name,
         "group": column.group,
@@ -182,9 +190,7 @@ def _contract_column(column: Column, templates: Mapping[str, Any], currency: str
         "description": column.description,
         "description_ko": column.description_ko,
         "concept": concept["id"],
-        "displayable": bool(
-            concept["displayable"] and not column.pii and clean and not (column.kind == "code" and concept["value"])
-        ),
+        "displayable": is_displayable(column, templates),
     }
 
 

@@ -6,25 +6,25 @@ plain Python. That both agree to 1e-6 is checked at build, at load and in the ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 
-from finai_assets.students.card import StudentCard
+from finai_assets.students.card import DirectCard, StudentCard
 from finai_resources.json_text import plain
 
 _EDGE = 1e-7
 
 
-def reference_prediction(card: StudentCard, model: bytes, X: np.ndarray) -> np.ndarray:
+def reference_prediction(card: StudentCard | DirectCard, model: bytes, X: np.ndarray) -> np.ndarray:
     """Return a student's finished predictions.
 
     Parameters
     ----------
     model
-        ``model.txt``.
+        ``model.txt``, or ``direct.txt``.
     X : float32 [n, columns of the student]
 
     Returns
@@ -52,19 +52,24 @@ def reference_prediction(card: StudentCard, model: bytes, X: np.ndarray) -> np.n
 
 
 def golden_content(
-    cards: Mapping[str, StudentCard],
-    models: Mapping[str, bytes],
-    rows: np.ndarray,
-    columns: tuple[str, ...],
+    models: Mapping[str, tuple[StudentCard | DirectCard, bytes]], rows: np.ndarray, columns: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the golden rows as JSON values: ``rows`` [n][columns] (null for NaN) and ``expected`` per task [n][outputs]."""
+    """Return the golden rows as JSON values.
+
+    Parameters
+    ----------
+    models
+        Name of a model's file in the bundle to its card and its text, for the models of both layers.
+    rows : float32 [n, columns]
+
+    Returns
+    -------
+    dict
+        ``columns``, ``rows`` [n][columns] (null for NaN), and ``expected`` per model's file [n][outputs].
+    """
     place = {name: index for index, name in enumerate(columns)}
     expected = {}
-    for task, model in models.items():
-        chosen = np.ascontiguousarray(rows[:, [place[name] for name in cards[task].columns]], dtype=np.float32)
-        expected[task] = reference_prediction(cards[task], model, chosen).tolist()
-    return {
-        "columns": list(columns),
-        "rows": plain(rows),
-        "expected": expected,
-    }
+    for file, (card, model) in models.items():
+        chosen = np.ascontiguousarray(rows[:, [place[name] for name in card.columns]], dtype=np.float32)
+        expected[file] = reference_prediction(card, model, chosen).tolist()
+    return {"columns": list(columns), "rows": plain(rows), "expected": expected}

@@ -58,7 +58,7 @@ def predictions(bundle: Bundle, task: MatrixTask, matrix: TrainingMatrix) -> np.
     """Return a bundle's finished predictions of a task on test rows: float64 [n], or [n, classes] of a multiclass task."""
     rows = matrix.rows("test")
     student = bundle.students.get(task.name)
-    if student is None or student.model is None or student.unavailable:
+    if student is None or student.unavailable:
         return _constant(task, matrix, rows.stop - rows.start)
     place = [matrix.columns.index(bundle.names[position]) for position in student.positions]
     values = np.ascontiguousarray(matrix.X[rows][:, place], dtype=np.float32)

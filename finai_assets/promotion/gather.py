@@ -12,14 +12,14 @@ from finai_assets.asset_graph import MATRIX
 from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry, fetch
 from finai_assets.promotion.comparison import Compared, compare
 from finai_assets.promotion.facts import Facts, Fault
-from finai_assets.promotion.integrity import examine, open_bundle
+from finai_assets.promotion.integrity import examine
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import load_matrix
 from finai_resources.chained_log import Entry, Head
 from finai_resources.gates import Evidence
 from finai_resources.json_text import to_json
 from finai_resources.lake_session import LakeSession
-from serving_lambda.bundle import MANIFEST
+from serving_lambda.bundle import MANIFEST, open_bundle
 from serving_lambda.errors import ServingError
 
 
@@ -117,8 +117,8 @@ def _evidence_faults(desk: Desk, proposal: Entry | None) -> list[str]:
 
 def _compared(desk: Desk, files: Mapping[str, bytes], champion: str) -> Compared:
     try:
-        rival = open_bundle(fetch(desk.session.lake, champion), desk.key)
+        rival = open_bundle(fetch(desk.session.lake, champion).__getitem__, desk.key)
     except ServingError as error:
         what = f"the champion {champion} cannot be read ({error.code}): {error.message}"
         return Compared((), (), (Fault("COMPARISON_IMPOSSIBLE", what),))
-    return compare(open_bundle(files, desk.key), rival, load_matrix(desk.session), desk.settings)
+    return compare(open_bundle(files.__getitem__, desk.key), rival, load_matrix(desk.session), desk.settings)

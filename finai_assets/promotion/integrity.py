@@ -5,26 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from finai_assets.bundle.registry import export
 from finai_assets.promotion.facts import Fault
-from serving_lambda.bundle import MANIFEST, SCHEMA_VERSION, SIGNATURE, Bundle, load_bundle, self_test
+from serving_lambda.bundle import MANIFEST, SCHEMA_VERSION, SIGNATURE, open_bundle, self_test
 from serving_lambda.errors import ServingError
-
-
-def open_bundle(files: Mapping[str, bytes], key: bytes) -> Bundle:
-    """Return a bundle as serving reads it.
-
-    Raises
-    ------
-    ServingError
-        Serving refuses it.
-    """
-    with TemporaryDirectory(prefix="finai-bundle-") as folder:
-        return load_bundle(export(files, Path(folder)), key)
 
 
 def examine(
@@ -55,13 +40,14 @@ def examine(
     if faults:
         return faults, manifest
     try:
-        bundle = open_bundle(files, key)
+        bundle = open_bundle(files.__getitem__, key)
         self_test(bundle)
     except ServingError as error:
         return [Fault(error.code, error.message)], manifest
-    # A task may be left to the rules on purpose; one whose model does not load is damage.
-    lost = [entry for entry in bundle.degraded if entry.code != "SKIPPED"]
-    return [Fault(entry.code, f"serving cannot load the student of {entry.task}") for entry in lost], manifest
+    # A task may be left to a lower layer on purpose; a model that is there and does not load is damage.
+    students = [student for layers in bundle.layers.values() for student in layers if student.file is not None]
+    lost = [student for student in students if student.unavailable]
+    return [Fault(student.unavailable or "", f"serving cannot load {student.file}") for student in lost], manifest
 
 
 def _files(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> list[Fault]:

@@ -24,12 +24,12 @@ from finai_resources.errors import BundleError, ContractError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.progress import report_progress
-from serving_lambda.answer import RULES_LAYER, Choice, choose, evidence_of, reason_of, strongest
+from serving_lambda.answer import Choice, choose, evidence_of, reason_of, strongest
 from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer, Flag, flags_of
 from serving_lambda.errors import ServingError
 from serving_lambda.reasons import Evidence
-from serving_lambda.scorer import Scores, score_matrix
+from serving_lambda.scorer import RULES_LAYER, Scored, Scores, Student, score_matrix
 
 ATTRIBUTION = pa.struct([("column", pa.string()), ("contribution", pa.float32())])
 SCHEMA = pa.schema(
@@ -88,16 +88,18 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     ------
     BundleError
         A column of the bundle's contract is not among ``names``.
+    ServingError
+        Every student of a task failed, or one cannot explain what it scored.
     """
     rows = _contract_matrix(bundle, X, names)
     customers = _customers(bundle, customer_id, rows, held, age, segment)
-    scored = _scores(bundle, rows, customers, threads)
+    scored = _scored(bundle.students, rows, customers, threads)
     chosen = [
-        choose(bundle, scores, customer, settings.recommend.top_k)
-        for scores, customer in zip(scored, customers, strict=True)
+        choose(bundle, found, customer, settings.recommend.top_k)
+        for found, customer in zip(scored, customers, strict=True)
     ]
-    contributions = _contributions(bundle, rows, chosen, threads)
-    return _table(bundle, customers, chosen, contributions)
+    contributions = _contributions(scored, rows, chosen, threads)
+    return _table(bundle, customers, scored, chosen, contributions)
 
 
 def _contract_matrix(bundle: Bundle, X: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -147,22 +149,41 @@ def _outside(bundle: Bundle, rows: np.ndarray) -> np.ndarray:
     return ~(within | (missing & nullable)).all(axis=1)
 
 
-def _scores(bundle: Bundle, rows: np.ndarray, customers: Sequence[Customer], threads: int) -> list[Scores]:
-    """Return each customer's scores, in task order; a customer outside the contract has none."""
+def _scored(
+    students: Mapping[str, Student], rows: np.ndarray, customers: Sequence[Customer], threads: int
+) -> list[Scored]:
+    """Return each customer's scores, in task order; a customer outside the contract has none.
+
+    A student that fails makes way for the layer below it, as in the handler. Where a task has none left, the error is raised: a
+    month can wait for a sound bundle, a single request cannot.
+    """
     inside = [index for index, customer in enumerate(customers) if not customer.flags]
-    scored: list[Scores] = [{} for _ in customers]
+    scores: list[Scores] = [{} for _ in customers]
+    used: dict[str, Student] = {}
     chosen = rows if len(inside) == len(rows) else rows[inside]
-    for task, student in bundle.students.items():
-        if student.model is None or student.unavailable:
+    for task, best in students.items():
+        if best.unavailable:
             continue
-        matrix = np.ascontiguousarray(chosen[:, student.positions])
-        for index, values in zip(inside, score_matrix(student, matrix, len(inside), threads=threads), strict=True):
-            scored[index][task] = values
-    return scored
+        used[task], predictions = _predicted(best, chosen, threads)
+        for index, values in zip(inside, predictions, strict=True):
+            scores[index][task] = values
+    return [Scored(found, used if found else {}) for found in scores]
+
+
+def _predicted(best: Student, rows: np.ndarray, threads: int) -> tuple[Student, list[list[float]]]:
+    """Return the predictions of the first student that gives some, and that student."""
+    failed: ServingError | None = None
+    for student in best.layers():
+        matrix = np.ascontiguousarray(rows[:, student.positions])
+        try:
+            return student, score_matrix(student, matrix, len(rows), threads=threads)
+        except ServingError as error:
+            failed = failed or error
+    raise failed or ServingError("PREDICTION_FAILED", "the task has no model", best.task)
 
 
 def _contributions(
-    bundle: Bundle, rows: np.ndarray, chosen: Sequence[Sequence[Choice]], threads: int
+    scored: Sequence[Scored], rows: np.ndarray, chosen: Sequence[Sequence[Choice]], threads: int
 ) -> list[dict[str, Sequence[float]]]:
     """Return, for each customer, the contributions of the tasks that explain a product that they are shown."""
     wanted: dict[str, list[int]] = {}
@@ -171,11 +192,9 @@ def _contributions(
             wanted.setdefault(task, []).append(index)
     found: list[dict[str, Sequence[float]]] = [{} for _ in chosen]
     for task, indices in wanted.items():
-        student = bundle.students[task]
-        if student.model is None:
-            continue
+        student = scored[indices[0]].students[task]
         matrix = np.ascontiguousarray(rows[np.ix_(indices, student.positions)])
-        values = student.model.contributions(matrix, len(indices), threads=threads)
+        values = student.ready().contributions(matrix, len(indices), threads=threads)
         width = student.classes * (len(student.columns) + 1)
         for position, index in enumerate(indices):
             found[index][task] = values[position * width : (position + 1) * width]
@@ -185,16 +204,17 @@ def _contributions(
 def _table(
     bundle: Bundle,
     customers: Sequence[Customer],
+    scored: Sequence[Scored],
     chosen: Sequence[Sequence[Choice]],
     contributions: Sequence[Mapping[str, Sequence[float]]],
 ) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
-    for customer, choices, known in zip(customers, chosen, contributions, strict=True):
+    for customer, own, choices, known in zip(customers, scored, chosen, contributions, strict=True):
         for rank, choice in enumerate(choices, start=1):
             term = choice.explained_by
             evidence: list[Evidence] = []
             if term is not None:
-                evidence = evidence_of(bundle.students[term.task], known[term.task], term.output, customer.row)
+                evidence = evidence_of(own.students[term.task], known[term.task], term.output, customer.row)
             reason = reason_of(bundle, choice, evidence, customer)
             columns["customer_id"].append(customer.customer_id)
             columns["rank"].append(rank)

@@ -98,6 +98,11 @@ class BinnedRows:
     data: lgb.Dataset
     binning: Binning
 
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return int(self.data.num_data())
+
     def take(self, rows: np.ndarray) -> BinnedRows:
         """Return some of the rows, by ascending positions int64 [m], in the same bins."""
         return BinnedRows(self.data.subset(rows.tolist()).construct(), self.binning)
@@ -202,6 +207,11 @@ def soft_loss(kind: str, target: np.ndarray) -> Loss:
     return Loss({"objective": "huber", "metric": "huber", "alpha": width})
 
 
+def squared_loss() -> Loss:
+    """Return the squared error of a value."""
+    return Loss({"objective": "regression", "metric": "l2"})
+
+
 def train_trees(loss: Loss, train: Sample, growth: Growth, *, stop_on: Sample | None = None) -> Trees:
     """Train one model.
 
@@ -260,6 +270,7 @@ def _with_target(sample: Sample, init: np.ndarray | None) -> lgb.Dataset:
     """Set a sample's target on its rows; of class probabilities LightGBM is given the likeliest class, which it does not read."""
     data, target = sample.rows.data, sample.target
     data.set_label(target if target.ndim == 1 else target.argmax(axis=1))
+    data.set_field("init_score", None)  # another model may have left its start on shared rows
     if init is not None:
         data.set_init_score(np.tile(init, (len(target), 1)))
     return data

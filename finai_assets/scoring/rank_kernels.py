@@ -93,3 +93,77 @@ def midranks_correlation(
         if xx > 0 and yy > 0:
             result[b] = xy / np.sqrt(xx * yy)
     return result
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_up_to(tree: np.ndarray, place: int) -> float:
+    """Return the sum of the first ``place`` entries of a Fenwick tree."""
+    total = 0.0
+    while place > 0:
+        total += tree[place]
+        place -= place & -place
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def pair_order(weights: np.ndarray, unit: np.ndarray, first: np.ndarray, place: np.ndarray, gap: float) -> np.ndarray:
+    """Concordant minus discordant pairs as a share of all pairs whose ``first`` values are more than ``gap`` apart.
+
+    Rows come ascending by ``first``; ``place`` is the dense rank of the second value from 0 on. A pair that ties in the second
+    value counts in the share and is neither concordant nor discordant, so that a constant scores 0.
+    """
+    n = unit.shape[0]
+    places = place.max() + 1
+    result = np.full(weights.shape[0], np.nan)
+    tree = np.empty(places + 1)
+    for b in range(weights.shape[0]):
+        tree[:] = 0.0
+        held, won, pairs, j = 0.0, 0.0, 0.0, 0
+        for i in range(n):
+            while first[i] - first[j] > gap:
+                weight = weights[b, unit[j]]
+                if weight > 0:
+                    held += weight
+                    at = place[j] + 1
+                    while at <= places:
+                        tree[at] += weight
+                        at += at & -at
+                j += 1
+            weight = weights[b, unit[i]]
+            if weight > 0 and held > 0:
+                won += weight * (_sum_up_to(tree, place[i]) + _sum_up_to(tree, place[i] + 1) - held)
+                pairs += weight * held
+        if pairs > 0:
+            result[b] = won / pairs
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def top_overlap(
+    weights: np.ndarray, unit: np.ndarray, first: np.ndarray, second: np.ndarray, share: float
+) -> np.ndarray:
+    """Share of the rows at the top of one order that are at the top of another too; each order holds rows, best first."""
+    n = unit.shape[0]
+    result = np.full(weights.shape[0], np.nan)
+    top = np.empty(n, dtype=np.bool_)
+    for b in range(weights.shape[0]):
+        total = 0.0
+        for i in range(n):
+            total += weights[b, unit[i]]
+        top[:] = False
+        taken, both, reached = 0.0, 0.0, 0.0
+        for i in range(n):
+            if taken >= share * total:
+                break
+            top[first[i]] = True
+            taken += weights[b, unit[first[i]]]
+        for i in range(n):
+            if reached >= share * total:
+                break
+            weight = weights[b, unit[second[i]]]
+            reached += weight
+            if top[second[i]]:
+                both += weight
+        if taken > 0:
+            result[b] = both / taken
+    return result

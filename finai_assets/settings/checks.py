@@ -150,6 +150,13 @@ class MetricFloorSettings(Section):
     declared: dict[str, Reason]  # task -> why its student serves below the floor
 
 
+class BundleIntegritySettings(Section):
+    """How long a fresh process may take to load the bundle."""
+
+    cold_start_ms: PositiveNumber  # of CPU time, from the start of the interpreter
+    processes: Positive  # that are measured, the least of which counts
+
+
 class ReproducibleSettings(Section):
     """Requirements on the provenance and the reproduction of models."""
 

@@ -1,7 +1,8 @@
 """The three config layers, merged and validated into one frozen object.
 
 Layers, each overriding the one before: ``pipeline.yaml`` (method), ``feature_groups.yaml`` (columns),
-``datasets/<name>.yaml`` (data, products, tasks), then the chosen profile of the first and the third. Nothing else in the
+``datasets/<name>.yaml`` (data, products, tasks), then the chosen profile of the first and the third, and what
+``noise_ceilings/<dataset>-<profile>.yaml`` has measured between teachers of other seeds, where it is there. Nothing else in the
 code knows a data set's name, a column's name, or a threshold.
 """
 
@@ -164,6 +165,8 @@ def load_settings(
             f"there is no profile {profile!r}", where=str(files[0]), fix=f"choose one of {', '.join(known)}"
         )
     layers += [(path, named.get(profile) or {}) for path, named in profiles]
+    if (measured := folder / "noise_ceilings" / f"{dataset}-{profile}.yaml").is_file():
+        layers.append((measured, {"students": {"noise_ceiling": _read_yaml(measured)}}))
     layers.append((Path("overrides"), dict(overrides or {})))
     merged: dict[str, Any] = {"profile": profile}
     for _, layer in layers:

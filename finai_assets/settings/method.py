@@ -9,6 +9,7 @@ from pydantic import Field
 
 from finai_assets.settings.base import Positive, Section, Share
 from finai_assets.settings.checks import (
+    BundleIntegritySettings,
     DriftSettings,
     MetricFloorSettings,
     MissingnessSettings,
@@ -168,6 +169,7 @@ class BinaryThreshold(Section):
     """The minimum skill of a teacher on a binary task for distillation."""
 
     average_precision_over_prevalence: float
+    up_to_prevalence: Share  # above it the average precision is not asked to double
     auc: Share
 
 
@@ -175,6 +177,7 @@ class MulticlassThreshold(Section):
     """The minimum skill of a teacher on a multiclass task: macro-F1 of this many times 1/K, and a log-loss below the prior's."""
 
     macro_f1_times_classes: float
+    up_to_majority: Share  # where one class is more than this, macro-F1 is not asked to double
 
 
 class RegressionThreshold(Section):
@@ -192,37 +195,83 @@ class TeacherThreshold(Section):
 
 
 class FidelitySettings(Section):
-    """Floors and ceilings of a student's agreement with its teacher on test rows."""
+    """Floors and ceilings of a student's agreement with its teacher on test rows (students/fidelity_measures.py)."""
 
     kl: Annotated[float, Field(gt=0)]
-    binary: dict[Literal["auc_gap", "agreement", "jsd", "rank_correlation", "calibration_gap"], float]
-    multiclass: dict[Literal["agreement", "jsd", "macro_f1_gap"], float]
-    regression: dict[Literal["rank_correlation", "quartile_agreement", "mae_gap", "rmse_gap"], float]
+    binary: dict[
+        Literal[
+            "auc_gap", "agreement", "jsd", "rank_correlation", "calibration_gap", "kl_share", "explained_variance",
+            "pair_order", "decile_overlap",
+        ],
+        float,
+    ]  # fmt: skip
+    multiclass: dict[Literal["agreement", "jsd", "macro_f1_gap", "kl_share", "explained_variance"], float]
+    regression: dict[
+        Literal[
+            "rank_correlation", "quartile_agreement", "mae_gap", "rmse_gap", "explained_variance", "pair_order",
+            "decile_overlap",
+        ],
+        float,
+    ]  # fmt: skip
+
+
+class ProbeSettings(Section):
+    """The short models of all columns whose gain chooses the students' columns."""
+
+    rounds: Positive
+    rows: Positive  # train rows that they see, of whole customers
+
+
+class TaskNoise(Section):
+    """How much a teacher's predictions of a task depend on the seed of its training.
+
+    ``noise`` is the standard deviation of its output between seeds, ``figures`` what one teacher as the copy of another reaches
+    on test rows, by measure.
+    """
+
+    noise: Annotated[float, Field(ge=0)]
+    figures: dict[str, float]
+
+
+class NoiseCeiling(Section):
+    """What ``python -m benchmarks.students ceiling`` has measured: no copy need be closer to its teacher than another teacher."""
+
+    teacher: str = ""  # hash of the teacher's settings
+    seeds: tuple[int, ...] = ()
+    rows: Annotated[int, Field(ge=0)] = 0
+    tasks: dict[str, TaskNoise] = Field(default_factory=dict)
 
 
 class StudentSettings(Section):
     """Distillation of the LightGBM students."""
 
-    alpha: Share
+    alpha: Annotated[float, Field(ge=0, lt=1)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     rounds: PerKind
     leaves: PerKind
+    column_share: Annotated[float, Field(gt=0, le=1)]  # drawn anew for each tree
+    max_bin: Annotated[int, Field(ge=2, le=255)]
     early_stopping_rounds: Positive
-    probe_rounds: Positive
-    probe_rows: Positive
+    probe: ProbeSettings
     cumulative_gain: Share
     min_columns: Positive
     max_columns: Positive
+    max_columns_in_all: Positive
     mandatory_columns: tuple[str, ...]
     min_child_rows: Positive
     calibration: Literal["isotonic", "platt", "none"]
     policy: Literal["better", "replicate"]
     assurance: Annotated[float, Field(ge=0.5, lt=1)]
+    deciding_decile: dict[str, Literal["highest", "lowest"]]
     threads: Positive
     max_leaves: Positive
     max_megabytes: Annotated[float, Field(gt=0)]
+    spare_share: Annotated[float, Field(ge=0, lt=1)]
     teacher_threshold: TeacherThreshold
     fidelity: FidelitySettings
+    noise_ceiling: NoiseCeiling = NoiseCeiling()
+    minimum_copies: Annotated[int, Field(ge=0)]  # fewer copies keep a bundle from being promoted
+    accepted: dict[str, str]  # task -> why it may be served by something else than a copy
 
 
 class MetricSettings(Section):
@@ -267,4 +316,5 @@ class CheckSettings(Section):
     prohibited_inputs: ProhibitedInputSettings
     proxy_strength: ProxyStrengthSettings
     metric_floor: MetricFloorSettings
+    bundle: BundleIntegritySettings
     reproducible: ReproducibleSettings

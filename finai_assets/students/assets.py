@@ -1,14 +1,15 @@
-"""Dagster assets of the students: one LightGBM student for each available task, distilled from the teacher."""
+"""Dagster assets of the students: their columns, and one LightGBM student for each available task, distilled from the teacher."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import PREDICTIONS, student_asset
+from finai_assets.asset_graph import COLUMNS, PREDICTIONS, student_asset
 from finai_assets.automation.specs import chosen_of, spec_of, stored, writing
 from finai_assets.platform import Platform
+from finai_assets.students.columns import FILE, choose_columns, from_file, to_file, union_of
 from finai_assets.students.result import to_files
-from finai_assets.students.train import bin_train, train_student
+from finai_assets.students.train import train_student
 from finai_assets.teacher.predictions import load_predictions
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
@@ -17,7 +18,35 @@ from finai_resources.progress import report_progress
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the students."""
+    """Return the columns and the students."""
+    return [_columns(platform), _students(platform)]
+
+
+def _columns(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "The columns of every student, chosen together: a copy's on the teacher's output, a direct student's on labels."
+    )
+
+    @dg.multi_asset(name="student_columns", specs=[spec_of(platform, COLUMNS, description, {"lightgbm", "json"})])
+    def student_columns(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session = lake.session()
+        gates.demand(session.lake, platform.graph.asked(COLUMNS))
+        matrix = load_matrix(session)
+        chosen = choose_columns(
+            matrix,
+            load_predictions(session.read(PREDICTIONS), matrix.tasks),
+            platform.graph.settings_of(COLUMNS),
+            displayable=platform.displayable,
+            rule_columns=platform.rule_columns,
+        )
+        with writing(session, platform, COLUMNS) as out:
+            out.put(FILE, to_file(chosen))
+        return stored(session, COLUMNS, columns=len(union_of(chosen)))
+
+    return student_columns
+
+
+def _students(platform: Platform) -> dg.AssetsDefinition:
     by_path = {student_asset(task.name): task for task in platform.available_tasks}
     specs = [
         spec_of(
@@ -38,14 +67,16 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         gates.demand(session.lake, platform.graph.asked(chosen[0]))
         settings, matrix = platform.graph.settings_of(*chosen), load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS), matrix.tasks)
-        probe = bin_train(matrix, settings)
+        columns = from_file(session.read_bytes(COLUMNS, None, FILE))
         for number, path in enumerate(chosen):
             name = by_path[path].name
             report_progress(f"student of {name}", number, len(chosen))
-            result = train_student(matrix.task(name), matrix, teacher[name], platform.registry, settings, probe=probe)
+            result = train_student(
+                matrix.task(name), matrix, teacher[name], platform.registry, settings, columns=columns[name]
+            )
             with writing(session, platform, path, model=True) as out:
                 for role, content in to_files(result).items():
                     out.put(role, content)
             yield stored(session, path, **result.facts())
 
-    return [students]
+    return students

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_args
 
 from finai_assets.asset_graph import student_asset
@@ -18,8 +18,27 @@ from finai_resources.errors import BundleError
 from finai_resources.json_text import to_json
 from finai_resources.lake_session import LakeSession
 
-FORMAT = 2
-CARD, MODEL = "student.json", "model.txt"
+FORMAT = 3
+CARD, MODEL, DIRECT_MODEL = "student.json", "model.txt", "direct.txt"
+_FIX = "distil the student again with this version of the code"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectCard:
+    """The direct student that stands behind a copy; the fields mean what those of the same names mean in :class:`StudentCard`."""
+
+    columns: tuple[str, ...]
+    output_transform: Link
+    init_score: tuple[float, ...]
+    calibrator: Mapping[str, Any]
+    threshold: float | None
+    trees: int
+    leaves: int
+    model_bytes: int
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields by name, as JSON holds them."""
+        return _as_json(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,11 @@ class StudentCard:
         Gain of each input.
     fitted_on
         For each fitted part, which rows it has seen.
+    direct
+        The direct student in ``direct.txt``, which serves the task as layer 2 where the copy cannot; None unless the route is
+        DISTILL.
+    routes
+        What each policy would choose.
     """
 
     task: str
@@ -61,11 +85,18 @@ class StudentCard:
     model_bytes: int
     explains: Mapping[str, float]
     fitted_on: Mapping[str, Any]
+    direct: DirectCard | None
+    routes: Mapping[str, RouteName]
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """Return the columns that any model of the task reads, those of the deployed one first."""
+        return tuple(dict.fromkeys((*self.columns, *(self.direct.columns if self.direct else ()))))
 
     def values(self) -> dict[str, Any]:
         """Return the fields by name, as JSON holds them."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+        return _as_json({**found, "direct": self.direct.values() if self.direct else None})
 
     def to_bytes(self) -> bytes:
         """Return the file; equal cards have equal bytes."""
@@ -85,21 +116,28 @@ class StudentCard:
         BundleError
             The format or the route is another one, or a field is missing.
         """
-        fix = "distil the student again with this version of the code"
         stored = json.loads(content)
         if stored.get("format") != FORMAT:
             raise BundleError(
-                f"a student of format {stored.get('format')}, this code reads {FORMAT}", where=where, fix=fix
+                f"a student of format {stored.get('format')}, this code reads {FORMAT}", where=where, fix=_FIX
             )
-        names = [field.name for field in fields(cls)]
-        if missing := [name for name in names if name not in stored]:
-            raise BundleError(f"the card lacks {', '.join(missing)}", where=where, fix=fix)
+        found = _fields(cls, stored, where)
         if stored["route"] not in get_args(RouteName):
-            raise BundleError(f"unknown route {stored['route']!r}", where=where, fix=fix)
-        found: dict[str, Any] = {name: stored[name] for name in names}
-        for name, value in found.items():
-            found[name] = tuple(value) if isinstance(value, list) else value
-        return cls(**found)
+            raise BundleError(f"unknown route {stored['route']!r}", where=where, fix=_FIX)
+        direct = stored["direct"]
+        return cls(**{**found, "direct": direct and DirectCard(**_fields(DirectCard, direct, f"{where}: direct"))})
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _fields(of: type[StudentCard | DirectCard], stored: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the stored values of all fields of a card, lists as tuples."""
+    names = [field.name for field in fields(of)]
+    if missing := [name for name in names if name not in stored]:
+        raise BundleError(f"the card lacks {', '.join(missing)}", where=where, fix=_FIX)
+    return {name: tuple(stored[name]) if isinstance(stored[name], list) else stored[name] for name in names}
 
 
 def card_of(files: Mapping[str, bytes], *, task: str | None = None) -> StudentCard:
@@ -114,15 +152,21 @@ def card_of(files: Mapping[str, bytes], *, task: str | None = None) -> StudentCa
     ------
     BundleError
         The card cannot be read, is another task's, or its route does not go with the files: a model is there exactly where the
-        route is not SKIP.
+        route is not SKIP, and a direct student beside it exactly where the route is DISTILL.
     """
     where = student_asset(task) if task else "students"
     card = StudentCard.from_bytes(files[CARD], where=where)
-    fix = "distil the student again with this version of the code"
     if card.task != (task or card.task):
-        raise BundleError(f"the card belongs to task {card.task!r}", where=where, fix=fix)
+        raise BundleError(f"the card belongs to task {card.task!r}", where=where, fix=_FIX)
     if (card.route == "SKIP") == (MODEL in files):
-        raise BundleError(f"route {card.route} {'with' if MODEL in files else 'without'} a model", where=where, fix=fix)
+        raise BundleError(
+            f"route {card.route} {'with' if MODEL in files else 'without'} a model", where=where, fix=_FIX
+        )
+    distilled = card.route == "DISTILL"
+    if distilled != (card.direct is not None) or distilled != (DIRECT_MODEL in files):
+        raise BundleError(
+            f"route {card.route} {'without' if distilled else 'with'} a direct student beside it", where=where, fix=_FIX
+        )
     return card
 
 
@@ -148,6 +192,8 @@ def untrained(task: str, **changed: Any) -> StudentCard:
         model_bytes=0,
         explains={},
         fitted_on={},
+        direct=None,
+        routes={},
     )
     return replace(card, **changed)
 

@@ -1,20 +1,33 @@
-"""Training of one student on labels or on their blend with the teacher, and the probe that ranks columns.
+"""Training of one student: a copy on its teacher's output, a direct student on the labels; and the probes that rank columns.
 
-Hard labels are the special case of a target that is 0 or 1, so that a direct and a distilled student differ in their targets
-alone.
+A copy is a regression (Bucila, Caruana, Niculescu-Mizil, KDD 2006; Ba and Caruana, NeurIPS 2014): squared error on the teacher's
+logit of a binary task and on its value of a regression, cross-entropy against its class probabilities. It is stopped where it is
+most faithful, which needs no label.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from finai_assets.scoring.boosting import BinnedRows, Binning, Growth, Sample, Trees, bin_rows, soft_loss, train_trees
+from finai_assets.scoring.boosting import (
+    BinnedRows,
+    Binning,
+    Growth,
+    Loss,
+    Sample,
+    Trees,
+    bin_rows,
+    soft_loss,
+    squared_loss,
+    train_trees,
+)
 from finai_assets.settings import Settings
+from finai_assets.students.fidelity_measures import output_of
 
-# A multiclass probe grows one tree per class a round; it gets about this many times the trees of a binary one.
-_MULTICLASS_PROBE_TREES = 2
+Aim = Literal["copy", "direct"]
 
 
 @dataclass(frozen=True)
@@ -30,37 +43,56 @@ def hard_target(label: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes)[label.astype(np.int64)] if classes > 1 else label.astype(np.float64)
 
 
-def blend(label: np.ndarray, teacher: np.ndarray, alpha: float, classes: int) -> np.ndarray:
-    """Return ``alpha * label + (1 - alpha) * teacher``, [n] or [n, classes]."""
-    return alpha * hard_target(label, classes) + (1 - alpha) * teacher.astype(np.float64)
+def copy_target(kind: str, label: np.ndarray, teacher: np.ndarray, alpha: float) -> np.ndarray:
+    """Return what a copy learns, float64 [n] or [n, classes], on the scale of its raw output.
+
+    Parameters
+    ----------
+    label : float [n]
+        NaN where masked: such a row teaches what the teacher says.
+    teacher : float [n] or [n, classes]
+        Its predictions.
+    alpha : float
+        Share of the label in the target; 0 asks the teacher alone.
+    """
+    told = teacher.astype(np.float64)
+    known = np.isfinite(label)
+    if alpha > 0 and known.any():
+        classes = told.shape[1] if told.ndim == 2 else 1
+        told = told.copy()
+        told[known] = alpha * hard_target(label[known], classes) + (1 - alpha) * told[known]
+    return output_of(kind, told)
 
 
 def bin_probe(X: np.ndarray, settings: Settings) -> BinnedRows:
-    """Bin rows once, for the probes of all tasks; only train rows may be given."""
+    """Bin rows once, for the probes of all models; only train rows may be given."""
     return bin_rows(X, _binning(settings))
 
 
-def probe_gain(kind: str, binned: BinnedRows, rows: np.ndarray, target: np.ndarray, settings: Settings) -> np.ndarray:
+def probe_gain(
+    kind: str, aim: Aim, binned: BinnedRows, rows: np.ndarray, target: np.ndarray, settings: Settings
+) -> np.ndarray:
     """Return each column's total gain in a short model of all columns.
 
     Parameters
     ----------
     binned : BinnedRows
-        The probe's rows, from :func:`bin_probe`; shared by the tasks.
+        The probe's rows, from :func:`bin_probe`; shared by the models.
     rows : int64 [n]
-        Which of them have a label.
+        Which of them have a target.
     target : float64 [n] or [n, K]
     """
+    # A multiclass probe grows one tree per class a round; it gets about as many trees as any other.
     classes = target.shape[1] if target.ndim == 2 else 1
-    rounds = settings.students.probe_rounds
-    if classes > 1:
-        rounds = max(2, _MULTICLASS_PROBE_TREES * rounds // classes)
-    return train_trees(
-        soft_loss(kind, target), Sample(binned.take(rows), target), _growth(kind, rounds, settings)
-    ).gain()
+    rounds = max(2, settings.students.probe.rounds // classes)
+    growth = _growth(kind, rounds, settings)
+    seen = binned if len(rows) == binned.rows else binned.take(rows)
+    return train_trees(_loss(kind, aim, target), Sample(seen, target), growth).gain()
 
 
-def train_model(kind: str, train: Examples, validation: Examples, names: list[str], settings: Settings) -> Trees:
+def train_model(
+    kind: str, aim: Aim, train: Examples, validation: Examples, names: list[str], settings: Settings
+) -> Trees:
     """Train on one sample, stop on the other.
 
     Returns
@@ -71,17 +103,13 @@ def train_model(kind: str, train: Examples, validation: Examples, names: list[st
     """
     learned = bin_rows(train.X, _binning(settings), names=names)
     held_out = bin_rows(validation.X, _binning(settings), like=learned)
-    return train_trees(
-        soft_loss(kind, train.target),
-        Sample(learned, train.target),
-        _growth(kind, getattr(settings.students.rounds, kind), settings),
-        stop_on=Sample(held_out, validation.target),
-    )
+    growth = _growth(kind, getattr(settings.students.rounds, kind), settings)
+    stop_on = Sample(held_out, validation.target)
+    return train_trees(_loss(kind, aim, train.target), Sample(learned, train.target), growth, stop_on=stop_on)
 
 
-def _binning(settings: Settings) -> Binning:
-    students = settings.students
-    return Binning(seed=settings.seed, threads=students.threads, min_leaf_rows=students.min_child_rows, counted="rows")
+def _loss(kind: str, aim: Aim, target: np.ndarray) -> Loss:
+    return squared_loss() if aim == "copy" and kind != "multiclass" else soft_loss(kind, target)
 
 
 def _growth(kind: str, rounds: int, settings: Settings) -> Growth:
@@ -90,5 +118,17 @@ def _growth(kind: str, rounds: int, settings: Settings) -> Growth:
         rounds=rounds,
         leaves=getattr(students.leaves, kind),
         learning_rate=students.learning_rate,
+        column_share=students.column_share,
         patience=students.early_stopping_rounds,
+    )
+
+
+def _binning(settings: Settings) -> Binning:
+    students = settings.students
+    return Binning(
+        seed=settings.seed,
+        threads=students.threads,
+        min_leaf_rows=students.min_child_rows,
+        max_bin=students.max_bin,
+        counted="rows",
     )

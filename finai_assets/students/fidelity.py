@@ -1,10 +1,8 @@
-"""Fidelity: a student's agreement with its teacher on rows that it never saw, and the one comparison with the floors.
+"""Fidelity: whether a student agrees with its teacher on rows that neither was fitted on, by the one comparison with the floors.
 
-The student is taken as it is deployed, calibrated. Measures that compare two predictions are taken on every row, measures that
-need a label on the labelled ones. Divergences are in nats, per row, then averaged.
-
-:func:`compare_fidelity` alone decides whether a copy is faithful enough: when the route is chosen, when the check C23 judges a
-stored student by the floors of the configuration, and when a bundle is built.
+:mod:`finai_assets.students.fidelity_measures` computes the figures. :func:`compare_fidelity` alone decides whether a copy is
+faithful enough: when the route is chosen, when the check C23 judges a stored student by the floors of the configuration, and when
+a bundle is built.
 """
 
 from __future__ import annotations
@@ -14,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import entr, rel_entr
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
-from finai_assets.scoring.metrics import PROBABILITY_FLOOR, evaluate, expected_calibration_error
+from finai_assets.scoring.resampling import Interval
 from finai_assets.settings.method import FidelitySettings, MetricSettings
-from finai_resources.json_text import number
+from finai_assets.students.fidelity_measures import Compared, figures_of
 
-# Bins of a regression's predictions: equally likely under the Gaussian of the teacher's.
-_BINS = 20
-AT_LEAST = frozenset({"agreement", "rank_correlation", "quartile_agreement"})
-_POINT = MetricSettings(bootstrap_samples=1, confidence=0.95)  # fidelity compares values, without intervals
+AT_LEAST = frozenset(
+    {"agreement", "rank_correlation", "quartile_agreement", "explained_variance", "pair_order", "decile_overlap"}
+)
+# The whole interval of these must keep the floor, not only the figure.
+BY_BOUND = frozenset({"pair_order"})
 
 
 @dataclass(frozen=True)
@@ -32,45 +30,69 @@ class Floor:
     """One measure beside the bound that it must keep; an undefined measure (NaN) keeps none."""
 
     measure: str
-    observed: float
+    observed: Interval
     floor: float
 
     @property
     def passed(self) -> bool:
-        """Whether the bound is kept."""
-        return self.observed >= self.floor if self.measure in AT_LEAST else self.observed <= self.floor
+        """Whether the bound is kept: by the figure, or by the end of its interval where the measure is in :data:`BY_BOUND`."""
+        return self._kept(self._near if self.measure in BY_BOUND else self.observed.value)
+
+    def replicates(self, confidence: float, assurance: float) -> bool:
+        """Return whether as many other rows would keep the bound too, with this probability.
+
+        Two samples of the same size differ by sqrt(2) standard errors, and the end of the interval tells the standard error. A
+        figure without an interval is taken as it is.
+        """
+        value, near = self.observed.value, self._near
+        if not np.isfinite(near):
+            return self.passed
+        error = (value - near) / float(norm.ppf((1 + confidence) / 2))
+        reached = near if self.measure in BY_BOUND else value
+        return self._kept(reached - float(norm.ppf(assurance)) * np.sqrt(2) * error)
+
+    @property
+    def _near(self) -> float:
+        """Return the end of the interval that lies nearer to missing the floor."""
+        return self.observed.low if self.measure in AT_LEAST else self.observed.high
+
+    def _kept(self, value: float) -> bool:
+        return bool(value >= self.floor if self.measure in AT_LEAST else value <= self.floor)
 
     def __str__(self) -> str:
-        if not np.isfinite(self.observed):
+        if not np.isfinite(self.observed.value):
             return f"{self.measure} is not defined"
-        return (
-            f"{self.measure} {self.observed:.3f} ({'at least' if self.measure in AT_LEAST else 'at most'} {self.floor})"
-        )
+        bound = "at least" if self.measure in AT_LEAST else "at most"
+        ends = f" [{self.observed.low:.3f}, {self.observed.high:.3f}]" if np.isfinite(self.observed.low) else ""
+        return f"{self.measure} {self.observed.value:.3f}{ends} ({bound} {self.floor})"
 
 
 @dataclass(frozen=True)
 class Fidelity:
     """Figures of fidelity: each measure (NaN where it is undefined) on ``n`` rows, of which ``labelled`` have a label."""
 
-    measures: Mapping[str, float]
+    measures: Mapping[str, Interval]
     n: int
     labelled: int
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Fidelity:
         """Read the figures from what :meth:`FidelityVerdict.to_json` wrote."""
-        observed = {entry["measure"]: entry.get("observed") for entry in stored["verdicts"]}
-        measures = {name: float("nan") if value is None else float(value) for name, value in observed.items()}
+        measures = {name: _interval(entry) for name, entry in stored["figures"].items()}
         return cls(measures, int(stored["n"]), int(stored.get("labelled", 0)))
 
 
 @dataclass(frozen=True)
 class FidelityVerdict:
-    """Figures of fidelity beside the floors that they were compared with."""
+    """Figures of fidelity beside the floors that some of them were compared with."""
 
+    fidelity: Fidelity
     floors: tuple[Floor, ...]
-    n: int
-    labelled: int
+
+    @property
+    def n(self) -> int:
+        """Return the number of rows."""
+        return self.fidelity.n
 
     @property
     def passed(self) -> bool:
@@ -82,43 +104,52 @@ class FidelityVerdict:
         """Return the floors that are missed, in words."""
         return tuple(str(entry) for entry in self.floors if not entry.passed)
 
-    def observed(self, measure: str) -> float:
-        """Return one measure."""
-        return next(entry.observed for entry in self.floors if entry.measure == measure)
+    def doubts(self, confidence: float, assurance: float) -> tuple[str, ...]:
+        """Return the floors that as many other rows may miss, in words."""
+        return tuple(str(entry) for entry in self.floors if not entry.replicates(confidence, assurance))
 
     def bounds(self) -> dict[str, float]:
-        """Return the floor of each measure."""
+        """Return the floor of each measure that has one."""
         return {entry.measure: entry.floor for entry in self.floors}
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain values; an undefined measure is null."""
+        """Return everything as plain values; what is undefined is null."""
         verdicts = [
             {
                 "measure": entry.measure,
-                "observed": number(entry.observed),
+                "observed": entry.observed.plain()["value"],
+                "low": entry.observed.plain()["low"],
+                "high": entry.observed.plain()["high"],
                 "bound": "at least" if entry.measure in AT_LEAST else "at most",
                 "floor": entry.floor,
                 "passed": entry.passed,
             }
             for entry in self.floors
         ]
-        return {"passed": self.passed, "n": self.n, "labelled": self.labelled, "verdicts": verdicts}
+        figures = {name: interval.plain() for name, interval in self.fidelity.measures.items()}
+        return {
+            "passed": self.passed,
+            "n": self.n,
+            "labelled": self.fidelity.labelled,
+            "verdicts": verdicts,
+            "figures": figures,
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> FidelityVerdict:
         """Read what :meth:`to_json` wrote: the figures, and the floors that the route was chosen with."""
         fidelity = Fidelity.from_json(stored)
-        floors = tuple(
-            Floor(v["measure"], fidelity.measures[v["measure"]], float(v["floor"])) for v in stored["verdicts"]
-        )
-        return cls(floors, fidelity.n, fidelity.labelled)
+        return cls(fidelity, _floors(fidelity, {v["measure"]: float(v["floor"]) for v in stored["verdicts"]}))
+
+
+def measure_fidelity(compared: Compared, settings: MetricSettings, seed: int) -> Fidelity:
+    """Measure how far a student agrees with its teacher."""
+    return Fidelity(figures_of(compared, settings, seed), len(compared.label), int(np.isfinite(compared.label).sum()))
 
 
 def compare_fidelity(kind: str, fidelity: Fidelity, settings: FidelitySettings) -> FidelityVerdict:
     """Compare a student's figures with the floors of its kind of task; a measure without a figure misses its floor."""
-    bounds = {"kl": settings.kl, **getattr(settings, kind)}
-    floors = tuple(Floor(name, fidelity.measures.get(name, float("nan")), bound) for name, bound in bounds.items())
-    return FidelityVerdict(floors, fidelity.n, fidelity.labelled)
+    return FidelityVerdict(fidelity, _floors(fidelity, {"kl": settings.kl, **getattr(settings, kind)}))
 
 
 def compare_stored(card: Mapping[str, Any], settings: FidelitySettings) -> FidelityVerdict | None:
@@ -135,103 +166,17 @@ def compare_stored(card: Mapping[str, Any], settings: FidelitySettings) -> Fidel
         None where no copy was measured, or on no row.
     """
     stored = card.get("fidelity") or {}
-    if not stored.get("n") or not stored.get("verdicts"):
+    if not stored.get("n") or not stored.get("figures"):
         return None
     return compare_fidelity(card["kind"], Fidelity.from_json(stored), settings)
 
 
-def measure_fidelity(
-    kind: str, teacher: np.ndarray, student: np.ndarray, label: np.ndarray, *, threshold: float | None
-) -> Fidelity:
-    """Measure how far a student agrees with its teacher.
-
-    Parameters
-    ----------
-    teacher, student : float [n] or [n, K]
-        Probabilities, or values of a regression.
-    label : float [n]
-        NaN where masked.
-    threshold : float or None
-        Operating threshold of a binary task, on the deployed probability.
-    """
-    t, s = teacher.astype(np.float64), student.astype(np.float64)
-    if kind == "binary":
-        measures = _binary(t, s, label, threshold)
-    elif kind == "multiclass":
-        measures = _multiclass(t, s, label)
-    else:
-        measures = _regression(t, s, label)
-    figures = {name: float(value) for name, value in measures.items()}
-    return Fidelity(figures, len(label), int(np.isfinite(label).sum()))
+def _floors(fidelity: Fidelity, bounds: Mapping[str, float]) -> tuple[Floor, ...]:
+    nothing = Interval(float("nan"), float("nan"), float("nan"))
+    return tuple(Floor(name, fidelity.measures.get(name, nothing), bound) for name, bound in bounds.items())
 
 
-def _binary(t: np.ndarray, s: np.ndarray, label: np.ndarray, threshold: float | None) -> dict[str, float]:
-    pair_t, pair_s = np.column_stack([1 - t, t]), np.column_stack([1 - s, s])
-    known = np.isfinite(label)
-    mine, theirs = (_metrics("binary", label[known], p[known], 1) for p in (s, t))
-    cut = float("nan") if threshold is None else threshold
-    return {
-        **_divergences(pair_t, pair_s),
-        "agreement": float(((t >= cut) == (s >= cut)).mean()) if np.isfinite(cut) else float("nan"),
-        "rank_correlation": _rank_correlation(t, s),
-        "auc_gap": abs(theirs["auc"] - mine["auc"]),
-        "calibration_gap": abs(expected_calibration_error(label, t) - expected_calibration_error(label, s)),
-    }
-
-
-def _multiclass(t: np.ndarray, s: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    known = np.isfinite(label)
-    mine, theirs = (_metrics("multiclass", label[known], p[known], t.shape[1]) for p in (s, t))
-    return {
-        **_divergences(t, s),
-        "agreement": float((t.argmax(axis=1) == s.argmax(axis=1)).mean()),
-        "macro_f1_gap": abs(theirs["macro_f1"] - mine["macro_f1"]),
-    }
-
-
-def _regression(t: np.ndarray, s: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    known = np.isfinite(label)
-    y = label[known].astype(np.float64)
-    spread = y.std() if len(y) else 0.0
-    gap = {"mae_gap": float("nan"), "rmse_gap": float("nan")}
-    if spread > 0:
-        mine, theirs = (_metrics("regression", y, p[known], 1) for p in (s, t))
-        gap = {f"{name}_gap": abs(theirs[name] - mine[name]) / spread for name in ("mae", "rmse")}
-    quartiles = [np.ceil(4 * rankdata(p) / len(p)) for p in (t, s)]
-    return {
-        "kl": _binned_divergence(t, s),
-        "rank_correlation": _rank_correlation(t, s),
-        "quartile_agreement": float((quartiles[0] == quartiles[1]).mean()) if len(t) else float("nan"),
-        **gap,
-    }
-
-
-def _metrics(kind: str, label: np.ndarray, prediction: np.ndarray, classes: int) -> dict[str, float]:
-    rows = np.arange(len(label))
-    found = evaluate(kind, label, prediction, rows, classes=classes, settings=_POINT, seed=0)
-    return {name: estimate.value for name, estimate in found.items()}
-
-
-def _divergences(t: np.ndarray, s: np.ndarray) -> dict[str, float]:
-    """Return the mean KL(teacher || student) and Jensen-Shannon divergence of class probabilities [n, K]."""
-    if not len(t):
-        return {"kl": float("nan"), "jsd": float("nan")}
-    t, s = (np.clip(p, PROBABILITY_FLOOR, 1) for p in (t, s))
-    t, s = t / t.sum(axis=1, keepdims=True), s / s.sum(axis=1, keepdims=True)
-    middle = (t + s) / 2
-    jsd = entr(middle).sum(axis=1) - (entr(t).sum(axis=1) + entr(s).sum(axis=1)) / 2
-    return {"kl": float(rel_entr(t, s).sum(axis=1).mean()), "jsd": float(jsd.mean())}
-
-
-def _binned_divergence(t: np.ndarray, s: np.ndarray) -> float:
-    """Return the KL of both distributions of predictions, over bins that are equally likely under the teacher's Gaussian."""
-    if len(t) < 2 or t.std() == 0:
-        return float("nan")
-    edges = norm.ppf(np.arange(1, _BINS) / _BINS, loc=t.mean(), scale=t.std())
-    counted = [np.bincount(np.searchsorted(edges, p), minlength=_BINS) + 0.5 for p in (t, s)]
-    first, second = (count / count.sum() for count in counted)
-    return float(rel_entr(first, second).sum())
-
-
-def _rank_correlation(t: np.ndarray, s: np.ndarray) -> float:
-    return _metrics("regression", t, s, 1)["spearman"]
+def _interval(stored: Mapping[str, Any]) -> Interval:
+    return Interval(
+        *(float("nan") if stored.get(end) is None else float(stored[end]) for end in ("value", "low", "high"))
+    )

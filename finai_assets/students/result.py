@@ -1,10 +1,10 @@
-"""A trained student: its model, its route, its metrics, and its two files (docs/student-format.md)."""
+"""A trained student: its model, its route, its metrics, and its files (docs/student-format.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from finai_assets.scoring.calibration import NO_CALIBRATOR, apply_calibrator
 from finai_assets.scoring.links import Link
 from finai_assets.scoring.metrics import PRIMARY, Estimate
 from finai_assets.settings.method import StudentSettings
-from finai_assets.students.card import CARD, MODEL, StudentCard, card_of
+from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, StudentCard, card_of
 from finai_assets.students.fidelity import FidelityVerdict
 from finai_assets.students.route import RouteName
 from finai_assets.training.fitted_rows import FittedRows
@@ -57,6 +57,27 @@ class StudentModel:
         """Turn raw scores, initial score included, into predictions."""
         return apply_calibrator(raw, self.transform, self.calibrator)
 
+    @property
+    def size(self) -> ModelSize:
+        """Return the size of the text as stored."""
+        return ModelSize(*count_leaves(self.text), len(self.text.encode()))
+
+
+class ModelSize(NamedTuple):
+    """Trees, leaves of all trees, and bytes as stored."""
+
+    trees: int
+    leaves: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class DirectStudent:
+    """The student that learnt the labels, beside a copy: it serves the task where the copy cannot (layer 2)."""
+
+    model: StudentModel
+    threshold: float | None
+
 
 @dataclass(frozen=True)
 class OverTrivial:
@@ -72,7 +93,10 @@ class OverTrivial:
 
 @dataclass(frozen=True)
 class StudentResult:
-    """One task's student. ``model`` is None, and the fields about it empty, where the route is SKIP."""
+    """One task's student. ``model`` is None, and the fields about it empty, where the route is SKIP.
+
+    ``direct`` stands behind a copy, and is None unless the route is DISTILL. ``routes`` holds what each policy would choose.
+    """
 
     task: str
     kind: str
@@ -87,6 +111,8 @@ class StudentResult:
     fidelity: FidelityVerdict | None
     gain: Mapping[str, float]
     fitted_on: Mapping[str, FittedRows]
+    direct: DirectStudent | None
+    routes: Mapping[str, RouteName]
 
     @property
     def model_text(self) -> str:
@@ -105,18 +131,23 @@ class StudentResult:
 
     @property
     def trees(self) -> int:
-        """Return the number of trees."""
-        return count_leaves(self.model_text)[0]
+        """Return the number of the deployed model's trees."""
+        return self.model.size.trees if self.model else 0
 
     @property
     def leaves(self) -> int:
-        """Return the number of leaves of all trees."""
-        return count_leaves(self.model_text)[1]
+        """Return the number of leaves of all its trees."""
+        return self.model.size.leaves if self.model else 0
 
     @property
     def bytes(self) -> int:
-        """Return the size of the model's text as stored."""
-        return len(self.model_text.encode())
+        """Return the size of its text as stored."""
+        return self.model.size.bytes if self.model else 0
+
+    @property
+    def models(self) -> tuple[StudentModel, ...]:
+        """Return all models of the task, the deployed one first."""
+        return tuple(model for model in (self.model, self.direct.model if self.direct else None) if model)
 
     def facts(self) -> dict[str, Any]:
         """Return the metadata of a materialisation: route, size, and the primary metric of each model on test."""
@@ -130,20 +161,26 @@ class StudentResult:
             "model_bytes": self.bytes,
             "calibrator": self.calibrator["type"],
         }
+        if self.direct is not None:
+            told |= {"direct_leaves": self.direct.model.size.leaves, "direct_columns": len(self.direct.model.columns)}
         for who, measured in self.metrics["test"].items():
             if (estimate := measured[primary]).defined:
                 told[f"test_{primary}_{who}"] = estimate.value
         if self.fidelity is not None:
             told |= {
                 "fidelity_passed": self.fidelity.passed,
-                **{f"fidelity_{f.measure}": f.observed for f in self.fidelity.floors if np.isfinite(f.observed)},
+                **{
+                    f"fidelity_{name}": figure.value
+                    for name, figure in self.fidelity.fidelity.measures.items()
+                    if np.isfinite(figure.value)
+                },
             }
         return told
 
 
 def to_files(result: StudentResult) -> dict[str, bytes]:
-    """Return ``student.json`` and, unless the task is skipped, ``model.txt``."""
-    model = result.model
+    """Return ``student.json``, unless the task is skipped ``model.txt``, and beside a copy ``direct.txt``."""
+    model, direct = result.model, result.direct
     card = StudentCard(
         task=result.task,
         kind=result.kind,
@@ -164,8 +201,19 @@ def to_files(result: StudentResult) -> dict[str, bytes]:
         model_bytes=result.bytes,
         explains=dict(result.gain),
         fitted_on={name: asdict(rows) for name, rows in result.fitted_on.items()},
+        direct=_direct_card(direct) if direct else None,
+        routes=dict(result.routes),
     )
-    return {CARD: card.to_bytes()} | ({MODEL: model.text.encode()} if model else {})
+    texts = {MODEL: model, DIRECT_MODEL: direct.model if direct else None}
+    return {CARD: card.to_bytes(), **{name: found.text.encode() for name, found in texts.items() if found}}
+
+
+def _direct_card(direct: DirectStudent) -> DirectCard:
+    model = direct.model
+    trees, leaves, size = model.size
+    return DirectCard(
+        model.columns, model.transform, model.init_score, dict(model.calibrator), direct.threshold, trees, leaves, size
+    )
 
 
 def from_files(files: Mapping[str, bytes]) -> StudentResult:
@@ -177,11 +225,8 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         The format is another one, or the model is missing.
     """
     card = card_of(files)
-    model = None
-    if MODEL in files:
-        model = StudentModel(
-            files[MODEL].decode(), card.columns, card.output_transform, card.init_score, card.calibrator
-        )
+    model = _model(card, files[MODEL]) if MODEL in files else None
+    direct = DirectStudent(_model(card.direct, files[DIRECT_MODEL]), card.direct.threshold) if card.direct else None
     return StudentResult(
         task=card.task,
         kind=card.kind,
@@ -196,29 +241,63 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         fidelity=FidelityVerdict.from_json(card.fidelity) if card.fidelity else None,
         gain=card.explains,
         fitted_on={name: FittedRows.from_json(rows) for name, rows in card.fitted_on.items()},
+        direct=direct,
+        routes=card.routes,
     )
 
 
-def require_budget(results: Mapping[str, StudentResult], settings: StudentSettings) -> dict[str, float]:
-    """Require that all students together fit the budget; return their leaves and megabytes.
+def _model(card: StudentCard | DirectCard, text: bytes) -> StudentModel:
+    return StudentModel(text.decode(), card.columns, card.output_transform, card.init_score, card.calibrator)
+
+
+def require_budget(
+    results: Mapping[str, StudentResult], settings: StudentSettings, rule_columns: Collection[str] = ()
+) -> dict[str, float]:
+    """Require that all models of all students together fit the budget; return their leaves, megabytes and columns.
+
+    Parameters
+    ----------
+    rule_columns
+        Columns that the rules read; a request brings them too.
 
     Raises
     ------
     GateError
-        They exceed ``students.max_leaves`` or ``students.max_megabytes``; the error names the three largest.
+        They exceed what :func:`over_budget` allows; the error names the three largest tasks.
     """
-    leaves = sum(result.leaves for result in results.values())
-    megabytes = sum(result.bytes for result in results.values()) / 1e6
-    if leaves > settings.max_leaves or megabytes > settings.max_megabytes:
-        largest = sorted(results.values(), key=lambda result: (-result.bytes, result.task))[:3]
-        named = ", ".join(f"{result.task} {result.leaves:,} leaves" for result in largest)
+    sizes = {task: [model.size for model in result.models] for task, result in results.items()}
+    bytes_of = {task: sum(size.bytes for size in each) for task, each in sizes.items()}
+    leaves_of = {task: sum(size.leaves for size in each) for task, each in sizes.items()}
+    columns = {name for result in results.values() for model in result.models for name in model.columns}
+    found = {
+        "leaves": sum(leaves_of.values()),
+        "megabytes": sum(bytes_of.values()) / 1e6,
+        "columns": len(columns | set(rule_columns)),
+    }
+    if over := over_budget(settings, **found):
+        largest = sorted(bytes_of, key=lambda task: (-bytes_of[task], task))[:3]
+        named = ", ".join(f"{task} {leaves_of[task]:,} leaves" for task in largest)
         raise GateError(
-            f"the students have {leaves:,} leaves and {megabytes:.1f} MB; {settings.max_leaves:,} and "
-            f"{settings.max_megabytes:g} MB are allowed (largest: {named})",
+            f"the models of the bundle are too large: {'; '.join(over)} (largest: {named})",
             where="students",
-            fix="lower students.rounds or students.leaves",
+            fix="lower students.rounds, students.leaves or students.max_columns",
         )
-    return {"leaves": leaves, "megabytes": megabytes}
+    return found
+
+
+def over_budget(settings: StudentSettings, *, leaves: float, megabytes: float, columns: float) -> list[str]:
+    """Return what a bundle exceeds, in words: leaves, megabytes or columns, of which ``students.spare_share`` stays free."""
+    free = 1.0 - settings.spare_share
+    limits = {
+        "leaves": (leaves, settings.max_leaves * free, ",.0f"),
+        "MB": (megabytes, settings.max_megabytes * free, ",.3g"),
+        "columns": (columns, settings.max_columns_in_all * free, ",.0f"),
+    }
+    return [
+        f"{format(found, form)} {unit}, at most {format(limit, form)} allowed"
+        for unit, (found, limit, form) in limits.items()
+        if found > limit
+    ]
 
 
 def _entries(found: Mapping[str, Any]) -> dict[str, Any]:

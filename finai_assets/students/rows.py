@@ -12,7 +12,7 @@ from finai_assets.evaluation.baselines import persistence
 from finai_assets.features.registry import Registry
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference
 from finai_assets.settings import Settings
-from finai_assets.students.distill import blend, hard_target
+from finai_assets.students.distill import Aim, copy_target, hard_target
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 from finai_resources.errors import GateError
 
@@ -21,7 +21,7 @@ PRIOR, PERSISTENCE = "prior", "persistence"
 
 @dataclass(frozen=True)
 class Part:
-    """The labelled rows of a split: positions in the matrix, label, teacher's prediction, customer."""
+    """Rows of a split: positions in the matrix, label (NaN where masked), teacher's prediction, customer."""
 
     index: np.ndarray
     label: np.ndarray
@@ -30,6 +30,10 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def take(self, rows: np.ndarray) -> Part:
+        """Return some of the rows."""
+        return Part(self.index[rows], self.label[rows], self.teacher[rows], self.customer[rows])
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,12 @@ class TaskRows:
             )
 
     @property
+    def noise(self) -> float:
+        """Return the standard deviation of the teacher's output between seeds, 0 where it was not measured."""
+        measured = self.settings.students.noise_ceiling.tasks.get(self.task.name)
+        return measured.noise if measured else 0.0
+
+    @property
     def where(self) -> str:
         """Return the name of the task's student in errors."""
         return student_asset(self.task.name)
@@ -98,23 +108,28 @@ class TaskRows:
         GateError
             There is none.
         """
-        rows = self.matrix.rows(split)
-        label = np.asarray(self.matrix.labels[self.task.name][rows], dtype=np.float64)
-        known = np.flatnonzero(np.isfinite(label))
+        everyone = self.everyone(split)
+        known = np.flatnonzero(np.isfinite(everyone.label))
         if not len(known):
             raise GateError(f"no {split} row has a label", where=self.where, fix="widen the split or drop the task")
-        index = known + rows.start
-        return Part(index, label[known], np.asarray(self.teacher[index], dtype=np.float64), self.matrix.customer[index])
+        return everyone.take(known)
+
+    def everyone(self, split: str) -> Part:
+        """Return all rows of a split: a copy learns from, and is compared on, the unlabelled ones too."""
+        rows = self.matrix.rows(split)
+        label = np.asarray(self.matrix.labels[self.task.name][rows], dtype=np.float64)
+        teacher = np.asarray(self.teacher[rows], dtype=np.float64)
+        return Part(np.arange(rows.start, rows.stop), label, teacher, self.matrix.customer[rows])
 
     def features(self, index: np.ndarray, kept: np.ndarray) -> np.ndarray:
         """Return float32 [rows, kept columns] of the matrix."""
         return np.ascontiguousarray(self.matrix.X[np.ix_(index, kept)], dtype=np.float32)
 
-    def target(self, part: Part, *, distil: bool) -> np.ndarray:
-        """Return a student's target: the labels, or their blend with the teacher."""
-        if distil:
-            return blend(part.label, part.teacher, self.settings.students.alpha, self.task.classes)
-        return hard_target(part.label, self.task.classes)
+    def target(self, part: Part, aim: Aim) -> np.ndarray:
+        """Return what a student learns: the labels, or the teacher's output."""
+        if aim == "direct":
+            return hard_target(part.label, self.task.classes)
+        return copy_target(self.task.kind, part.label, part.teacher, self.settings.students.alpha)
 
     def prior(self, train: Part) -> np.ndarray:
         """Return the constant prediction: the mean, or class frequencies with one row added to each."""

@@ -1,8 +1,7 @@
-"""From a task's rows to its student: select columns, train the direct and the distilled model, choose the route, measure.
+"""From a task's rows to its student: train the copy and the direct student, choose the route, measure.
 
-Everything is learned on train, and stopped, calibrated and chosen on validation. Test rows are read once both candidates
-stand, to measure them; the one thing that they can change is that a copy which misses a fidelity floor there makes way for the
-direct student, unless the policy is to replicate.
+Everything is learned on train, and stopped, calibrated and chosen on validation. Test rows are read once both candidates stand,
+to measure them, and change nothing: a copy that misses a floor there stays what it is, C23 fails, and the bundle refuses it.
 """
 
 from __future__ import annotations
@@ -13,49 +12,52 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from finai_assets.features.registry import Registry
-from finai_assets.features.sampling import sample_customers
-from finai_assets.scoring.boosting import BinnedRows, gain_shares
+from finai_assets.scoring.boosting import gain_shares
 from finai_assets.scoring.calibration import NO_CALIBRATOR, fit_calibrator
 from finai_assets.scoring.links import LINK_OF_KIND
 from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
-from finai_assets.students.distill import Examples, bin_probe, hard_target, probe_gain, train_model
+from finai_assets.students.columns import TaskColumns
+from finai_assets.students.distill import Aim, Examples, train_model
 from finai_assets.students.fidelity import FidelityVerdict, compare_fidelity, measure_fidelity
-from finai_assets.students.result import OverTrivial, StudentModel, StudentResult, from_files, require_budget, to_files
-from finai_assets.students.route import Route, RouteEvidence, choose_route, worth_copying
+from finai_assets.students.fidelity_measures import Compared
+from finai_assets.students.result import (
+    DirectStudent,
+    OverTrivial,
+    StudentModel,
+    StudentResult,
+    from_files,
+    require_budget,
+    to_files,
+)
+from finai_assets.students.route import (
+    POLICIES,
+    Policy,
+    Route,
+    RouteEvidence,
+    RouteName,
+    choose_route,
+    worth_copying,
+)
 from finai_assets.students.rows import Part, TaskRows, Trivial, constant
-from finai_assets.students.select import select_columns
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 from finai_resources.progress import report_progress
 
-__all__ = ["StudentResult", "bin_train", "from_files", "require_budget", "to_files", "train_student"]
+__all__ = ["StudentResult", "from_files", "require_budget", "to_files", "train_student"]
 
-DIRECT, DISTILLED = "direct", "distilled"
-_STEPS = 4  # select columns, train, distil, measure
+_STEPS = 3  # train, distil, measure
+_SERVED: dict[RouteName, Aim] = {"DISTILL": "copy", "DIRECT": "direct"}
+_NAME: dict[Aim, str] = {"copy": "distilled", "direct": "direct"}  # in the metrics of a card
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained model, its calibrated predictions of the validation rows, and its operating threshold (binary)."""
+    """A trained model, its predictions of all validation rows, and its operating threshold (binary)."""
 
     model: StudentModel
     validation: np.ndarray
     threshold: float | None
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Train rows on which columns are chosen: positions in the matrix, ascending, and the same rows binned."""
-
-    rows: np.ndarray
-    binned: BinnedRows
-
-
-def bin_train(matrix: TrainingMatrix, settings: Settings) -> Probe:
-    """Bin the train rows of at most ``probe_rows`` once; hand the result to :func:`train_student` of every task."""
-    rows = sample_customers(matrix.customer, matrix.rows("train"), settings.students.probe_rows, settings.seed)
-    return Probe(rows, bin_probe(np.asarray(matrix.X[rows]), settings))
 
 
 def train_student(
@@ -65,7 +67,7 @@ def train_student(
     registry: Registry,
     settings: Settings,
     *,
-    probe: Probe | None = None,
+    columns: TaskColumns,
 ) -> StudentResult:
     """Train one task's student.
 
@@ -73,8 +75,8 @@ def train_student(
     ----------
     teacher_predictions : float32 [n] or [n, classes]
         Row-aligned with the matrix.
-    probe
-        From :func:`bin_train`; made here where it is not given.
+    columns
+        The task's columns, from :func:`finai_assets.students.columns.choose_columns`.
 
     Raises
     ------
@@ -84,79 +86,88 @@ def train_student(
     rows = TaskRows(task, matrix, teacher_predictions, settings)
     rows.require_fit(registry)
     train, validation = rows.part("train"), rows.part("validation")
-    candidates: dict[str, Candidate] = {}
     trivial = rows.trivial(train, validation)
-    fitted_on = {"prior": FittedRows.of(matrix, train.index)}
+    candidates: dict[Aim, Candidate] = {}
     if np.ptp(train.label) == 0:
-        route = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
+        nothing = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
+        routes = dict.fromkeys(POLICIES, nothing)
     else:
-        report_progress(f"{task.name}: select columns", 0, _STEPS)
-        probe = probe or bin_train(matrix, settings)
-        kept = select(rows, train, probe)
-        fitted_on |= _fitted_on(rows, train, validation, probe)
-        report_progress(f"{task.name}: train the direct student", 1, _STEPS)
-        candidates[DIRECT] = _fit(rows, train, validation, kept, distil=False)
+        report_progress(f"{task.name}: train the direct student", 0, _STEPS)
+        candidates["direct"] = fit(rows, columns, "direct")
         if _worth_copying(rows, train, validation):
-            report_progress(f"{task.name}: distil", 2, _STEPS)
-            candidates[DISTILLED] = _fit(rows, train, validation, kept, distil=True)
-        route = choose_route(_evidence(rows, train, validation, candidates, trivial), settings.students)
-    report_progress(f"{task.name}: measure", 3, _STEPS)
-    return _measured(rows, validation, candidates, route, trivial, fitted_on)
+            report_progress(f"{task.name}: distil", 1, _STEPS)
+            candidates["copy"] = fit(rows, columns, "copy")
+        evidence = _evidence(rows, train, validation, candidates, trivial)
+        routes = {policy: choose_route(evidence, settings.students, policy) for policy in POLICIES}
+    report_progress(f"{task.name}: measure", 2, _STEPS)
+    return _measured(rows, validation, candidates, routes, trivial)
 
 
-def _fitted_on(rows: TaskRows, train: Part, validation: Part, probe: Probe) -> dict[str, FittedRows]:
-    """Return the rows that the parts of a student have seen; ``calibration`` includes the operating threshold."""
-    selection = np.intersect1d(probe.rows, train.index, assume_unique=True)
-    held_out = FittedRows.of(rows.matrix, validation.index)
-    return {
-        "columns": FittedRows.of(rows.matrix, selection),
-        "trees": FittedRows.of(rows.matrix, train.index),
-        "stopping": held_out,
-        "calibration": held_out,
-    }
-
-
-def select(rows: TaskRows, train: Part, probe: Probe) -> np.ndarray:
-    """Choose columns on the labels, the same for both students, so that these differ in their targets alone."""
-    _, at, labelled = np.intersect1d(probe.rows, train.index, assume_unique=True, return_indices=True)
-    target = hard_target(train.label[labelled], rows.task.classes)
-    gain = probe_gain(rows.task.kind, probe.binned, at, target, rows.settings)
-    names, inputs = rows.matrix.columns, rows.settings.inputs
-    readable = np.array([place for place, name in enumerate(names) if not inputs.withholds(name)], dtype=np.int64)
-    return readable[select_columns(gain[readable], [names[place] for place in readable], rows.settings.students)]
-
-
-def _fit(rows: TaskRows, train: Part, validation: Part, kept: np.ndarray, *, distil: bool) -> Candidate:
-    """Train on train, stop and calibrate on validation."""
-    kind = rows.task.kind
-    names = [rows.matrix.columns[i] for i in kept]
+def fit(rows: TaskRows, columns: TaskColumns, aim: Aim) -> Candidate:
+    """Train one model on train and stop it on validation: a copy on all rows, a direct student on the labelled ones."""
+    kind, names = rows.task.kind, list(columns.names[aim])
+    kept = places(rows.matrix, names)
     learned, held_out = (
-        Examples(rows.features(part.index, kept), rows.target(part, distil=distil)) for part in (train, validation)
+        Examples(rows.features(part.index, kept), rows.target(part, aim))
+        for part in (_seen(rows, split, aim) for split in ("train", "validation"))
     )
-    trained = train_model(kind, learned, held_out, names, rows.settings)
+    trained = train_model(kind, aim, learned, held_out, names, rows.settings)
     init = tuple(float(value) for value in trained.init_score)
     bare = StudentModel(trained.text, tuple(names), LINK_OF_KIND[kind], init, NO_CALIBRATOR)
-    return calibrate(kind, bare, validation.label, held_out.X, rows.settings)
+    everyone = rows.everyone("validation")
+    return calibrate(kind, aim, bare, everyone.label, rows.features(everyone.index, kept), rows.settings)
 
 
-def calibrate(kind: str, bare: StudentModel, label: np.ndarray, X: np.ndarray, settings: Settings) -> Candidate:
-    """Fit a model's calibrator and, for a binary task, its operating threshold on validation rows.
+def calibrate(
+    kind: str, aim: Aim, bare: StudentModel, label: np.ndarray, X: np.ndarray, settings: Settings
+) -> Candidate:
+    """Fit a direct student's calibrator and, for a binary task, the operating threshold on validation rows.
+
+    A copy has no calibrator: its teacher is calibrated, and another map would only take it away from its teacher.
 
     Parameters
     ----------
     bare
         The trained model; whatever calibrator it has is not looked at.
     label : float [n]
+        NaN where masked.
     X : float32 [n, columns]
         The model's inputs.
     """
-    students = settings.students
+    students, known = settings.students, np.isfinite(label)
     raw = bare.raw(X, threads=students.threads)
-    model = replace(bare, calibrator=fit_calibrator(kind, students.calibration, raw, label))
+    method = students.calibration if aim == "direct" else "none"
+    model = replace(bare, calibrator=fit_calibrator(kind, method, raw[known], label[known]))
     prediction = model.finish(raw)
     # As many validation rows lie above the operating threshold as are positive.
-    threshold = float(np.quantile(prediction, 1 - label.mean())) if kind == "binary" else None
+    threshold = float(np.quantile(prediction[known], 1 - label[known].mean())) if kind == "binary" else None
     return Candidate(model, prediction, threshold)
+
+
+def aim_of(route: RouteName) -> Aim:
+    """Return what the model of a route learns."""
+    return _SERVED[route]
+
+
+def places(matrix: TrainingMatrix, names: list[str] | tuple[str, ...]) -> np.ndarray:
+    """Return where columns stand in the matrix, int64 [names]."""
+    place = {name: index for index, name in enumerate(matrix.columns)}
+    return np.array([place[name] for name in names], dtype=np.int64)
+
+
+def _seen(rows: TaskRows, split: str, aim: Aim) -> Part:
+    return rows.everyone(split) if aim == "copy" else rows.part(split)
+
+
+def fitted_on(rows: TaskRows, aim: Aim) -> dict[str, FittedRows]:
+    """Return the rows that the parts of a model have seen; ``calibration`` includes the operating threshold."""
+    described = {split: FittedRows.of(rows.matrix, _seen(rows, split, aim).index) for split in ("train", "validation")}
+    labelled = FittedRows.of(rows.matrix, rows.part("validation").index)
+    return {
+        f"{aim} trees": described["train"],
+        f"{aim} stopping": described["validation"],
+        f"{aim} calibration": labelled,
+    }
 
 
 def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:
@@ -169,18 +180,21 @@ def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:
 
 
 def _evidence(
-    rows: TaskRows, train: Part, validation: Part, candidates: Mapping[str, Candidate], trivial: Trivial
+    rows: TaskRows, train: Part, validation: Part, candidates: Mapping[Aim, Candidate], trivial: Trivial
 ) -> RouteEvidence:
     """Collect the figures that decide the route, all on validation."""
     forecast = trivial.predict(validation)
-    direct, distilled = candidates[DIRECT], candidates.get(DISTILLED)
+    labelled = validation.index - rows.matrix.rows("validation").start
+    direct = candidates["direct"].validation[labelled]
     rival: Estimate | None = None
     copy: Estimate | None = None
-    missed: tuple[str, ...] = ()
-    if distilled is not None:
-        rival = rows.difference(validation, direct.validation, distilled.validation)
-        copy = rows.difference(validation, distilled.validation, forecast)
-        missed = _fidelity(rows, validation.teacher, distilled.validation, validation.label, distilled).failures
+    doubts: tuple[str, ...] = ()
+    if (distilled := candidates.get("copy")) is not None:
+        rival = rows.difference(validation, direct, distilled.validation[labelled])
+        copy = rows.difference(validation, distilled.validation[labelled], forecast)
+        settings = rows.settings
+        verdict = _fidelity(rows, rows.everyone("validation"), distilled.validation, distilled.threshold)
+        doubts = verdict.doubts(settings.metrics.confidence, settings.students.assurance)
     return RouteEvidence(
         kind=rows.task.kind,
         classes=rows.task.classes,
@@ -188,66 +202,75 @@ def _evidence(
         prior=rows.score(validation, constant(rows.prior(train), validation)),
         trivial=trivial.name,
         teacher_over_trivial=rows.difference(validation, validation.teacher, forecast),
-        direct_over_trivial=rows.difference(validation, direct.validation, forecast),
+        direct_over_trivial=rows.difference(validation, direct, forecast),
         distilled_over_trivial=copy,
         direct_over_distilled=rival,
-        missed_floors=missed,
+        doubts=doubts,
     )
 
 
-def _fidelity(
-    rows: TaskRows, teacher: np.ndarray, student: np.ndarray, label: np.ndarray, candidate: Candidate
-) -> FidelityVerdict:
-    kind = rows.task.kind
-    fidelity = measure_fidelity(kind, teacher, student, label, threshold=candidate.threshold)
-    return compare_fidelity(kind, fidelity, rows.settings.students.fidelity)
+def _fidelity(rows: TaskRows, part: Part, student: np.ndarray, threshold: float | None) -> FidelityVerdict:
+    settings, task = rows.settings, rows.task
+    compared = Compared(
+        task.kind,
+        part.teacher,
+        student,
+        part.label,
+        part.customer,
+        threshold,
+        settings.students.deciding_decile.get(task.name, "highest"),
+        rows.noise,
+    )
+    found = measure_fidelity(compared, settings.metrics, settings.seed)
+    return compare_fidelity(task.kind, found, settings.students.fidelity)
 
 
 def _measured(
     rows: TaskRows,
     validation: Part,
-    candidates: Mapping[str, Candidate],
-    route: Route,
+    candidates: Mapping[Aim, Candidate],
+    routes: Mapping[Policy, Route],
     trivial: Trivial,
-    fitted_on: Mapping[str, FittedRows],
 ) -> StudentResult:
     """Measure the models on test, and make the student of the route chosen on validation."""
-    task, settings = rows.task, rows.settings
-    chosen = {"DISTILL": candidates.get(DISTILLED), "DIRECT": candidates.get(DIRECT), "SKIP": None}[route.name]
-    test, span = rows.part("test"), rows.matrix.rows("test")
-    everyone = np.arange(span.start, span.stop)
-    place = {name: index for index, name in enumerate(rows.matrix.columns)}
-    on_test: dict[str, np.ndarray] = {}
-    for name, candidate in candidates.items():
-        kept = np.array([place[column] for column in candidate.model.columns])
-        on_test[name] = candidate.model.predict(rows.features(everyone, kept), threads=settings.students.threads)
-    at = test.index - span.start
-    report: dict[str, dict[str, dict[str, Estimate]]] = {
-        "validation": {
-            "teacher": rows.score(validation, validation.teacher),
-            **{name: rows.score(validation, forecast(validation)) for name, forecast in trivial.forecasts.items()},
-            **{name: rows.score(validation, candidate.validation) for name, candidate in candidates.items()},
-        },
-        "test": {
-            "teacher": rows.score(test, test.teacher),
-            **{name: rows.score(test, forecast(test)) for name, forecast in trivial.forecasts.items()},
-            **{name: rows.score(test, prediction[at]) for name, prediction in on_test.items()},
-        },
+    task, students = rows.task, rows.settings.students
+    route = routes[students.policy]
+    aim = _SERVED.get(route.name)
+    test, everyone = rows.part("test"), rows.everyone("test")
+    on_test = {
+        which: candidate.model.predict(
+            rows.features(everyone.index, places(rows.matrix, candidate.model.columns)), threads=students.threads
+        )
+        for which, candidate in candidates.items()
     }
+    labelled = {
+        "validation": validation.index - rows.matrix.rows("validation").start,
+        "test": test.index - rows.matrix.rows("test").start,
+    }
+    predicted = {
+        "validation": {which: candidate.validation for which, candidate in candidates.items()},
+        "test": on_test,
+    }
+    report: dict[str, dict[str, dict[str, Estimate]]] = {}
+    for split, part in (("validation", validation), ("test", test)):
+        report[split] = {
+            "teacher": rows.score(part, part.teacher),
+            **{name: rows.score(part, forecast(part)) for name, forecast in trivial.forecasts.items()},
+            **{_NAME[which]: rows.score(part, values[labelled[split]]) for which, values in predicted[split].items()},
+        }
+        if aim is not None:
+            report[split]["student"] = report[split][_NAME[aim]]
     fidelity = None
-    if chosen is not None and route.name == "DISTILL":
-        label = np.asarray(rows.matrix.labels[task.name][span], dtype=np.float64)
-        fidelity = _fidelity(rows, np.asarray(rows.teacher[span]), on_test[DISTILLED], label, chosen)
-        if not fidelity.passed and settings.students.policy == "better":
-            # The direct student stands in (layer 2): a distilled student that misses a floor on test is never deployed.
-            missed = "; ".join(fidelity.failures)
-            route, chosen = Route("DIRECT", f"the copy is over a floor on test: {missed}"), candidates[DIRECT]
-    taken = {"DISTILL": DISTILLED, "DIRECT": DIRECT}.get(route.name)
-    if taken is not None:
-        for models in report.values():
-            models["student"] = models[taken]
-    served = {"teacher": test.teacher} | ({"student": on_test[taken][at]} if taken else {})
+    if (copy := candidates.get("copy")) is not None:
+        fidelity = _fidelity(rows, everyone, on_test["copy"], copy.threshold)
+    served = {"teacher": test.teacher} | ({"student": on_test[aim][labelled["test"]]} if aim else {})
     over_trivial = {who: rows.difference(test, prediction, trivial.predict(test)) for who, prediction in served.items()}
+    chosen = candidates[aim] if aim else None
+    layer_2 = candidates["direct"] if aim == "copy" else None
+    seen = {"prior": FittedRows.of(rows.matrix, rows.part("train").index)}
+    for which in _SERVED.values():
+        if chosen is not None and (which == aim or (which == "direct" and layer_2 is not None)):
+            seen |= fitted_on(rows, which)
     return StudentResult(
         task=task.name,
         kind=task.kind,
@@ -261,5 +284,7 @@ def _measured(
         trivial=OverTrivial(trivial.name, over_trivial),
         fidelity=fidelity,
         gain=gain_shares(chosen.model.text) if chosen else {},
-        fitted_on=fitted_on if chosen else {"prior": fitted_on["prior"]},
+        fitted_on=seen,
+        direct=DirectStudent(layer_2.model, layer_2.threshold) if layer_2 else None,
+        routes={policy: other.name for policy, other in routes.items()},
     )

@@ -16,6 +16,7 @@ from finai_assets.settings import Settings
 from finai_assets.settings.checks import Assessment, ProxyStrengthSettings
 from finai_assets.settings.method import InputSettings
 from finai_assets.students.card import CARD as STUDENT_CARD
+from finai_assets.students.card import DIRECT_MODEL, MODEL, DirectCard, StudentCard
 from finai_assets.training.matrix import ARRAY, load_matrix
 from finai_checks.fairness.checks import ABSENT, STRENGTH
 from finai_checks.fairness.prohibited_inputs import prohibited_inputs_absent
@@ -151,6 +152,7 @@ def lake_canaries() -> list[LakeCanary]:
                    "is made from raw/protected_attributes.disability", _declares_protected),
         LakeCanary(ABSENT, student, "a student as it was distilled"),
         LakeCanary(ABSENT, student, "a student that lists gender", named, _lists_gender),
+        LakeCanary(ABSENT, student, "a copy behind which a direct student reads gender", named, _gender_behind_a_copy),
     ]  # fmt: skip
 
 
@@ -177,3 +179,14 @@ def _lists_gender(small: SmallLake) -> None:
     card = json.loads(small.files(asset)[STUDENT_CARD])
     card["columns"][0] = "gender_code"
     small.put_files(asset, {STUDENT_CARD: json.dumps(card).encode()})
+
+
+def _gender_behind_a_copy(small: SmallLake) -> None:
+    """Make the student a copy, and put one that reads gender behind it; the copy's own columns stay."""
+    asset = student_asset(STUDENT)
+    files = small.files(asset)
+    card = StudentCard.from_bytes(files[STUDENT_CARD], where=asset)
+    behind = DirectCard((*card.columns[1:], "gender_code"), card.output_transform, card.init_score, card.calibrator,
+                        card.threshold, card.trees, card.leaves, card.model_bytes)  # fmt: skip
+    copied = replace(card, route="DISTILL", direct=behind)
+    small.put_files(asset, {STUDENT_CARD: copied.to_bytes(), DIRECT_MODEL: files[MODEL]})

@@ -8,7 +8,7 @@ import numpy as np
 
 from finai_assets.asset_graph import MATRIX, TEACHER, student_asset
 from finai_assets.platform import Platform
-from finai_assets.students.card import MODEL, read_card
+from finai_assets.students.card import DIRECT_MODEL, MODEL, read_card
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.matrix import TrainingMatrix, load_matrix
 from finai_checks.fairness.prohibited_inputs import (
@@ -70,7 +70,7 @@ def evaluate_teacher_inputs(context: CheckContext, asset: str) -> CheckOutcome:
 
 
 def evaluate_student_inputs(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-    """Judge the columns that each student reads, by its card and by its model."""
+    """Judge the columns that each student reads, and the direct student behind a copy, by its card and by its models."""
     session, sources, policy = context.session, _sources(context), context.settings.checks.prohibited_inputs
     carried, outcomes = _carried(context, load_matrix(session)), {}
     for asset in assets:
@@ -78,8 +78,9 @@ def evaluate_student_inputs(context: CheckContext, assets: Sequence[str]) -> Map
         if card.route == "SKIP":
             outcomes[asset] = CheckOutcome(True, "route SKIP: no model reads anything", 1, {"route": "SKIP"})
             continue
-        text = session.read_bytes(asset, None, MODEL).decode()
-        read = tuple(dict.fromkeys([*card.columns, *_names_in(text)]))
+        stored = (MODEL, DIRECT_MODEL) if card.direct else (MODEL,)
+        named = [name for file in stored for name in _names_in(session.read_bytes(asset, None, file).decode())]
+        read = tuple(dict.fromkeys([*card.columns_read, *named]))
         outcomes[asset] = prohibited_inputs_absent(read, sources, carried, policy=policy, route=card.route)
     return outcomes
 

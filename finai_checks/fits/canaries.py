@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from finai_assets.asset_graph import MATRIX, TEACHER, state_asset, student_asset
+from finai_assets.asset_graph import COLUMNS, MATRIX, TEACHER, state_asset, student_asset
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
 from finai_checks.fits import spoiled_fits as spoiled
@@ -84,8 +84,9 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(REFIT, state, "a parameter changed by one bit", "1 of", spoiled.one_bit_of_a_state),
         LakeCanary(REFIT, state, "a state that saw the test month and records that it did not", "differ after the re-fit",
                    spoiled.state_saw_test_in_secret),
-        LakeCanary(REFIT, student, "columns selected on train"),
-        LakeCanary(REFIT, student, "columns selected with test rows", "are missing after the re-fit", spoiled.columns_saw_test),
+        LakeCanary(REFIT, COLUMNS, "columns chosen on train"),
+        LakeCanary(REFIT, COLUMNS, "columns chosen with test rows", "are missing after the re-fit", spoiled.columns_saw_test),
+        LakeCanary(ON_TRAIN_ONLY, COLUMNS, "columns chosen on train"),
         LakeCanary(MODEL_REFIT, MATRIX, "a vocabulary of train"),
         LakeCanary(MODEL_REFIT, MATRIX, "a code of the test month in the vocabulary", "missing after the re-fit: 9998",
                    spoiled.code_of_the_test_month),
@@ -93,5 +94,5 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(MODEL_REFIT, TEACHER, "a scaler that saw all rows", "normaliser mean", spoiled.scaler_saw_test),
         LakeCanary(MODEL_REFIT, TEACHER, "a calibration fitted on test", "calibration", spoiled.calibrated_on_test),
         LakeCanary(MODEL_REFIT, student, "a student as it was distilled"),
-        LakeCanary(MODEL_REFIT, student, "a student calibrated on test", "calibrator", spoiled.student_calibrated_on_test),
+        LakeCanary(MODEL_REFIT, student, "a student calibrated on test", "threshold", spoiled.student_calibrated_on_test),
     ]  # fmt: skip

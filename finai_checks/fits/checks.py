@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from finai_assets.asset_graph import MATRIX, SPLITS, TEACHER, state_asset, student_asset
+from finai_assets.asset_graph import COLUMNS, MATRIX, SPLITS, TEACHER, state_asset, student_asset
 from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
+from finai_assets.students.columns import FILE as COLUMNS_FILE
+from finai_assets.students.columns import from_file
 from finai_assets.students.result import StudentResult, from_files
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
@@ -24,6 +26,7 @@ from finai_checks.fits.refit_models import (
 )
 from finai_checks.fits.scopes import (
     Scope,
+    column_scopes,
     fitted_on_train_only,
     matrix_scopes,
     rows_of_card,
@@ -45,8 +48,8 @@ ON_TRAIN_ONLY = CheckKind(
 REFIT = CheckKind(
     "C12",
     "refit_is_equal",
-    "when all data after train are garbage, every feature state refits bit-identically and every student selects the same "
-    "columns",
+    "when all data after train are garbage, every feature state refits bit-identically and the same columns are chosen for "
+    "every student",
     blocking=True,
     minimum=1,
     units="values",
@@ -76,7 +79,8 @@ def declare_checks(platform: Platform) -> list[Declared]:
         declare(ON_TRAIN_ONLY, TEACHER, evaluate_teacher_rows, settings),
         *declare_together(ON_TRAIN_ONLY, students, evaluate_student_rows, settings),
         *declare_together(REFIT, states, evaluate_state_refits, settings),
-        *declare_together(REFIT, students, evaluate_column_refits, settings),
+        declare(ON_TRAIN_ONLY, COLUMNS, evaluate_column_rows, settings),
+        declare(REFIT, COLUMNS, evaluate_column_refits, settings),
         declare(MODEL_REFIT, TEACHER, evaluate_teacher_refit, settings),
         *declare_together(MODEL_REFIT, students, evaluate_calibrator_refits, settings),
     ]
@@ -122,9 +126,16 @@ def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mappi
     matrix, outcomes = load_matrix(context.session), {}
     for asset in assets:
         card = read_card(context.session, asset)
-        scopes = student_scopes(matrix, card.task, context.settings, model=bool(card.columns))
+        scopes = student_scopes(matrix, card.task, card.route)
         outcomes[asset] = fitted_on_train_only(rows_of_card(card.values()), scopes)
     return outcomes
+
+
+def evaluate_column_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the rows on which the students' columns were chosen with those of the matrix as stored now."""
+    chosen = from_file(context.session.read_bytes(asset, None, COLUMNS_FILE))
+    stored = {f"{task} {aim}": rows for task, entry in chosen.items() for aim, rows in entry.fitted_on.items()}
+    return fitted_on_train_only(stored, column_scopes(load_matrix(context.session), context.settings))
 
 
 # ---- fitted again
@@ -137,9 +148,10 @@ def evaluate_state_refits(context: CheckContext, assets: Sequence[str]) -> Mappi
     return {asset: outcomes[group.name] for asset, group in groups.items()}
 
 
-def evaluate_column_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-    """Select the columns of some students again while validation and test rows are garbage."""
-    return refit_columns(_students(context, assets), load_matrix(context.session), context.settings)
+def evaluate_column_refits(context: CheckContext, asset: str) -> CheckOutcome:
+    """Choose the columns of all students again while validation and test rows are garbage."""
+    stored = from_file(context.session.read_bytes(asset, None, COLUMNS_FILE))
+    return refit_columns(stored, context.session, context.platform)
 
 
 def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcome:

@@ -11,25 +11,28 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from finai_assets.asset_graph import PREDICTIONS
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.scoring.calibration import Calibration
 from finai_assets.settings import Settings
+from finai_assets.students.columns import AIMS, TaskColumns, choose_columns
+from finai_assets.students.distill import Aim
 from finai_assets.students.result import StudentResult
 from finai_assets.students.rows import TaskRows
-from finai_assets.students.train import bin_train, calibrate, select
+from finai_assets.students.train import aim_of, calibrate, places
 from finai_assets.teacher.fitting.losses import TeacherTask
 from finai_assets.teacher.normalise import Normaliser
+from finai_assets.teacher.predictions import load_predictions
 from finai_assets.teacher.result import TeacherResult, deterministic
 from finai_assets.teacher.structure import Structure
 from finai_assets.teacher.train import calibrate as calibrate_teacher
 from finai_assets.teacher.train import prepare
 from finai_assets.training.labelling import class_vocabulary
-from finai_assets.training.matrix import TrainingMatrix
+from finai_assets.training.matrix import TrainingMatrix, load_matrix
 from finai_checks.fits.refit import garbage_after, later_months, refit_is_equal, refit_outcome
 from finai_checks.framework.check import CheckOutcome
 from finai_resources.lake_session import LakeSession
-from finai_resources.progress import report_progress
 
 
 def garbled(matrix: TrainingMatrix, splits: Sequence[str], *, seed: int) -> TrainingMatrix:
@@ -128,23 +131,23 @@ def _calibrations(fitted: Mapping[str, Calibration]) -> dict[str, np.ndarray]:
     }
 
 
-def refit_columns(
-    students: Mapping[str, StudentResult], matrix: TrainingMatrix, settings: Settings
-) -> dict[str, CheckOutcome]:
-    """Select the columns of students again while validation and test rows are garbage."""
-    apart, probe = garbled(matrix, ("validation", "test"), seed=settings.seed), None
-    outcomes: dict[str, CheckOutcome] = {}
-    for done, (name, student) in enumerate(students.items()):
-        report_progress(f"columns of {student.task}", done, len(students))
-        if student.model is None:
-            outcomes[name] = _nothing_kept(student)
-            continue
-        probe = probe or bin_train(apart, settings)
-        rows = _task_rows(apart, student.task, settings)
-        kept = select(rows, rows.part("train"), probe)
-        again = {"columns": np.array([matrix.columns[place] for place in kept])}
-        outcomes[name] = refit_is_equal({"columns": np.array(student.columns)}, again)
-    return outcomes
+def refit_columns(stored: Mapping[str, TaskColumns], session: LakeSession, platform: Platform) -> CheckOutcome:
+    """Choose the columns of all students again while validation and test rows, and the teacher's answers to them, are garbage."""
+    settings = platform.settings
+    apart = garbled(load_matrix(session), ("validation", "test"), seed=settings.seed)
+    predictions = load_predictions(session.read(PREDICTIONS), apart.tasks)
+    unseen = np.flatnonzero(apart.split != "train")
+    for name, values in predictions.items():
+        predictions[name] = values.copy()
+        predictions[name][unseen] = predictions[name][unseen[::-1]]
+    found = choose_columns(
+        apart, predictions, settings, displayable=platform.displayable, rule_columns=platform.rule_columns
+    )
+    return refit_is_equal(_column_names(stored), _column_names(found))
+
+
+def _column_names(columns: Mapping[str, TaskColumns]) -> dict[str, np.ndarray]:
+    return {f"{task} {aim}": np.array(entry.names[aim]) for task, entry in columns.items() for aim in AIMS}
 
 
 def refit_calibrators(
@@ -153,19 +156,24 @@ def refit_calibrators(
     """Fit calibrators and operating thresholds of students again while test rows are garbage; compare their classes too."""
     apart = garbled(matrix, ("test",), seed=settings.seed)
     outcomes: dict[str, CheckOutcome] = {}
-    place = {name: index for index, name in enumerate(matrix.columns)}
     for name, student in students.items():
         if student.model is None:
             outcomes[name] = _nothing_kept(student)
             continue
         rows = _task_rows(apart, student.task, settings)
-        part = rows.part("validation")
-        X = rows.features(part.index, np.array([place[column] for column in student.columns]))
-        fitted = calibrate(rows.task.kind, student.model, part.label, X, settings)
-        outcomes[name] = refit_is_equal(
-            {"classes": np.array(student.class_labels), **_numbers(student.calibrator, student.threshold)},
-            {"classes": np.array(rows.task.class_labels), **_numbers(fitted.model.calibrator, fitted.threshold)},
-        )
+        part = rows.everyone("validation")
+        stored = {"classes": np.array(student.class_labels)}
+        again = {"classes": np.array(rows.task.class_labels)}
+        aim = aim_of(student.route)
+        models = {aim: (student.model, student.threshold)}
+        if student.direct is not None:
+            models["direct"] = (student.direct.model, student.direct.threshold)
+        for which, (model, threshold) in models.items():
+            X = rows.features(part.index, places(matrix, model.columns))
+            fitted = calibrate(rows.task.kind, which, model, part.label, X, settings)
+            stored |= _numbers(which, model.calibrator, threshold)
+            again |= _numbers(which, fitted.model.calibrator, fitted.threshold)
+        outcomes[name] = refit_is_equal(stored, again)
     return outcomes
 
 
@@ -180,6 +188,6 @@ def _task_rows(matrix: TrainingMatrix, name: str, settings: Settings) -> TaskRow
     return TaskRows(task, matrix, np.broadcast_to(np.float32(0), shape), settings)
 
 
-def _numbers(calibrator: Mapping[str, object], threshold: float | None) -> dict[str, np.ndarray]:
-    numbers = {f"calibrator {name}": np.asarray(value) for name, value in calibrator.items()}
-    return numbers if threshold is None else {**numbers, "threshold": np.array(threshold)}
+def _numbers(aim: Aim, calibrator: Mapping[str, object], threshold: float | None) -> dict[str, np.ndarray]:
+    numbers = {f"{aim} calibrator {name}": np.asarray(value) for name, value in calibrator.items()}
+    return numbers if threshold is None else {**numbers, f"{aim} threshold": np.array(threshold)}

@@ -109,20 +109,25 @@ def teacher_scopes(matrix: TrainingMatrix, settings: Settings) -> dict[str, Scop
     }
 
 
-def student_scopes(matrix: TrainingMatrix, task: str, settings: Settings, *, model: bool) -> dict[str, Scope]:
-    """Return the labelled rows that the parts of a student may have seen; without a model, those of the constant forecast."""
-    train, validation = (_labelled(matrix, task, split) for split in ("train", "validation"))
-    scopes = {"prior": scope_of(matrix, train)}
-    if model:
-        rows = matrix.rows("train")
-        probed = sample_customers(matrix.customer, rows, settings.students.probe_rows, settings.seed)
-        held_out = scope_of(matrix, validation)
-        scopes |= {
-            "columns": scope_of(matrix, np.intersect1d(probed, train, assume_unique=True)),
-            "trees": scopes["prior"],
-            "stopping": held_out,
-            "calibration": held_out,
-        }
+def column_scopes(matrix: TrainingMatrix, settings: Settings) -> dict[str, Scope]:
+    """Return the rows on which the columns of each task's models may have been chosen."""
+    sample = sample_customers(matrix.customer, matrix.rows("train"), settings.students.probe.rows, settings.seed)
+    scopes: dict[str, Scope] = {}
+    for task in matrix.tasks:
+        labelled = np.intersect1d(sample, _labelled(matrix, task.name, "train"), assume_unique=True)
+        scopes |= {f"{task.name} copy": scope_of(matrix, sample), f"{task.name} direct": scope_of(matrix, labelled)}
+    return scopes
+
+
+def student_scopes(matrix: TrainingMatrix, task: str, route: str) -> dict[str, Scope]:
+    """Return the rows that the parts of a student may have seen: a copy needs no label, but for its operating threshold."""
+    train, validation = (scope_of(matrix, _labelled(matrix, task, split)) for split in ("train", "validation"))
+    every = {split: scope_of(matrix, matrix.rows(split)) for split in ("train", "validation")}
+    scopes = {"prior": train}
+    if route == "DISTILL":
+        scopes |= {"copy trees": every["train"], "copy stopping": every["validation"], "copy calibration": validation}
+    if route != "SKIP":
+        scopes |= {"direct trees": train, "direct stopping": validation, "direct calibration": validation}
     return scopes
 
 

@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.asset_graph import MATRIX, TEACHER, label_asset, student_asset
+from finai_assets.asset_graph import COLUMNS, MATRIX, PREDICTIONS, TEACHER, label_asset, student_asset
 from finai_assets.features.fit import load_states, store_states
 from finai_assets.students.card import CARD as STUDENT_CARD
-from finai_assets.students.distill import bin_probe
+from finai_assets.students.columns import FILE, choose_columns, from_file, to_file
 from finai_assets.students.result import from_files, to_files
-from finai_assets.students.rows import Part, TaskRows
-from finai_assets.students.train import Probe, calibrate, select
+from finai_assets.students.train import aim_of, calibrate, places
 from finai_assets.teacher.data import TeacherData
 from finai_assets.teacher.normalise import Normaliser
+from finai_assets.teacher.predictions import load_predictions
 from finai_assets.teacher.result import deterministic
 from finai_assets.teacher.store import CARD, NORMALISER, teacher_from_files
 from finai_assets.teacher.train import calibrate as calibrate_teacher
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.labelling import matrix_tasks
-from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
+from finai_assets.training.matrix import DESCRIPTION, load_matrix
 from finai_checks.framework.small_lake import STUDENT, VERSION, SmallLake
 from finai_resources.manifest import one_version
 
@@ -137,32 +137,23 @@ def student_calibrated_on_test(small: SmallLake) -> None:
     asset, matrix = student_asset(STUDENT), load_matrix(small.session)
     student = from_files(small.files(asset))
     assert student.model is not None  # noqa: S101 - the small lake's task has both classes
-    rows = _labelled(matrix, "test")
-    places = np.array([matrix.columns.index(name) for name in student.columns])
-    fitted = calibrate(
-        student.kind, student.model, matrix.labels[STUDENT][rows].astype(np.float64), matrix.X[np.ix_(rows, places)],
-        small.settings,
-    )  # fmt: skip
-    fitted_on = {**student.fitted_on, "calibration": FittedRows.of(matrix, rows)}
+    rows = matrix.rows("test")
+    labels = np.asarray(matrix.labels[STUDENT][rows], dtype=np.float64)
+    X = np.ascontiguousarray(matrix.X[rows][:, places(matrix, student.columns)])
+    aim = aim_of(student.route)
+    fitted = calibrate(student.kind, aim, student.model, labels, X, small.settings)
+    seen = FittedRows.of(matrix, rows.start + np.flatnonzero(np.isfinite(labels)))
+    fitted_on = {**student.fitted_on, f"{aim} calibration": seen}
     spoiled = replace(student, model=fitted.model, threshold=fitted.threshold, fitted_on=fitted_on)
     small.put_files(asset, {STUDENT_CARD: to_files(spoiled)[STUDENT_CARD]})
 
 
 def columns_saw_test(small: SmallLake) -> None:
-    """Select a student's columns on all rows."""
-    matrix = load_matrix(small.session)
-    everything = np.arange(len(matrix))
-    probe = Probe(everything, bin_probe(np.asarray(matrix.X), small.settings))
-    nothing = np.zeros(len(matrix), np.float32)
-    rows = TaskRows(matrix.task(STUDENT), matrix, nothing, small.settings)
-    known = np.flatnonzero(np.isfinite(matrix.labels[STUDENT]))
-    whole = Part(known, matrix.labels[STUDENT][known].astype(np.float64), nothing[known], matrix.customer[known])
-    columns = [matrix.columns[place] for place in select(rows, whole, probe)]
-    asset = student_asset(STUDENT)
-    card = json.loads(small.files(asset)[STUDENT_CARD])
-    small.put_files(asset, {STUDENT_CARD: json.dumps({**card, "columns": columns}).encode()})
-
-
-def _labelled(matrix: TrainingMatrix, split: str) -> np.ndarray:
-    rows = matrix.rows(split)
-    return rows.start + np.flatnonzero(np.isfinite(matrix.labels[STUDENT][rows]))
+    """Choose the students' columns on all rows, and record the rows of the honest choice."""
+    matrix, session = load_matrix(small.session), small.session
+    honest = from_file(small.files(COLUMNS)[FILE])
+    everything = replace(matrix, split=np.full(len(matrix), "train"))
+    predictions = load_predictions(session.read(PREDICTIONS), matrix.tasks)
+    found = choose_columns(everything, predictions, small.settings)
+    spoiled = {task: replace(entry, fitted_on=honest[task].fitted_on) for task, entry in found.items()}
+    small.put_files(COLUMNS, {FILE: to_file(spoiled)})

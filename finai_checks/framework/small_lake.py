@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.asset_graph import MATRIX, PREDICTIONS, SPLITS, TEACHER, student_asset
+from finai_assets.asset_graph import COLUMNS, MATRIX, PREDICTIONS, SPLITS, TEACHER, student_asset
 from finai_assets.features.compute import compute_month, group_schema
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group, Registry, build_registry
@@ -26,6 +26,8 @@ from finai_assets.made_with import made_with
 from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
+from finai_assets.students.columns import FILE as COLUMNS_FILE
+from finai_assets.students.columns import choose_columns, to_file
 from finai_assets.students.result import to_files as student_to_files
 from finai_assets.students.train import train_student
 from finai_assets.teacher.predictions import load_predictions, predictions_table
@@ -53,7 +55,7 @@ def small_settings() -> Settings:
         "fit": {"rows": 500},
         "statistics": {"psi_bins": 5},  # more bins need more customers to distinguish drift from chance
         "teacher": {"experts": ["deepfm", "temporal", "causal"], "epochs": 1, "batch_rows": 256, "threads": 1},
-        "students": {"rounds": {"binary": 6}, "probe_rounds": 4, "max_columns": 12},
+        "students": {"rounds": {"binary": 6}, "probe": {"rounds": 4}, "max_columns": 12},
         "metrics": {"bootstrap_samples": 20},
         "checks": {
             "shuffled_future": {"train_months": 1},
@@ -174,9 +176,16 @@ class SmallLake:
 
     def distil(self, name: str) -> None:
         """Train a task's student on the training matrix and the teacher's predictions, as both stand."""
-        session, matrix = self.session, load_matrix(self.session)
-        values = load_predictions(session.read(PREDICTIONS), [matrix.task(name)])
-        student = train_student(matrix.task(name), matrix, values[name], self.platform.registry, self.settings)
+        session, matrix, platform = self.session, load_matrix(self.session), self.platform
+        values = load_predictions(session.read(PREDICTIONS), matrix.tasks)
+        columns = choose_columns(
+            matrix, values, self.settings, displayable=platform.displayable, rule_columns=platform.rule_columns
+        )
+        with session.write(COLUMNS, code_version=VERSION) as out:
+            out.put(COLUMNS_FILE, to_file(columns))
+        student = train_student(
+            matrix.task(name), matrix, values[name], platform.registry, self.settings, columns=columns[name]
+        )
         made = {MADE_WITH: made_with(self.settings.seed)}
         with session.write(student_asset(name), code_version=VERSION, extra=made) as out:
             for role, content in student_to_files(student).items():

@@ -12,6 +12,7 @@ from safetensors.numpy import load, save
 
 from finai_assets.asset_graph import MATRIX, TEACHER, student_asset
 from finai_assets.made_with import EXTRA, made_with
+from finai_assets.scoring.resampling import Interval
 from finai_assets.settings import Settings
 from finai_assets.settings.checks import MetricFloorSettings
 from finai_assets.students.card import CARD as STUDENT_CARD
@@ -118,10 +119,10 @@ def _estimate(value: float, half: float = 0.02, n: int = 1000) -> dict[str, Any]
 
 def _fidelities(settings: Settings) -> list[Canary]:
     floors = settings.students.fidelity
-    perfect = {name: float(name in AT_LEAST) for name in ("kl", *floors.binary)}
+    perfect = {name: _figure(float(name in AT_LEAST)) for name in ("kl", *floors.binary)}
 
     def copy(kl: float = 0.1, n: int = 100) -> Card:
-        verdict = compare_fidelity("binary", Fidelity({**perfect, "kl": kl}, n, n), floors)
+        verdict = compare_fidelity("binary", Fidelity({**perfect, "kl": _figure(kl)}, n, n), floors)
         return {"route": "DISTILL", "kind": "binary", "reason": "", "fidelity": verdict.to_json()}
 
     def canary(label: str, expects: str | None, card: Card | None) -> Canary:
@@ -138,6 +139,10 @@ def _fidelities(settings: Settings) -> list[Canary]:
         canary("a student that imitates no teacher and was never evaluated", NO_EVIDENCE, direct),
         canary("no student", NO_EVIDENCE, None),
     ]
+
+
+def _figure(value: float) -> Interval:
+    return Interval(value, value, value)
 
 
 # ---- C28

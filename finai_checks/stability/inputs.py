@@ -40,7 +40,7 @@ def student_columns(session: LakeSession, platform: Platform) -> frozenset[str]:
     """Return the columns that any stored student reads; none where no student is stored, or every task is skipped."""
     assets = [student_asset(task.name) for task in platform.available_tasks]
     cards = [read_card(session, asset) for asset in assets if session.find(asset)]
-    return frozenset(column for card in cards for column in card.columns)
+    return frozenset(column for card in cards for column in card.columns_read)
 
 
 def raw_flows(session: LakeSession, month: Month) -> dict[str, float]:

@@ -18,9 +18,12 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.settings.method import PerKind
 from finai_assets.training.matrix import TrainingMatrix, load_matrix
+from finai_checks.catalogue import declared_checks
+from finai_checks.framework.check import CheckContext
 from finai_checks.framework.small_lake import small_settings
 from finai_resources.home import Home
 from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.secrets import SecretStore
 
@@ -47,6 +50,9 @@ class OpenGates:
     """Let everything through: the checks have runs of their own."""
 
     def demand(self, lake: Lake, partitions: Iterable[tuple[str, str | None]]) -> None: ...
+
+    def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -151,3 +157,11 @@ def test_every_customer_still_gets_recommendations(ran: Ran) -> None:
     month = ran.months[-1]
     told = set(ran.lake.read("recommendations/customers", month)["customer_id"].to_pylist())
     assert told == set(ran.lake.read("raw/snapshots", month)["customer_id"].to_pylist())
+
+
+def test_the_bundle_of_fourteen_tasks_passes_its_check(ran: Ran) -> None:
+    check = next(entry for entry in declared_checks(ran.platform) if entry.name == "bundle_integrity")
+    outcome = check.evaluate(CheckContext(LakeSession(ran.lake), ran.platform))
+    assert outcome.passed, outcome.reason
+    assert outcome.n > 14 + outcome.observed["columns"]
+    assert outcome.observed["cold_start_cpu_ms"] > 0

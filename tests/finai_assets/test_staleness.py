@@ -19,6 +19,7 @@ from finai_assets.asset_graph import (
     BUNDLE,
     CATEGORIES,
     CHAMPION,
+    COLUMNS,
     EVALUATION,
     EXPLANATIONS,
     MATRIX,
@@ -198,8 +199,16 @@ def fidelity_floor(tree: Tree) -> None:
     tree.overrides = {"students": {"fidelity": {"kl": 0.123}}}
 
 
+def probe_rounds(tree: Tree) -> None:
+    tree.overrides = {"students": {"probe": {"rounds": 11}}}
+
+
 def student_rounds(tree: Tree) -> None:
-    tree.overrides = {"students": {"probe_rounds": 11}}
+    tree.overrides = {"students": {"rounds": {"binary": 11}}}
+
+
+def minimum_copies(tree: Tree) -> None:
+    tree.overrides = {"students": {"minimum_copies": 3}}
 
 
 def check_threshold(tree: Tree) -> None:
@@ -236,7 +245,7 @@ TASKS = [task.name for task in Platform.of(load_settings("synthetic", "smoke")).
 STATES, FEATURES = {state_asset(g) for g in GROUPS}, {group_asset(g) for g in GROUPS}
 LABELS, STUDENTS = {label_asset(t) for t in TASKS}, {student_asset(t) for t in TASKS}
 RAW, CATALOGUE = set(RAW_TABLES), {PRODUCTS, CATEGORIES}
-MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS} | STUDENTS
+MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS, COLUMNS} | STUDENTS
 
 
 def of(*groups: str) -> set[str]:
@@ -256,7 +265,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a group's Korean text", korean_text, {BUNDLE}),
     ("a group's engine", engine, of("tda_local")),
     # Metrics decide routes, stop the deletion curves, and are what the evaluation publishes.
-    ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS, CHAMPION} | STUDENTS),
+    ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS, COLUMNS, CHAMPION} | STUDENTS),
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
     # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.
@@ -275,7 +284,9 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a number in the explanations' page", number_in_the_explanations, {EXPLANATIONS}),
     # C23 judges the stored figures again, and so does the bundle, which is refused where one misses a floor; no tree changes.
     ("a fidelity floor", fidelity_floor, {BUNDLE}),
-    ("a student's setting", student_rounds, set(STUDENTS)),
+    ("how the students' columns are probed", probe_rounds, {COLUMNS} | STUDENTS),
+    ("a student's rounds", student_rounds, set(STUDENTS)),
+    ("how many copies a promotion asks for", minimum_copies, set()),
     ("a threshold of a check", check_threshold, set()),
     ("another data set's YAML", other_data_set, set()),
     ("a generator of docs", generator_of_docs, set()),
@@ -304,7 +315,7 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
     sampling(tree)
     after = tree.versions()
     stale = {path for path in before if after[path] != before[path]}
-    assert stale == STATES | {MATRIX} | MODELS - {PREDICTIONS}
+    assert stale == STATES | {MATRIX} | MODELS - {PREDICTIONS} - STUDENTS  # students follow their columns
 
 
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:

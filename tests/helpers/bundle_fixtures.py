@@ -20,6 +20,7 @@ from finai_assets.labels.splits import make_splits
 from finai_assets.labels.tasks import Task, build_tasks
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
+from finai_assets.students.fidelity_measures import Compared
 from serving_lambda.bundle import Bundle, load_bundle
 
 KEY = bytes(range(32))
@@ -105,8 +106,9 @@ def exact_copy(kind: str, classes: int) -> dict[str, Any]:
     random = np.random.default_rng(3)
     teacher = random.dirichlet(np.ones(classes), 50) if kind == "multiclass" else random.random(50)
     label = (np.arange(50) % max(2, classes)).astype(float)
-    figures = measure_fidelity(kind, teacher, teacher, label, threshold=0.3)
-    return compare_fidelity(kind, figures, load_settings("synthetic", "smoke").students.fidelity).to_json()
+    settings = load_settings("synthetic", "smoke")
+    figures = measure_fidelity(Compared(kind, teacher, teacher, label, np.arange(50), 0.3), settings.metrics, 0)
+    return compare_fidelity(kind, figures, settings.students.fidelity).to_json()
 
 
 def student(
@@ -118,12 +120,13 @@ def student(
     chosen = sorted(random.choice(len(registry.columns), COLUMNS_PER_STUDENT, replace=False).tolist())
     classes = (task.classes or 50) if task.kind == "multiclass" else 1
     card: dict[str, Any] = {
-        "format": 2,
+        "format": 3,
         "task": task.name,
         "kind": task.kind,
         "classes": classes,
         "class_labels": [f"class {index}" for index in range(classes)] if classes > 1 else [],
         "route": route,
+        "routes": {"replicate": route, "better": route},
         "reason": "test",
         "columns": [registry.names[place] for place in chosen],
         "output_transform": {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind],
@@ -140,27 +143,49 @@ def student(
         "model_bytes": 0,
         "explains": {},
         "fitted_on": {},
+        "direct": None,
     }
     if route == "SKIP":
         card |= {"columns": [], "calibrator": {"type": "none"}, "init_score": [], "output_transform": "identity"}
         return {"student.json": json.dumps(card).encode()}
-    data = X[:, chosen]
+    model = _model(task.kind, classes, X[:, chosen], random, rounds=rounds, leaves=leaves)
+    files = {"model.txt": model.model_to_string().encode()}
+    if route == "DISTILL":
+        # Most of its columns are its own, so that a model that is given the other layer's columns is noticed.
+        behind = sorted({*chosen[:4], *random.choice(len(registry.columns), 5, replace=False).tolist()})
+        direct = _model(task.kind, classes, X[:, behind], random, rounds=rounds - 2, leaves=leaves - 2)
+        files["direct.txt"] = direct.model_to_string().encode()
+        card["direct"] = {
+            "columns": [registry.names[place] for place in behind],
+            "output_transform": card["output_transform"],
+            "init_score": [value + 0.125 for value in card["init_score"]],
+            "calibrator": {"type": "platt", "a": 0.9, "b": 0.1} if task.kind == "binary" else {"type": "none"},
+            "threshold": 0.4 if task.kind == "binary" else None,
+            "trees": direct.num_trees(),
+            "leaves": sum(tree["num_leaves"] for tree in direct.dump_model()["tree_info"]),
+            "model_bytes": len(files["direct.txt"]),
+        }
+    return {"student.json": json.dumps(card).encode(), **files}
+
+
+def _model(
+    kind: str, classes: int, data: np.ndarray, random: np.random.Generator, *, rounds: int, leaves: int
+) -> lgb.Booster:
     signal = np.nan_to_num(
         (data[:, :3] - np.nanmean(data[:, :3], axis=0)) / (np.nanstd(data[:, :3], axis=0) + 1e-9)
     ).sum(axis=1)
-    signal = signal + random.normal(size=len(X)) * 0.3
-    if task.kind == "multiclass":
-        label = np.argsort(np.argsort(signal)) * classes // len(X)
+    signal = signal + random.normal(size=len(data)) * 0.3
+    if kind == "multiclass":
+        label = np.argsort(np.argsort(signal)) * classes // len(data)
     else:
-        label = (signal > 0.5).astype(float) if task.kind == "binary" else signal
-    objective = {"binary": "binary", "multiclass": "multiclass", "regression": "huber"}[task.kind]
+        label = (signal > 0.5).astype(float) if kind == "binary" else signal
+    objective = {"binary": "binary", "multiclass": "multiclass", "regression": "huber"}[kind]
     parameters: dict[str, Any] = {
         "objective": objective, "num_leaves": leaves, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1, "seed": 1,
     }  # fmt: skip
     if classes > 1:
         parameters["num_class"] = classes
-    model = lgb.train(parameters, lgb.Dataset(data, label), rounds)
-    return {"student.json": json.dumps(card).encode(), "model.txt": model.model_to_string().encode()}
+    return lgb.train(parameters, lgb.Dataset(data, label), rounds)
 
 
 @pytest.fixture(scope="session")

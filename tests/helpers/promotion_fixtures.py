@@ -153,7 +153,7 @@ def retrained(made: Made, change: Callable[[np.ndarray], np.ndarray], *tasks: st
         model = lgb.train(parameters, lgb.Dataset(data, target), 30)
         text = model.model_to_string().encode()
         card |= {"calibrator": {"type": "none"}, "leaves": 930, "trees": 30}
-        students[task] = {"student.json": json.dumps(card).encode(), "model.txt": text}
+        students[task] = {**files, "student.json": json.dumps(card).encode(), "model.txt": text}
     return made.build(students=students)
 
 

@@ -58,11 +58,11 @@ def resign(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def test_an_intact_bundle_reproduces_its_golden_rows(bundle: Bundle) -> None:
-    assert self_test(bundle) == 40 * 12  # rows x tasks with a model
+    assert self_test(bundle) == 40 * 22  # rows x models: ten tasks of two layers, two of one
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_damage_to_any_file_is_refused_or_takes_only_that_task_to_the_rules(
+def test_damage_to_any_file_is_refused_or_takes_only_that_task_to_the_layer_below(
     serving: Ask, request_for: Ask, bundle_folder: Path, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from serving_lambda import handler as module
@@ -76,12 +76,19 @@ def test_damage_to_any_file_is_refused_or_takes_only_that_task_to_the_rules(
         monkeypatch.setattr(module, "HOLDER", module.Holder())
         answer = serving(request)
         if name.startswith(MODEL_FOLDER):
-            task = path.stem
+            task = path.name.split(".")[0]
             missing = "STUDENT_FILE_MISSING" if damage is remove else "STUDENT_FILE_CORRUPT"
-            assert answer["layer_by_task"] == {**intact, task: 3}
-            assert {"task": task, "code": missing, "served_by": "rules"} in answer["degraded"]
+            lost = [entry for entry in answer["degraded"] if entry["task"] == task]
             assert len(answer["recommendations"]) == 3
-            assert all(task not in entry["task_scores"] for entry in answer["recommendations"])
+            if name.endswith(".direct.txt"):  # nobody has asked for it
+                assert (answer["layer_by_task"], lost) == (intact, [])
+            elif intact[task] == 1:
+                assert answer["layer_by_task"] == {**intact, task: 2}
+                assert lost == [{"task": task, "code": missing, "served_by": "direct_student"}]
+            else:
+                assert answer["layer_by_task"] == {**intact, task: 3}
+                assert lost == [{"task": task, "code": missing, "served_by": "rules"}]
+                assert all(task not in entry["task_scores"] for entry in answer["recommendations"])
         else:
             assert answer["error"]["code"].startswith("BUNDLE_"), name
             assert "Traceback" not in json.dumps(answer)
@@ -101,7 +108,8 @@ def test_without_any_model_every_product_comes_from_the_rules(
 
 def test_without_the_ranking_tasks_the_rules_fill_the_list(serving: Ask, request_for: Ask, bundle_folder: Path) -> None:
     for path in (bundle_folder / MODEL_FOLDER).iterdir():
-        if path.stem == "nba_primary" or (path.stem.startswith("will_acquire") and path.stem != "will_acquire_lending"):
+        task = path.name.split(".")[0]
+        if task == "nba_primary" or (task.startswith("will_acquire") and task != "will_acquire_lending"):
             flip(path)
     layers = [entry["layer"] for entry in serving(request_for(0, k=8))["recommendations"]]
     assert layers == [2, 2, 2, 2, 3, 3, 3, 3]  # four loans have a score of a direct student
@@ -144,13 +152,13 @@ def test_an_unknown_schema_or_a_part_left_out_is_refused_even_when_signed(bundle
     with pytest.raises(ServingError) as refused:
         load_bundle(bundle_folder, KEY)
     assert refused.value.code == "BUNDLE_UNREADABLE"
-    resign(bundle_folder, lambda manifest: manifest.update(schema_version=2))
+    resign(bundle_folder, lambda manifest: manifest.update(schema_version=1))
     with pytest.raises(ServingError) as refused:
         load_bundle(bundle_folder, KEY)
     assert refused.value.code == "BUNDLE_UNREADABLE"
 
 
-def test_a_model_of_another_shape_than_declared_takes_its_task_to_the_rules(bundle_folder: Path) -> None:
+def test_a_model_of_another_shape_than_declared_takes_its_task_to_the_layer_below(bundle_folder: Path) -> None:
     def drop_a_column(manifest: dict[str, Any]) -> None:
         entry = next(entry for entry in manifest["tasks"] if entry["task"] == "churn_signal")
         entry["columns"] = entry["columns"][:-1]
@@ -158,14 +166,18 @@ def test_a_model_of_another_shape_than_declared_takes_its_task_to_the_rules(bund
     resign(bundle_folder, drop_a_column)
     loaded = load_bundle(bundle_folder, KEY)
     assert ("churn_signal", "MODEL_UNREADABLE") in loaded.degraded
-    assert loaded.layer_by_task["churn_signal"] == 3
+    assert loaded.layer_by_task["churn_signal"] == 2
 
 
-@pytest.mark.parametrize("change", ["expected", "rows"])
+@pytest.mark.parametrize("change", ["expected", "expected of layer 2", "rows", "a model left out"])
 def test_the_self_test_fails_where_a_golden_row_is_not_reproduced(bundle_folder: Path, change: str) -> None:
     golden = json.loads((bundle_folder / "golden.json").read_bytes())
     if change == "expected":
-        golden["expected"]["churn_signal"][7][0] += 2e-6
+        golden["expected"]["models/churn_signal.txt"][7][0] += 2e-6
+    elif change == "expected of layer 2":
+        golden["expected"]["models/churn_signal.direct.txt"][7][0] += 2e-6
+    elif change == "a model left out":
+        del golden["expected"]["models/churn_signal.direct.txt"]
     else:
         golden["rows"] = []
     raw = canonical(golden)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from serving_lambda import contract
+from serving_lambda import handler as module
 from serving_lambda.errors import STATUS
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
@@ -38,7 +39,7 @@ def test_the_fields_of_a_request_are_those_of_the_code(document: dict[str, Any])
 
 
 def test_real_requests_answers_and_errors_follow_the_schemas(
-    document: dict[str, Any], serving: Any, request_for: Any
+    document: dict[str, Any], serving: Any, request_for: Any, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request, wrong = request_for(0, k=5, age=40, request_id="a"), request_for(1, k=0)
     outside = request_for(2)
@@ -46,6 +47,11 @@ def test_real_requests_answers_and_errors_follow_the_schemas(
     validator(document, "Request").validate(request)
     for ask in (request, outside):
         validator(document, "Answer").validate(serving(ask))
+    (bundle_folder / "models" / "nba_primary.txt").unlink()
+    monkeypatch.setattr(module, "HOLDER", module.Holder())
+    degraded = serving(request)
+    assert {"direct_student", "rules"} == {entry["served_by"] for entry in degraded["degraded"]}
+    validator(document, "Answer").validate(degraded)
     validator(document, "Error").validate(serving(wrong))
     validator(document, "BatchAnswer").validate(serving({"requests": [request, wrong]}))
     with pytest.raises(jsonschema.ValidationError):

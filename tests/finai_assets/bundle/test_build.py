@@ -77,7 +77,8 @@ def test_the_contract_holds_the_columns_of_students_and_rules_in_matrix_order(
 ) -> None:
     columns = json.loads(bundle_files["manifest.json"])["contract"]["columns"]
     names = [column["name"] for column in columns]
-    used = {name for files in made.students.values() for name in json.loads(files["student.json"])["columns"]}
+    cards = [json.loads(files["student.json"]) for files in made.students.values()]
+    used = {name for card in cards for model in (card, card["direct"] or card) for name in model["columns"]}
     assert set(names) == used | {"txn_active_days"}
     assert names == [name for name in made.registry.names if name in set(names)]
     by_name = {column.name: column for column in made.registry.columns}
@@ -105,14 +106,11 @@ def test_a_task_that_the_data_set_cannot_carry_is_listed_and_needs_no_student(ma
     [
         None,
         {},
-        {"n": 0, "verdicts": [{"measure": "kl", "passed": True}]},
-        {"n": 50, "verdicts": []},
-        {"n": 50, "verdicts": [{"measure": "kl", "passed": True}, {"measure": "jsd", "passed": False}]},
-        {"n": 50, "verdicts": [{"measure": "kl", "passed": None}]},
-        {
-            "n": 50,
-            "verdicts": [{"measure": "kl", "observed": 0.0, "floor": 0.2, "passed": True}],
-        },  # and no other measure
+        {"n": 0, "verdicts": [{"measure": "kl", "passed": True}], "figures": {"kl": {"value": 0.0}}},
+        {"n": 50, "verdicts": [], "figures": {}},
+        {"n": 50, "verdicts": [{"measure": "kl", "passed": True}]},
+        {"n": 50, "verdicts": [], "figures": {"kl": {"value": None}}},
+        {"n": 50, "verdicts": [], "figures": {"kl": {"value": 0.0}}},  # and no other measure
     ],
 )
 def test_a_distilled_student_without_a_passed_verdict_for_each_floor_is_refused(made: Made, fidelity: Any) -> None:
@@ -124,8 +122,8 @@ def test_the_stored_figures_are_compared_with_the_floors_of_today_and_the_stored
     made: Made,
 ) -> None:
     stored = json.loads(made.students["churn_signal"]["student.json"])["fidelity"]
-    over = [{**entry, "observed": 0.5} if entry["measure"] == "kl" else entry for entry in stored["verdicts"]]
-    students = changed(made, "churn_signal", fidelity={**stored, "verdicts": over})
+    over = {**stored["figures"], "kl": {"value": 0.5, "low": None, "high": None}}
+    students = changed(made, "churn_signal", fidelity={**stored, "figures": over})
     with pytest.raises(GateError, match=r"churn_signal: kl 0\.500 \(at most 0\.2\)"):
         made.build(students=students)
     fidelity = made.settings.students.fidelity.model_copy(update={"kl": 0.6})
@@ -134,7 +132,7 @@ def test_the_stored_figures_are_compared_with_the_floors_of_today_and_the_stored
 
 
 def test_a_direct_student_needs_no_fidelity(made: Made) -> None:
-    assert made.build(students=changed(made, "churn_signal", route="DIRECT", fidelity=None))
+    assert made.build(students=changed(made, "top_mcc_shift", fidelity=None))
 
 
 @pytest.mark.parametrize(
@@ -239,13 +237,14 @@ def test_a_rule_about_an_unavailable_column_is_listed_as_absent(made: Made) -> N
 def test_the_reference_agrees_with_serving_on_rows_that_are_not_golden(made: Made, bundle: Bundle) -> None:
     from serving_lambda.scorer import score_matrix
 
-    for task, student in bundle.students.items():
-        if student.model is None:
-            continue
-        card = card_of(made.students[task])
-        X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card.columns]])
-        expected = reference_prediction(card, made.students[task]["model.txt"], X)
-        assert np.array(score_matrix(student, X, len(X))) == pytest.approx(expected, abs=1e-9)
+    for task, layers in bundle.layers.items():
+        whole = card_of(made.students[task])
+        for student in layers if whole.columns else ():
+            direct = student is not layers[0]
+            card = whole.direct if direct and whole.direct else whole
+            X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card.columns]])
+            expected = reference_prediction(card, made.students[task]["direct.txt" if direct else "model.txt"], X)
+            assert np.array(score_matrix(student, X, len(X))) == pytest.approx(expected, abs=1e-9)
 
 
 def test_no_personal_path_or_time_of_building_is_in_the_bundle(bundle_files: dict[str, bytes]) -> None:

@@ -12,11 +12,10 @@ from bundle_fixtures import KEY, Made
 from promotion_fixtures import write_matrix
 
 from finai_assets.promotion.comparison import compare, predictions
-from finai_assets.promotion.integrity import open_bundle
 from finai_assets.promotion.shift import jensen_shannon, population_stability, shift_of
 from finai_assets.training.matrix import TrainingMatrix, load_matrix
 from finai_resources.lake import Lake
-from serving_lambda.bundle import Bundle
+from serving_lambda.bundle import Bundle, open_bundle
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +27,16 @@ def matrix(made: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainingMatr
 
 @pytest.fixture(scope="module")
 def opened(made: Made) -> Bundle:
-    return open_bundle(made.build(), KEY)
+    return open_bundle(made.build().__getitem__, KEY)
 
 
 def without(made: Made, task: str) -> Bundle:
     """Return a bundle that leaves a task to the rules."""
     card: dict[str, Any] = json.loads(made.students[task]["student.json"])
-    card |= {"route": "SKIP", "columns": [], "calibrator": {"type": "none"}, "init_score": [], "fidelity": None,
+    card |= {"route": "SKIP", "columns": [], "calibrator": {"type": "none"}, "init_score": [], "fidelity": None, "direct": None,
              "output_transform": "identity"}  # fmt: skip
     students = {**made.students, task: {"student.json": json.dumps(card).encode()}}
-    return open_bundle(made.build(students=students), KEY)
+    return open_bundle(made.build(students=students).__getitem__, KEY)
 
 
 def test_a_bundle_compared_with_itself_differs_in_nothing(opened: Bundle, matrix: TrainingMatrix, made: Made) -> None:
@@ -52,8 +51,7 @@ def test_predictions_are_those_that_serving_gives(opened: Bundle, matrix: Traini
     task = matrix.task("churn_signal")
     student, row = opened.students["churn_signal"], matrix.X[matrix.rows("test")][0]
     values = [row[matrix.columns.index(name)] for name in opened.names]
-    assert student.model is not None
-    expected = student.finish(student.model.raw_row(student.gather(values)))
+    expected = student.predict(values)
     assert predictions(opened, task, matrix)[0] == pytest.approx(expected[0], abs=1e-9)
 
 

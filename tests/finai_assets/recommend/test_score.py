@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from bundle_fixtures import Made, features
+from bundle_fixtures import KEY, Made, features
 
 from finai_assets.recommend import score as module
 from finai_assets.recommend.score import SCHEMA, score_block, score_month
@@ -19,7 +20,8 @@ from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.progress import watched
-from serving_lambda.bundle import Bundle
+from serving_lambda.bundle import Bundle, load_bundle
+from serving_lambda.errors import ServingError
 
 COUNT = 60
 AGES = np.array([np.nan if i % 7 == 0 else 20.0 + i for i in range(COUNT)])
@@ -49,9 +51,8 @@ def score(made: Made, bundle: Bundle, X: np.ndarray, part: slice = slice(None), 
     )
 
 
-def test_every_row_equals_the_handlers_answer_for_that_customer(
-    made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]]
-) -> None:
+def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]]) -> set[int]:
+    """Compare every row of a batch with the handler's answer; return the layers that were met."""
     X, held = spoiled(made, bundle), made.held(COUNT)
     rows = score(made, bundle, X).to_pylist()
     place = [made.registry.names.index(name) for name in bundle.names]
@@ -79,7 +80,38 @@ def test_every_row_equals_the_handlers_answer_for_that_customer(
                 (a["column"], np.float32(a["contribution"])) for a in entry["attributions"]
             ]
             assert row["bundle_id"] == bundle.bundle_id
-    assert layers == {1, 2, 3}
+    return layers
+
+
+def test_every_row_equals_the_handlers_answer_for_that_customer(
+    made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]]
+) -> None:
+    assert equals_the_handler(made, bundle, serving) == {1, 2, 3}
+
+
+def test_rows_of_layer_2_equal_the_handlers_answers_too(
+    made: Made, bundle_folder: Path, serving: Callable[..., dict[str, Any]]
+) -> None:
+    for path in (bundle_folder / "models").glob("*.txt"):
+        if not path.name.endswith(".direct.txt"):
+            path.unlink()
+    degraded = load_bundle(bundle_folder, KEY)
+    assert degraded.layer_by_task["will_acquire_deposits"] == 2
+    assert equals_the_handler(made, degraded, serving) == {2, 3}
+
+
+def test_a_copy_that_fails_in_a_block_makes_way_for_its_direct_student_as_in_the_handler(
+    made: Made, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ServingError("PREDICTION_FAILED", "no memory")
+
+    whole = load_bundle(bundle_folder, KEY)
+    failing = whole.students["nba_primary"].ready()
+    monkeypatch.setattr(failing, "raw", broken)
+    (bundle_folder / "models" / "nba_primary.txt").unlink()
+    found, expected = (score(made, tried, made.X) for tried in (whole, load_bundle(bundle_folder, KEY)))
+    assert found.equals(expected)
 
 
 def test_neither_the_blocks_size_nor_the_threads_change_a_bit(made: Made, bundle: Bundle) -> None:
@@ -186,8 +218,6 @@ def test_snapshots_and_features_of_different_customers_are_refused_and_nothing_i
 def test_a_model_that_fails_stops_the_month_with_one_error(
     lake: Lake, made: Made, bundle: Bundle, month: Month, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from serving_lambda.errors import ServingError
-
     def broken(*_: Any, **__: Any) -> None:
         raise ServingError("PREDICTION_FAILED", "no memory")
 

@@ -18,27 +18,51 @@ def _students(chosen: Settings, **changed: object) -> StudentSettings:
     return chosen.students.model_copy(update={**base, **changed})
 
 
+def _one(gain: np.ndarray, students: StudentSettings) -> list[int]:
+    return select_columns({"copy": gain}, NAMES, students)["copy"].tolist()
+
+
 def test_columns_are_cut_where_the_cumulative_gain_is_reached(chosen: Settings) -> None:
     gain = np.array([1, 50, 2, 0, 45, 1, 0, 0, 1, 0.0])
-    assert select_columns(gain, NAMES, _students(chosen)).tolist() == [1, 4]
-    assert select_columns(gain, NAMES, _students(chosen, cumulative_gain=0.96)).tolist() == [1, 2, 4]
+    assert _one(gain, _students(chosen)) == [1, 4]
+    assert _one(gain, _students(chosen, cumulative_gain=0.96)) == [1, 2, 4]
 
 
 def test_a_mandatory_column_stays_without_any_gain_and_pushes_the_weakest_out(chosen: Settings) -> None:
     gain = np.arange(10, 0, -1).astype(float)
-    kept = select_columns(gain, NAMES, _students(chosen, max_columns=3, mandatory_columns=("c9",)))
-    assert kept.tolist() == [0, 1, 9]
+    assert _one(gain, _students(chosen, max_columns=3, mandatory_columns=("c9",))) == [0, 1, 9]
 
 
 def test_a_probe_without_a_split_keeps_the_minimum(chosen: Settings) -> None:
-    assert select_columns(np.zeros(10), NAMES, _students(chosen, min_columns=2)).tolist() == [0, 1]
+    assert _one(np.zeros(10), _students(chosen, min_columns=2)) == [0, 1]
+
+
+def test_models_share_a_union_that_leaves_a_fifth_of_the_columns_free(chosen: Settings) -> None:
+    first, second = np.array([9, 8, 7, 0, 0, 0, 0, 0, 0, 0.0]), np.array([0, 0, 0, 0, 0, 0, 0, 7, 8, 9.0])
+    students = _students(chosen, cumulative_gain=1.0, max_columns_in_all=5, spare_share=0.2)
+    found = select_columns({"a": first, "b": second}, NAMES, students)
+    assert {name: kept.tolist() for name, kept in found.items()} == {"a": [0, 1], "b": [8, 9]}
+    # Rules bring a column of their own, and both models lose their weakest together.
+    fewer = select_columns({"a": first, "b": second}, NAMES, students, reserved=2)
+    assert sorted({int(i) for kept in fewer.values() for i in kept}) == [0, 9]
+
+
+def test_a_column_that_may_be_told_is_preferred_where_it_explains_nearly_as_much(chosen: Settings) -> None:
+    gain = np.array([0, 50, 0, 48, 0, 0, 0, 0, 0, 2.0])
+    told = frozenset({"c3"})
+    students = _students(chosen, cumulative_gain=0.4)
+    assert select_columns({"copy": gain}, NAMES, students, displayable=told)["copy"].tolist() == [3]
+    assert select_columns({"copy": gain}, NAMES, students)["copy"].tolist() == [1]
+    assert select_columns({"copy": gain * [1, 1, 1, 0.5, 1, 1, 1, 1, 1, 1]}, NAMES, students, displayable=told)[
+        "copy"
+    ].tolist() == [1]
 
 
 def test_an_unknown_mandatory_column_is_refused_by_name(chosen: Settings) -> None:
     with pytest.raises(ConfigError, match=r"\['income_rank'\]"):
-        select_columns(np.ones(10), NAMES, _students(chosen, mandatory_columns=("income_rank",)))
+        _one(np.ones(10), _students(chosen, mandatory_columns=("income_rank",)))
     with pytest.raises(ConfigError, match="2 mandatory columns exceed max_columns 1"):
-        select_columns(np.ones(10), NAMES, _students(chosen, mandatory_columns=("c1", "c2"), max_columns=1))
+        _one(np.ones(10), _students(chosen, mandatory_columns=("c1", "c2"), max_columns=1))
 
 
 @given(
@@ -51,7 +75,7 @@ def test_limits_hold_for_any_gain(
     chosen: Settings, gain: list[float], low: int, high: int, mandatory: set[str]
 ) -> None:
     students = _students(chosen, min_columns=low, max_columns=max(high, 4), mandatory_columns=tuple(mandatory))
-    kept = select_columns(np.array(gain), NAMES, students)
+    kept = np.array(_one(np.array(gain), students))
     assert len(kept) <= students.max_columns
     assert len(kept) >= min(low, students.max_columns)
     assert mandatory <= {NAMES[i] for i in kept}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from finai_assets.platform import Platform
+from finai_assets.scoring.resampling import Interval
 from finai_assets.settings import Settings
 from finai_assets.settings.method import FidelitySettings
 from finai_assets.students.card import CARD, untrained
@@ -32,8 +33,9 @@ def student(
     floors: FidelitySettings, *, route: str = "DISTILL", kl: float = 0.1, n: int = 50, **changed: Any
 ) -> dict[str, Any]:
     """Return the card of a binary student whose divergence from its teacher is ``kl`` and that agrees with it otherwise."""
-    measures = {name: float(name in AT_LEAST) for name in floors.binary}
-    verdict = compare_fidelity("binary", Fidelity({"kl": kl, **measures}, n, n), floors)
+    values = {"kl": kl, **{name: float(name in AT_LEAST) for name in floors.binary}}
+    measures = {name: Interval(value, value, value) for name, value in values.items()}
+    verdict = compare_fidelity("binary", Fidelity(measures, n, n), floors)
     card = {
         "route": route,
         "kind": "binary",

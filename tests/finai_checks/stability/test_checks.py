@@ -18,7 +18,7 @@ from finai_assets.features.state import GroupState, store_states
 from finai_assets.features.statistics import build_reference
 from finai_assets.platform import Platform
 from finai_assets.settings import available_datasets, load_settings
-from finai_assets.students.card import CARD, untrained
+from finai_assets.students.card import CARD, DirectCard, untrained
 from finai_checks.assets import build_checks
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
@@ -107,6 +107,10 @@ def test_the_gate_looks_at_what_students_read_and_at_the_raw_groups_before_there
     put_student(stored, "nba_primary", ["age", "income"])
     assert student_columns(LakeSession(stored), platform) == {"age", "income", "lag_amount_000"}
     assert (seen()["counted"], seen()["important_columns"]) == (2, "those that students read")
+    behind = DirectCard(("age", "is_active"), "sigmoid", (0.0,), {"type": "none"}, 0.5, 1, 2, 9)
+    with stored.write("students/next_mcc") as out:
+        out.put(CARD, untrained("next_mcc", route="DISTILL", columns=("age",), direct=behind).to_bytes())
+    assert student_columns(LakeSession(stored), platform) == {"age", "income", "is_active"}
 
 
 def test_half_of_the_rows_and_half_of_a_column_gone_are_named(stored: Lake, platform: Platform) -> None:
