@@ -190,6 +190,11 @@ def _model(
 
 @pytest.fixture(scope="session")
 def made() -> Made:
+    return make()
+
+
+def make() -> Made:
+    """Return what the small bundles are made from."""
     settings = load_settings("synthetic", "smoke")
     registry, tasks = build_registry(settings), build_tasks(settings)
     X = features(registry, ROWS, seed=1)
