@@ -75,8 +75,12 @@ def select_columns(
 def _own(order: np.ndarray, share: np.ndarray, mandatory: list[int], settings: StudentSettings, aim: Aim) -> np.ndarray:
     """Return the columns of one model, of those in ``order``, best first."""
     most = settings.max_columns[aim]
-    reached = np.cumsum(share[order]) >= settings.cumulative_gain[aim]
-    cut = int(reached.argmax()) + 1 if reached.any() else int((share[order] > 0).sum())
+    wanted = settings.cumulative_gain[aim]
+    reached = np.cumsum(share[order]) >= wanted
+    if wanted >= 1:  # a short probe cannot say that a column is of no use
+        cut = len(order)
+    else:
+        cut = int(reached.argmax()) + 1 if reached.any() else int((share[order] > 0).sum())
     count = min(max(cut, settings.min_columns), most, len(order))
     others = [int(place) for place in order[:count] if int(place) not in set(mandatory)]
     return np.array(sorted(mandatory + others[: most - len(mandatory)]), dtype=np.int64)
