@@ -76,11 +76,10 @@ def _own(order: np.ndarray, share: np.ndarray, mandatory: list[int], settings: S
     """Return the columns of one model, of those in ``order``, best first."""
     most = settings.max_columns[aim]
     wanted = settings.cumulative_gain[aim]
-    reached = np.cumsum(share[order]) >= wanted
-    if wanted >= 1:  # a short probe cannot say that a column is of no use
-        cut = len(order)
-    else:
-        cut = int(reached.argmax()) + 1 if reached.any() else int((share[order] > 0).sum())
+    enough = np.cumsum(share[order]) >= wanted
+    cut = len(order)  # a short probe cannot say that a column is of no use: who asks for all gain gets all columns
+    if wanted < 1:
+        cut = int(enough.argmax()) + 1 if enough.any() else int((share[order] > 0).sum())
     count = min(max(cut, settings.min_columns), most, len(order))
     others = [int(place) for place in order[:count] if int(place) not in set(mandatory)]
     return np.array(sorted(mandatory + others[: most - len(mandatory)]), dtype=np.int64)
