@@ -1,9 +1,9 @@
 """Measures the students on the training matrix, the teacher and the predictions that a run has left in a home.
 
-    python -m benchmarks.students ceiling --home HOME --seeds 2 [--write]   # one teacher as the copy of another
-    python -m benchmarks.students ladder --home HOME [--tasks a,b]          # what each step of distillation is worth
-    python -m benchmarks.students time --home HOME --rows 100000            # all students, as a run trains them
-    python -m benchmarks.students budget --home HOME                        # what a copy explains at each size
+python -m benchmarks.students ceiling --home HOME --seeds 2 [--write]   # one teacher as the copy of another
+python -m benchmarks.students ladder --home HOME [--tasks a,b]          # what each step of distillation is worth
+python -m benchmarks.students time --home HOME --rows 100000            # all students, as a run trains them
+python -m benchmarks.students budget --home HOME                        # what a copy explains at each size
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmarks.students.home import Home, chosen_tasks
 from benchmarks.students.transfer import transfer_set_of
 from finai_resources.errors import FinaiError
 
-CONSOLE = Console()
+CONSOLE = Console(width=170)  # the tables are wide, also in a file
 
 
 def run_ceiling(home: Home, chosen: argparse.Namespace) -> Any:
@@ -53,10 +54,11 @@ def run_ladder(home: Home, chosen: argparse.Namespace) -> Any:
 
 
 def run_time(home: Home, chosen: argparse.Namespace) -> Any:
-    """Time all students."""
+    """Time the students of all tasks, or of some."""
     students = home.settings.students.model_copy(update={"threads": chosen.threads})
     settings = home.settings.model_copy(update={"students": students})
-    matrix, index = costs.enlarge(home.matrix, chosen.rows, settings.seed)
+    narrowed = replace(home.matrix, tasks=chosen_tasks(home.matrix, chosen.tasks))
+    matrix, index = costs.enlarge(narrowed, chosen.rows, settings.seed)
     predictions = {task: values[index] for task, values in home.predictions.items()}
     platform = home.platform
     found = costs.time_students(
@@ -112,9 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     one = command("ladder", run_ladder)
     one.add_argument("--tasks", type=_names, default=None)
     one.add_argument("--seeds", type=int, default=3)
-    one.add_argument("--transfer-share", type=float, default=1.0, help="recombined rows for each train row; 0: no step g")
+    one.add_argument(
+        "--transfer-share", type=float, default=1.0, help="recombined rows for each train row; 0: no step g"
+    )
     one = command("time", run_time)
     one.add_argument("--rows", type=int, default=100_000)
+    one.add_argument("--tasks", type=_names, default=None)
     one.add_argument("--threads", type=int, default=2)
     one = command("budget", run_budget)
     one.add_argument("--tasks", type=_names, default=None)

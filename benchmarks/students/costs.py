@@ -72,9 +72,7 @@ def time_students(
     stages["columns"] = watch.lap()
     for number, task in enumerate(matrix.tasks):
         report_progress(f"student of {task.name}", number, len(matrix.tasks))
-        student = train_student(
-            task, matrix, predictions[task.name], registry, settings, columns=columns[task.name]
-        )
+        student = train_student(task, matrix, predictions[task.name], registry, settings, columns=columns[task.name])
         stages[task.name] = {**watch.lap(), "route": student.route, "leaves": student.leaves}
     return {
         "rows": train.stop - train.start,

@@ -165,9 +165,7 @@ def take_step(rows: TaskRows, step: Step, kept: np.ndarray, transfer: TransferSe
     if transfer is not None:
         told = transfer.predictions[rows.task.name]
         more = _target(step, rows.task.kind, np.full(len(told), np.nan), told)
-        learned = Examples(
-            np.concatenate([learned.X, transfer.X[:, kept]]), np.concatenate([learned.target, more])
-        )
+        learned = Examples(np.concatenate([learned.X, transfer.X[:, kept]]), np.concatenate([learned.target, more]))
     names = [rows.matrix.columns[place] for place in kept]
     begun = time.process_time()
     trained = train_model(rows.task.kind, step.loss, learned, held_out, names, settings)

@@ -34,7 +34,7 @@ class TransferSet:
     Parameters
     ----------
     holdings, events : int64 [m]
-        Where they come from: positions in the matrix of the row that gave profile and holdings, and of the one that gave the rest.
+        Positions in the matrix of the rows that gave profile and holdings, and of those that gave the rest.
     X : float32 [m, columns]
     predictions : dict of task to float [m] or [m, classes]
         The teacher's.
