@@ -39,14 +39,20 @@ def run_ceiling(home: Home, chosen: argparse.Namespace) -> Any:
 
 def run_ladder(home: Home, chosen: argparse.Namespace) -> Any:
     """Climb the ladder."""
-    records = ladder.climb(
+    steps = ladder.steps_named(chosen.steps)
+    wants_more = chosen.transfer_share > 0 and any(step.transfer for step in steps)
+    records = []
+    for record in ladder.climb(
         home.matrix,
         home.predictions,
         home.settings,
         tasks=chosen_tasks(home.matrix, chosen.tasks),
         seeds=[home.settings.seed + number for number in range(chosen.seeds)],
-        transfer=transfer_set_of(home, chosen.transfer_share) if chosen.transfer_share > 0 else None,
-    )
+        steps=steps,
+        transfer=transfer_set_of(home, chosen.transfer_share) if wants_more else None,
+    ):
+        CONSOLE.print(ladder.line_of(record))
+        records.append(record)
     summary = ladder.summarise(records)
     for split in ("validation", "test"):
         CONSOLE.print(ladder.render(summary, split))
@@ -113,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--write", action="store_true", help="store the ceiling among the configs")
     one = command("ladder", run_ladder)
     one.add_argument("--tasks", type=_names, default=None)
+    one.add_argument("--steps", type=_names, default=None, help="letters, such as a,d,f")
     one.add_argument("--seeds", type=int, default=3)
     one.add_argument(
         "--transfer-share", type=float, default=1.0, help="recombined rows for each train row; 0: no step g"

@@ -135,9 +135,17 @@ def teachers_of(
         Of training; where None, those of the settings.
     save
         Where the new teachers' predictions are kept.
+
+    Raises
+    ------
+    ConfigError
+        Stored predictions cannot be read, or are of a seed that is already there.
     """
     found: dict[int, Predictions] = {home.teacher.seed: home.predictions}
-    found |= {seed_of(path): load_stored(path) for path in stored}
+    for path in stored:
+        if (seed := seed_of(path)) in found:
+            raise ConfigError(f"there is another teacher of seed {seed}", where=str(path), fix="leave one of them out")
+        found[seed] = load_stored(path)
     for seed in more:
         predictions = train_another(home, seed, threads)
         if save is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from finai_assets.students.result import StudentModel
 from finai_assets.students.rows import Part, TaskRows
 from finai_assets.students.select import select_columns
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
+from finai_resources.errors import ConfigError
 from finai_resources.progress import report_progress
 
 MEASURES = ("explained_variance", "rank_correlation", "pair_order", "decile_overlap", "kl_share", "agreement")
@@ -79,8 +80,8 @@ def climb(
     seeds: Sequence[int],
     steps: Sequence[Step] = STEPS,
     transfer: TransferSet | None = None,
-) -> list[dict[str, Any]]:
-    """Train a copy of each task on each step with each seed, and return a record of each.
+) -> Iterator[dict[str, Any]]:
+    """Train a copy of each task on each step with each seed, and yield a record of each as soon as it is measured.
 
     Parameters
     ----------
@@ -91,7 +92,6 @@ def climb(
     transfer
         Steps that learn it are left out where it is None.
     """
-    records = []
     taken = [step for step in steps if transfer is not None or not step.transfer]
     for round_, seed in enumerate(seeds):
         chooser = ColumnChooser.of(matrix, settings.model_copy(update={"seed": seed}))
@@ -103,8 +103,7 @@ def climb(
             gains = {aim: chooser.gain(rows, aim) for aim in sorted({step.chosen_on for step in own})}
             for step in own:
                 kept = chooser.best(gains[step.chosen_on], step.columns)
-                records.append(take_step(rows, step, kept, transfer if step.transfer else None))
-    return records
+                yield take_step(rows, step, kept, transfer if step.transfer else None)
 
 
 @dataclass(frozen=True)
@@ -190,6 +189,20 @@ def take_step(rows: TaskRows, step: Step, kept: np.ndarray, transfer: TransferSe
     }
 
 
+def steps_named(names: tuple[str, ...] | None) -> tuple[Step, ...]:
+    """Return the steps of these letters, or all.
+
+    Raises
+    ------
+    ConfigError
+        There is no such step.
+    """
+    known = [step.name for step in STEPS]
+    if unknown := sorted(set(names or ()) - set(known)):
+        raise ConfigError(f"there is no step {unknown}", where="--steps", fix=f"choose of {', '.join(known)}")
+    return tuple(step for step in STEPS if names is None or step.name in names)
+
+
 def _target(step: Step, kind: str, label: np.ndarray, teacher: np.ndarray) -> np.ndarray:
     target = copy_target(kind, label, teacher, step.alpha)
     # Cross-entropy is taken against a probability, squared error against its logit.
@@ -241,6 +254,12 @@ def render(summary: Sequence[Mapping[str, Any]], split: str) -> Table:
         costs = [f"{entry['columns'][0]:.0f}", f"{entry['leaves'][0]:,.0f}", f"{entry['cpu_s'][0]:.1f}"]
         table.add_row(entry["task"], f"{entry['step']} {entry['says']}", *figures, *costs)
     return table
+
+
+def line_of(record: Mapping[str, Any]) -> str:
+    """Return a record in a line, for who watches."""
+    figures = " ".join(f"{name} {value:.3f}" for name, value in record["test"].items())
+    return f"{record['task']} {record['step']} seed {record['seed']}: {record['cpu_s']:.0f} CPU-s; on test {figures}"
 
 
 def _cell(spread: Sequence[float] | None, digits: int) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+from benchmarks.students import ceiling
 from benchmarks.students.ceiling import (
     load_stored,
     measure_ceiling,
     render,
     save_predictions,
     seed_of,
+    teachers_of,
     write_ceiling,
 )
 from finai_assets.settings import CONFIG_FOLDER, Settings, load_settings
@@ -96,3 +99,32 @@ def test_stored_predictions_carry_their_seed_in_the_name(made: Any, tmp_path: Pa
     (tmp_path / "broken_1.npz").write_bytes(b"nothing")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_stored(tmp_path / "broken_1.npz")
+
+
+def test_other_teachers_differ_in_the_seed_alone_and_are_kept(
+    made: Any, chosen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+
+    def train(matrix: Any, registry: Any, tasks: Any, settings: Settings) -> Settings:
+        trained.append(settings)
+        return settings
+
+    monkeypatch.setattr(ceiling, "train_teacher", train)
+    monkeypatch.setattr(ceiling, "predict", lambda teacher, *_: ({"spend": np.full(3, teacher.seed)}, {}))
+    home: Any = SimpleNamespace(
+        settings=chosen,
+        matrix=made.matrix,
+        predictions=made.predictions,
+        teacher=SimpleNamespace(seed=5),
+        platform=SimpleNamespace(registry=None, available_tasks=()),
+    )
+    stored = save_predictions(tmp_path / "old.npz", 6, made.predictions)
+    found = teachers_of(home, [7, 8], [stored], 1, tmp_path / "new.npz")
+    assert list(found) == [5, 6, 7, 8]
+    assert (found[8]["spend"] == 8).all()
+    assert [settings.seed for settings in trained] == [7, 8]
+    assert trained[0].teacher == chosen.teacher.model_copy(update={"threads": 1})
+    assert {path.name for path in tmp_path.iterdir()} == {"old_6.npz", "new_7.npz", "new_8.npz"}
+    with pytest.raises(ConfigError, match="another teacher of seed 5"):
+        teachers_of(home, [], [save_predictions(tmp_path / "old.npz", 5, made.predictions)], None, None)

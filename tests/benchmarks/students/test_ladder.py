@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.students.ladder import STEPS, ColumnChooser, climb, render, summarise, take_step
+from benchmarks.students.ladder import STEPS, ColumnChooser, climb, line_of, render, steps_named, summarise, take_step
 from benchmarks.students.transfer import transfer_set
 from finai_assets.settings import Settings
 from finai_assets.students.rows import TaskRows
+from finai_resources.errors import ConfigError
 
 STEP = {step.name: step for step in STEPS}
 FEW = tuple(replace(step, columns={80: 3, 160: 6}[step.columns]) for step in STEPS)
@@ -28,6 +29,13 @@ def test_columns_are_those_of_the_teacher_or_those_of_the_label(
     chooser, rows = ColumnChooser.of(made.matrix, chosen), rows_of(made, task, chosen)
     assert set(chooser.best(chooser.gain(rows, "copy"), 2)) == read
     assert 11 in chooser.best(chooser.gain(rows, "direct"), 2)
+
+
+def test_steps_are_chosen_by_letter() -> None:
+    assert [step.name for step in steps_named(("f", "a"))] == ["a", "f"]
+    assert steps_named(None) == STEPS
+    with pytest.raises(ConfigError, match="no step \\['z'\\]"):
+        steps_named(("a", "z"))
 
 
 def test_without_a_share_of_the_label_no_label_is_looked_at(made: Any, chosen: Settings) -> None:
@@ -48,7 +56,8 @@ def test_without_a_share_of_the_label_no_label_is_looked_at(made: Any, chosen: S
 
 def test_the_steps_lead_from_the_label_to_the_teacher(made: Any, chosen: Settings) -> None:
     tasks = [made.matrix.task("churn"), made.matrix.task("family"), made.matrix.task("spend")]
-    records = climb(made.matrix, made.predictions, chosen, tasks=tasks, seeds=[1, 2], steps=FEW)
+    records = list(climb(made.matrix, made.predictions, chosen, tasks=tasks, seeds=[1, 2], steps=FEW))
+    assert [line_of(record).split(":")[0] for record in records[:2]] == [f"churn {step} seed 1" for step in "ab"]
     summary = {(entry["task"], entry["step"]): entry for entry in summarise(records)}
     assert {step for task, step in summary if task == "family"} == set("abdef")  # one loss, and no transfer set
     assert {step for task, step in summary if task == "churn"} == set("abcdef")
