@@ -37,7 +37,7 @@ lint: install    ## check style, types and import contracts
 ui: install      ## open the Dagster UI of the demo on localhost:3000
 	FINAI_HOME=$${FINAI_HOME:-$(CURDIR)/.finai/synthetic-demo} $(BIN)/python -m finai_cli.ui
 
-bench: install   ## measure features, persistence, checks, Dagster, generator, serving; on a demo C01's false alarms and the teacher
+bench: install   ## measure features, persistence, checks, Dagster, generator, serving; on a demo C01's false alarms, teacher, students
 	@mkdir -p benchmarks/out
 	$(BIN)/python -m benchmarks.features --customers 10000 --json benchmarks/out/features.json
 	$(BIN)/python -m benchmarks.persistence --json benchmarks/out/persistence.json
@@ -45,9 +45,11 @@ bench: install   ## measure features, persistence, checks, Dagster, generator, s
 	$(BIN)/python -m benchmarks.bookkeeping --json benchmarks/out/bookkeeping.json
 	$(BIN)/python -m benchmarks.generator 5000
 	$(BIN)/python -m benchmarks.scorer --json benchmarks/out/scorer.json
-	@test -d $${FINAI_HOME:-.finai/synthetic-demo}/lake || (echo "the benchmarks of the teacher and of C01 need a demo: run make demo first" && false)
+	@test -d $${FINAI_HOME:-.finai/synthetic-demo}/lake || (echo "the benchmarks of teacher, students and C01 need a demo: run make demo first" && false)
 	$(BIN)/python -m benchmarks.identifiers --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/identifiers.json
 	$(BIN)/python -m benchmarks.teacher --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/teacher.json
+	$(BIN)/python -m benchmarks.students time --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/students_time.json
+	$(BIN)/python -m benchmarks.students budget --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/students_budget.json
 
 clean:           ## remove the homes in .finai and the results of benchmarks
 	rm -rf .finai benchmarks/out

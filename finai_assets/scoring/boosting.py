@@ -157,11 +157,15 @@ class Trees:
 
     @property
     def text(self) -> str:
-        """Return the model up to its best round, as LightGBM writes it.
+        """Return the model up to its best round, from :meth:`cut`."""
+        return self.cut(self.rounds)
+
+    def cut(self, rounds: int) -> str:
+        """Return the model up to a round, as LightGBM writes it.
 
         The parameters that would follow the trees are left out: nothing reads them, and they hold the number of threads.
         """
-        text: str = self.booster.model_to_string(num_iteration=self.rounds, importance_type="gain")
+        text: str = self.booster.model_to_string(num_iteration=rounds, importance_type="gain")
         return text.split(_PARAMETERS, maxsplit=1)[0] + "\n"
 
     def predict(self, X: np.ndarray, *, threads: int) -> np.ndarray:
