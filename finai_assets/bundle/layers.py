@@ -39,7 +39,7 @@ _NO_MODEL: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TaskLayers:
-    """One task in a bundle: its student's files, and the override that keeps a copy out of it.
+    """One task in a bundle: its student's files, and what keeps its copy out of it.
 
     Parameters
     ----------
@@ -47,23 +47,23 @@ class TaskLayers:
         The student's card.
     files
         Its files.
-    override
-        Text of the override because of which layer 2 serves a task whose copy misses a floor; empty where there is none.
+    withheld
+        Why the copy does not travel, so that layer 2 serves its task; empty where it does, or where there is no copy.
     """
 
     card: StudentCard
     files: StudentFiles
-    override: str = ""
+    withheld: str = ""
 
     @property
     def copies(self) -> bool:
         """Whether a copy of the teacher travels."""
-        return self.card.route == "DISTILL" and not self.override
+        return self.card.route == "DISTILL" and not self.withheld
 
     def models(self) -> dict[str, tuple[StudentCard | DirectCard, bytes]]:
         """Return the models that travel: name of the file to card and text, the best layer first."""
         found: dict[str, tuple[StudentCard | DirectCard, bytes]] = {}
-        if MODEL in self.files and not self.override:
+        if MODEL in self.files and not self.withheld:
             found[f"{MODEL_FOLDER}{self.card.task}.txt"] = (self.card, self.files[MODEL])
         if self.card.direct is not None:
             found[f"{MODEL_FOLDER}{self.card.task}.direct.txt"] = (self.card.direct, self.files[DIRECT_MODEL])
@@ -74,12 +74,12 @@ class TaskLayers:
         values, models = self.card.values(), self.models()
         file_of = {type(card): name for name, (card, _) in models.items()}
         entry = {name: plain(values[name]) for name in _CARD_FIELDS}
-        if self.override:
-            entry |= {**_NO_MODEL, "reason": f"{self.card.reason}; layer 2 serves the task: {self.override}"}
+        if self.withheld:
+            entry |= {**_NO_MODEL, "reason": f"{self.card.reason}; layer 2 serves the task: {self.withheld}"}
         direct = values["direct"] and {name: plain(values["direct"][name]) for name in _DIRECT_FIELDS}
         return {
             **entry,
-            "served_by": LAYER_OF_ROUTE["DIRECT" if self.override else self.card.route],
+            "served_by": LAYER_OF_ROUTE["DIRECT" if self.withheld else self.card.route],
             "model": file_of.get(StudentCard),
             "direct": direct and {**direct, "model": file_of[DirectCard]},
         }
@@ -96,12 +96,13 @@ def gated_layers(
     Parameters
     ----------
     overridden
-        Task to the text of the override that lets a copy miss a floor. Such a copy does not travel; layer 2 serves its task.
+        Task to the text of the override that lets a copy miss a floor. Such a copy does not travel, with or without one: layer 2
+        serves its task. Without one C23 has failed, and the bundle is not promoted.
 
     Raises
     ------
     GateError
-        A task has no student, there is a student too many, or a copy misses a floor or was never compared with its teacher.
+        A task has no student, there is a student too many, or a copy was never compared with its teacher.
     BundleError
         A card cannot be read.
     """
@@ -121,25 +122,18 @@ def gated_layers(
     layers, refused = {}, []
     for name in names:
         card = card_of(students[name], task=name)
-        missed, measured = _missed_floors(card, floors)
-        # An override permits what is known: a copy that was never compared is refused whatever was signed.
-        permitted = missed and measured and name in overridden
-        if missed and not permitted:
-            refused.append(f"{name}: {', '.join(missed)}")
-        layers[name] = TaskLayers(card, students[name], overridden[name] if permitted else "")
+        verdict = compare_stored(card.values(), floors) if card.route == "DISTILL" else None
+        if card.route == "DISTILL" and verdict is None:
+            refused.append(name)
+        withheld = ""
+        if verdict is not None and not verdict.passed:
+            withheld = overridden.get(name) or f"the copy is over a floor on test rows: {', '.join(verdict.failures)}"
+        layers[name] = TaskLayers(card, students[name], withheld)
     if refused:
         raise GateError(
-            f"{len(refused)} distilled students do not agree with their teacher: {'; '.join(refused)}",
+            f"{len(refused)} copies were never compared with their teacher: {', '.join(refused)}",
             where=BUNDLE,
-            fix="give these students more rounds or leaves, let their route be DIRECT, or sign an override of C23 that sends "
-            "them to layer 2 (`finai overrides`)",
+            fix="distil these students again",
         )
     return layers
 
-
-def _missed_floors(card: StudentCard, floors: FidelitySettings) -> tuple[list[str], bool]:
-    """Return the floors that a copy misses, in words, and whether it was measured; no measurement misses all."""
-    if card.route != "DISTILL":
-        return [], True
-    verdict = compare_stored(card.values(), floors)
-    return (["no evidence"], False) if verdict is None else (list(verdict.failures), True)

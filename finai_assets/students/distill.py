@@ -105,7 +105,7 @@ def train_model(
     learned = bin_rows(train.X, _binning(settings), names=names)
     held_out = bin_rows(validation.X, _binning(settings), like=learned)
     growth = _growth(kind, getattr(settings.students.rounds, kind), settings)
-    if aim == "copy":
+    if aim == "copy" or kind == "multiclass":  # a direct student of two classes or of a value stops early by itself
         growth = replace(growth, least_gain=_least_gain(kind, validation.target, growth, settings))
     stop_on = Sample(held_out, validation.target)
     return train_trees(_loss(kind, aim, train.target), Sample(learned, train.target), growth, stop_on=stop_on)

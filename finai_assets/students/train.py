@@ -1,7 +1,8 @@
 """From a task's rows to its student: train the copy and the direct student, choose the route, measure.
 
 Everything is learned on train, and stopped, calibrated and chosen on validation. Test rows are read once both candidates stand,
-to measure them, and change nothing: a copy that misses a floor there stays what it is, C23 fails, and the bundle refuses it.
+to measure them, and change nothing: a copy that misses a floor there stays what it is, C23 fails, the bundle leaves the copy out,
+and is not promoted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Both layers of a copied task travel; a copy over a floor does not, unless an override sends its task to layer 2."""
+"""Both layers of a copied task travel; a copy over a floor does not, and its direct student serves the task."""
 
 from __future__ import annotations
 
@@ -57,11 +57,16 @@ def test_golden_rows_hold_expected_values_of_both_layers(bundle_files: dict[str,
     assert expected[f"models/{TASK}.txt"] != expected[f"models/{TASK}.direct.txt"]
 
 
-def test_an_override_sends_a_copy_over_a_floor_to_layer_2_and_its_model_does_not_travel(made: Made) -> None:
-    students = over_a_floor(made, kl=0.5)
-    with pytest.raises(GateError, match=r"churn_signal: kl 0\.500"):
-        made.build(students=students, overridden={"next_mcc": TEXT})
-    files = made.build(students=students, overridden={TASK: TEXT})
+def test_a_copy_over_a_floor_does_not_travel_and_the_entry_says_why(made: Made) -> None:
+    files = made.build(students=over_a_floor(made, kl=0.5), overridden={"next_mcc": TEXT})
+    entry = entry_of(files, TASK)
+    assert (entry["route"], entry["served_by"], entry["model"]) == ("DISTILL", 2, None)
+    assert "over a floor on test rows: kl 0.500 (at most 0.2)" in entry["reason"]
+    assert f"models/{TASK}.txt" not in files
+
+
+def test_an_override_is_named_where_it_accepts_layer_2_in_the_place_of_a_copy(made: Made) -> None:
+    files = made.build(students=over_a_floor(made, kl=0.5), overridden={TASK: TEXT})
     entry = entry_of(files, TASK)
     assert (entry["route"], entry["served_by"], entry["model"]) == ("DISTILL", 2, None)
     assert "risk office" in entry["reason"]
@@ -70,7 +75,7 @@ def test_an_override_sends_a_copy_over_a_floor_to_layer_2_and_its_model_does_not
     assert entry["direct"]["model"] in files
     manifest = json.loads(files["manifest.json"])
     gate = next(check for check in manifest["checks"] if check["check"] == "fidelity_within_floors")
-    assert gate["overridden"] == {TASK: TEXT}
+    assert gate["withheld"] == {TASK: TEXT}
     copied = json.loads(made.students[TASK]["student.json"])
     own = set(copied["columns"]) - set(copied["direct"]["columns"])
     others = {name for e in manifest["tasks"] for m in (e, e["direct"] or e) for name in m["columns"]}
@@ -94,7 +99,7 @@ def test_an_override_of_a_faithful_copy_changes_nothing(made: Made, bundle_files
 
 def test_no_override_lets_a_copy_through_that_was_never_compared_with_its_teacher(made: Made) -> None:
     card = {**json.loads(made.students[TASK]["student.json"]), "fidelity": None}
-    with pytest.raises(GateError, match="churn_signal: no evidence"):
+    with pytest.raises(GateError, match="never compared with their teacher: churn_signal"):
         made.build(students=with_card(made, card), overridden={TASK: TEXT})
 
 
