@@ -205,7 +205,8 @@ HANDED = (
 _ROWS = ("seed", "look_back_months", "dataset.splits.train", "dataset.raw_months.first")
 _NETWORK = ("teacher", "inputs", "feature_groups.txn_lag_tensor.transactions")  # the last: the length of a sequence
 _OF_COLUMNS = (  # the settings of the students that choose their columns
-    "alpha", "learning_rate", "leaves", "column_share", "max_bin", "early_stopping_rounds", "probe", "cumulative_gain", "min_columns", "max_columns", "max_columns_in_all",
+    "alpha", "learning_rate", "leaves", "column_share", "max_bin", "early_stopping_rounds", "probe",
+    "cumulative_gain", "min_columns", "max_columns", "max_columns_in_all",
     "spare_share", "mandatory_columns", "min_child_rows", "threads",
 )  # fmt: skip
 _PAGE = tuple(f"finai_assets/evaluation/templates/{name}.html.j2" for name in ("base", "macros"))
