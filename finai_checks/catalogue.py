@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from finai_assets.platform import Platform
-from finai_checks import bundle, contract, fairness, fits, leaks, lineage, models, point_in_time, splits, stability
+from finai_checks import (
+    bundle,
+    contract,
+    fairness,
+    fits,
+    leaks,
+    lineage,
+    models,
+    point_in_time,
+    splits,
+    stability,
+    students,
+)
 from finai_checks.framework.check import CheckKind, Declared, Theme
 from finai_checks.privacy import identifiers, pseudonyms
 from finai_resources.errors import ConfigError
@@ -26,6 +38,7 @@ THEMES: tuple[Theme, ...] = (
     splits.THEME,
     fairness.THEME,
     models.THEME,
+    students.THEME,
     bundle.THEME,
 )
 
