@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from finai_assets.scoring.metrics import Estimate
-from finai_assets.scoring.resampling import CustomerMeans
+from finai_assets.scoring.resampling import CustomerMeans, Interval
 from finai_assets.settings.method import MetricSettings
 
 BINS = 10
@@ -16,8 +16,9 @@ def calibration_error(
 ) -> Estimate:
     """Return the mean gap between predicted and observed frequency over equally filled bins, weighted by rows.
 
-    The value is that of :func:`finai_assets.scoring.metrics.expected_calibration_error`. The bins are those of all rows and stay
-    in every resample, so a resample adds its own noise to each gap and the interval leans upwards: the value is what is judged.
+    The value is that of :func:`finai_assets.scoring.metrics.expected_calibration_error`, with the bins of all rows in every
+    resample. A resample adds its own noise to each gap, which can only widen it on average: that shift, from the value to the
+    median of the resamples, is taken off the interval, which ends at zero.
 
     Parameters
     ----------
@@ -42,6 +43,8 @@ def calibration_error(
         y, p = (p.argmax(axis=1) == y).astype(np.float64), p.max(axis=1)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, BINS + 1)[1:-1]))
     in_bin = np.eye(BINS)[np.searchsorted(edges, p, side="right")]
-    means = CustomerMeans(in_bin * (p - y)[:, None], customer[known], settings, seed)
-    found = means.interval(lambda gaps: np.abs(gaps).sum(axis=1))
+    gaps = CustomerMeans(in_bin * (p - y)[:, None], customer[known], settings, seed).means
+    value, *drawn = np.abs(gaps).sum(axis=1)
+    centred = np.maximum(np.array(drawn) - (np.median(drawn) - value), 0.0)
+    found = Interval.of(np.append(value, centred), settings.confidence)
     return Estimate(found.value, found.low, found.high, len(y))

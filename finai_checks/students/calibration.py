@@ -1,7 +1,7 @@
 """C22, the verdict: what a student serves as a probability happens as often as it says, on test rows.
 
-The error as served is judged by its value: resampling adds noise to every bin's gap, so that the interval leans upwards
-(:func:`finai_assets.scoring.calibration_error.calibration_error`). The error before the calibrator stands beside it.
+The error as served is judged by its value; the error before the calibrator stands beside it
+(:func:`finai_assets.scoring.calibration_error.calibration_error`).
 """
 
 from __future__ import annotations

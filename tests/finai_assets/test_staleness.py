@@ -19,9 +19,9 @@ from finai_assets.asset_graph import (
     BUNDLE,
     CATEGORIES,
     COLUMNS,
-    FIDELITY,
     EVALUATION,
     EXPLANATIONS,
+    FIDELITY,
     MATRIX,
     PREDICTIONS,
     PRODUCTS,
@@ -269,7 +269,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a group's Korean text", korean_text, {BUNDLE}),
     ("a group's engine", engine, of("tda_local")),
     # Metrics decide routes, stop the deletion curves, and are what the evaluation publishes.
-    ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS, COLUMNS, FIDELITY} | STUDENTS),
+    ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS, COLUMNS} | STUDENTS),
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
     # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.

@@ -25,6 +25,7 @@ def test_its_value_is_the_expected_calibration_error(p: np.ndarray) -> None:
     found = error(p)
     assert found.value == pytest.approx(expected_calibration_error(LABEL, p), abs=1e-12)
     assert found.n == int(np.isfinite(LABEL).sum())
+    assert 0 <= found.low <= found.value <= found.high
 
 
 def test_what_comes_true_has_a_small_error_and_what_is_sharpened_a_large_one_by_its_whole_interval() -> None:

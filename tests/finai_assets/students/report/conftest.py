@@ -66,9 +66,7 @@ def reasons(once: Toy) -> Reasons:
 
 
 @pytest.fixture(scope="session")
-def summary(
-    once: Toy, students: dict[str, StudentResult], reasons: Reasons, chosen: Settings
-) -> dict[str, Any]:
+def summary(once: Toy, students: dict[str, StudentResult], reasons: Reasons, chosen: Settings) -> dict[str, Any]:
     measured = {"churn": {"noise": 0.1, "figures": {"kl": 0.001, "pair_order": 0.99}}}
     ceiling = {"noise_ceiling": {"tasks": measured}, "accepted": {"spend": "a person has accepted that it is direct"}}
     settings = chosen.model_copy(

@@ -56,10 +56,9 @@ def test_columns_of_one_input_are_added_up_before_they_are_compared() -> None:
 
 def test_the_first_five_of_the_shared_inputs_are_compared_and_zero_is_no_reason() -> None:
     names = [f"i{k}" for k in range(8)]
-    groups = {name: "g" for name in names}
-    teacher = Explained(
-        np.array([0]), np.array([names], dtype=object), np.full((1, 8), "g", dtype=object), np.array([range(8, 0, -1)], dtype=float)
-    )  # fmt: skip
+    groups = dict.fromkeys(names, "g")
+    listed, kinds = np.array([names], dtype=object), np.full((1, 8), "g", dtype=object)
+    teacher = Explained(np.array([0]), listed, kinds, np.arange(8.0, 0.0, -1.0)[None])
     copy = np.array([[5.0, 4.0, 0.0, 0.0, 0.0, 3.0, 2.0, 1.0]])
     result = compare_reasons(teacher, copy, names, groups, np.array([1]), DRAWS, 0)
     assert value(result, "inputs", "overlap") == pytest.approx(2 / 5)

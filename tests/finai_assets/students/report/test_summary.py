@@ -30,9 +30,7 @@ def test_every_figure_stands_beside_its_floor_and_the_noise_ceiling(
     assert rows["pair_order"]["value"] == fidelity.fidelity.measures["pair_order"].value
 
 
-def test_copies_are_counted_by_the_floors_of_now(
-    summary: dict[str, Any], students: dict[str, StudentResult]
-) -> None:
+def test_copies_are_counted_by_the_floors_of_now(summary: dict[str, Any], students: dict[str, StudentResult]) -> None:
     faithful = [name for name, each in students.items() if each.fidelity is not None and each.fidelity.passed]
     assert summary["copies"] == sorted(faithful) == ["churn", "family", "spend"]
     assert summary["policies"]["replicate"] == {"DISTILL": 3}
