@@ -31,6 +31,8 @@ from finai_assets.bundle.registry import resolve
 from finai_checks.privacy.identifier_scan import Finding, scan_json
 from finai_checks.privacy.known_digests import PLACES, without_known_digests
 from finai_checks.privacy.luhn import luhn
+from finai_resources.home import Home
+from finai_resources.lake import Lake
 
 ASSET = "serving/bundle"
 ELSEWHERE = "elsewhere.json"  # holds FORMS
@@ -264,7 +266,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    shape = Shape.of(read_bundle(resolve(given.home, "challenger")))
+    lake = Lake.on_disk(Home.at(given.home).lake_root)
+    shape = Shape.of(read_bundle(resolve(lake, given.home, "challenger")))
     chance = random.Random(given.seed)
     started = time.perf_counter()
     result: dict[str, Any] = {

@@ -35,7 +35,7 @@ SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
 COLUMNS, FIDELITY = "students/columns", "students/fidelity"
-BUNDLE, RECOMMENDATIONS = "serving/bundle", "recommendations/customers"
+BUNDLE, CHAMPION, RECOMMENDATIONS = "serving/bundle", "serving/champion", "recommendations/customers"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
@@ -370,6 +370,13 @@ ASSETS = (
         files=("reason_templates.yaml", "rules.yaml"),
     ),
     Asset(
+        CHAMPION,
+        "promotion",
+        ("finai_assets.promotion.decide:decide", "finai_assets.bundle.registry:register"),
+        ("profile", "seed", "dataset.name", "metrics", "promotion"),
+        (Read(BUNDLE), Read(MATRIX)),  # asks no gate: whatever failed is a refusal with its record
+    ),
+    Asset(
         RECOMMENDATIONS,
         "recommendations",
         ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
@@ -382,10 +389,12 @@ ASSETS = (
 
 @dataclass(frozen=True)
 class Job:
-    """A job that a person starts, and a stage of ``finai run``: the assets of some groups, one month a run.
+    """A job that a person starts, most of them also a stage of ``finai run``: the assets of some groups, one month a run.
 
     Parameters
     ----------
+    stage
+        Its name as a stage; empty for a job that ``finai run`` leaves to a person.
     months
         ``all`` that the assets have, the ``mature`` ones (whose label window has passed), or the ``last``; for ``finai run``.
     """
@@ -409,6 +418,8 @@ JOBS = (
         "Derive the labels of one month, once its window has passed.", months="mature"),
     Job("train", "train", "Teacher, students, bundle", ("teacher", "students", "serving"),
         "Train the teacher and the students, and build the bundle."),
+    Job("promote", "", "Promotion", ("promotion",),
+        "Judge a challenger against the champion, and promote it if every criterion holds."),
     Job("score_month", "recommend", "Recommendations", ("recommendations",),
         "Recommend products to every customer of one month.", months="last"),
 )  # fmt: skip

@@ -18,6 +18,7 @@ from finai_assets.features import assets as features
 from finai_assets.ingest import assets as ingest
 from finai_assets.labels import assets as labels
 from finai_assets.platform import Platform
+from finai_assets.promotion import assets as promotion
 from finai_assets.recommend import assets as recommend
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students import assets as students
@@ -31,7 +32,7 @@ from finai_resources.lake_resource import LakeResource, lake_of_home
 from finai_resources.secrets import SecretStore
 from finai_resources.warehouse_resource import WarehouseResource
 
-PACKAGES = (ingest, features, labels, training, teacher, evaluation, students, bundle, recommend)
+PACKAGES = (ingest, features, labels, training, teacher, evaluation, students, bundle, promotion, recommend)
 
 
 def settings_from_environment() -> Settings:

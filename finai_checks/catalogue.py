@@ -18,6 +18,7 @@ from finai_checks import (
     lineage,
     models,
     point_in_time,
+    promotion,
     splits,
     stability,
     students,
@@ -40,6 +41,7 @@ THEMES: tuple[Theme, ...] = (
     models.THEME,
     students.THEME,
     bundle.THEME,
+    promotion.THEME,
 )
 
 

@@ -53,7 +53,7 @@ class Runner:
         )
         self._raise_for_checks(unit, assets, checks)
         if not result.success:
-            raise _failure(result, unit, assets)
+            raise failure_of(result, unit, assets)
 
     def judge(self, unit: Unit, checks: list[Declared]) -> None:
         """Evaluate checks on stored assets; records, evidence and Dagster's event log get the results."""
@@ -81,7 +81,14 @@ class Runner:
             )
 
 
-def _failure(result: dg.ExecuteInProcessResult, unit: Unit, assets: list[str]) -> FinaiError:
+def failure_of(result: dg.ExecuteInProcessResult, unit: Unit, assets: list[str]) -> FinaiError:
+    """Return the error that a failed run of some assets ended with.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The run was interrupted.
+    """
     where = address(unit.job, unit.partition)
     for event in result.all_events:
         if event.is_step_failure:

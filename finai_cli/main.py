@@ -14,6 +14,13 @@ from rich.table import Table
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
 from finai_cli.output import print_json
+from finai_cli.promotion_commands import (
+    approve_command,
+    bundles_app,
+    keys_app,
+    promote_command,
+    rollback_command,
+)
 from finai_cli.sql_command import sql_command
 from finai_resources.errors import FinaiError
 
@@ -31,6 +38,8 @@ app.add_typer(features_app, name="features")
 app.add_typer(checks_app, name="checks")
 app.add_typer(evidence_app, name="evidence")
 app.add_typer(overrides_app, name="overrides")
+app.add_typer(bundles_app, name="bundles")
+app.add_typer(keys_app, name="keys")
 
 
 @app.command()
@@ -81,6 +90,9 @@ def run(
 
 app.command("sql")(sql_command)
 app.command("recheck")(recheck_command)
+app.command("promote")(promote_command)
+app.command("approve")(approve_command)
+app.command("rollback")(rollback_command)
 for _added in sorted(entry_points(group="finai.commands"), key=lambda entry: entry.name):
     app.command(_added.name)(_added.load())
 

@@ -38,7 +38,7 @@ class Stage:
 
 def main_job(platform: Platform) -> list[Stage]:
     """Return all stages of the main job in order, up to date or not."""
-    return [Stage(job.stage, job.title, tuple(_units(platform, job))) for job in JOBS]
+    return [Stage(job.stage, job.title, tuple(_units(platform, job))) for job in JOBS if job.stage]
 
 
 def _units(platform: Platform, job: Job) -> list[Unit]:

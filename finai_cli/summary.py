@@ -30,7 +30,6 @@ from finai_resources.whole_file import replace_file
 # Parts of the platform that do not exist yet, so that nobody looks for them.
 ABSENT = (
     "compliance report",
-    "promotion to champion",
     "consent, kill switch, safety gate and audit chain in the handler",
     "direct students beside distilled ones as a fallback for damaged files",
 )

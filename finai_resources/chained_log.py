@@ -23,6 +23,7 @@ from finai_resources.lake import Lake
 GENESIS = "0" * 64
 HEAD = "head.json"
 DIGITS = 9
+_AT_ONCE = 256  # entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +81,41 @@ class ChainedLog:
             objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
         return written
 
+    def append_after(self, head: Head, record: Mapping[str, Any]) -> Entry | None:
+        """Write a record as the entry that follows a head, or nothing where another entry follows it already.
+
+        So a decision that was made on what the log said at that head takes effect only if the log still says so: of several
+        writers that decided on the same head, one gets its entry and the others get None.
+        """
+        entry = self._write(head, record)
+        if entry is not None:
+            objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
+        return entry
+
     def _append(self, record: Mapping[str, Any]) -> Entry:
         while True:
-            head = self._advance()
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            entry = Entry(head.count, head.digest, now, dict(record))
-            # The record is plain already; taking the dataclass apart by `asdict` would copy it once more, deeply.
-            content = _encode({name: getattr(entry, name) for name in Entry.__slots__})
-            if objects.put_if_absent(self.lake, self._path(head.count), content):
-                self._last = Head(head.count + 1, hashlib.sha256(content).hexdigest())
+            entry = self._write(self._advance(), record)
+            if entry is not None:
                 return entry
+
+    def _write(self, head: Head, record: Mapping[str, Any]) -> Entry | None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        entry = Entry(head.count, head.digest, now, dict(record))
+        # The record is plain already; taking the dataclass apart by `asdict` would copy it once more, deeply.
+        content = _encode({name: getattr(entry, name) for name in Entry.__slots__})
+        if not objects.put_if_absent(self.lake, self._path(head.count), content):
+            return None
+        self._last = Head(head.count + 1, hashlib.sha256(content).hexdigest())
+        return entry
 
     def head(self) -> Head:
         """Return the number of entries and the hash of the last one."""
         return self._advance()
+
+    def entry(self, sequence: int) -> Entry | None:
+        """Return one entry by its number; None where there is none or it is damaged."""
+        content = objects.get(self.lake, self._path(sequence))
+        return _decode(content) if content is not None else None
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entries in order.
@@ -103,8 +125,7 @@ class ChainedLog:
         LakeError
             An entry cannot be read; :meth:`verify` says what is wrong.
         """
-        for sequence in range(self._advance().count):
-            content = objects.get(self.lake, self._path(sequence))
+        for sequence, content in enumerate(self._contents(self._advance().count)):
             entry = _decode(content) if content is not None else None
             if entry is None:
                 raise LakeError(
@@ -122,8 +143,7 @@ class ChainedLog:
         """
         numbers = self._numbers()
         faults, previous, digests = [], GENESIS, []
-        for sequence in range(numbers[-1] + 1 if numbers else 0):
-            content = objects.get(self.lake, self._path(sequence))
+        for sequence, content in enumerate(self._contents(numbers[-1] + 1 if numbers else 0)):
             if content is None:
                 faults.append(Fault(sequence, "the entry is gone"))
                 previous = ""
@@ -142,6 +162,12 @@ class ChainedLog:
             if head is not None and head.count:
                 faults += _compare(head, source, digests)
         return faults
+
+    def _contents(self, count: int) -> Iterator[bytes | None]:
+        """Yield the content of the first entries in order, read several at a time from a remote lake."""
+        for begin in range(0, count, _AT_ONCE):
+            paths = [self._path(sequence) for sequence in range(begin, min(count, begin + _AT_ONCE))]
+            yield from objects.get_all(self.lake, paths)
 
     def _advance(self) -> Head:
         """Return the head, found from this writer's last head, or from the stored one, onwards."""

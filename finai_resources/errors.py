@@ -50,3 +50,19 @@ class GateError(FinaiError):
 
 class BundleError(FinaiError):
     """A serving bundle cannot be built, read, or trusted."""
+
+
+class PromotionError(FinaiError):
+    """A step towards a new champion is refused.
+
+    Parameters
+    ----------
+    code : str
+        What was wrong, as programs and docs/promotion.md name it: ``OWN_APPROVAL``.
+    what, where, fix : str
+        As for every error.
+    """
+
+    def __init__(self, code: str, what: str, *, where: str = "", fix: str = "") -> None:
+        self.code = code
+        super().__init__(f"{code}: {what}", where=where, fix=fix)

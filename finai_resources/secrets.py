@@ -65,6 +65,28 @@ class SecretStore:
             return self.key(name)
         return None
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of the keys in the private file that begin with a prefix, ascending."""
+        variables = (name.removeprefix("FINAI_").removesuffix("_KEY").lower() for name in self._stored())
+        return sorted(name for name in variables if name.startswith(prefix))
+
+    def put(self, name: str, value: bytes) -> None:
+        """Store a new key in the private file (mode 0600).
+
+        Raises
+        ------
+        SecretError
+            There is a key of that name.
+        """
+        variable, stored = f"FINAI_{name.upper()}_KEY", self._stored()
+        if variable in stored:
+            raise SecretError(
+                "there is a key of that name, and what it signed could not be verified without it",
+                where=f"{self.path}: {variable}",
+                fix="choose another name, or remove the line from the file",
+            )
+        replace_file(self.path, to_json({**stored, variable: value.hex()}), mode=0o600)
+
     def _from_file(self, variable: str) -> str:
         stored = self._stored()
         if variable not in stored:

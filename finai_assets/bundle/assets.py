@@ -7,7 +7,8 @@ from finai_assets.asset_graph import BUNDLE, MATRIX, PRODUCTS, student_asset
 from finai_assets.automation.specs import spec_of, stored, writing
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.content import RULES_FILE, read_config, rule_columns, rules_content
-from finai_assets.bundle.registry import export, set_alias
+from finai_assets.bundle.lineage import lineage_of
+from finai_assets.bundle.registry import export, register
 from finai_assets.bundle.shares import acquisition_shares
 from finai_assets.platform import Platform
 from finai_assets.students.result import from_files, require_budget
@@ -60,7 +61,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             for name, content in files.items():
                 out.put(name, content)
         folder = export(files, home.path)
-        set_alias(home.path, "challenger", folder.name)
+        asked = [path for path, read in graph.reads(BUNDLE) if not read.data]
+        register(session.lake, files, lineage_of(session.lake, BUNDLE, asked))
         return stored(session, BUNDLE, **budget, bundle_id=folder.name, folder=dg.MetadataValue.path(str(folder)))
 
     return [bundle]

@@ -73,6 +73,8 @@ class Growth:
         Share of the columns that each tree may use, drawn anew for each.
     patience : int
         Where there are rows to stop on, so many rounds without a better loss on them end the training; the best round is kept.
+    least_gain : float
+        A loss is better where it is lower by more than this.
     """
 
     rounds: int
@@ -80,6 +82,7 @@ class Growth:
     learning_rate: float
     column_share: float = 1.0
     patience: int = 0
+    least_gain: float = 0.0
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -233,7 +236,7 @@ def train_trees(loss: Loss, train: Sample, growth: Growth, *, stop_on: Sample | 
     if stop_on is None:
         return Trees(lgb.train(parameters, data, growth.rounds), init)
     held_out = _with_target(stop_on, init if loss.of_classes else None)
-    stopper = lgb.early_stopping(growth.patience, verbose=False)
+    stopper = lgb.early_stopping(growth.patience, verbose=False, min_delta=growth.least_gain)
     booster = lgb.train(parameters, data, growth.rounds, valid_sets=[held_out], feval=measure, callbacks=[stopper])
     return Trees(booster, init)
 

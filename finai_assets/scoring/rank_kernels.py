@@ -140,30 +140,38 @@ def pair_order(weights: np.ndarray, unit: np.ndarray, first: np.ndarray, place: 
 
 @numba.njit(cache=True, nogil=True)
 def top_overlap(
-    weights: np.ndarray, unit: np.ndarray, first: np.ndarray, second: np.ndarray, share: float
+    weights: np.ndarray,
+    unit: np.ndarray,
+    value: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    share: float,
+    tolerance: float,
 ) -> np.ndarray:
-    """Share of the rows at the top of one order that are at the top of another too; each order holds rows, best first."""
+    """Of the rows at the top of the second order, the share whose ``value`` reaches the top of the first within a tolerance.
+
+    ``first`` and ``second`` are orders of the rows, best first; the first is that of ``value``. The top is a share of all copies.
+    """
     n = unit.shape[0]
     result = np.full(weights.shape[0], np.nan)
-    top = np.empty(n, dtype=np.bool_)
     for b in range(weights.shape[0]):
         total = 0.0
         for i in range(n):
             total += weights[b, unit[i]]
-        top[:] = False
-        taken, both, reached = 0.0, 0.0, 0.0
+        border, taken = 0.0, 0.0
         for i in range(n):
             if taken >= share * total:
                 break
-            top[first[i]] = True
             taken += weights[b, unit[first[i]]]
+            border = value[first[i]]
+        both, reached = 0.0, 0.0
         for i in range(n):
             if reached >= share * total:
                 break
             weight = weights[b, unit[second[i]]]
             reached += weight
-            if top[second[i]]:
+            if value[second[i]] >= border - tolerance:
                 both += weight
-        if taken > 0:
-            result[b] = both / taken
+        if reached > 0:
+            result[b] = both / reached
     return result

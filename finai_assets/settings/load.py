@@ -39,6 +39,7 @@ from finai_assets.settings.method import (
     StudentSettings,
     TeacherSettings,
 )
+from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
 
@@ -65,6 +66,7 @@ class Settings(Section):
     students: StudentSettings
     metrics: MetricSettings
     bundle: BundleSettings
+    promotion: PromotionSettings
     recommend: RecommendSettings
     checks: CheckSettings
     feature_groups: FeatureGroupSettings

@@ -203,7 +203,7 @@ class FidelitySettings(Section):
     binary: dict[
         Literal[
             "auc_gap", "agreement", "jsd", "rank_correlation", "calibration_gap", "kl_share", "explained_variance",
-            "pair_order", "decile_overlap",
+            "pair_order", "decile_overlap", "decile_overlap_exact",
         ],
         float,
     ]  # fmt: skip
@@ -215,6 +215,9 @@ class FidelitySettings(Section):
         ],
         float,
     ]  # fmt: skip
+
+
+AimName = Literal["copy", "direct"]  # what a student learns
 
 
 class ProbeSettings(Section):
@@ -254,10 +257,13 @@ class StudentSettings(Section):
     column_share: Annotated[float, Field(gt=0, le=1)]  # drawn anew for each tree
     max_bin: Annotated[int, Field(ge=2, le=255)]
     early_stopping_rounds: Positive
+    least_explained: Annotated[
+        float, Field(ge=0, lt=1)
+    ]  # by a thousand more leaves of a copy; fewer are not worth them
     probe: ProbeSettings
-    cumulative_gain: Share
+    cumulative_gain: dict[AimName, Share]  # of the probe's gain, at which a model's columns are enough
     min_columns: Positive
-    max_columns: Positive
+    max_columns: dict[AimName, Positive]  # of one model
     max_columns_in_all: Positive
     mandatory_columns: tuple[str, ...]
     min_child_rows: Positive

@@ -83,7 +83,14 @@ def choose_columns(
                 else np.zeros(len(readable))
             )
     names = [matrix.columns[place] for place in readable]
-    chosen = select_columns(gains, names, students, displayable=displayable, reserved=len(rule_columns))
+    chosen = select_columns(
+        gains,
+        names,
+        students,
+        aims={f"{task.name}/{aim}": aim for task in matrix.tasks for aim in AIMS},
+        displayable=displayable,
+        reserved=len(rule_columns),
+    )
     return {
         task.name: TaskColumns(
             {aim: tuple(names[i] for i in chosen[f"{task.name}/{aim}"]) for aim in AIMS},

@@ -7,10 +7,10 @@ most faithful, which needs no label.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import rel_entr
 
 from finai_assets.scoring.boosting import (
     BinnedRows,
@@ -25,9 +25,10 @@ from finai_assets.scoring.boosting import (
     train_trees,
 )
 from finai_assets.settings import Settings
+from finai_assets.settings.method import AimName
 from finai_assets.students.fidelity_measures import output_of
 
-Aim = Literal["copy", "direct"]
+Aim = AimName
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,23 @@ def train_model(
     learned = bin_rows(train.X, _binning(settings), names=names)
     held_out = bin_rows(validation.X, _binning(settings), like=learned)
     growth = _growth(kind, getattr(settings.students.rounds, kind), settings)
+    if aim == "copy":
+        growth = replace(growth, least_gain=_least_gain(kind, validation.target, growth, settings))
     stop_on = Sample(held_out, validation.target)
     return train_trees(_loss(kind, aim, train.target), Sample(learned, train.target), growth, stop_on=stop_on)
+
+
+def _least_gain(kind: str, target: np.ndarray, growth: Growth, settings: Settings) -> float:
+    """Return by how much the loss of held-out rows must fall within the patience, so that the trees are worth their leaves.
+
+    All copies share one budget of leaves, which is best spent where a leaf explains the same everywhere: a copy grows as long
+    as a thousand more leaves explain at least ``students.least_explained`` more of what a constant does not (of a squared error
+    its variance, of class probabilities its divergence).
+    """
+    outputs = target.shape[1] if target.ndim == 2 else 1
+    thousands = growth.leaves * outputs * growth.patience / 1000
+    unexplained = rel_entr(target, target.mean(axis=0)).sum(axis=1).mean() if kind == "multiclass" else target.var()
+    return settings.students.least_explained * thousands * float(unexplained)
 
 
 def _loss(kind: str, aim: Aim, target: np.ndarray) -> Loss:

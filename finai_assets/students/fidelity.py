@@ -19,7 +19,15 @@ from finai_assets.settings.method import FidelitySettings, MetricSettings
 from finai_assets.students.fidelity_measures import Compared, figures_of
 
 AT_LEAST = frozenset(
-    {"agreement", "rank_correlation", "quartile_agreement", "explained_variance", "pair_order", "decile_overlap"}
+    {
+        "agreement",
+        "rank_correlation",
+        "quartile_agreement",
+        "explained_variance",
+        "pair_order",
+        "decile_overlap",
+        "decile_overlap_exact",
+    }
 )
 # The whole interval of these must keep the floor, not only the figure.
 BY_BOUND = frozenset({"pair_order"})

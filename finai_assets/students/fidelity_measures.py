@@ -128,11 +128,11 @@ class _Draws:
         place = rankdata(s, method="dense").astype(np.int64) - 1
         return self.interval(pair_order(self.copies, self.unit[order], t[order], place[order], gap))
 
-    def decile_overlap(self, t: np.ndarray, s: np.ndarray) -> Interval:
+    def decile_overlap(self, t: np.ndarray, s: np.ndarray, tolerance: float) -> Interval:
         """Ties of the student are broken against it, so that a constant finds nobody."""
         first = np.argsort(-t, kind="stable")
         second = np.lexsort((t, -s))
-        return self.interval(top_overlap(self.copies, self.unit, first, second, _TENTH))
+        return self.interval(top_overlap(self.copies, self.unit, t, first, second, _TENTH, tolerance))
 
 
 def _binary(compared: Compared, draws: _Draws) -> dict[str, Interval]:
@@ -183,13 +183,17 @@ def _regression(compared: Compared, draws: _Draws) -> dict[str, Interval]:
 def _order(t: np.ndarray, s: np.ndarray, compared: Compared, draws: _Draws) -> dict[str, Interval]:
     """Return what the order of the customers is judged by.
 
-    A pair is told apart where its outputs differ by more than the standard deviation of what another seed does to a difference.
+    Two customers are told apart where their outputs differ by more than the standard deviation of what another seed does to a
+    difference. So a pair that is not told apart is not judged, and whom the teacher does not tell apart from the border of its
+    decile is no miss; ``decile_overlap_exact`` counts them.
     """
     sign = 1.0 if compared.decile == "highest" else -1.0
+    apart = float(np.sqrt(2) * compared.noise)
     return {
         "rank_correlation": draws.rank_correlation(t, s),
-        "pair_order": draws.pair_order(t, s, np.sqrt(2) * compared.noise),
-        "decile_overlap": draws.decile_overlap(sign * t, sign * s),
+        "pair_order": draws.pair_order(t, s, apart),
+        "decile_overlap": draws.decile_overlap(sign * t, sign * s, apart),
+        "decile_overlap_exact": draws.decile_overlap(sign * t, sign * s, 0.0),
     }
 
 

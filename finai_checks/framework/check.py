@@ -258,10 +258,14 @@ def sharing_work(checks: Sequence[Declared]) -> list[list[Declared]]:
 
 def threshold_values(settings: Settings, kind: CheckKind) -> dict[str, Any]:
     """Return what a kind of check compares with, by dotted path of the setting."""
-    values = {path: _setting(settings, path) for path in kind.thresholds}
-    return {
-        path: value.model_dump(mode="json") if hasattr(value, "model_dump") else value for path, value in values.items()
-    }
+    return {path: _dumped(_setting(settings, path)) for path in kind.thresholds}
+
+
+def _dumped(value: Any) -> Any:
+    """Return a setting as plain values, a section within a mapping too."""
+    if isinstance(value, dict):
+        return {name: _dumped(entry) for name, entry in value.items()}
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
 def _binding(settings: Settings, kind: CheckKind) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from finai_checks.framework.check import CheckOutcome, Declared
 from finai_resources import objects
+from finai_resources.chained_log import Entry
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 
@@ -23,8 +24,16 @@ def record_path(lake: Lake, check: str, asset: str, partition: str | None) -> st
     return f"{lake.root}/{ROOT}/{check}/{asset}/{partition or WHOLE}.json"
 
 
-def write_record(lake: Lake, check: Declared, partition: str | None, outcome: CheckOutcome) -> None:
-    """Store the outcome for the content that the partition has now, by the check as it is declared now."""
+def write_record(
+    lake: Lake, check: Declared, partition: str | None, outcome: CheckOutcome, entry: Entry | None = None
+) -> None:
+    """Store the outcome for the content that the partition has now, by the check as it is declared now.
+
+    Parameters
+    ----------
+    entry
+        The entry of the evidence log that tells the same; promotion believes no record without one.
+    """
     asset = check.asset
     manifest = lake.find(asset, partition)
     content = {
@@ -38,6 +47,8 @@ def write_record(lake: Lake, check: Declared, partition: str | None, outcome: Ch
         "n": outcome.n,
         "observed": plain(outcome.observed),
         "overridden_until": outcome.observed.get("overridden_until"),
+        "sequence": entry.sequence if entry else None,
+        "recorded_at": entry.recorded_at if entry else None,
     }
     # Not made durable: the evidence log is, and a record that a power cut takes is no result, which closes the gate.
     text = to_json(content, sort_keys=True, indent=1)
@@ -50,15 +61,27 @@ def read_record(lake: Lake, check: Declared, partition: str | None) -> dict[str,
     A record by other thresholds, or by other code of the check, is none.
     """
     manifest = lake.find(check.asset, partition)
+    record = stored_record(lake, check, partition)
+    return (
+        record if record is not None and manifest is not None and fits(record, check, manifest.content_hash) else None
+    )
+
+
+def stored_record(lake: Lake, check: Declared, partition: str | None) -> dict[str, Any] | None:
+    """Return the last record of a check on a partition, of whatever content and code; None where there is none."""
     stored = objects.get(lake, record_path(lake, check.name, check.asset, partition))
-    if manifest is None or stored is None:
+    if stored is None:
         return None
     try:
         record: dict[str, Any] = json.loads(stored)
     except ValueError:  # cut off by a power failure: no result
         return None
-    current = record["content_hash"] == manifest.content_hash and record.get("basis") == check.basis
-    return record if current else None
+    return record
+
+
+def fits(record: dict[str, Any], check: Declared, content_hash: str) -> bool:
+    """Return whether a record is of this content, by the thresholds and the code that the check has now."""
+    return bool(record["content_hash"] == content_hash and record.get("basis") == check.basis)
 
 
 def has_passed(lake: Lake, check: Declared, partition: str | None, *, today: date | None = None) -> bool:

@@ -116,7 +116,7 @@ def _stored(
         final[check.asset] = overrides.apply(check, context.month, judged) if overrides else judged
         entries.append(evidence_record(check, context, final[check.asset]))
     lake = context.session.lake
-    ChainedLog(lake, EVIDENCE).append_all(entries)
-    for check, _ in evaluated:  # last: a gate opens only on what the log knows of
-        write_record(lake, check, context.partition, final[check.asset])
+    written = ChainedLog(lake, EVIDENCE).append_all(entries)
+    for (check, _), entry in zip(evaluated, written, strict=True):  # last: a gate opens only on what the log knows of
+        write_record(lake, check, context.partition, final[check.asset], entry)
     return final

@@ -55,7 +55,7 @@ def small_settings() -> Settings:
         "fit": {"rows": 500},
         "statistics": {"psi_bins": 5},  # more bins need more customers to distinguish drift from chance
         "teacher": {"experts": ["deepfm", "temporal", "causal"], "epochs": 1, "batch_rows": 256, "threads": 1},
-        "students": {"rounds": {"binary": 6}, "probe": {"rounds": 4}, "max_columns": 12},
+        "students": {"rounds": {"binary": 6}, "probe": {"rounds": 4}, "max_columns": {"copy": 12, "direct": 12}},
         "metrics": {"bootstrap_samples": 20},
         "checks": {
             "shuffled_future": {"train_months": 1},

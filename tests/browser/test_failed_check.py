@@ -2,81 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import failed_check
 import pytest
 from failed_check import CHECK, GROUP, make
+from web_ui import QUIET_FLAGS, SECONDS, chromium, served  # noqa: F401
 
 from finai_resources.home import Home
 
 pytestmark = pytest.mark.slow
-SECONDS = 120
-QUIET_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
-    return found
-
-
-@pytest.fixture(scope="module")
-def ui(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Yield the address of a UI on a home in which a month failed, and the id of the run."""
     home = Home.at(tmp_path_factory.mktemp("home"))
     run_id, _ = make(home)
-    module = home.root / "shown.py"
-    module.write_text(
-        "import sys\nfrom pathlib import Path\n"
-        f"sys.path.insert(0, {str(Path(failed_check.__file__).parent)!r})\n"
-        "from failed_check import build\nfrom finai_resources.home import Home\n"
-        f"defs = build(Home.at(Path({str(home.root)!r})))\n",
-        encoding="utf-8",
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [str(Path(sys.executable).with_name("dagster-webserver")), "-f", str(module), "-p", str(port)],
-        env={**os.environ, "DAGSTER_HOME": str(home.dagster)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/server_info", server)
-        yield f"http://127.0.0.1:{port}", run_id
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        assert server.poll() is None, "the web server ended"
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.5)
-        else:
-            return
-    pytest.fail(f"nothing answers at {address}")
+    with served(home, failed_check) as address:
+        yield address, run_id
 
 
 def test_the_page_of_a_failed_check_shows_its_columns_and_the_run_shows_what_was_not_executed(
-    ui: tuple[str, str], chromium: str
+    ui: tuple[str, str],
+    chromium: str,  # noqa: F811
 ) -> None:
     from playwright.sync_api import expect, sync_playwright
 

@@ -19,9 +19,12 @@ from finai_resources.lake_resource import LakeResource
 
 STORY = (
     "source", "catalogue", "raw", "feature_state", "features", "labels", "splits", "teacher", "students", "serving",
-    "recommendations",
+    "promotion", "recommendations",
 )  # fmt: skip
-JOBS = {"source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "score_month", "audit"}
+JOBS = {
+    "source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "promote", "score_month",
+    "audit",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +113,8 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C23_student_fidelity",
         "C26_bundle_integrity",
         "C28_teacher_is_reproducible",
+        "C29_challenger_beats_champion",
+        "C30_promotion_signed_by_other",
     }
     students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]
     assert len(students) == len(platform.available_tasks) == 13

@@ -18,6 +18,7 @@ from finai_assets import source
 from finai_assets.asset_graph import (
     BUNDLE,
     CATEGORIES,
+    CHAMPION,
     COLUMNS,
     EVALUATION,
     EXPLANATIONS,
@@ -269,7 +270,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a group's Korean text", korean_text, {BUNDLE}),
     ("a group's engine", engine, of("tda_local")),
     # Metrics decide routes, stop the deletion curves, and are what the evaluation publishes.
-    ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS, COLUMNS} | STUDENTS),
+    ("rank_kernels.py", rank_kernels, {EVALUATION, EXPLANATIONS, COLUMNS, CHAMPION} | STUDENTS),
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
     # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.
@@ -326,7 +327,7 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
     lag = group_asset("txn_lag_tensor")
     following = graph.downstream([lag], graph.paths)
-    assert {lag, MATRIX, BUNDLE, RECOMMENDATIONS} | MODELS == set(following)
+    assert {lag, MATRIX, BUNDLE, CHAMPION, RECOMMENDATIONS} | MODELS == set(following)
 
 
 def test_an_untouched_copy_is_current_wherever_it_lies(tree: Tree, before: Versions) -> None:

@@ -22,7 +22,18 @@ def finai(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command(tmp_path: Path) -> None:
     ended = finai("--help", home=tmp_path)
     assert ended.returncode == 0
-    for command in ("run", "generate", "config", "features", "sql", "doctor"):
+    for command in (
+        "run",
+        "generate",
+        "config",
+        "features",
+        "sql",
+        "doctor",
+        "promote",
+        "approve",
+        "rollback",
+        "bundles",
+    ):
         assert command in ended.stdout
 
 

@@ -117,6 +117,20 @@ def test_any_single_changed_byte_shows(tmp_path_factory: pytest.TempPathFactory,
     assert log.verify()
 
 
+def test_an_entry_after_a_head_is_written_only_while_it_is_the_head(lake: Lake) -> None:
+    log = filled(lake, 2)
+    head = log.head()
+    written = log.append_after(head, {"k": "mine"})
+    assert written is not None
+    assert written.sequence == 2
+    assert ChainedLog(lake, "evidence").append_after(head, {"k": "too late"}) is None
+    assert [entry.record["k"] for entry in log.entries()] == [0, 1, "mine"]
+    assert log.entry(2) == written
+    assert log.entry(3) is None
+    assert log.verify() == []
+    assert log.append_after(log.head(), {"k": 3}) is not None
+
+
 def test_writers_side_by_side_lose_nothing_and_keep_the_chain(lake: Lake) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", _WRITER, lake.root, name, "15"]) for name in ("a", "b", "c")]
     assert [writer.wait() for writer in writers] == [0, 0, 0]

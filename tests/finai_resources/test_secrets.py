@@ -41,3 +41,16 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     store.path.chmod(0o644)
     with pytest.raises(SecretError, match="chmod 600"):
         store.key("signing")
+
+
+def test_a_key_that_is_put_is_stored_privately_under_its_name_and_never_replaced(tmp_path: Path) -> None:
+    store = SecretStore(tmp_path)
+    assert store.names("person_") == []
+    store.put("person_kim", bytes(range(32)))
+    store.put("other", bytes(32))
+    assert store.path.stat().st_mode & 0o777 == 0o600
+    assert SecretStore(tmp_path).key("person_kim") == bytes(range(32))
+    assert store.names("person_") == ["person_kim"]
+    with pytest.raises(SecretError, match="there is a key of that name"):
+        store.put("person_kim", bytes(32))
+    assert store.key("person_kim") == bytes(range(32))

@@ -28,7 +28,8 @@ OVERRIDES = {
         "leaves": {"binary": 7, "regression": 7, "multiclass": 7},
         "probe": {"rounds": 15},
         "column_share": 1.0,
-        "max_columns": 10,
+        "max_columns": {"copy": 10, "direct": 10},
+        "cumulative_gain": {"copy": 0.98, "direct": 0.98},
         "min_columns": 3,
     },
 }
