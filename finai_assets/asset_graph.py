@@ -34,7 +34,7 @@ SNAPSHOTS, TRANSACTIONS, PROTECTED = "raw/snapshots", "raw/transactions", "raw/p
 SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
-COLUMNS = "students/columns"
+COLUMNS, FIDELITY = "students/columns", "students/fidelity"
 BUNDLE, CHAMPION, RECOMMENDATIONS = "serving/bundle", "serving/champion", "recommendations/customers"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
@@ -86,7 +86,7 @@ def is_truth(path: str) -> bool:
 
 def is_student(path: str) -> bool:
     """Return whether a path names a task's student."""
-    return path.startswith(_folder(_STUDENT)) and path != COLUMNS
+    return path.startswith(_folder(_STUDENT)) and path not in {COLUMNS, FIDELITY}
 
 
 def _folder(path: str) -> str:
@@ -342,6 +342,19 @@ ASSETS = (
         (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS), Read(COLUMNS)),
         # C23 compares the stored figures with today's floors, and another check counts the copies.
         unversioned=("students.fidelity", "students.minimum_copies", "students.accepted"),
+    ),
+    Asset(
+        FIDELITY,
+        "students",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.predictions:load_predictions",
+         "finai_assets.students.result:from_files", "finai_assets.students.report.explanations:explained_rows",
+         "finai_assets.students.report.summary:summarise", "finai_assets.students.report.page:fidelity_page",
+         "finai_assets.students.report.page:markdown", "finai_assets.evaluation.explanation.inputs:input_of_columns",
+         "finai_assets.teacher.layout:layout_of"),
+        ("profile", "seed", "dataset.name", "students", "metrics", "teacher.experts", "teacher.routing", "inputs",
+         "feature_groups.txn_lag_tensor.transactions", "declared.columns", "declared.rule_columns"),
+        (Read(MATRIX), Read(PREDICTIONS), Read(EXPLANATIONS), Read(_STUDENT)),
+        templates=(*_PAGE, "finai_assets/evaluation/templates/fidelity.html.j2"),
     ),
     Asset(
         BUNDLE,

@@ -21,6 +21,7 @@ from finai_checks import (
     promotion,
     splits,
     stability,
+    students,
 )
 from finai_checks.framework.check import CheckKind, Declared, Theme
 from finai_checks.privacy import identifiers, pseudonyms
@@ -38,6 +39,7 @@ THEMES: tuple[Theme, ...] = (
     splits.THEME,
     fairness.THEME,
     models.THEME,
+    students.THEME,
     bundle.THEME,
     promotion.THEME,
 )

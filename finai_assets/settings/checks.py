@@ -150,6 +150,19 @@ class MetricFloorSettings(Section):
     declared: dict[str, Reason]  # task -> why its student serves below the floor
 
 
+class CalibrationSettings(Section):
+    """How far a student's probabilities may be from what happens."""
+
+    ece: Share  # expected calibration error on test rows, at most
+
+
+class ExplanationPreservedSettings(Section):
+    """How far a copy's reasons must agree with its teacher's, on explained test rows."""
+
+    overlap: Share  # of what both name first, at least
+    sign_agreement: Share  # among those that both name, at least
+
+
 class BundleIntegritySettings(Section):
     """How long a fresh process may take to load the bundle."""
 

@@ -10,7 +10,9 @@ from pydantic import Field
 from finai_assets.settings.base import Positive, Section, Share
 from finai_assets.settings.checks import (
     BundleIntegritySettings,
+    CalibrationSettings,
     DriftSettings,
+    ExplanationPreservedSettings,
     MetricFloorSettings,
     MissingnessSettings,
     ProhibitedInputSettings,
@@ -323,4 +325,6 @@ class CheckSettings(Section):
     proxy_strength: ProxyStrengthSettings
     metric_floor: MetricFloorSettings
     bundle: BundleIntegritySettings
+    calibration: CalibrationSettings
+    explanation_preserved: ExplanationPreservedSettings
     reproducible: ReproducibleSettings

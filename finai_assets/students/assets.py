@@ -1,25 +1,32 @@
-"""Dagster assets of the students: their columns, and one LightGBM student for each available task, distilled from the teacher."""
+"""Dagster assets of the students: their columns, one LightGBM student for each available task, and what is told of all."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import COLUMNS, PREDICTIONS, student_asset
+from finai_assets.asset_graph import COLUMNS, EXPLANATIONS, FIDELITY, PREDICTIONS, student_asset
 from finai_assets.automation.specs import chosen_of, spec_of, stored, writing
+from finai_assets.evaluation.explanation.inputs import input_of_columns
 from finai_assets.platform import Platform
 from finai_assets.students.columns import FILE, choose_columns, from_file, to_file, union_of
-from finai_assets.students.result import to_files
+from finai_assets.students.report.explanations import explained_rows
+from finai_assets.students.report.page import fidelity_page, markdown
+from finai_assets.students.report.summary import FILE as SUMMARY
+from finai_assets.students.report.summary import PAGE, Reasons, summarise
+from finai_assets.students.result import from_files, to_files
 from finai_assets.students.train import train_student
+from finai_assets.teacher.layout import layout_of
 from finai_assets.teacher.predictions import load_predictions
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
+from finai_resources.json_text import to_json
 from finai_resources.lake_resource import LakeResource
 from finai_resources.progress import report_progress
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the columns and the students."""
-    return [_columns(platform), _students(platform)]
+    """Return the columns, the students, and what is told of all of them."""
+    return [_columns(platform), _students(platform), _fidelity(platform)]
 
 
 def _columns(platform: Platform) -> dg.AssetsDefinition:
@@ -80,3 +87,40 @@ def _students(platform: Platform) -> dg.AssetsDefinition:
             yield stored(session, path, **result.facts())
 
     return students
+
+
+def _fidelity(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "Every student beside its teacher on test rows: route, scores, each figure of fidelity beside its floor and the noise "
+        "ceiling, calibration, reasons, size. `fidelity.json` holds the figures, `fidelity.html` is for people."
+    )
+
+    @dg.multi_asset(name="students_fidelity", specs=[spec_of(platform, FIDELITY, description, {"lightgbm", "json"})])
+    def students_fidelity(lake: LakeResource) -> dg.MaterializeResult:
+        session, settings = lake.session(), platform.graph.settings_of(FIDELITY)
+        matrix = load_matrix(session)
+        layout = layout_of(platform.registry, settings, matrix.columns, matrix.tensors)
+        summary = summarise(
+            {task.name: from_files(session.read_files(student_asset(task.name))) for task in platform.available_tasks},
+            matrix,
+            load_predictions(session.read(PREDICTIONS), matrix.tasks),
+            Reasons(
+                explained_rows(session.read(EXPLANATIONS), matrix),
+                input_of_columns(layout),
+                dict(zip(layout.columns, layout.groups, strict=True)),
+            ),
+            settings,
+            platform.rule_columns,
+        )
+        with writing(session, platform, FIDELITY) as out:
+            out.put(SUMMARY, to_json(summary, indent=1))
+            out.put(PAGE, fidelity_page(summary))
+        return stored(
+            session,
+            FIDELITY,
+            copies=len(summary["copies"]),
+            minimum_copies=summary["minimum_copies"],
+            students=dg.MetadataValue.md(markdown(summary)),
+        )
+
+    return students_fidelity

@@ -18,7 +18,7 @@ from finai_resources.errors import BundleError
 from finai_resources.json_text import to_json
 from finai_resources.lake_session import LakeSession
 
-FORMAT = 3
+FORMAT = 4
 CARD, MODEL, DIRECT_MODEL = "student.json", "model.txt", "direct.txt"
 _FIX = "distil the student again with this version of the code"
 
@@ -53,6 +53,9 @@ class StudentCard:
         Split, model (student, direct, teacher, prior) and metric to an estimate's ``value``, ``low``, ``high``, ``n``, ``note``.
     trivial
         ``name`` of the trivial forecast, and ``over``: by model, how much better than it is on test.
+    over_teacher
+        How much better than the teacher the served student is on test: the estimate of the paired difference of the primary
+        metric; None where the task is skipped.
     fidelity
         ``passed``, ``n``, ``labelled`` and ``verdicts``; None where the student copies no teacher.
     explains
@@ -79,6 +82,7 @@ class StudentCard:
     threshold: float | None
     metrics: Mapping[str, Any]
     trivial: Mapping[str, Any]
+    over_teacher: Mapping[str, Any] | None
     fidelity: Mapping[str, Any] | None
     trees: int
     leaves: int
@@ -186,6 +190,7 @@ def untrained(task: str, **changed: Any) -> StudentCard:
         threshold=None,
         metrics={},
         trivial={},
+        over_teacher=None,
         fidelity=None,
         trees=0,
         leaves=0,

@@ -95,7 +95,9 @@ class OverTrivial:
 class StudentResult:
     """One task's student. ``model`` is None, and the fields about it empty, where the route is SKIP.
 
-    ``direct`` stands behind a copy, and is None unless the route is DISTILL. ``routes`` holds what each policy would choose.
+    ``over_teacher`` is the paired difference of the primary metric on test, the served student's less the teacher's; None where
+    the task is skipped. ``direct`` stands behind a copy, and is None unless the route is DISTILL. ``routes`` holds what each
+    policy would choose.
     """
 
     task: str
@@ -108,6 +110,7 @@ class StudentResult:
     threshold: float | None
     metrics: Report
     trivial: OverTrivial
+    over_teacher: Estimate | None
     fidelity: FidelityVerdict | None
     gain: Mapping[str, float]
     fitted_on: Mapping[str, FittedRows]
@@ -195,6 +198,7 @@ def to_files(result: StudentResult) -> dict[str, bytes]:
         threshold=result.threshold,
         metrics=_entries(result.metrics),
         trivial={"name": result.trivial.name, "over": _entries(result.trivial.over)},
+        over_teacher=plain(asdict(result.over_teacher)) if result.over_teacher else None,
         fidelity=result.fidelity.to_json() if result.fidelity else None,
         trees=result.trees,
         leaves=result.leaves,
@@ -238,6 +242,7 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
         threshold=card.threshold,
         metrics=_estimates(card.metrics),
         trivial=OverTrivial(card.trivial["name"], {w: _estimate(e) for w, e in card.trivial["over"].items()}),
+        over_teacher=_estimate(card.over_teacher) if card.over_teacher else None,
         fidelity=FidelityVerdict.from_json(card.fidelity) if card.fidelity else None,
         gain=card.explains,
         fitted_on={name: FittedRows.from_json(rows) for name, rows in card.fitted_on.items()},
@@ -248,6 +253,22 @@ def from_files(files: Mapping[str, bytes]) -> StudentResult:
 
 def _model(card: StudentCard | DirectCard, text: bytes) -> StudentModel:
     return StudentModel(text.decode(), card.columns, card.output_transform, card.init_score, card.calibrator)
+
+
+def size_of(results: Mapping[str, StudentResult], rule_columns: Collection[str] = ()) -> dict[str, float]:
+    """Return the leaves and megabytes of all models of all students, and the columns that a request brings for them.
+
+    Parameters
+    ----------
+    rule_columns
+        Columns that the rules read; a request brings them too.
+    """
+    models = [model for result in results.values() for model in result.models]
+    return {
+        "leaves": sum(model.size.leaves for model in models),
+        "megabytes": sum(model.size.bytes for model in models) / 1e6,
+        "columns": len({name for model in models for name in model.columns} | set(rule_columns)),
+    }
 
 
 def require_budget(
@@ -265,16 +286,11 @@ def require_budget(
     GateError
         They exceed what :func:`over_budget` allows; the error names the three largest tasks.
     """
-    sizes = {task: [model.size for model in result.models] for task, result in results.items()}
-    bytes_of = {task: sum(size.bytes for size in each) for task, each in sizes.items()}
-    leaves_of = {task: sum(size.leaves for size in each) for task, each in sizes.items()}
-    columns = {name for result in results.values() for model in result.models for name in model.columns}
-    found = {
-        "leaves": sum(leaves_of.values()),
-        "megabytes": sum(bytes_of.values()) / 1e6,
-        "columns": len(columns | set(rule_columns)),
-    }
+    found = size_of(results, rule_columns)
     if over := over_budget(settings, **found):
+        sizes = {task: [model.size for model in result.models] for task, result in results.items()}
+        bytes_of = {task: sum(size.bytes for size in each) for task, each in sizes.items()}
+        leaves_of = {task: sum(size.leaves for size in each) for task, each in sizes.items()}
         largest = sorted(bytes_of, key=lambda task: (-bytes_of[task], task))[:3]
         named = ", ".join(f"{task} {leaves_of[task]:,} leaves" for task in largest)
         raise GateError(

@@ -283,6 +283,7 @@ def _measured(
         threshold=chosen.threshold if chosen else None,
         metrics=report,
         trivial=OverTrivial(trivial.name, over_trivial),
+        over_teacher=rows.difference(test, served["student"], test.teacher) if aim else None,
         fidelity=fidelity,
         gain=gain_shares(chosen.model.text) if chosen else {},
         fitted_on=seen,

@@ -24,6 +24,7 @@ from finai_checks.framework.check import NO_EVIDENCE, Canary, LakeCanary
 from finai_checks.framework.small_lake import STUDENT, SmallLake
 from finai_checks.models.checks import METRIC_FLOOR, REPRODUCIBLE, STUDENT_FIDELITY, TEACHER_IS_REPRODUCIBLE
 from finai_checks.models.fidelity import student_fidelity
+from finai_checks.models.fidelity_canaries import fidelity_canaries
 from finai_checks.models.metric_floor import student_floor, teacher_floor
 from finai_checks.models.reproduction import Replay, reproducible, teacher_is_reproducible
 
@@ -35,7 +36,8 @@ def plain_canaries(settings: Settings) -> list[Canary]:
     rules = settings.checks.metric_floor.model_copy(
         update={"declared": {"weak": "the rules read its score as a hint only"}}
     )
-    return [*_students(rules), *_teachers(rules), *_fidelities(settings), *_records(), *_replays()]
+    measured = fidelity_canaries(STUDENT_FIDELITY, settings)
+    return [*_students(rules), *_teachers(rules), *_fidelities(settings), *measured, *_records(), *_replays()]
 
 
 # ---- C18

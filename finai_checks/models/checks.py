@@ -88,8 +88,9 @@ def evaluate_student_floor(context: CheckContext, asset: str) -> CheckOutcome:
 
 def evaluate_fidelity(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the stored fidelity figures of a student with the floors of the configuration."""
-    card = read_card(context.session, asset).values()
-    return student_fidelity(_task_of(asset), card, context.settings.students.fidelity)
+    card, task, students = read_card(context.session, asset).values(), _task_of(asset), context.settings.students
+    measured = students.noise_ceiling.tasks.get(task)
+    return student_fidelity(task, card, students.fidelity, measured.figures if measured else None)
 
 
 def _task_of(asset: str) -> str:

@@ -15,7 +15,12 @@ from finai_assets.students.fidelity import FidelityVerdict, compare_stored
 from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
 
 
-def student_fidelity(task: str, card: Mapping[str, Any] | None, floors: FidelitySettings) -> CheckOutcome:
+def student_fidelity(
+    task: str,
+    card: Mapping[str, Any] | None,
+    floors: FidelitySettings,
+    ceiling: Mapping[str, float] | None = None,
+) -> CheckOutcome:
     """Return whether a distilled student agrees with its teacher on test rows within every floor; a missing one fails.
 
     Parameters
@@ -24,6 +29,8 @@ def student_fidelity(task: str, card: Mapping[str, Any] | None, floors: Fidelity
         ``student.json`` of the task, or None where there is none.
     floors
         The floors of the configuration.
+    ceiling
+        What one teacher as the copy of another reaches, by measure; shown beside the floors, and compared with nothing.
 
     Returns
     -------
@@ -41,7 +48,7 @@ def student_fidelity(task: str, card: Mapping[str, Any] | None, floors: Fidelity
         return CheckOutcome(rows > 0, reason, rows, observed)
     if verdict is None:
         return CheckOutcome.no_evidence(**observed)
-    table = verdict.to_json()["verdicts"]
+    table = [{**row, "noise_ceiling": (ceiling or {}).get(row["measure"])} for row in verdict.to_json()["verdicts"]]
     reason = "; ".join(
         f"{row['measure']} {row['observed']} (floor {row['floor']})" for row in table if not row["passed"]
     )

@@ -22,6 +22,7 @@ from finai_assets.asset_graph import (
     COLUMNS,
     EVALUATION,
     EXPLANATIONS,
+    FIDELITY,
     MATRIX,
     PREDICTIONS,
     PRODUCTS,
@@ -183,6 +184,10 @@ def word_in_the_explanations(tree: Tree) -> None:
     tree.edit("finai_assets/evaluation/templates/explanations.html.j2", "It moves it less", "It shifts it less")
 
 
+def word_in_the_students(tree: Tree) -> None:
+    tree.edit("finai_assets/evaluation/templates/fidelity.html.j2", "are needed for a promotion", "are asked for")
+
+
 def style_of_pages(tree: Tree) -> None:
     tree.edit("finai_assets/evaluation/templates/base.html.j2", "max-width: 72rem", "max-width: 70rem")
 
@@ -245,7 +250,7 @@ TASKS = [task.name for task in Platform.of(load_settings("synthetic", "smoke")).
 STATES, FEATURES = {state_asset(g) for g in GROUPS}, {group_asset(g) for g in GROUPS}
 LABELS, STUDENTS = {label_asset(t) for t in TASKS}, {student_asset(t) for t in TASKS}
 RAW, CATALOGUE = set(RAW_TABLES), {PRODUCTS, CATEGORIES}
-MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS, COLUMNS} | STUDENTS
+MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS, COLUMNS, FIDELITY} | STUDENTS
 
 
 def of(*groups: str) -> set[str]:
@@ -277,16 +282,17 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("teacher.dropout", dropout, {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS}),
     ("a word in the evaluation's template", word_in_the_evaluation, {EVALUATION}),
     ("a word in the explanations' template", word_in_the_explanations, {EXPLANATIONS}),
-    # Both pages extend the template that holds it.
-    ("the style of pages", style_of_pages, {EVALUATION, EXPLANATIONS}),
+    ("a word in the students' template", word_in_the_students, {FIDELITY}),
+    # All pages extend the template that holds it.
+    ("the style of pages", style_of_pages, {EVALUATION, EXPLANATIONS, FIDELITY}),
     # Templates name functions of modules that are handed over whole.
     ("a number in the evaluation's page", number_in_the_evaluation, {EVALUATION}),
     ("a number in the explanations' page", number_in_the_explanations, {EXPLANATIONS}),
     # C23 judges the stored figures again, and so does the bundle, which is refused where one misses a floor; no tree changes.
-    ("a fidelity floor", fidelity_floor, {BUNDLE}),
-    ("how the students' columns are probed", probe_rounds, {COLUMNS} | STUDENTS),
-    ("a student's rounds", student_rounds, set(STUDENTS)),
-    ("how many copies a promotion asks for", minimum_copies, set()),
+    ("a fidelity floor", fidelity_floor, {BUNDLE, FIDELITY}),
+    ("how the students' columns are probed", probe_rounds, {COLUMNS, FIDELITY} | STUDENTS),
+    ("a student's rounds", student_rounds, {FIDELITY} | STUDENTS),
+    ("how many copies a promotion asks for", minimum_copies, {FIDELITY}),
     ("a threshold of a check", check_threshold, set()),
     ("another data set's YAML", other_data_set, set()),
     ("a generator of docs", generator_of_docs, set()),
@@ -315,7 +321,7 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
     sampling(tree)
     after = tree.versions()
     stale = {path for path in before if after[path] != before[path]}
-    assert stale == STATES | {MATRIX} | MODELS - {PREDICTIONS} - STUDENTS  # students follow their columns
+    assert stale == STATES | {MATRIX} | MODELS - {PREDICTIONS} - STUDENTS - {FIDELITY}  # students follow their columns
 
 
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:

@@ -120,7 +120,7 @@ def student(
     chosen = sorted(random.choice(len(registry.columns), COLUMNS_PER_STUDENT, replace=False).tolist())
     classes = (task.classes or 50) if task.kind == "multiclass" else 1
     card: dict[str, Any] = {
-        "format": 3,
+        "format": 4,
         "task": task.name,
         "kind": task.kind,
         "classes": classes,
@@ -137,6 +137,7 @@ def student(
             "test": {"student": {"auc": {"value": 0.7, "low": 0.6, "high": float("nan"), "n": 10, "note": ""}}}
         },
         "trivial": {},
+        "over_teacher": None,
         "fidelity": exact_copy(task.kind, classes) if route == "DISTILL" else None,
         "trees": rounds * classes,
         "leaves": rounds * classes * leaves,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from finai_assets.asset_graph import EXPLANATIONS
 from finai_assets.features.sampling import customer_hash, splitmix64
+from finai_assets.teacher.layout import Channel, Layout
 from finai_assets.teacher.network.router import Route
 from finai_assets.teacher.normalise import Normaliser
 from finai_resources.errors import GateError
@@ -69,9 +70,10 @@ class Inputs:
                 places = [j, logs[j]] if j in logs else [j]
                 found.append((layout.columns[j], layout.groups[j], layout.kinds[j] == "code", places))
         for index, sequence in enumerate(layout.sequences):
-            for channel in sequence.channels:
-                name = channel.name.replace("_#", "").replace("#", "")
-                found.append((name, sequence.group, channel.kind == "code", list(channel.positions)))
+            found += [
+                (name_of(channel), sequence.group, channel.kind == "code", list(channel.positions))
+                for channel in sequence.channels
+            ]
             found.append((f"{sequence.group}: length", sequence.group, True, [first_length + index]))
         at, empty = normaliser.tensors_first, []
         for tensor in layout.tensors:
@@ -140,6 +142,20 @@ class Inputs:
         mean = np.where(self.mean_has_no_meaning, 0.0, total / len(rows))
         mean[self.lengths] = np.round(mean[self.lengths])
         return mean.astype(np.float32)
+
+
+def name_of(channel: Channel) -> str:
+    """Return the name of the input that all steps of a channel make together."""
+    return channel.name.replace("_#", "").replace("#", "")
+
+
+def input_of_columns(layout: Layout) -> dict[str, str]:
+    """Return the input that each column of the matrix is part of: itself, or its channel of a sequence."""
+    found = dict(zip(layout.columns, layout.columns, strict=True))
+    for sequence in layout.sequences:
+        for channel in sequence.channels:
+            found |= dict.fromkeys((layout.columns[position] for position in channel.positions), name_of(channel))
+    return found
 
 
 def _read_positions(routes: tuple[Route, ...], width: int) -> np.ndarray:

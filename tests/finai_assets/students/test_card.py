@@ -54,8 +54,8 @@ def test_a_card_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"format": 1}, "format 1, this code reads 3"),
-        ({"format": 2}, "format 2, this code reads 3"),
+        ({"format": 1}, "format 1, this code reads 4"),
+        ({"format": 3}, "format 3, this code reads 4"),
         ({"route": "GUESS"}, "unknown route 'GUESS'"),
     ],
 )

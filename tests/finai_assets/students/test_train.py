@@ -127,7 +127,7 @@ def test_a_card_of_another_format_or_without_its_model_is_refused(results: dict[
     files = to_files(results["churn"])
     with pytest.raises(BundleError, match="without a model"):
         from_files({"student.json": files["student.json"]})
-    other = files["student.json"].replace(b'"format": 3', b'"format": 7')
+    other = files["student.json"].replace(b'"format": 4', b'"format": 7')
     with pytest.raises(BundleError, match="format 7"):
         from_files({**files, "student.json": other})
 

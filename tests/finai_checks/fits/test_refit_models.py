@@ -11,7 +11,6 @@ from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fits.refit_models import garbled
 from finai_checks.fits.scopes import student_scopes
-from finai_checks.framework.small_lake import small_settings
 
 TRAIN = ("2015-01", "2015-02")
 
@@ -50,11 +49,17 @@ def test_garbage_replaces_the_rows_of_the_named_splits_and_no_others(matrix: Tra
     assert (np.asarray(matrix.X) == np.arange(24).reshape(12, 2)).all()
 
 
-def test_a_student_may_see_labelled_rows_of_train_and_validation(matrix: TrainingMatrix) -> None:
-    scopes = student_scopes(matrix, "churn", small_settings(), model=True)
-    assert {name: scope.split for name, scope in scopes.items()} == {
-        "prior": "train", "columns": "train", "trees": "train", "stopping": "validation", "calibration": "validation",
+def test_a_direct_student_may_see_labelled_rows_and_a_copy_all_rows_of_train_and_validation(
+    matrix: TrainingMatrix,
+) -> None:
+    direct, copy = (student_scopes(matrix, "churn", route) for route in ("DIRECT", "DISTILL"))
+    assert {name: scope.split for name, scope in direct.items()} == {
+        "prior": "train", "direct trees": "train", "direct stopping": "validation", "direct calibration": "validation",
     }  # fmt: skip
-    assert scopes["trees"].digest == FittedRows.of(matrix, np.arange(3)).digest
-    assert scopes["calibration"].digest == FittedRows.of(matrix, np.arange(4, 7)).digest
-    assert list(student_scopes(matrix, "churn", small_settings(), model=False)) == ["prior"]
+    assert direct["direct trees"].digest == FittedRows.of(matrix, np.arange(3)).digest
+    assert direct["direct calibration"].digest == FittedRows.of(matrix, np.arange(4, 7)).digest
+    assert {**copy, **direct} == copy  # layer 2 stands behind it
+    assert copy["copy trees"].digest == FittedRows.of(matrix, np.arange(4)).digest
+    assert copy["copy stopping"].digest == FittedRows.of(matrix, np.arange(4, 8)).digest
+    assert copy["copy calibration"] == direct["direct calibration"]
+    assert list(student_scopes(matrix, "churn", "SKIP")) == ["prior"]

@@ -71,6 +71,13 @@ def test_the_stored_verdict_is_not_trusted(floors: FidelitySettings) -> None:
     assert not student_fidelity("t", card, floors).passed
 
 
+def test_the_noise_ceiling_stands_beside_the_floors_and_decides_nothing(floors: FidelitySettings) -> None:
+    outcome = student_fidelity("t", student(floors, kl=0.9), floors, {"kl": 0.95, "agreement": 0.99})
+    shown = {row["measure"]: row["noise_ceiling"] for row in outcome.table}
+    assert (shown["kl"], shown["agreement"], shown["jsd"]) == (0.95, 0.99, None)
+    assert outcome.reason == "kl 0.9 (floor 0.2)"
+
+
 def with_kl(settings: Settings, floor: float) -> Settings:
     fidelity = settings.students.fidelity.model_copy(update={"kl": floor})
     return settings.model_copy(update={"students": settings.students.model_copy(update={"fidelity": fidelity})})

@@ -1,0 +1,1 @@
+"""What is told of all students together: ``fidelity.json`` and its page."""
