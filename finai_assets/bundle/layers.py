@@ -136,4 +136,3 @@ def gated_layers(
             fix="distil these students again",
         )
     return layers
-
