@@ -51,11 +51,13 @@ class CheckGates:
     def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
         """Return the assets on which a check passes by an override that has not expired, with what the record says of it."""
         found = {}
+        declared = {entry.asset: entry for entry in self._declared if entry.name == check}
         for asset, partition in partitions:
-            for declared in (entry for entry in self._blocking.get(asset, ()) if entry.name == check):
-                record = read_record(lake, declared, partition)
-                if record and record.get("overridden_until") and has_passed(lake, declared, partition):
-                    found[asset] = str(record["reason"])
+            if (entry := declared.get(asset)) is None:
+                continue
+            record = read_record(lake, entry, partition)
+            if record and record.get("overridden_until") and has_passed(lake, entry, partition):
+                found[asset] = str(record["reason"])
         return found
 
     def results(

@@ -87,7 +87,7 @@ def recheck(lake: Lake, settings: Settings) -> tuple[CheckOutcome, dict[str, Any
     """Return the outcome on the stored student under some settings, and the entry that it leaves in the evidence log."""
     platform = Platform.of(settings)
     check = next(c for c in declared_checks(platform) if (c.id, c.asset) == ("C23", ASSET))
-    assert check.blocking
+    assert not check.blocking  # it blocks promotion
     outcome = run_check(check, CheckContext(LakeSession(lake), platform))
     assert has_passed(lake, check, None) is outcome.passed
     return outcome, list(ChainedLog(lake, EVIDENCE).entries())[-1].record

@@ -16,7 +16,6 @@ from finai_checks.framework.overrides import Grant, Overrides, add_override, rev
 from finai_checks.framework.record import write_record
 from finai_checks.framework.run import run_check
 from finai_checks.gates import CheckGates
-from finai_resources.errors import GateError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.secrets import SecretStore
@@ -91,5 +90,3 @@ def test_a_faithful_copy_and_an_override_that_has_expired_are_none(
     for day, stands in ((TODAY, True), (TODAY - timedelta(days=2), False)):
         write_record(lake, check, None, CheckOutcome(True, "by permission", 5, {"overridden_until": str(day)}))
         assert bool(gates.overridden(lake, FIDELITY_CHECK, PARTITIONS)) is stands
-    with pytest.raises(GateError, match="its override has expired"):
-        gates.demand(lake, [(ASSET, None)])
