@@ -202,16 +202,16 @@ class FidelitySettings(Section):
     kl: Annotated[float, Field(gt=0)]
     binary: dict[
         Literal[
-            "auc_gap", "agreement", "jsd", "rank_correlation", "calibration_gap", "kl_share", "explained_variance",
-            "pair_order", "decile_overlap", "decile_overlap_exact",
+            "auc_gap", "agreement", "jsd", "calibration_gap", "kl_share", "explained_variance", "pair_order", "decile_overlap",
+            "rank_correlation", "agreement_exact", "decile_overlap_exact",
         ],
         float,
     ]  # fmt: skip
     multiclass: dict[Literal["agreement", "jsd", "macro_f1_gap", "kl_share", "explained_variance"], float]
     regression: dict[
         Literal[
-            "rank_correlation", "quartile_agreement", "mae_gap", "rmse_gap", "explained_variance", "pair_order",
-            "decile_overlap",
+            "quartile_agreement", "mae_gap", "rmse_gap", "explained_variance", "pair_order", "decile_overlap",
+            "rank_correlation", "quartile_agreement_exact", "decile_overlap_exact",
         ],
         float,
     ]  # fmt: skip

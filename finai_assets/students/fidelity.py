@@ -18,16 +18,9 @@ from finai_assets.scoring.resampling import Interval
 from finai_assets.settings.method import FidelitySettings, MetricSettings
 from finai_assets.students.fidelity_measures import Compared, figures_of
 
+_PLACES = ("agreement", "quartile_agreement", "decile_overlap")
 AT_LEAST = frozenset(
-    {
-        "agreement",
-        "rank_correlation",
-        "quartile_agreement",
-        "explained_variance",
-        "pair_order",
-        "decile_overlap",
-        "decile_overlap_exact",
-    }
+    {"rank_correlation", "explained_variance", "pair_order", *_PLACES, *(f"{name}_exact" for name in _PLACES)}
 )
 # The whole interval of these must keep the floor, not only the figure.
 BY_BOUND = frozenset({"pair_order"})

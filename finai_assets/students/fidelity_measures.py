@@ -6,6 +6,11 @@ on the labelled ones. Divergences are in nats, per row, then averaged. Customers
 Some measures are passed by whoever says nothing: a constant is close to the teacher of a rare event. So there are measures that a
 constant, a shuffled copy and a copy of another task fail: ``kl_share``, ``explained_variance``, ``pair_order``,
 ``decile_overlap``.
+
+A teacher that was trained with another seed orders customers whom it hardly distinguishes in another way. So measures of place
+and order judge those customers alone whom the teacher tells apart (:attr:`Compared.apart`): who is not told apart from a border
+(operating threshold, quartile, decile) is no miss, and a pair that is not told apart is not judged. What ends in ``_exact``
+counts them too.
 """
 
 from __future__ import annotations
@@ -65,6 +70,11 @@ class Compared:
     decile: Decile = "highest"
     noise: float = 0.0
 
+    @property
+    def apart(self) -> float:
+        """Return how far two outputs must be apart to be told apart: as far as another seed moves a difference, on average."""
+        return float(np.sqrt(2) * self.noise)
+
 
 def output_of(kind: str, prediction: np.ndarray) -> np.ndarray:
     """Return predictions on the scale on which a copy is fitted and compared, float64 of the same shape.
@@ -119,6 +129,19 @@ class _Draws:
         missed, spread = ((t - s) ** 2).sum(axis=1), ((t - t.mean(axis=0)) ** 2).sum(axis=1)
         return self.ratio(missed, spread, lambda share: 1 - share)
 
+    def binned_divergence(self, t: np.ndarray, s: np.ndarray) -> Interval:
+        """Return the KL of both distributions of predictions, over bins that are equally likely under the teacher's Gaussian."""
+        if len(t) < 2 or t.std() == 0:
+            return _bare(float("nan"))
+        edges = norm.ppf(np.arange(1, _BINS) / _BINS, loc=t.mean(), scale=t.std())
+        shares = []
+        for values in (t, s):
+            counts = np.zeros((self.copies.shape[1], _BINS))
+            np.add.at(counts, (self.unit, np.searchsorted(edges, values)), 1.0)
+            drawn = self.copies @ counts + 0.5
+            shares.append(drawn / drawn.sum(axis=1, keepdims=True))
+        return self.interval(rel_entr(*shares).sum(axis=1))
+
     def rank_correlation(self, t: np.ndarray, s: np.ndarray) -> Interval:
         first, second = (_ascending(values) for values in (t, s))
         return self.interval(midranks_correlation(self.copies, self.unit, first, second))
@@ -140,11 +163,9 @@ def _binary(compared: Compared, draws: _Draws) -> dict[str, Interval]:
     pair_t, pair_s = np.column_stack([1 - t, t]), np.column_stack([1 - s, s])
     known = np.isfinite(label)
     mine, theirs = (_metrics("binary", label[known], p[known], 1) for p in (s, t))
-    cut = float("nan") if compared.threshold is None else compared.threshold
-    agree = draws.mean(((t >= cut) == (s >= cut)).astype(np.float64)) if np.isfinite(cut) else _bare(cut)
     return {
         **_divergences(pair_t, pair_s, draws),
-        "agreement": agree,
+        **_agreement(compared, draws),
         **_order(output_of("binary", t), output_of("binary", s), compared, draws),
         "auc_gap": _bare(abs(theirs["auc"] - mine["auc"])),
         "calibration_gap": _bare(abs(expected_calibration_error(label, t) - expected_calibration_error(label, s))),
@@ -171,28 +192,46 @@ def _regression(compared: Compared, draws: _Draws) -> dict[str, Interval]:
     if spread > 0:
         mine, theirs = (_metrics("regression", y, p[known], 1) for p in (s, t))
         gap = {f"{name}_gap": abs(theirs[name] - mine[name]) / spread for name in ("mae", "rmse")}
-    quartiles = [np.ceil(4 * rankdata(p) / len(p)) for p in (t, s)]
     return {
-        "kl": _bare(_binned_divergence(t, s)),
+        "kl": draws.binned_divergence(t, s),
         **_order(t, s, compared, draws),
-        "quartile_agreement": draws.mean((quartiles[0] == quartiles[1]).astype(np.float64)),
+        **_quartile_agreement(compared, draws),
         **{name: _bare(value) for name, value in gap.items()},
     }
 
 
-def _order(t: np.ndarray, s: np.ndarray, compared: Compared, draws: _Draws) -> dict[str, Interval]:
-    """Return what the order of the customers is judged by.
+def _agreement(compared: Compared, draws: _Draws) -> dict[str, Interval]:
+    """Return the share of customers on the same side of the operating threshold."""
+    if compared.threshold is None or not np.isfinite(compared.threshold):
+        return {}
+    t, s, cut = (output_of("binary", np.asarray(p)) for p in (compared.teacher, compared.student, compared.threshold))
+    same, near = (t >= cut) == (s >= cut), np.abs(t - cut) <= compared.apart
+    return {
+        "agreement": draws.mean((same | near).astype(np.float64)),
+        "agreement_exact": draws.mean(same.astype(np.float64)),
+    }
 
-    Two customers are told apart where their outputs differ by more than the standard deviation of what another seed does to a
-    difference. So a pair that is not told apart is not judged, and whom the teacher does not tell apart from the border of its
-    decile is no miss; ``decile_overlap_exact`` counts them.
-    """
+
+def _quartile_agreement(compared: Compared, draws: _Draws) -> dict[str, Interval]:
+    """Return the share of customers whom both put into the same quarter of all customers."""
+    t, s = compared.teacher, compared.student
+    borders = np.quantile(t, [0.25, 0.5, 0.75])
+    own = np.ceil(4 * rankdata(s) / len(s)) - 1
+    low, high = (np.searchsorted(borders, t + sign * compared.apart, side="right") for sign in (-1, 1))
+    exact = np.ceil(4 * rankdata(t) / len(t)) - 1
+    return {
+        "quartile_agreement": draws.mean(((low <= own) & (own <= high) | (own == exact)).astype(np.float64)),
+        "quartile_agreement_exact": draws.mean((own == exact).astype(np.float64)),
+    }
+
+
+def _order(t: np.ndarray, s: np.ndarray, compared: Compared, draws: _Draws) -> dict[str, Interval]:
+    """Return what the order of the customers is judged by."""
     sign = 1.0 if compared.decile == "highest" else -1.0
-    apart = float(np.sqrt(2) * compared.noise)
     return {
         "rank_correlation": draws.rank_correlation(t, s),
-        "pair_order": draws.pair_order(t, s, apart),
-        "decile_overlap": draws.decile_overlap(sign * t, sign * s, apart),
+        "pair_order": draws.pair_order(t, s, compared.apart),
+        "decile_overlap": draws.decile_overlap(sign * t, sign * s, compared.apart),
         "decile_overlap_exact": draws.decile_overlap(sign * t, sign * s, 0.0),
     }
 
@@ -205,16 +244,6 @@ def _divergences(t: np.ndarray, s: np.ndarray, draws: _Draws) -> dict[str, Inter
     jsd = entr(middle).sum(axis=1) - (entr(t).sum(axis=1) + entr(s).sum(axis=1)) / 2
     kl, of_constant = (rel_entr(t, p).sum(axis=1) for p in (s, constant))
     return {"kl": draws.mean(kl), "kl_share": draws.ratio(kl, of_constant, lambda share: share), "jsd": draws.mean(jsd)}
-
-
-def _binned_divergence(t: np.ndarray, s: np.ndarray) -> float:
-    """Return the KL of both distributions of predictions, over bins that are equally likely under the teacher's Gaussian."""
-    if len(t) < 2 or t.std() == 0:
-        return float("nan")
-    edges = norm.ppf(np.arange(1, _BINS) / _BINS, loc=t.mean(), scale=t.std())
-    counted = [np.bincount(np.searchsorted(edges, p), minlength=_BINS) + 0.5 for p in (t, s)]
-    first, second = (count / count.sum() for count in counted)
-    return float(rel_entr(first, second).sum())
 
 
 def _metrics(kind: str, label: np.ndarray, prediction: np.ndarray, classes: int) -> dict[str, float]:

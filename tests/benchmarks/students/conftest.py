@@ -85,7 +85,7 @@ def chosen() -> Settings:
                 "probe": {"rounds": 10},
                 "column_share": 1.0,
                 "min_child_rows": 10,
-                "max_columns": 6,
+                "max_columns": {"copy": 6, "direct": 6},
                 "min_columns": 2,
             },
         },
