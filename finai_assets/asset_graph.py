@@ -354,6 +354,8 @@ ASSETS = (
         ("profile", "seed", "dataset.name", "students", "metrics", "teacher.experts", "teacher.routing", "inputs",
          "feature_groups.txn_lag_tensor.transactions", "declared.columns", "declared.rule_columns"),
         (Read(MATRIX), Read(PREDICTIONS), Read(EXPLANATIONS), Read(_STUDENT)),
+        # The count of copies is compared with today's; a page made again would be another than the one that a bundle stands for.
+        unversioned=("students.minimum_copies", "students.accepted"),
         templates=(*_PAGE, "finai_assets/evaluation/templates/fidelity.html.j2"),
     ),
     Asset(
@@ -366,7 +368,8 @@ ASSETS = (
          "students.fidelity", "students.max_leaves", "students.max_megabytes", "students.max_columns_in_all",
          "students.spare_share", "declared.column_texts", "declared.task_texts"),
         (Read(_STUDENT, asked=True), Read(PRODUCTS), Read(MATRIX, asked=True), Read(TEACHER, asked=True, data=False),
-         Read(EVALUATION, asked=True, data=False)),
+         Read(EVALUATION, asked=True, data=False),
+         Read(FIDELITY, data=False)),  # stops no bundle: a promotion asks for its checks
         files=("reason_templates.yaml", "rules.yaml"),
     ),
     Asset(

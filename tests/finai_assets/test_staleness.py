@@ -292,7 +292,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a fidelity floor", fidelity_floor, {BUNDLE, FIDELITY}),
     ("how the students' columns are probed", probe_rounds, {COLUMNS, FIDELITY} | STUDENTS),
     ("a student's rounds", student_rounds, {FIDELITY} | STUDENTS),
-    ("how many copies a promotion asks for", minimum_copies, {FIDELITY}),
+    ("how many copies a promotion asks for", minimum_copies, set()),
     ("a threshold of a check", check_threshold, set()),
     ("another data set's YAML", other_data_set, set()),
     ("a generator of docs", generator_of_docs, set()),

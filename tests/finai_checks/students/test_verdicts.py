@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finai_assets.asset_graph import FIDELITY, student_asset
+from finai_assets.asset_graph import BUNDLE, FIDELITY, student_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_assets.settings.checks import CalibrationSettings, ExplanationPreservedSettings
@@ -158,4 +158,11 @@ def test_none_of_them_stops_a_run_or_a_bundle() -> None:
     found = [c for c in declared_checks(platform) if c.asset == FIDELITY or c.name == "student_outperforms_teacher"]
     assert len(found) == 3 + len(platform.available_tasks)
     assert not any(check.blocking for check in found)
-    assert all(upstream != FIDELITY for path in platform.graph.paths for upstream, _ in platform.graph.reads(path))
+    assert (FIDELITY, None) not in platform.graph.asked(BUNDLE)
+
+
+def test_a_promotion_can_ask_for_the_count_as_the_bundle_stands_for_what_is_told_of_its_students() -> None:
+    platform = Platform.of(load_settings("synthetic", "demo"))
+    stands_for = [path for path, read in platform.graph.reads(BUNDLE) if not read.data]
+    assert FIDELITY in stands_for
+    assert platform.graph.downstream([FIDELITY], [BUNDLE]) == []  # a page made again makes no bundle stale
