@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--steps", type=_names, default=None, help="letters, such as a,d,f")
     one.add_argument("--seeds", type=int, default=3)
     one.add_argument(
-        "--transfer-share", type=float, default=1.0, help="recombined rows for each train row; 0: no step g"
+        "--transfer-share", type=float, default=1.0, help="recombined rows for each train row; 0: no step h"
     )
     one = command("time", run_time)
     one.add_argument("--rows", type=int, default=100_000)

@@ -22,7 +22,6 @@ from finai_assets.students.distill import Aim, Examples, bin_probe, copy_target,
 from finai_assets.students.fidelity_measures import Compared, figures_of
 from finai_assets.students.result import StudentModel
 from finai_assets.students.rows import Part, TaskRows
-from finai_assets.students.select import select_columns
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 from finai_resources.errors import ConfigError
 from finai_resources.progress import report_progress
@@ -67,7 +66,8 @@ STEPS = (
     Step("d", "columns chosen on the teacher", columns=80),
     Step("e", "160 columns"),
     Step("f", "a third of them for each tree", column_share=_THIRD),
-    Step("g", "recombined rows as well", column_share=_THIRD, transfer=True),
+    Step("g", "319 columns, the size of a union", columns=319, column_share=_THIRD),
+    Step("h", "recombined rows as well", columns=319, column_share=_THIRD, transfer=True),
 )
 
 
@@ -142,12 +142,8 @@ class ColumnChooser:
 
     def best(self, gain: np.ndarray, count: int) -> np.ndarray:
         """Return the positions of so many columns of the largest gain, in the order of the matrix."""
-        alone = {"cumulative_gain": 1.0, "min_columns": count, "max_columns": count}
-        students = self.settings.students.model_copy(
-            update={**alone, "max_columns_in_all": len(self.readable), "spare_share": 0.0}
-        )
-        names = [self.matrix.columns[place] for place in self.readable]
-        return self.readable[select_columns({"copy": gain}, names, students)["copy"]]
+        best = np.lexsort((np.arange(len(gain)), -gain))[:count]
+        return self.readable[np.sort(best)]
 
 
 def take_step(rows: TaskRows, step: Step, kept: np.ndarray, transfer: TransferSet | None = None) -> dict[str, Any]:

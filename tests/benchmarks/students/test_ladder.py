@@ -15,7 +15,7 @@ from finai_assets.students.rows import TaskRows
 from finai_resources.errors import ConfigError
 
 STEP = {step.name: step for step in STEPS}
-FEW = tuple(replace(step, columns={80: 3, 160: 6}[step.columns]) for step in STEPS)
+FEW = tuple(replace(step, columns={80: 3, 160: 6, 319: 8}[step.columns]) for step in STEPS)
 
 
 def rows_of(made: Any, task: str, settings: Settings) -> TaskRows:
@@ -59,8 +59,8 @@ def test_the_steps_lead_from_the_label_to_the_teacher(made: Any, chosen: Setting
     records = list(climb(made.matrix, made.predictions, chosen, tasks=tasks, seeds=[1, 2], steps=FEW))
     assert [line_of(record).split(":")[0] for record in records[:2]] == [f"churn {step} seed 1" for step in "ab"]
     summary = {(entry["task"], entry["step"]): entry for entry in summarise(records)}
-    assert {step for task, step in summary if task == "family"} == set("abdef")  # one loss, and no transfer set
-    assert {step for task, step in summary if task == "churn"} == set("abcdef")
+    assert {step for task, step in summary if task == "family"} == set("abdefg")  # one loss, and no transfer set
+    assert {step for task, step in summary if task == "churn"} == set("abcdefg")
     for task in ("churn", "spend"):
         explained = {step: summary[task, step]["test"]["explained_variance"][0] for step in "abcdef"}
         assert explained["a"] < explained["d"]
@@ -88,6 +88,6 @@ def test_recombined_rows_are_learned_beside_the_train_rows(made: Any, chosen: Se
         transfer=more,
     )
     before, after = records
-    assert (before["step"], before["rows"]) == ("f", 800)
-    assert (after["step"], after["rows"]) == ("g", 2400)
+    assert (before["step"], before["rows"]) == ("g", 800)
+    assert (after["step"], after["rows"]) == ("h", 2400)
     assert after["test"]["explained_variance"] > before["test"]["explained_variance"]
