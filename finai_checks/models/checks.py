@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from finai_assets.asset_graph import BUNDLE, EVALUATION, MATRIX, TEACHER, student_asset
 from finai_assets.made_with import EXTRA, differences, made_with
 from finai_assets.platform import Platform
@@ -89,8 +91,16 @@ def evaluate_student_floor(context: CheckContext, asset: str) -> CheckOutcome:
 def evaluate_fidelity(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the stored fidelity figures of a student with the floors of the configuration."""
     card, task, students = read_card(context.session, asset).values(), _task_of(asset), context.settings.students
-    measured = students.noise_ceiling.tasks.get(task)
-    return student_fidelity(task, card, students.fidelity, measured.figures if measured else None)
+    ceiling = students.noise_ceiling
+    measured = ceiling.tasks.get(task)
+    outcome = student_fidelity(task, card, students.fidelity, measured.figures if measured else None)
+    if not measured:
+        remark = "not measured: customers are judged whom the teacher may not tell apart"
+    elif ceiling.teacher != context.settings.digest("teacher"):
+        remark = "measured with other settings of the teacher: measure it again"
+    else:
+        remark = f"measured on {ceiling.rows} rows with {len(ceiling.seeds)} seeds"
+    return replace(outcome, observed={**outcome.observed, "noise_ceiling": remark})
 
 
 def _task_of(asset: str) -> str:

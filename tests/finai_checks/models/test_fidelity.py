@@ -9,7 +9,7 @@ import pytest
 from finai_assets.platform import Platform
 from finai_assets.scoring.resampling import Interval
 from finai_assets.settings import Settings
-from finai_assets.settings.method import FidelitySettings
+from finai_assets.settings.method import FidelitySettings, NoiseCeiling, TaskNoise
 from finai_assets.students.card import CARD, untrained
 from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
 from finai_checks.catalogue import declared_checks
@@ -137,3 +137,19 @@ def test_a_distilled_student_over_its_floor_fails_the_gate_on_the_stored_asset(
     outcome, _ = recheck(lake, settings)
     assert not outcome.passed
     assert outcome.reason == "kl 0.9 (floor 0.2)"
+
+
+def test_the_evidence_says_whether_the_noise_ceiling_belongs_to_the_teacher_of_now(
+    lake: Lake, settings: Settings, floors: FidelitySettings
+) -> None:
+    put(lake, student(floors))
+
+    def told(teacher: str | None) -> str:
+        tasks = {"churn_signal": TaskNoise(noise=0.3, figures={"kl": 0.01})} if teacher is not None else {}
+        ceiling = NoiseCeiling(teacher=teacher or "", seeds=(1, 2), rows=50, tasks=tasks)
+        students = settings.students.model_copy(update={"noise_ceiling": ceiling})
+        return str(recheck(lake, settings.model_copy(update={"students": students}))[1]["observed"]["noise_ceiling"])
+
+    assert told(None).startswith("not measured")
+    assert told("0" * 16).startswith("measured with other settings")
+    assert told(settings.digest("teacher")) == "measured on 50 rows with 2 seeds"
