@@ -31,10 +31,9 @@ from finai_resources.whole_file import replace_file
 ABSENT = (
     "compliance report",
     "consent, kill switch, safety gate and audit chain in the handler",
-    "direct students beside distilled ones as a fallback for damaged files",
 )
 SHOWN_RECOMMENDATIONS = 3
-TABLE_WIDTH = 182
+TABLE_WIDTH = 204
 
 
 def write_summary(
@@ -184,6 +183,7 @@ def task_table(summary: dict[str, Any]) -> Table:
     ):  # fmt: skip
         table.add_column(name, justify="right" if name != "metric" else "left", no_wrap=True)
     table.add_column("route", no_wrap=True)
+    table.add_column("copy explains", justify="right", no_wrap=True)
     for name, task in summary["tasks"].items():
         metric = PRIMARY[task["kind"]]
         test = task["evaluation"]["test"]["metrics"]
@@ -193,9 +193,17 @@ def task_table(summary: dict[str, Any]) -> Table:
         cells = [_cell(estimates[m]) for m in MODELS[:5]]
         table.add_row(
             name, metric, f"{n:,}", *cells, _cell(estimates["teacher"], interval=True), _cell(student, interval=True),
-            _cell(estimates["ceiling"]), task["route"],
+            _cell(estimates["ceiling"]), task["route"], _fidelity(task),
         )  # fmt: skip
     return table
+
+
+def _fidelity(task: dict[str, Any]) -> str:
+    """Return how much of its teacher's output the copy that serves explains, and whether it misses a floor on test."""
+    if task["route"] != "DISTILL":
+        return ""
+    explained = _cell(task["fidelity"]["figures"]["explained_variance"])
+    return explained if task["fidelity"]["passed"] else f"{explained}, over a floor"
 
 
 PRIMARY = {"binary": "auc", "multiclass": "log_loss", "regression": "r2"}
