@@ -110,7 +110,6 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C14_prohibited_inputs_absent",
         "C16_lineage_complete",
         "C17_feature_drift_psi_important",
-        "C23_student_fidelity",
         "C26_bundle_integrity",
         "C28_teacher_is_reproducible",
         "C29_challenger_beats_champion",

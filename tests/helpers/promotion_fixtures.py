@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from bundle_fixtures import KEY, Made
 
-from finai_assets.asset_graph import BUNDLE, EVALUATION, MATRIX, SPLITS, TEACHER
+from finai_assets.asset_graph import BUNDLE, EVALUATION, FIDELITY, MATRIX, SPLITS, TEACHER
 from finai_assets.bundle.lineage import lineage_of
 from finai_assets.bundle.registry import Registry, register
 from finai_assets.labels.splits import make_splits
@@ -82,7 +82,7 @@ class Office:
         with session.write(BUNDLE, code_version="test") as out:
             for name, content in files.items():
                 out.put(name, content)
-        return register(self.lake, files, lineage_of(self.lake, BUNDLE, (TEACHER, EVALUATION)))
+        return register(self.lake, files, lineage_of(self.lake, BUNDLE, (TEACHER, EVALUATION, FIDELITY)))
 
     def sign(self, name: str, reason: str = "") -> None:
         """Let kim propose and lee approve."""
@@ -175,7 +175,7 @@ def furnished(made: Made, lake: Lake, tmp_path: Path) -> Office:
     made = replace(made, versions={"data": lake.manifest(MATRIX).content_hash, "code": "c1"})
     found = Office(made, lake, promotion_settings(made.settings), tmp_path)
     found.check()
-    for asset in (TEACHER, EVALUATION):  # a bundle asks their checks, and reads nothing of them
+    for asset in (TEACHER, EVALUATION, FIDELITY):  # a bundle asks their checks, and reads nothing of them
         with lake.write(asset, code_version="test") as out:
             out.put("note.json", b"{}")
     found.store(made.build())
