@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 
 import numpy as np
 import pyarrow.compute as pc
@@ -16,6 +17,7 @@ from finai_assets.features.statistics import Reference
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
 from finai_checks.stability.verdicts import Drift, Missing
+from finai_resources.errors import BundleError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
@@ -37,10 +39,17 @@ def measured_drift(session: LakeSession, group: Group, month: Month) -> Drift:
 
 
 def student_columns(session: LakeSession, platform: Platform) -> frozenset[str]:
-    """Return the columns that any stored student reads; none where no student is stored, or every task is skipped."""
-    assets = [student_asset(task.name) for task in platform.available_tasks]
-    cards = [read_card(session, asset) for asset in assets if session.find(asset)]
-    return frozenset(column for card in cards for column in card.columns_read)
+    """Return the columns that any stored student reads; none where no student is stored, or every task is skipped.
+
+    A student of another version's format counts as none: it is distilled again before anything is made of it, and until then must
+    not keep its own upstream from being judged.
+    """
+    found: set[str] = set()
+    for asset in (student_asset(task.name) for task in platform.available_tasks):
+        if session.find(asset):
+            with suppress(BundleError):
+                found.update(read_card(session, asset).columns_read)
+    return frozenset(found)
 
 
 def raw_flows(session: LakeSession, month: Month) -> dict[str, float]:

@@ -111,6 +111,12 @@ def test_the_gate_looks_at_what_students_read_and_at_the_raw_groups_before_there
     with stored.write("students/next_mcc") as out:
         out.put(CARD, untrained("next_mcc", route="DISTILL", columns=("age",), direct=behind).to_bytes())
     assert student_columns(LakeSession(stored), platform) == {"age", "income", "is_active"}
+    # A student that another version has left is distilled again; until then it keeps nothing from being judged.
+    older = untrained("next_mcc", route="DISTILL", columns=("age",), direct=behind).to_bytes()
+    with stored.write("students/next_mcc") as out:
+        out.put(CARD, older.replace(b'"format": 4', b'"format": 2'))
+    assert student_columns(LakeSession(stored), platform) == {"age", "income"}
+    assert seen()["important_columns"] == "those that students read"
 
 
 def test_half_of_the_rows_and_half_of_a_column_gone_are_named(stored: Lake, platform: Platform) -> None:
