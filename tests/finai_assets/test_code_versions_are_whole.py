@@ -14,6 +14,7 @@ import pytest
 
 from finai_assets import source
 from finai_assets.asset_graph import (
+    COLUMNS,
     HANDED,
     MATRIX,
     PREDICTIONS,
@@ -90,8 +91,16 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[AssetGraph, dict[str,
 
     for step in ("generate", "load_catalogue", "load_month", "compute_labels"):
         patch.setattr(small_lake, step, watched(step, getattr(small_lake, step)))
-    for step in ("refit", "compute", "rebuild_matrix", "retrain", "distil"):
+    for step in ("refit", "compute", "rebuild_matrix", "retrain"):
         patch.setattr(SmallLake, step, watched(step, getattr(SmallLake, step)))
+    distil = watched("distil", SmallLake.distil)
+
+    def distil_with_what_is_declared(small: SmallLake, name: str) -> None:
+        assert small.platform.displayable  # handed over by value, and hashed by value
+        assert isinstance(small.platform.rule_columns, frozenset)
+        distil(small, name)
+
+    patch.setattr(SmallLake, "distil", distil_with_what_is_declared)
     made = SmallLake.build(tmp_path_factory.mktemp("small") / "lake")
     patch.undo()
     return made.platform.graph, {step: symbols(found) for step, found in codes.items()}
@@ -111,7 +120,7 @@ def test_every_function_that_runs_is_in_the_code_version(
         "compute_labels": [label_asset(member.name) for member in graph.tasks],
         "rebuild_matrix": [MATRIX],
         "retrain": [TEACHER, PREDICTIONS],
-        "distil": [student_asset(small_lake.STUDENT)],
+        "distil": [COLUMNS, student_asset(small_lake.STUDENT)],
     }
     outside: dict[str, list[Symbol]] = {}
     for step, paths in computes.items():
