@@ -71,7 +71,8 @@ def symbols(codes: set[CodeType]) -> set[Symbol]:
         if source.ROOT in file.parents and file.relative_to(source.ROOT).parts[0] in source.PACKAGES:
             module = ".".join(file.relative_to(source.ROOT).with_suffix("").parts).removesuffix(".__init__")
             name = code.co_qualname.partition(".")[0]
-            if not name.startswith("<"):
+            # A finaliser runs whenever the collector comes by, whatever left the object behind.
+            if not name.startswith("<") and code.co_name != "__del__":
                 found.add((module, name))
     return found
 
