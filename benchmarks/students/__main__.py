@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks.students import ceiling, costs, ladder
 from benchmarks.students.home import Home, chosen_tasks
-from benchmarks.students.transfer import transfer_set_of
+from benchmarks.students.transfer import TransferSet, purged_set_of, transfer_set_of
 from finai_assets.settings import Settings
 from finai_resources.errors import FinaiError
 
@@ -41,7 +41,12 @@ def run_ceiling(home: Home, chosen: argparse.Namespace) -> Any:
 def run_ladder(home: Home, chosen: argparse.Namespace) -> Any:
     """Climb the ladder."""
     steps = ladder.steps_named(chosen.steps)
-    wants_more = chosen.transfer_share > 0 and any(step.transfer for step in steps)
+    wanted = {name for step in steps for name in step.transfer}
+    sets: dict[str, TransferSet] = {}
+    if ladder.PURGED in wanted:
+        sets[ladder.PURGED] = purged_set_of(home)
+    if ladder.RECOMBINED in wanted and chosen.transfer_share > 0:
+        sets[ladder.RECOMBINED] = transfer_set_of(home, chosen.transfer_share)
     records = []
     for record in ladder.climb(
         home.matrix,
@@ -50,7 +55,7 @@ def run_ladder(home: Home, chosen: argparse.Namespace) -> Any:
         tasks=chosen_tasks(home.matrix, chosen.tasks),
         seeds=[home.settings.seed + number for number in range(chosen.seeds)],
         steps=steps,
-        transfer=transfer_set_of(home, chosen.transfer_share) if wants_more else None,
+        transfer=sets,
     ):
         CONSOLE.print(ladder.line_of(record))
         records.append(record)
@@ -131,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--steps", type=_names, default=None, help="letters, such as a,d,f")
     one.add_argument("--seeds", type=int, default=3)
     one.add_argument(
-        "--transfer-share", type=float, default=1.0, help="recombined rows for each train row; 0: no step h"
+        "--transfer-share", type=float, default=1.0, help="recombined rows for each train row; 0: no step i"
     )
     one = command("time", run_time)
     one.add_argument("--rows", type=int, default=100_000)

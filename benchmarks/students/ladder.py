@@ -29,6 +29,7 @@ from finai_resources.progress import report_progress
 MEASURES = ("explained_variance", "rank_correlation", "pair_order", "decile_overlap", "kl_share", "agreement")
 _LABELS_SHARE = 0.3  # of the target, as it was shipped
 _THIRD = 0.3
+PURGED, RECOMBINED = "purged", "recombined"
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Step:
         Whether the columns are those that explain the label (``direct``) or the teacher's output (``copy``).
     column_share : float
         Share of the columns that are drawn for each tree.
-    transfer : bool
-        Whether the transfer set is learned beside the train rows.
+    transfer : tuple of str
+        The transfer sets that are learned beside the train rows.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Step:
     chosen_on: Aim = "copy"
     columns: int = 160
     column_share: float = 1.0
-    transfer: bool = False
+    transfer: tuple[str, ...] = ()
 
 
 STEPS = (
@@ -67,7 +68,8 @@ STEPS = (
     Step("e", "160 columns"),
     Step("f", "a third of them for each tree", column_share=_THIRD),
     Step("g", "319 columns, the size of a union", columns=319, column_share=_THIRD),
-    Step("h", "recombined rows as well", columns=319, column_share=_THIRD, transfer=True),
+    Step("h", "rows of purged months", columns=319, column_share=_THIRD, transfer=(PURGED,)),
+    Step("i", "recombined rows as well", columns=319, column_share=_THIRD, transfer=(PURGED, RECOMBINED)),
 )
 
 
@@ -79,7 +81,7 @@ def climb(
     tasks: Sequence[MatrixTask],
     seeds: Sequence[int],
     steps: Sequence[Step] = STEPS,
-    transfer: TransferSet | None = None,
+    transfer: Mapping[str, TransferSet] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train a copy of each task on each step with each seed, and yield a record of each as soon as it is measured.
 
@@ -90,9 +92,10 @@ def climb(
     seeds
         Of the sample and the trees that choose the columns, and of the copy.
     transfer
-        Steps that learn it are left out where it is None.
+        The sets by name; steps that learn another one are left out.
     """
-    taken = [step for step in steps if transfer is not None or not step.transfer]
+    sets = transfer or {}
+    taken = [step for step in steps if set(step.transfer) <= set(sets)]
     for round_, seed in enumerate(seeds):
         chooser = ColumnChooser.of(matrix, settings.model_copy(update={"seed": seed}))
         for number, task in enumerate(tasks):
@@ -103,7 +106,7 @@ def climb(
             gains = {aim: chooser.gain(rows, aim) for aim in sorted({step.chosen_on for step in own})}
             for step in own:
                 kept = chooser.best(gains[step.chosen_on], step.columns)
-                yield take_step(rows, step, kept, transfer if step.transfer else None)
+                yield take_step(rows, step, kept, [sets[name] for name in step.transfer])
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class ColumnChooser:
         return self.readable[np.sort(best)]
 
 
-def take_step(rows: TaskRows, step: Step, kept: np.ndarray, transfer: TransferSet | None = None) -> dict[str, Any]:
+def take_step(rows: TaskRows, step: Step, kept: np.ndarray, transfer: Sequence[TransferSet] = ()) -> dict[str, Any]:
     """Train the copy of a step on the kept columns, and measure it on validation and test rows."""
     settings = rows.settings
     students = settings.students.model_copy(update={"column_share": step.column_share})
@@ -157,10 +160,10 @@ def take_step(rows: TaskRows, step: Step, kept: np.ndarray, transfer: TransferSe
         Examples(X[split], _target(step, rows.task.kind, parts[split].label, parts[split].teacher))
         for split in ("train", "validation")
     )
-    if transfer is not None:
-        told = transfer.predictions[rows.task.name]
-        more = _target(step, rows.task.kind, np.full(len(told), np.nan), told)
-        learned = Examples(np.concatenate([learned.X, transfer.X[:, kept]]), np.concatenate([learned.target, more]))
+    for more in transfer:
+        told = more.predictions[rows.task.name]
+        target = _target(step, rows.task.kind, np.full(len(told), np.nan), told)
+        learned = Examples(np.concatenate([learned.X, more.X[:, kept]]), np.concatenate([learned.target, target]))
     names = [rows.matrix.columns[place] for place in kept]
     begun = time.process_time()
     trained = train_model(rows.task.kind, step.loss, learned, held_out, names, settings)

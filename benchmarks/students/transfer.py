@@ -1,21 +1,23 @@
-"""A transfer set: rows that nobody has lived, recombined of train customers and answered by the teacher.
+"""Transfer sets: rows without labels that the teacher answers, for a copy to learn from.
 
-Of two customers of the same month one gives what is known of profile and holdings, the other all that the transactions tell
-(Bucila, Caruana, Niculescu-Mizil, KDD 2006, by blocks of columns instead of single ones). Only train rows take part.
+Rows of purged months: those between the splits, whose features are stored and whose labels nobody may use. And rows that nobody
+has lived: of two train customers of the same month one gives what is known of profile and holdings, the other all that the
+transactions tell (Bucila, Caruana, Niculescu-Mizil, KDD 2006, by blocks of columns instead of single ones).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from benchmarks.students.home import Home
 from finai_assets.asset_graph import MATRIX
 from finai_assets.teacher.train import predict
-from finai_assets.training.matrix import TrainingMatrix
-from finai_resources.errors import GateError
+from finai_assets.training.matrix import TrainingMatrix, month_features
+from finai_assets.training.side import fill_side
+from finai_resources.errors import ConfigError, GateError
 from finai_resources.progress import report_progress
 
 # Groups whose columns and tensors hold profile and holdings.
@@ -29,24 +31,55 @@ Answer = Callable[[np.ndarray, np.ndarray | None], Mapping[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class TransferSet:
-    """Recombined rows.
+    """Rows with the teacher's answers.
 
     Parameters
     ----------
-    holdings, events : int64 [m]
-        Positions in the matrix of the rows that gave profile and holdings, and of those that gave the rest.
     X : float32 [m, columns]
     predictions : dict of task to float [m] or [m, classes]
         The teacher's.
+    holdings, events : int64 [m]
+        Of recombined rows: positions in the matrix of the rows that gave profile and holdings, and of those that gave the rest.
     """
 
-    holdings: np.ndarray
-    events: np.ndarray
     X: np.ndarray
     predictions: dict[str, np.ndarray]
+    holdings: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    events: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
-        return len(self.holdings)
+        return len(self.X)
+
+
+def purged_set_of(home: Home) -> TransferSet:
+    """Return the rows of a home's purged months, answered by its stored teacher.
+
+    Raises
+    ------
+    ConfigError
+        No month before test lies between the splits.
+    """
+    platform, settings, session = home.platform, home.settings, home.session
+    months = [month for month in platform.splits.purged if month < platform.splits.test[0]]
+    if not months:
+        raise ConfigError(
+            "no month before test lies between the splits", where="dataset.splits", fix="leave out steps h and i"
+        )
+    parts, answers = [], []
+    for number, month in enumerate(months):
+        report_progress("purged months", number, len(months))
+        ids = session.read(platform.registry.available[0].asset, month.key, columns=["customer_id"])["customer_id"]
+        customer = ids.to_numpy()
+        _, X = month_features(session, month, platform.registry, int(customer[0]), int(customer[-1]))
+        side = None
+        if home.matrix.side is not None:
+            side = np.empty((len(customer), home.matrix.side.shape[1]), np.float32)
+            fill_side(session, platform.registry, home.matrix.tensors, month.key, customer, side)
+        parts.append(X)
+        answers.append(predict(home.teacher, X, settings.teacher.batch_rows, side)[0])
+    return TransferSet(
+        np.concatenate(parts), {task: np.concatenate([told[task] for told in answers]) for task in answers[0]}
+    )
 
 
 def transfer_set(
@@ -72,7 +105,7 @@ def transfer_set(
         parts.append(X)
         answers.append(answer(X, side))
     predictions = {task: np.concatenate([told[task] for told in answers]) for task in answers[0]}
-    return TransferSet(holdings, events, np.concatenate(parts), predictions)
+    return TransferSet(np.concatenate(parts), predictions, holdings, events)
 
 
 def draw_pairs(matrix: TrainingMatrix, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

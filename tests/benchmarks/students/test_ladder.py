@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.students.ladder import STEPS, ColumnChooser, climb, line_of, render, steps_named, summarise, take_step
+from benchmarks.students.ladder import (
+    PURGED,
+    RECOMBINED,
+    STEPS,
+    ColumnChooser,
+    climb,
+    line_of,
+    render,
+    steps_named,
+    summarise,
+    take_step,
+)
 from benchmarks.students.transfer import transfer_set
 from finai_assets.settings import Settings
 from finai_assets.students.rows import TaskRows
@@ -84,10 +95,11 @@ def test_recombined_rows_are_learned_beside_the_train_rows(made: Any, chosen: Se
         chosen,
         tasks=[made.matrix.task("spend")],
         seeds=[1],
-        steps=FEW[-2:],
-        transfer=more,
+        steps=FEW[-3:],
+        transfer={PURGED: more, RECOMBINED: more},
     )
-    before, after = records
+    before, purged, after = records
     assert (before["step"], before["rows"]) == ("g", 800)
-    assert (after["step"], after["rows"]) == ("h", 2400)
+    assert (purged["step"], purged["rows"]) == ("h", 2400)
+    assert (after["step"], after["rows"]) == ("i", 4000)
     assert after["test"]["explained_variance"] > before["test"]["explained_variance"]
