@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform
 from finai_cli.output import print_json
+
+if TYPE_CHECKING:
+    from finai_assets.promotion.decide import Decision
 
 bundles_app = typer.Typer(help="List, show and compare the bundles of the registry.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make and list the keys with which people sign promotions.", no_args_is_help=True)
@@ -42,9 +45,14 @@ def promote_command(
     leaves the champion as it is, and ends with exit code 1. docs/promotion.md tells what each code asks for.
     """
     office = _office(dataset, profile, home)
+    decision = office.dry_run(bundle) if dry_run else office.promote(bundle, person, reason)
+    _tell(decision, as_json=as_json, dry_run=dry_run)
+
+
+def _tell(decision: Decision, *, as_json: bool, dry_run: bool = False) -> None:
+    """Print a decision, and end with exit code 1 where it is a refusal."""
     from finai_cli.promotion import decision_json, print_decision
 
-    decision = office.dry_run(bundle) if dry_run else office.promote(bundle, person, reason)
     if as_json:
         print_json(decision_json(decision))
     else:
@@ -66,8 +74,6 @@ def approve_command(
     The statement that is signed names the bundle, the hash of its manifest, the head of the evidence log, and the reason.
     """
     office = _office(dataset, profile, home)
-    from finai_cli.promotion import decision_json, print_decision
-
     statement = office.approve(bundle, person)
     console = Console(stderr=as_json, soft_wrap=True)
     console.print(f"[bold green]approved[/]: {statement.bundle}", highlight=False)
@@ -77,12 +83,7 @@ def approve_command(
             print_json(asdict(statement))
         return
     decision = office.materialise(statement.bundle)
-    if as_json:
-        print_json(decision_json(decision))
-    else:
-        print_decision(decision, Console(), dry_run=False)
-    if not decision.verdict.passed:
-        raise typer.Exit(1)
+    _tell(decision, as_json=as_json)
 
 
 def rollback_command(

@@ -90,7 +90,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     Raises
     ------
     GateError
-        A task has no student, a distilled student misses a fidelity floor or was not measured, or serving does not reproduce
+        A task has no student, a copy was never compared with its teacher, or serving does not reproduce
         the golden rows.
     BundleError, ConfigError
         The inputs do not fit each other, or a text or rule breaks its own rules.

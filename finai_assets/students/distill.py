@@ -114,7 +114,7 @@ def train_model(
 def _least_gain(kind: str, target: np.ndarray, growth: Growth, settings: Settings) -> float:
     """Return by how much the loss of held-out rows must fall within the patience, so that the trees are worth their leaves.
 
-    All copies share one budget of leaves, which is best spent where a leaf explains the same everywhere: a copy grows as long
+    All models share one budget of leaves, which is best spent where a leaf explains the same everywhere: a model grows as long
     as a thousand more leaves explain at least ``students.least_explained`` more of what a constant does not (of a squared error
     its variance, of class probabilities its divergence).
     """

@@ -288,7 +288,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     # Templates name functions of modules that are handed over whole.
     ("a number in the evaluation's page", number_in_the_evaluation, {EVALUATION}),
     ("a number in the explanations' page", number_in_the_explanations, {EXPLANATIONS}),
-    # C23 judges the stored figures again, and so does the bundle, which is refused where one misses a floor; no tree changes.
+    # C23 judges the stored figures again, and so does the bundle, which leaves out a copy that misses one; no tree changes.
     ("a fidelity floor", fidelity_floor, {BUNDLE, FIDELITY}),
     ("how the students' columns are probed", probe_rounds, {COLUMNS, FIDELITY} | STUDENTS),
     ("a student's rounds", student_rounds, {FIDELITY} | STUDENTS),
