@@ -1,12 +1,12 @@
-"""The batched event log holds what the stock one holds, faster."""
+"""The batched event log holds what the stock one holds, in a tenth of the transactions."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
+from sqlalchemy import Engine, event
 
 from finai_resources.event_log import (
     BATCH_VARIABLE,
@@ -31,7 +31,8 @@ def group(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult()
 
 
-def run(folder: Path, *, stock: bool) -> tuple[dg.DagsterInstance, float]:
+def run(folder: Path, *, stock: bool) -> tuple[dg.DagsterInstance, int]:
+    """Return an instance that holds two months of the group, and how many transactions that took."""
     home = Home.at(folder)
     home.prepare()
     if stock:
@@ -39,16 +40,21 @@ def run(folder: Path, *, stock: bool) -> tuple[dg.DagsterInstance, float]:
     instance = dg.DagsterInstance.from_config(str(home.dagster))
     definitions = dg.Definitions(assets=[group], jobs=[dg.define_asset_job("job", "*", partitions_def=MONTHS)])
     job = definitions.resolve_job_def("job")
-    started = time.process_time()
-    for month in ("2015-01-01", "2015-02-01"):
-        job.execute_in_process(partition_key=month, instance=instance, run_config=QUIET)
-    return instance, time.process_time() - started
+    commits: list[object] = []
+    count = commits.append
+    event.listen(Engine, "commit", count)
+    try:
+        for month in ("2015-01-01", "2015-02-01"):
+            job.execute_in_process(partition_key=month, instance=instance, run_config=QUIET)
+    finally:
+        event.remove(Engine, "commit", count)
+    return instance, len(commits)
 
 
 @pytest.fixture
 def both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[tuple[dg.DagsterInstance, float], tuple[dg.DagsterInstance, float]]:
+) -> tuple[tuple[dg.DagsterInstance, int], tuple[dg.DagsterInstance, int]]:
     monkeypatch.delenv(BATCH_VARIABLE, raising=False)
     stock = run(tmp_path / "stock", stock=True)
     monkeypatch.setenv(BATCH_VARIABLE, "50")
@@ -60,25 +66,25 @@ def told(instance: dg.DagsterInstance, ask: Callable[[dg.DagsterInstance, dg.Ass
 
 
 def test_it_holds_the_same_partitions_and_metadata_as_the_stock_log(
-    both: tuple[tuple[dg.DagsterInstance, float], tuple[dg.DagsterInstance, float]],
+    both: tuple[tuple[dg.DagsterInstance, int], tuple[dg.DagsterInstance, int]],
 ) -> None:
-    (stock, stock_seconds), (batched, seconds) = both
+    (stock, of_stock), (batched, transactions) = both
     assert isinstance(batched.event_log_storage, BatchedSqliteEventLogStorage)
 
-    def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> object:
-        event = instance.get_latest_materialization_event(key)
-        assert event is not None
-        assert event.asset_materialization is not None
-        return event.asset_materialization.metadata, event.asset_materialization.partition
+    def newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> object:
+        latest = instance.get_latest_materialization_event(key)
+        assert latest is not None
+        assert latest.asset_materialization is not None
+        return latest.asset_materialization.metadata, latest.asset_materialization.partition
 
-    assert told(stock, latest) == told(batched, latest)
+    assert told(stock, newest) == told(batched, newest)
     assert told(stock, lambda i, k: i.get_materialized_partitions(k)) == told(
         batched, lambda i, k: i.get_materialized_partitions(k)
     )
     (run_id,) = {record.dagster_run.run_id for record in batched.get_run_records(limit=1)}
     logged = [e for e in batched.all_logs(run_id) if e.dagster_event and e.dagster_event.is_step_materialization]
     assert len(logged) == len(COLUMNS) + 1
-    assert seconds < stock_seconds
+    assert transactions < of_stock / 10
 
 
 def test_a_check_evaluated_twice_on_a_month_shows_its_latest_result_for_that_month() -> None:

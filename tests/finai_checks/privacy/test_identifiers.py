@@ -122,10 +122,10 @@ def test_the_fast_pass_over_a_column_lets_nothing_through_that_the_search_finds(
 
 @pytest.mark.parametrize("text", ["aB3" * 60_000 + "===", "1234567890" * 20_000, "12 " * 60_000])
 def test_the_time_for_a_text_grows_with_its_length_alone(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert list(find_in_text(text)) == []
     assert (
-        time.perf_counter() - started < 5
+        time.process_time() - started < 5
     )  # a tenth of it, or a minute if each place were searched to the end of the text
 
 
