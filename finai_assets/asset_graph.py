@@ -34,7 +34,7 @@ SNAPSHOTS, TRANSACTIONS, PROTECTED = "raw/snapshots", "raw/transactions", "raw/p
 SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
-COLUMNS, FIDELITY = "students/columns", "students/fidelity"
+COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "students/fidelity"
 BUNDLE, CHAMPION, RECOMMENDATIONS = "serving/bundle", "serving/champion", "recommendations/customers"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
@@ -86,7 +86,7 @@ def is_truth(path: str) -> bool:
 
 def is_student(path: str) -> bool:
     """Return whether a path names a task's student."""
-    return path.startswith(_folder(_STUDENT)) and path not in {COLUMNS, FIDELITY}
+    return path.startswith(_folder(_STUDENT)) and path not in {COLUMNS, TRANSFER, FIDELITY}
 
 
 def _folder(path: str) -> str:
@@ -108,6 +108,7 @@ class Window(Enum):
     LOOK_BACK = "the months of the look-back"
     FIT = "the train months with their look-back"
     SPLITS = "the train, validation and test months"
+    TRANSFER = "the purged months before test"
     HOLDINGS = "the months whose holdings a label compares"
     SPENDING = "the months whose transactions a label compares"
 
@@ -333,13 +334,26 @@ ASSETS = (
         (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS)),
     ),
     Asset(
+        TRANSFER,
+        "students",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:from_file",
+         "finai_assets.students.transfer:transfer_customers", "finai_assets.students.transfer:Answering",
+         "finai_assets.students.transfer:write_transfer_set",
+         "finai_assets.teacher.store:teacher_from_files"),
+        ("seed", *_NETWORK, "students.transfer_rows", "declared.columns"),
+        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(COLUMNS, asked=True),
+         Read(_GROUP, Window.TRANSFER, asked=True)),
+    ),
+    Asset(
         _STUDENT,
         "students",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:from_file",
+         "finai_assets.students.transfer:load_transfer_set",
          "finai_assets.students.train:train_student", "finai_assets.students.result:to_files",
          "finai_assets.teacher.predictions:load_predictions"),
         ("seed", "students", "inputs", "metrics", "declared.columns"),
-        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS), Read(COLUMNS)),
+        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS), Read(COLUMNS),
+         Read(TRANSFER, asked=True)),
         # C23 compares the stored figures with today's floors, and another check counts the copies.
         unversioned=("students.fidelity", "students.minimum_copies", "students.accepted"),
     ),

@@ -90,6 +90,7 @@ class Platform:
                 Window.LOOK_BACK: Offsets(1 - settings.look_back_months, 0),
                 Window.FIT: tuple(sorted({m for month in self.splits.train for m in look_back(month, settings)})),
                 Window.SPLITS: self.splits.months,
+                Window.TRANSFER: self.splits.transfer,
                 # Dagster takes one mapping for all labels, so that each shows the months that any of them reads.
                 Window.HOLDINGS: Offsets(*(months_read(tasks, SNAPSHOTS, settings.horizon_months) or (0, 0))),
                 Window.SPENDING: Offsets(

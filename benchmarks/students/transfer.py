@@ -14,10 +14,10 @@ import numpy as np
 
 from benchmarks.students.home import Home
 from finai_assets.asset_graph import MATRIX
+from finai_assets.students.transfer import Answering, transfer_customers
 from finai_assets.teacher.train import predict
-from finai_assets.training.matrix import TrainingMatrix, month_features
-from finai_assets.training.side import fill_side
-from finai_resources.errors import ConfigError, GateError
+from finai_assets.training.matrix import TrainingMatrix
+from finai_resources.errors import GateError
 from finai_resources.progress import report_progress
 
 # Groups whose columns and tensors hold profile and holdings.
@@ -52,33 +52,14 @@ class TransferSet:
 
 
 def purged_set_of(home: Home) -> TransferSet:
-    """Return the rows of a home's purged months, answered by its stored teacher.
-
-    Raises
-    ------
-    ConfigError
-        No month before test lies between the splits.
-    """
-    platform, settings, session = home.platform, home.settings, home.session
-    months = [month for month in platform.splits.purged if month < platform.splits.test[0]]
-    if not months:
-        raise ConfigError(
-            "no month before test lies between the splits", where="dataset.splits", fix="leave out steps h and i"
-        )
-    parts, answers = [], []
-    for number, month in enumerate(months):
-        report_progress("purged months", number, len(months))
-        ids = session.read(platform.registry.available[0].asset, month.key, columns=["customer_id"])["customer_id"]
-        customer = ids.to_numpy()
-        _, X = month_features(session, month, platform.registry, int(customer[0]), int(customer[-1]))
-        side = None
-        if home.matrix.side is not None:
-            side = np.empty((len(customer), home.matrix.side.shape[1]), np.float32)
-            fill_side(session, platform.registry, home.matrix.tensors, month.key, customer, side)
-        parts.append(X)
-        answers.append(predict(home.teacher, X, settings.teacher.batch_rows, side)[0])
+    """Return the rows that students learn from beside the train rows, with all columns, answered by a home's stored teacher."""
+    session, settings, registry = home.session, home.settings, home.platform.registry
+    customers = transfer_customers(session, settings, registry, home.platform.splits.transfer)
+    months = list(Answering(session, settings, registry, home.teacher, home.matrix.tensors).answered(customers))
+    tasks = [task.name for task in home.matrix.tasks]
     return TransferSet(
-        np.concatenate(parts), {task: np.concatenate([told[task] for told in answers]) for task in answers[0]}
+        np.concatenate([month.X for month in months]),
+        {task: np.concatenate([month.predictions[task] for month in months]) for task in tasks},
     )
 
 

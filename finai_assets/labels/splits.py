@@ -2,7 +2,7 @@
 
 A label of month m is known only at ``cutoff(m + horizon)``. Between that instant for the last train month and the first
 validation cutoff lie at least ``gap_days`` days, likewise before test. Snapshot months in none of the three are *purged*: they
-are computed, but no model is trained or scored on them.
+are computed, but no model learns their labels or is scored on them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Splits:
     def months(self) -> tuple[Month, ...]:
         """Return every month that is used, ascending."""
         return self.train + self.validation + self.test
+
+    @property
+    def transfer(self) -> tuple[Month, ...]:
+        """Return the purged months before test: without labels, a copy may learn there what its teacher answers."""
+        return tuple(month for month in self.purged if month < self.test[0])
 
     def to_json(self) -> bytes:
         """Return the months of each split as JSON."""

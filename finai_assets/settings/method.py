@@ -260,6 +260,7 @@ class StudentSettings(Section):
     least_explained: Annotated[
         float, Field(ge=0, lt=1)
     ]  # by a thousand more leaves of a copy; fewer are not worth them
+    transfer_rows: Positive  # of purged months, at most, that a copy learns from too
     probe: ProbeSettings
     cumulative_gain: dict[AimName, Share]  # of the probe's gain, at which a model's columns are enough
     min_columns: Positive

@@ -1,10 +1,10 @@
-"""Dagster assets of the students: their columns, one LightGBM student for each available task, and what is told of all."""
+"""Dagster assets of the students: columns, transfer set, one LightGBM student for each available task, what is told of all."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import COLUMNS, EXPLANATIONS, FIDELITY, PREDICTIONS, student_asset
+from finai_assets.asset_graph import COLUMNS, EXPLANATIONS, FIDELITY, PREDICTIONS, TEACHER, TRANSFER, student_asset
 from finai_assets.automation.specs import chosen_of, spec_of, stored, writing
 from finai_assets.evaluation.explanation.inputs import input_of_columns
 from finai_assets.platform import Platform
@@ -15,8 +15,10 @@ from finai_assets.students.report.summary import FILE as SUMMARY
 from finai_assets.students.report.summary import PAGE, Reasons, summarise
 from finai_assets.students.result import from_files, to_files
 from finai_assets.students.train import train_student
+from finai_assets.students.transfer import Answering, load_transfer_set, transfer_customers, write_transfer_set
 from finai_assets.teacher.layout import layout_of
 from finai_assets.teacher.predictions import load_predictions
+from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.json_text import to_json
@@ -25,8 +27,8 @@ from finai_resources.progress import report_progress
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the columns, the students, and what is told of all of them."""
-    return [_columns(platform), _students(platform), _fidelity(platform)]
+    """Return the columns, the transfer set, the students, and what is told of all of them."""
+    return [_columns(platform), _transfer_set(platform), _students(platform), _fidelity(platform)]
 
 
 def _columns(platform: Platform) -> dg.AssetsDefinition:
@@ -53,6 +55,27 @@ def _columns(platform: Platform) -> dg.AssetsDefinition:
     return student_columns
 
 
+def _transfer_set(platform: Platform) -> dg.AssetsDefinition:
+    months = ", ".join(month.key for month in platform.splits.transfer)
+    description = (
+        f"Rows of the purged months {months} with the teacher's answers, without labels: copies learn from them too."
+    )
+
+    @dg.multi_asset(name="transfer_set", specs=[spec_of(platform, TRANSFER, description, {"pytorch", "numpy"})])
+    def transfer_set(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session, settings, registry = lake.session(), platform.graph.settings_of(TRANSFER), platform.registry
+        gates.demand(session.lake, platform.graph.asked(TRANSFER))
+        columns = union_of(from_file(session.read_bytes(COLUMNS, None, FILE)))
+        teacher = teacher_from_files(session.read_files(TEACHER), registry, platform.available_tasks, settings)
+        customers = transfer_customers(session, settings, registry, platform.splits.transfer)
+        answering = Answering(session, settings, registry, teacher, load_matrix(session).tensors)
+        with writing(session, platform, TRANSFER) as out:
+            rows = write_transfer_set(answering.answered(customers), registry.names, columns, out)
+        return stored(session, TRANSFER, columns=len(columns), **rows)
+
+    return transfer_set
+
+
 def _students(platform: Platform) -> dg.AssetsDefinition:
     by_path = {student_asset(task.name): task for task in platform.available_tasks}
     specs = [
@@ -75,11 +98,18 @@ def _students(platform: Platform) -> dg.AssetsDefinition:
         settings, matrix = platform.graph.settings_of(*chosen), load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS), matrix.tasks)
         columns = from_file(session.read_bytes(COLUMNS, None, FILE))
+        transfer = load_transfer_set(session, matrix.tasks)
         for number, path in enumerate(chosen):
             name = by_path[path].name
             report_progress(f"student of {name}", number, len(chosen))
             result = train_student(
-                matrix.task(name), matrix, teacher[name], platform.registry, settings, columns=columns[name]
+                matrix.task(name),
+                matrix,
+                teacher[name],
+                platform.registry,
+                settings,
+                columns=columns[name],
+                transfer=transfer,
             )
             with writing(session, platform, path, model=True) as out:
                 for role, content in to_files(result).items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from finai_assets.evaluation.baselines import persistence
 from finai_assets.features.registry import Registry
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference
 from finai_assets.settings import Settings
-from finai_assets.students.distill import Aim, copy_target, hard_target
+from finai_assets.students.distill import Aim, Examples, copy_target, hard_target
+from finai_assets.students.transfer import TransferSet
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 from finai_resources.errors import GateError
 
@@ -59,12 +60,15 @@ class TaskRows:
     ----------
     teacher : float32 [n] or [n, classes]
         Predictions of every row of the matrix.
+    transfer : TransferSet, optional
+        Rows of other months that a copy learns from too.
     """
 
     task: MatrixTask
     matrix: TrainingMatrix
     teacher: np.ndarray
     settings: Settings
+    transfer: TransferSet | None = None
 
     def require_fit(self, registry: Registry) -> None:
         """Refuse predictions or columns that belong to another matrix.
@@ -124,6 +128,21 @@ class TaskRows:
     def features(self, index: np.ndarray, kept: np.ndarray) -> np.ndarray:
         """Return float32 [rows, kept columns] of the matrix."""
         return np.ascontiguousarray(self.matrix.X[np.ix_(index, kept)], dtype=np.float32)
+
+    def seen(self, split: str, aim: Aim) -> Part:
+        """Return the rows of a split that a model learns from: a copy needs no label."""
+        return self.everyone(split) if aim == "copy" else self.part(split)
+
+    def examples(self, split: str, aim: Aim, names: Sequence[str]) -> Examples:
+        """Return what a model learns from, or is stopped on: a copy's train examples include the transfer set."""
+        part, place = self.seen(split, aim), {name: index for index, name in enumerate(self.matrix.columns)}
+        X = self.features(part.index, np.array([place[name] for name in names], dtype=np.int64))
+        target = self.target(part, aim)
+        if aim != "copy" or split != "train" or self.transfer is None:
+            return Examples(X, target)
+        told = self.transfer.predictions[self.task.name]
+        more = copy_target(self.task.kind, np.full(len(told), np.nan), told, self.settings.students.alpha)
+        return Examples(np.concatenate([X, self.transfer.features(names)]), np.concatenate([target, more]))
 
     def target(self, part: Part, aim: Aim) -> np.ndarray:
         """Return what a student learns: the labels, or the teacher's output."""

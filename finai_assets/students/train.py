@@ -1,8 +1,8 @@
 """From a task's rows to its student: train the copy and the direct student, choose the route, measure.
 
-Everything is learned on train, and stopped, calibrated and chosen on validation. Test rows are read once both candidates stand,
-to measure them, and change nothing: a copy that misses a floor there stays what it is, C23 fails, the bundle leaves the copy out,
-and is not promoted.
+Everything is learned on train (a copy on the transfer set too), and stopped, calibrated and chosen on validation. Test rows are
+read once both candidates stand, to measure them, and change nothing: a copy that misses a floor there stays what it is, C23
+fails, the bundle leaves the copy out, and is not promoted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from finai_assets.scoring.links import LINK_OF_KIND
 from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
 from finai_assets.students.columns import TaskColumns
-from finai_assets.students.distill import Aim, Examples, train_model
+from finai_assets.students.distill import Aim, train_model
 from finai_assets.students.fidelity import FidelityVerdict, compare_fidelity, measure_fidelity
 from finai_assets.students.fidelity_measures import Compared
 from finai_assets.students.result import (
@@ -41,6 +41,7 @@ from finai_assets.students.route import (
     worth_copying,
 )
 from finai_assets.students.rows import Part, TaskRows, Trivial, constant
+from finai_assets.students.transfer import TransferSet
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 from finai_resources.progress import report_progress
@@ -69,6 +70,7 @@ def train_student(
     settings: Settings,
     *,
     columns: TaskColumns,
+    transfer: TransferSet | None = None,
 ) -> StudentResult:
     """Train one task's student.
 
@@ -78,13 +80,15 @@ def train_student(
         Row-aligned with the matrix.
     columns
         The task's columns, from :func:`finai_assets.students.columns.choose_columns`.
+    transfer
+        Rows without labels that the copy learns from beside the train rows.
 
     Raises
     ------
     GateError
         Predictions or columns do not fit the matrix, or a split holds no label.
     """
-    rows = TaskRows(task, matrix, teacher_predictions, settings)
+    rows = TaskRows(task, matrix, teacher_predictions, settings, transfer)
     rows.require_fit(registry)
     train, validation = rows.part("train"), rows.part("validation")
     trivial = rows.trivial(train, validation)
@@ -107,16 +111,14 @@ def train_student(
 def fit(rows: TaskRows, columns: TaskColumns, aim: Aim) -> Candidate:
     """Train one model on train and stop it on validation: a copy on all rows, a direct student on the labelled ones."""
     kind, names = rows.task.kind, list(columns.names[aim])
-    kept = places(rows.matrix, names)
-    learned, held_out = (
-        Examples(rows.features(part.index, kept), rows.target(part, aim))
-        for part in (_seen(rows, split, aim) for split in ("train", "validation"))
-    )
+    learned, held_out = (rows.examples(split, aim, names) for split in ("train", "validation"))
     trained = train_model(kind, aim, learned, held_out, names, rows.settings)
     init = tuple(float(value) for value in trained.init_score)
     bare = StudentModel(trained.text, tuple(names), LINK_OF_KIND[kind], init, NO_CALIBRATOR)
     everyone = rows.everyone("validation")
-    return calibrate(kind, aim, bare, everyone.label, rows.features(everyone.index, kept), rows.settings)
+    return calibrate(
+        kind, aim, bare, everyone.label, rows.features(everyone.index, places(rows.matrix, names)), rows.settings
+    )
 
 
 def calibrate(
@@ -156,19 +158,18 @@ def places(matrix: TrainingMatrix, names: list[str] | tuple[str, ...]) -> np.nda
     return np.array([place[name] for name in names], dtype=np.int64)
 
 
-def _seen(rows: TaskRows, split: str, aim: Aim) -> Part:
-    return rows.everyone(split) if aim == "copy" else rows.part(split)
-
-
 def fitted_on(rows: TaskRows, aim: Aim) -> dict[str, FittedRows]:
     """Return the rows that the parts of a model have seen; ``calibration`` includes the operating threshold."""
-    described = {split: FittedRows.of(rows.matrix, _seen(rows, split, aim).index) for split in ("train", "validation")}
+    described = {split: FittedRows.of(rows.matrix, rows.seen(split, aim).index) for split in ("train", "validation")}
     labelled = FittedRows.of(rows.matrix, rows.part("validation").index)
-    return {
+    found = {
         f"{aim} trees": described["train"],
         f"{aim} stopping": described["validation"],
         f"{aim} calibration": labelled,
     }
+    if aim == "copy" and rows.transfer is not None:
+        found["copy transfer"] = rows.transfer.rows
+    return found
 
 
 def _worth_copying(rows: TaskRows, train: Part, validation: Part) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from finai_assets.asset_graph import COLUMNS, MATRIX, TEACHER, state_asset, student_asset
+from finai_assets.asset_graph import COLUMNS, MATRIX, TEACHER, TRANSFER, state_asset, student_asset
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
 from finai_checks.fits import spoiled_fits as spoiled
-from finai_checks.fits.checks import MODEL_REFIT, ON_TRAIN_ONLY, REFIT
+from finai_checks.fits.checks import MODEL_REFIT, ON_TRAIN_ONLY, REFIT, TRANSFER_ROWS
 from finai_checks.fits.refit import refit_is_equal
 from finai_checks.fits.scopes import Scope, fitted_on_train_only
 from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckKind, LakeCanary
@@ -80,6 +80,8 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(ON_TRAIN_ONLY, student, "a student as it was distilled"),
         LakeCanary(ON_TRAIN_ONLY, student, "a student calibrated on test",
                    "calibration: fitted on months outside validation", spoiled.student_calibrated_on_test),
+        LakeCanary(ON_TRAIN_ONLY, student, "a copy that has learned from a test month",
+                   "copy transfer: fitted on months outside transfer", spoiled.copy_learned_from_test),
         LakeCanary(REFIT, state, "a state as it was fitted"),
         LakeCanary(REFIT, state, "a parameter changed by one bit", "1 of", spoiled.one_bit_of_a_state),
         LakeCanary(REFIT, state, "a state that saw the test month and records that it did not", "differ after the re-fit",
@@ -87,6 +89,14 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(REFIT, COLUMNS, "columns chosen on train"),
         LakeCanary(REFIT, COLUMNS, "columns chosen with test rows", "are missing after the re-fit", spoiled.columns_saw_test),
         LakeCanary(ON_TRAIN_ONLY, COLUMNS, "columns chosen on train"),
+        LakeCanary(TRANSFER_ROWS, TRANSFER, "a transfer set of purged months"),
+        LakeCanary(TRANSFER_ROWS, TRANSFER, "a transfer set with the test month", "rows of 2015-06, where only 2015-03, 2015-05",
+                   spoiled.transfer_set_of_a_test_month),
+        LakeCanary(TRANSFER_ROWS, TRANSFER, "a changed feature", "1 features of 2015-03", spoiled.feature_of_a_transfer_row),
+        LakeCanary(TRANSFER_ROWS, TRANSFER, "exchanged answers", f"not the stored teacher's: {STUDENT} (2)",
+                   spoiled.answers_of_another_teacher),
+        LakeCanary(TRANSFER_ROWS, TRANSFER, "a customer left out", "its customers are not those",
+                   spoiled.customer_left_the_transfer_set),
         LakeCanary(MODEL_REFIT, MATRIX, "a vocabulary of train"),
         LakeCanary(MODEL_REFIT, MATRIX, "a code of the test month in the vocabulary", "missing after the re-fit: 9998",
                    spoiled.code_of_the_test_month),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from finai_assets.asset_graph import COLUMNS, MATRIX, SPLITS, TEACHER, state_asset, student_asset
+from finai_assets.asset_graph import COLUMNS, MATRIX, SPLITS, TEACHER, TRANSFER, state_asset, student_asset
 from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
 from finai_assets.students.columns import FILE as COLUMNS_FILE
 from finai_assets.students.columns import from_file
 from finai_assets.students.result import StudentResult, from_files
+from finai_assets.students.transfer import Answering, load_transfer_set, transfer_customers
 from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.fitted_rows import FittedRows
@@ -33,6 +34,7 @@ from finai_checks.fits.scopes import (
     student_scopes,
     teacher_scopes,
 )
+from finai_checks.fits.transfer import transfer_rows
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
 from finai_resources.months import Month
 
@@ -65,7 +67,17 @@ MODEL_REFIT = CheckKind(
     units="values",
     thresholds=("checks.refit_rounding",),
 )
-KINDS = (ON_TRAIN_ONLY, REFIT, MODEL_REFIT)
+TRANSFER_ROWS = CheckKind(
+    "C12",
+    "transfer_rows",
+    "the transfer set holds all customers of the purged months before test (or the sample of them that its limit allows), and "
+    "of the first of each month the stored features and the answers of the stored teacher",
+    blocking=True,
+    minimum=100,
+    units="values",
+    thresholds=("checks.refit_rounding",),
+)
+KINDS = (ON_TRAIN_ONLY, REFIT, MODEL_REFIT, TRANSFER_ROWS)
 
 
 def declare_checks(platform: Platform) -> list[Declared]:
@@ -81,6 +93,7 @@ def declare_checks(platform: Platform) -> list[Declared]:
         *declare_together(REFIT, states, evaluate_state_refits, settings),
         declare(ON_TRAIN_ONLY, COLUMNS, evaluate_column_rows, settings),
         declare(REFIT, COLUMNS, evaluate_column_refits, settings),
+        declare(TRANSFER_ROWS, TRANSFER, evaluate_transfer_rows, settings),
         declare(MODEL_REFIT, TEACHER, evaluate_teacher_refit, settings),
         *declare_together(MODEL_REFIT, students, evaluate_calibrator_refits, settings),
     ]
@@ -124,9 +137,11 @@ def evaluate_teacher_rows(context: CheckContext, asset: str) -> CheckOutcome:
 def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Compare the rows that each student's card names with those of the matrix as stored now."""
     matrix, outcomes = load_matrix(context.session), {}
+    rows = load_transfer_set(context.session, matrix.tasks).rows
+    transfer = Scope(rows.split, _transfer_months(context), rows.digest)
     for asset in assets:
         card = read_card(context.session, asset)
-        scopes = student_scopes(matrix, card.task, card.route)
+        scopes = student_scopes(matrix, card.task, card.route, transfer)
         outcomes[asset] = fitted_on_train_only(rows_of_card(card.values()), scopes)
     return outcomes
 
@@ -136,6 +151,22 @@ def evaluate_column_rows(context: CheckContext, asset: str) -> CheckOutcome:
     chosen = from_file(context.session.read_bytes(asset, None, COLUMNS_FILE))
     stored = {f"{task} {aim}": rows for task, entry in chosen.items() for aim, rows in entry.fitted_on.items()}
     return fitted_on_train_only(stored, column_scopes(load_matrix(context.session), context.settings))
+
+
+def evaluate_transfer_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the rows of the transfer set with the stored features of the purged months, and with the stored teacher."""
+    session, platform = context.session, context.platform
+    matrix, months = load_matrix(session), [Month.parse(key) for key in _transfer_months(context)]
+    teacher = teacher_from_files(session.read_files(TEACHER))
+    answering = Answering(session, context.settings, platform.registry, teacher, matrix.tensors)
+    customers = transfer_customers(session, context.settings, platform.registry, months)
+    return transfer_rows(load_transfer_set(session, matrix.tasks), customers, answering)
+
+
+def _transfer_months(context: CheckContext) -> tuple[str, ...]:
+    """Return the purged months before test, as the stored splits have them."""
+    months = context.session.read_json(SPLITS, None, "splits.json")
+    return tuple(month for month in months["purged"] if month < min(months["test"]))
 
 
 # ---- fitted again

@@ -119,13 +119,24 @@ def column_scopes(matrix: TrainingMatrix, settings: Settings) -> dict[str, Scope
     return scopes
 
 
-def student_scopes(matrix: TrainingMatrix, task: str, route: str) -> dict[str, Scope]:
-    """Return the rows that the parts of a student may have seen: a copy needs no label, but for its operating threshold."""
+def student_scopes(matrix: TrainingMatrix, task: str, route: str, transfer: Scope) -> dict[str, Scope]:
+    """Return the rows that the parts of a student may have seen: a copy needs no label, but for its operating threshold.
+
+    Parameters
+    ----------
+    transfer
+        The rows of the transfer set.
+    """
     train, validation = (scope_of(matrix, _labelled(matrix, task, split)) for split in ("train", "validation"))
     every = {split: scope_of(matrix, matrix.rows(split)) for split in ("train", "validation")}
     scopes = {"prior": train}
     if route == "DISTILL":
-        scopes |= {"copy trees": every["train"], "copy stopping": every["validation"], "copy calibration": validation}
+        scopes |= {
+            "copy trees": every["train"],
+            "copy transfer": transfer,
+            "copy stopping": every["validation"],
+            "copy calibration": validation,
+        }
     if route != "SKIP":
         scopes |= {"direct trees": train, "direct stopping": validation, "direct calibration": validation}
     return scopes

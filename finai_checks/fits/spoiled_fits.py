@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, replace
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.asset_graph import COLUMNS, MATRIX, PREDICTIONS, TEACHER, label_asset, student_asset
+from finai_assets.asset_graph import COLUMNS, MATRIX, PREDICTIONS, TEACHER, TRANSFER, label_asset, student_asset
 from finai_assets.features.fit import load_states, store_states
 from finai_assets.students.card import CARD as STUDENT_CARD
 from finai_assets.students.columns import FILE, choose_columns, from_file, to_file
 from finai_assets.students.result import from_files, to_files
 from finai_assets.students.train import aim_of, calibrate, places
+from finai_assets.students.transfer import ARRAY, load_transfer_set
 from finai_assets.teacher.data import TeacherData
 from finai_assets.teacher.normalise import Normaliser
 from finai_assets.teacher.predictions import load_predictions
@@ -146,6 +148,47 @@ def student_calibrated_on_test(small: SmallLake) -> None:
     fitted_on = {**student.fitted_on, f"{aim} calibration": seen}
     spoiled = replace(student, model=fitted.model, threshold=fitted.threshold, fitted_on=fitted_on)
     small.put_files(asset, {STUDENT_CARD: to_files(spoiled)[STUDENT_CARD]})
+
+
+def transfer_set_of_a_test_month(small: SmallLake) -> None:
+    """Let the teacher answer the test month too."""
+    columns = load_transfer_set(small.session, load_matrix(small.session).tasks).columns
+    small.answer(columns, (*small.platform.splits.transfer, small.month_of("test")))
+
+
+def feature_of_a_transfer_row(small: SmallLake) -> None:
+    """Change one value of the first row."""
+    X = np.load(io.BytesIO(small.files(TRANSFER)[ARRAY]), allow_pickle=False)
+    X[0, 0] += 1
+    changed = io.BytesIO()
+    np.save(changed, X, allow_pickle=False)
+    small.put_files(TRANSFER, {ARRAY: changed.getvalue()})
+
+
+def answers_of_another_teacher(small: SmallLake) -> None:
+    """Exchange the answers of the first two rows."""
+    table = small.lake.read(TRANSFER)
+    index = table.schema.get_field_index(STUDENT)
+    told = table[index].to_numpy().copy()
+    told[:2] = told[1::-1]
+    small.put_table(TRANSFER, table.set_column(index, table.schema.field(index), pa.array(told)))
+
+
+def customer_left_the_transfer_set(small: SmallLake) -> None:
+    """Leave the last row out."""
+    X, table = np.load(io.BytesIO(small.files(TRANSFER)[ARRAY]), allow_pickle=False), small.lake.read(TRANSFER)
+    changed = io.BytesIO()
+    np.save(changed, X[:-1], allow_pickle=False)
+    small.put_table(TRANSFER, table.slice(0, len(table) - 1))
+    small.put_files(TRANSFER, {ARRAY: changed.getvalue()})
+
+
+def copy_learned_from_test(small: SmallLake) -> None:
+    """Record that the copy has learned from the rows of another transfer set."""
+    asset = student_asset(STUDENT)
+    card = json.loads(small.files(asset)[STUDENT_CARD])
+    card["fitted_on"]["copy transfer"]["months"] = [small.month_of("test").key]
+    small.put_files(asset, {STUDENT_CARD: json.dumps(card).encode()})
 
 
 def columns_saw_test(small: SmallLake) -> None:

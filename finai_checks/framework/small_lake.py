@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.asset_graph import COLUMNS, MATRIX, PREDICTIONS, SPLITS, TEACHER, student_asset
+from finai_assets.asset_graph import COLUMNS, MATRIX, PREDICTIONS, SPLITS, TEACHER, TRANSFER, student_asset
 from finai_assets.features.compute import compute_month, group_schema
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group, Registry, build_registry
@@ -27,10 +27,12 @@ from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students.columns import FILE as COLUMNS_FILE
-from finai_assets.students.columns import choose_columns, to_file
+from finai_assets.students.columns import choose_columns, to_file, union_of
 from finai_assets.students.result import to_files as student_to_files
 from finai_assets.students.train import train_student
+from finai_assets.students.transfer import Answering, load_transfer_set, transfer_customers, write_transfer_set
 from finai_assets.teacher.predictions import load_predictions, predictions_table
+from finai_assets.teacher.store import teacher_from_files
 from finai_assets.teacher.train import predict, teacher_to_files, train_teacher
 from finai_assets.training.matrix import build_matrix, load_matrix
 from finai_checks.framework.check import CheckContext
@@ -99,6 +101,8 @@ class SmallLake:
         for month in made.months:
             made.compute(month)
             compute_labels(session, month, platform.available_tasks, settings, versions=one_version(VERSION))
+        for month in platform.splits.transfer:
+            made.compute(month)
         made.rebuild_matrix()
         made.retrain()
         made.distil(STUDENT)
@@ -183,13 +187,29 @@ class SmallLake:
         )
         with session.write(COLUMNS, code_version=VERSION) as out:
             out.put(COLUMNS_FILE, to_file(columns))
+        self.answer(union_of(columns))
         student = train_student(
-            matrix.task(name), matrix, values[name], platform.registry, self.settings, columns=columns[name]
+            matrix.task(name),
+            matrix,
+            values[name],
+            platform.registry,
+            self.settings,
+            columns=columns[name],
+            transfer=load_transfer_set(session, matrix.tasks),
         )
         made = {MADE_WITH: made_with(self.settings.seed)}
         with session.write(student_asset(name), code_version=VERSION, extra=made) as out:
             for role, content in student_to_files(student).items():
                 out.put(role, content)
+
+    def answer(self, columns: Sequence[str], months: Sequence[Month] = ()) -> None:
+        """Write the transfer set of these columns, of the purged months before test if no others are named."""
+        session, platform, settings = self.session, self.platform, self.settings
+        teacher = teacher_from_files(self.files(TEACHER))
+        customers = transfer_customers(session, settings, platform.registry, months or platform.splits.transfer)
+        answering = Answering(session, settings, platform.registry, teacher, load_matrix(session).tensors)
+        with session.write(TRANSFER, code_version=VERSION) as out:
+            write_transfer_set(answering.answered(customers), platform.registry.names, columns, out)
 
     def shuffle_labels(self, name: str, split: str) -> None:
         """Shuffle the labels of a task over the rows of a split of the training matrix."""

@@ -13,7 +13,7 @@ GAP_SPLIT = CheckKind(
     "C13",
     "gap_split",
     "enough days lie between the end of a split's label windows and the next split's first cutoff, the splits follow each other "
-    "in time, and no purged month is used",
+    "in time, and no label of a purged month is used",
     blocking=True,
     minimum=3,
     units="months",

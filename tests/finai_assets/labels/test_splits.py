@@ -43,6 +43,7 @@ def test_every_snapshot_month_has_exactly_one_place() -> None:
     placed = [splits.of(month) for month in BASE.dataset.snapshot_months]
     assert placed.count("purged") == 2
     assert len(splits.months) + len(splits.purged) == len(BASE.dataset.snapshot_months)
+    assert splits.transfer == splits.purged  # both lie before test
     with pytest.raises(GateError, match="2020-01 is no snapshot month"):
         splits.of(Month.parse("2020-01"))
 
@@ -111,4 +112,5 @@ def test_splits_are_accepted_exactly_where_the_arithmetic_holds(
     splits = make_splits(chosen)
     assert all(row["ok"] for row in gap_report(splits, chosen))
     assert not set(splits.purged) & set(splits.months)
+    assert splits.transfer == tuple(month for month in splits.purged if month < splits.test[0])
     assert sorted(splits.purged + splits.months) == list(chosen.dataset.snapshot_months)

@@ -10,7 +10,7 @@ import pytest
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.matrix import TrainingMatrix
 from finai_checks.fits.refit_models import garbled
-from finai_checks.fits.scopes import student_scopes
+from finai_checks.fits.scopes import Scope, student_scopes
 
 TRAIN = ("2015-01", "2015-02")
 
@@ -52,7 +52,8 @@ def test_garbage_replaces_the_rows_of_the_named_splits_and_no_others(matrix: Tra
 def test_a_direct_student_may_see_labelled_rows_and_a_copy_all_rows_of_train_and_validation(
     matrix: TrainingMatrix,
 ) -> None:
-    direct, copy = (student_scopes(matrix, "churn", route) for route in ("DIRECT", "DISTILL"))
+    transfer = Scope("transfer", ("2015-03",), "d1")
+    direct, copy = (student_scopes(matrix, "churn", route, transfer) for route in ("DIRECT", "DISTILL"))
     assert {name: scope.split for name, scope in direct.items()} == {
         "prior": "train", "direct trees": "train", "direct stopping": "validation", "direct calibration": "validation",
     }  # fmt: skip
@@ -62,4 +63,5 @@ def test_a_direct_student_may_see_labelled_rows_and_a_copy_all_rows_of_train_and
     assert copy["copy trees"].digest == FittedRows.of(matrix, np.arange(4)).digest
     assert copy["copy stopping"].digest == FittedRows.of(matrix, np.arange(4, 8)).digest
     assert copy["copy calibration"] == direct["direct calibration"]
-    assert list(student_scopes(matrix, "churn", "SKIP")) == ["prior"]
+    assert copy["copy transfer"] == transfer
+    assert list(student_scopes(matrix, "churn", "SKIP", transfer)) == ["prior"]
