@@ -25,10 +25,14 @@ def plain_canaries(_settings: Settings) -> list[Canary]:
 def _scopes() -> list[Canary]:
     train, validation = ("2015-01", "2015-02"), ("2015-04",)
     scopes = {"scaler": Scope("train", train, "d1"), "calibration": Scope("validation", validation, "d2")}
+    teaching = {"copy transfer": Scope("transfer", ("2015-03", "2015-05"), "d3")}
+    told = FittedRows("transfer", ("2015-03", "2015-05"), 20, "d3")
     scaler, calibration = FittedRows("train", train, 10, "d1"), FittedRows("validation", validation, 5, "d2")
     wider = FittedRows("test+train", (*train, "2015-06"), 14, "d1")
 
-    def canary(label: str, expects: str | None, stored: dict[str, FittedRows]) -> Canary:
+    def canary(
+        label: str, expects: str | None, stored: dict[str, FittedRows], scopes: dict[str, Scope] = scopes
+    ) -> Canary:
         return Canary(ON_TRAIN_ONLY, label, expects, lambda: fitted_on_train_only(stored, scopes))
 
     return [
@@ -39,6 +43,13 @@ def _scopes() -> list[Canary]:
         canary("a calibration fitted on train", "calibration: fitted on rows of train",
                {"scaler": scaler, "calibration": FittedRows("train", validation, 5, "d2")}),
         canary("a calibration without a record of its rows", "calibration: nothing says", {"scaler": scaler}),
+        canary("a copy taught by purged months", None, {"copy transfer": told}, teaching),
+        canary("a copy taught by a test month", "copy transfer: fitted on months outside transfer: 2015-06",
+               {"copy transfer": FittedRows("transfer", ("2015-03", "2015-06"), 20, "d4")}, teaching),
+        canary("a copy taught by rows that are not in the transfer set", "are not its rows of transfer",
+               {"copy transfer": FittedRows("transfer", ("2015-03",), 10, "d4")}, teaching),
+        canary("a copy that does not say which transfer set taught it", "copy transfer: nothing says",
+               {"copy trees": scaler}, {**teaching, "copy trees": scopes["scaler"]}),
         canary("fits on no row", NO_EVIDENCE, {"scaler": FittedRows("train", (), 0, "")}),
     ]  # fmt: skip
 
@@ -80,8 +91,6 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(ON_TRAIN_ONLY, student, "a student as it was distilled"),
         LakeCanary(ON_TRAIN_ONLY, student, "a student calibrated on test",
                    "calibration: fitted on months outside validation", spoiled.student_calibrated_on_test),
-        LakeCanary(ON_TRAIN_ONLY, student, "a copy that has learned from a test month",
-                   "copy transfer: fitted on months outside transfer", spoiled.copy_learned_from_test),
         LakeCanary(REFIT, state, "a state as it was fitted"),
         LakeCanary(REFIT, state, "a parameter changed by one bit", "1 of", spoiled.one_bit_of_a_state),
         LakeCanary(REFIT, state, "a state that saw the test month and records that it did not", "differ after the re-fit",

@@ -183,14 +183,6 @@ def customer_left_the_transfer_set(small: SmallLake) -> None:
     small.put_files(TRANSFER, {ARRAY: changed.getvalue()})
 
 
-def copy_learned_from_test(small: SmallLake) -> None:
-    """Record that the copy has learned from the rows of another transfer set."""
-    asset = student_asset(STUDENT)
-    card = json.loads(small.files(asset)[STUDENT_CARD])
-    card["fitted_on"]["copy transfer"]["months"] = [small.month_of("test").key]
-    small.put_files(asset, {STUDENT_CARD: json.dumps(card).encode()})
-
-
 def columns_saw_test(small: SmallLake) -> None:
     """Choose the students' columns on all rows, and record the rows of the honest choice."""
     matrix, session = load_matrix(small.session), small.session
