@@ -7,8 +7,9 @@ same in every run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -20,32 +21,19 @@ from finai_assets.evaluation.lists.fitted import FittedRival, RivalRows, Scores,
 if TYPE_CHECKING:
     from finai_assets.settings import Settings
 
+_PARAMETERS = ("factors", "regularization", "confidence", "iterations")
 _ONE_THREAD = {"limits": 1, "user_api": "blas"}  # implicit asks for it, and sums then have one order
 
 
 def fit_als(rows: RivalRows, settings: Settings) -> FittedRival:
     """Learn ALS for each combination of the settings' parameters, and keep the one that validation prefers."""
     chosen, held = settings.lists.als, rows.outcomes.held[rows.train]
-    candidates = []
-    for factors, regularization, confidence, iterations in product(
-        chosen.factors, chosen.regularization, chosen.confidence, chosen.iterations
-    ):
-        model = als_model(
-            held,
-            factors=factors,
-            regularization=regularization,
-            confidence=confidence,
-            iterations=iterations,
-            seed=settings.seed,
-        )
-        parameters = {
-            "factors": factors,
-            "regularization": regularization,
-            "confidence": confidence,
-            "iterations": iterations,
-        }
-        candidates.append((parameters, _folding_in(model, rows.train_acquisitions)))
-    return choose("ALS", candidates, rows)
+    grid = product(chosen.factors, chosen.regularization, chosen.confidence, chosen.iterations)
+
+    def fit(parameters: Mapping[str, Any]) -> Scores:
+        return _folding_in(als_model(held, **parameters, seed=settings.seed), rows.train_acquisitions)
+
+    return choose("ALS", [dict(zip(_PARAMETERS, values, strict=True)) for values in grid], fit, rows)
 
 
 def als_model(

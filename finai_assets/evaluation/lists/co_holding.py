@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,11 +27,11 @@ def fit_item_knn(rows: RivalRows, _: Settings) -> FittedRival:
 
 def fit_ease(rows: RivalRows, settings: Settings) -> FittedRival:
     """Learn EASE for each penalty of the settings, and keep the one that validation prefers."""
-    candidates = [
-        ({"penalty": penalty}, _from_holdings(ease_weights(rows.train_held, penalty), rows.train_acquisitions))
-        for penalty in settings.lists.ease.penalties
-    ]
-    return choose("EASE", candidates, rows)
+
+    def fit(parameters: Mapping[str, Any]) -> Scores:
+        return _from_holdings(ease_weights(rows.train_held, parameters["penalty"]), rows.train_acquisitions)
+
+    return choose("EASE", [{"penalty": penalty} for penalty in settings.lists.ease.penalties], fit, rows)
 
 
 def cosine_similarity(held: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,25 +113,34 @@ class FittedRival:
         return self.scores(held, X)
 
 
-def choose(name: str, candidates: Sequence[tuple[Mapping[str, Any], Scores]], rows: RivalRows) -> FittedRival:
-    """Return the candidate with the best NDCG@3 on validation; of equal ones the first, as where validation has no acquisition.
+def choose(
+    name: str, candidates: Sequence[Mapping[str, Any]], fit: Callable[[Mapping[str, Any]], Scores], rows: RivalRows
+) -> FittedRival:
+    """Fit a rival with each candidate's parameters and return the one with the best NDCG@3 on validation.
+
+    Of equal ones the first is kept, and so it is where validation has no acquisition.
 
     Parameters
     ----------
     name
         Under which progress is reported.
     candidates
-        Parameters with what they score; nothing is fitted before it is asked for scores, or it is already.
+        Parameters by name; they become facts of the rival, with what each candidate reached.
+    fit
+        From parameters to scores of rows, fitted on train.
     """
     validation = rows.outcomes.take(rows.validation)
-    tried = []
-    for done, (parameters, scores) in enumerate(candidates, start=1):
-        found = mean_ndcg(scores(validation.held, None), validation) if validation.acquires.any() else math.nan
+    tried: list[dict[str, Any]] = []
+    best: tuple[float, Mapping[str, Any], Scores] | None = None
+    for done, parameters in enumerate(candidates, start=1):
+        scores = fit(parameters)
+        found = mean_ndcg(scores(validation.held, None), validation)
         tried.append({**parameters, NDCG_3: number(found)})
+        if best is None or found > best[0]:
+            best = (found, parameters, scores)
         report_progress(f"{name}: candidate", done, len(candidates))
-    best = max(range(len(tried)), key=lambda at: -math.inf if tried[at][NDCG_3] is None else tried[at][NDCG_3])
-    parameters, scores = candidates[best]
-    return FittedRival(scores, {"train_rows": len(rows.train), **parameters, "validation": tried})
+    assert best is not None  # noqa: S101 - the settings hold no empty grid
+    return FittedRival(best[2], {"train_rows": len(rows.train), **best[1], "validation": tried})
 
 
 def or_popularity(score: np.ndarray, held: np.ndarray, popularity: np.ndarray) -> np.ndarray:
