@@ -76,6 +76,12 @@ def test_equal_scores_are_ordered_by_product_and_held_products_are_left_out() ->
     ]
 
 
+def test_many_equal_scores_are_ordered_by_product_too() -> None:
+    score = np.tile(np.arange(60) % 2.0, (1, 1))  # long enough for a sort that is not stable to mix them
+    expected = [*range(1, 60, 2), *range(0, 60, 2)]
+    assert rank_products(score, np.zeros((1, 60), dtype=bool))[0].tolist() == expected
+
+
 def test_a_product_without_a_score_is_not_in_the_list() -> None:
     score = np.array([[np.nan, -np.inf, -5.0, np.inf]])
     assert rank_products(score, flags([], products=4)).tolist() == [[3, 2, -1, -1]]

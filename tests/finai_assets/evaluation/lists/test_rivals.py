@@ -196,6 +196,8 @@ def test_the_candidate_that_validation_likes_best_is_kept(rows: RivalRows) -> No
     reached = [mean_ndcg(fit(each)(validation.held, None), validation) for each in candidates]
     assert found.facts["first"] == int(np.argmax(reached))
     assert [each["ndcg_at_3"] for each in found.facts["validation"]] == reached
+    twins = [{"first": 0, "name": "one"}, {"first": 0, "name": "other"}]
+    assert choose("one product first", twins, fit, rows).facts["name"] == "one"
     nobody = replace(rows, validation=np.flatnonzero(~outcomes.acquires)[:5])
     assert choose("one product first", candidates, fit, nobody).facts["first"] == 0
 
