@@ -39,6 +39,7 @@ BUNDLE, CHAMPION, RECOMMENDATIONS = "serving/bundle", "serving/champion", "recom
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
+PRODUCT_TRUTH = "truth/products"  # of no task: what each product's acquisition is as likely as
 RAW_TABLES = (SNAPSHOTS, TRANSACTIONS, PROTECTED)
 CATALOGUE_TABLES = (PRODUCTS, CATEGORIES)
 SOURCE_TABLES = (SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS, SOURCE_PROTECTED)
@@ -80,7 +81,7 @@ def is_label(path: str) -> bool:
 
 
 def is_truth(path: str) -> bool:
-    """Return whether a path names a task's truth."""
+    """Return whether a path names a truth, a task's or that of the products."""
     return path.startswith(_folder(_TRUTH))
 
 

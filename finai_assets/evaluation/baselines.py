@@ -6,13 +6,14 @@ the raw scalar columns and on all columns; the shared bottom has a file of its o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from finai_assets.evaluation.column_blocks import row_chunks, take_columns
 from finai_assets.evaluation.models import (
     CEILING,
     LIGHTGBM_ALL,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 Predictions = dict[str, np.ndarray]
 
-PREDICT_ROWS = 8192
 # A current value seen this often weighs as much as the prior in its transition row.
 _PRIOR_ROWS = 10.0
 
@@ -206,8 +206,8 @@ def lightgbm(
     binning = Binning(
         seed=settings.seed, threads=chosen.threads, min_leaf_rows=chosen.min_child_rows, max_bin=chosen.max_bin
     )
-    learned = bin_rows(_take(matrix.X, train, at), binning)
-    watched = bin_rows(_take(matrix.X, validation, at), binning, like=learned)
+    learned = bin_rows(take_columns(matrix.X, train, at), binning)
+    watched = bin_rows(take_columns(matrix.X, validation, at), binning, like=learned)
     predictions = {}
     for done, task in enumerate(matrix.tasks, start=1):
         label = matrix.labels[task.name]
@@ -224,20 +224,7 @@ def lightgbm(
             ),
             stop_on=watched.labelled(held_out) if np.isfinite(held_out).any() else None,
         )
-        parts = [trees.predict(part, threads=chosen.threads) for part in _chunks(matrix.X, at, rows)]
+        parts = [trees.predict(part, threads=chosen.threads) for part in row_chunks(matrix.X, at, rows)]
         predictions[task.name] = np.concatenate(parts).astype(np.float32)
         report_progress(f"{name}: task", done, len(matrix.tasks))
     return predictions
-
-
-def _take(X: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Copy some rows and columns, without a copy of the rows' other columns."""
-    out = np.empty((len(rows), len(columns)), dtype=np.float32)
-    for start in range(0, len(rows), PREDICT_ROWS):
-        out[start : start + PREDICT_ROWS] = X[rows[start : start + PREDICT_ROWS]][:, columns]
-    return out
-
-
-def _chunks(X: np.ndarray, columns: np.ndarray, rows: slice) -> Iterator[np.ndarray]:
-    for start in range(rows.start, rows.stop, PREDICT_ROWS):
-        yield np.ascontiguousarray(X[start : min(rows.stop, start + PREDICT_ROWS)][:, columns])

@@ -1,4 +1,4 @@
-"""The generator's true probabilities beside the rows of the training matrix: the ceiling that no model can pass."""
+"""The generator's true probabilities beside the rows that models predict: the ceiling that no model can pass."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finai_assets.asset_graph import truth_asset
-from finai_resources.errors import GateError
+from finai_assets.asset_graph import PRODUCT_TRUTH, truth_asset
+from finai_assets.evaluation.lists.outcomes import match_customers
+from finai_resources.errors import GateError, LakeError
 
 if TYPE_CHECKING:
     from finai_assets.training.matrix import MatrixTask, TrainingMatrix
@@ -38,12 +39,53 @@ def align_truth(session: LakeSession, matrix: TrainingMatrix, task: MatrixTask) 
         at = np.flatnonzero(matrix.month == month)
         names = [name for name in table.column_names if name != "customer_id"]
         values = np.column_stack([table[name].to_numpy() for name in names])
-        customer = table["customer_id"].to_numpy()
-        order = np.argsort(customer, kind="stable")
-        wanted = matrix.customer[at]
-        found = order[np.minimum(np.searchsorted(customer, wanted, sorter=order), len(order) - 1)]
-        present = customer[found] == wanted
+        found, present = match_customers(table["customer_id"].to_numpy(), matrix.customer[at])
         aligned[at[present]] = _in_classes(values, names, task)[found[present]]
+    return aligned
+
+
+def read_product_truth(
+    session: LakeSession, month: np.ndarray, customer: np.ndarray, *, products: int
+) -> np.ndarray | None:
+    """Read the generator's true probability that each product is acquired in the next month.
+
+    Parameters
+    ----------
+    month : str [n]
+        Of each row, ``2015-01``; in any order.
+    customer : int64 [n]
+    products
+        How many there are.
+
+    Returns
+    -------
+    float32 [n, products], zero where the product is held; None where the data set has no such truth.
+
+    Raises
+    ------
+    GateError
+        The truth's columns are not those of the products.
+    LakeError
+        The truth has some of the months alone, or lacks a customer.
+    """
+    months = np.unique(month).tolist()
+    if all(session.find(PRODUCT_TRUTH, key) is None for key in months):
+        return None
+    names = [f"p_{product}" for product in range(products)]
+    aligned = np.empty((len(customer), products), dtype=np.float32)
+    for key in months:
+        table, rows = session.read(PRODUCT_TRUTH, key), np.flatnonzero(month == key)
+        where = f"{PRODUCT_TRUTH}@{key}"
+        if table.column_names != ["customer_id", *names]:
+            raise GateError(
+                f"the truth has {table.num_columns - 1} columns of products where there are {products}",
+                where=where,
+                fix="generate it again",
+            )
+        found, present = match_customers(table["customer_id"].to_numpy(), customer[rows])
+        if absent := int((~present).sum()):
+            raise LakeError(f"{absent} customers have no row", where=where, fix="generate it again")
+        aligned[rows] = np.column_stack([table[name].to_numpy() for name in names])[found]
     return aligned
 
 

@@ -40,8 +40,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
 def _source(platform: Platform) -> dg.AssetsDefinition:
     description = (
-        "A panel of customers simulated with known truth: source months, and under truth/ the true probabilities that only "
-        "evaluation reads."
+        "A panel of customers simulated with known truth: source months, and under truth/ the true probabilities, of "
+        "each task's label and of the acquisition of each product, that only evaluation reads."
     )
 
     @dg.multi_asset(name="source_panel", specs=[spec_of(platform, SOURCE, description, {"numba", "parquet"})])

@@ -26,6 +26,7 @@ from finai_assets.settings.dataset import DatasetSettings, MerchantCategory, Pro
 from finai_assets.settings.explanation import ExplanationSettings
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.settings.generator import GeneratorSettings
+from finai_assets.settings.lists import ListSettings
 from finai_assets.settings.method import (
     BaselineSettings,
     BundleSettings,
@@ -68,6 +69,7 @@ class Settings(Section):
     bundle: BundleSettings
     promotion: PromotionSettings
     recommend: RecommendSettings
+    lists: ListSettings
     checks: CheckSettings
     feature_groups: FeatureGroupSettings
     dataset: DatasetSettings

@@ -58,6 +58,11 @@ class Cutoff:
         return np.where(self.held, 0.0, self.flip)
 
     @cached_property
+    def acquires(self) -> np.ndarray:
+        """Return the probability that each product is acquired, [n, products]; who leaves acquires nothing."""
+        return np.asarray(self.stay[:, None] * self.opens)
+
+    @cached_property
     def windows(self) -> LabelWindows:
         """Return figures over simulated label windows; they are simulated once."""
         return simulate_label_windows(self.rng, self.rows, self.month, self.people, self.record, self.law, self.draws)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import PRODUCT_TRUTH, is_truth, truth_asset
 from finai_assets.asset_graph import SOURCE_PROTECTED as PROTECTED
 from finai_assets.asset_graph import SOURCE_REPORT as REPORT
 from finai_assets.asset_graph import SOURCE_SNAPSHOTS as SNAPSHOTS
 from finai_assets.asset_graph import SOURCE_TRANSACTIONS as TRANSACTIONS
-from finai_assets.asset_graph import is_truth, truth_asset
 from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.ingest.synthetic.compile import compile_law, generator_of
 from finai_assets.ingest.synthetic.law import Law
@@ -27,7 +27,13 @@ from finai_assets.ingest.synthetic.population import draw_population
 from finai_assets.ingest.synthetic.process import simulate
 from finai_assets.ingest.synthetic.record import Record
 from finai_assets.ingest.synthetic.report import GeneratorReport, Sums, add_sums, block_sums, summarise
-from finai_assets.ingest.synthetic.tables import protected_table, snapshot_table, transaction_tables, truth_tables
+from finai_assets.ingest.synthetic.tables import (
+    product_truth_table,
+    protected_table,
+    snapshot_table,
+    transaction_tables,
+    truth_tables,
+)
 from finai_assets.ingest.synthetic.truth import TaskRow, TaskTruth, month_truth, task_truths
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
@@ -86,14 +92,14 @@ def generate(
     workers: int,
     code_version: str,
 ) -> GeneratorReport:
-    """Simulate the panel and write it: ``source/<table>@month``, ``truth/<task>@month`` and ``source/report``.
+    """Simulate the panel and write it: ``source/<table>@month``, ``source/report``, and the truths of tasks and of products.
 
     Parameters
     ----------
     key : bytes
         Pseudonym key.
     tasks
-        Rows of the tasks whose truth is wanted; one that names no truth has none.
+        Rows of the tasks whose truth is wanted; one that names no truth has none. The products' truth is always written.
     workers : int
         Blocks that are simulated at once; the bytes written are the same for any number.
 
@@ -208,8 +214,8 @@ def simulate_block(
         position = month.ordinal - dataset.raw_months.first.ordinal
         found = month_truth(streams[Purpose.TRUTH], position, people, record, law, truths, draws)
         by_month[position] = found
-        for task, table in truth_tables(tokens, found, truths, settings).items():
-            tables[truth_asset(task), month.key] = table
-            if task in found.squared_error:
-                squared_error[truth_asset(task), month.key] = found.squared_error[task]
+        tables |= {(path, month.key): table for path, table in truth_tables(tokens, found, truths, settings).items()}
+        tables[PRODUCT_TRUTH, month.key] = product_truth_table(tokens, found)
+        for task, error in found.squared_error.items():
+            squared_error[truth_asset(task), month.key] = error
     return BlockTables(tables, squared_error, block_sums(payments, record, by_month, truths, settings))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import truth_asset
 from finai_assets.ingest.contract import MERCHANT_CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS, protected_contract
 from finai_assets.ingest.synthetic.compile import generator_of, leaf_codes
 from finai_assets.ingest.synthetic.population import Population, Traits
@@ -136,7 +137,7 @@ def transaction_tables(
 def truth_tables(
     tokens: np.ndarray, found: MonthTruth, truths: Sequence[TaskTruth], settings: Settings
 ) -> dict[str, pa.Table]:
-    """Return one table for each truth, by its task; null where a label can't be defined."""
+    """Return one table for each task's truth, by the path of its asset; null where a label can't be defined."""
     codes = leaf_codes(settings)
     customer = pa.array(tokens[found.rows])
     tables = {}
@@ -149,5 +150,11 @@ def truth_tables(
                 columns[f"p_{name}"] = pa.array(np.ascontiguousarray(values[:, position]))
         else:
             columns["p" if of.kind == "binary" else "mean"] = pa.array(values, mask=np.isnan(values))
-        tables[of.task] = pa.table(columns)
+        tables[truth_asset(of.task)] = pa.table(columns)
     return tables
+
+
+def product_truth_table(tokens: np.ndarray, found: MonthTruth) -> pa.Table:
+    """Return the probability that each customer acquires each product in the next month: a column ``p_<id>`` for each product."""
+    columns = {f"p_{product}": pa.array(np.ascontiguousarray(p)) for product, p in enumerate(found.acquires.T)}
+    return pa.table({"customer_id": pa.array(tokens[found.rows]), **columns})

@@ -84,12 +84,14 @@ class MonthTruth:
     """Truths of one block and month, for the customers at ``rows``.
 
     ``values`` maps a task to float32 [rows] (probability or expectation; NaN where the label can't be defined) or
-    [rows, classes]; ``squared_error`` maps a simulated task to the sum over rows of its squared standard error.
+    [rows, classes]; ``squared_error`` maps a simulated task to the sum over rows of its squared standard error; ``acquires`` is
+    the probability that each product is acquired, float32 [rows, products], whatever the tasks.
     """
 
     rows: np.ndarray
     values: dict[str, np.ndarray]
     squared_error: dict[str, float]
+    acquires: np.ndarray
 
 
 def month_truth(
@@ -117,4 +119,4 @@ def month_truth(
     errors = {
         of.task: of.truth.squared_error(state, of.parameters) for of in truths if of.truth.squared_error is not None
     }
-    return MonthTruth(state.rows, values, errors)
+    return MonthTruth(state.rows, values, errors, state.acquires.astype(np.float32))

@@ -54,7 +54,7 @@ def hashes(folder: Path, settings: Settings, workers: int, key: bytes = KEY) -> 
 
 def test_bytes_do_not_depend_on_workers_or_on_the_run(tmp_path: Path) -> None:
     first = hashes(tmp_path / "one", short(), workers=1)
-    assert len(first) == 3 * 8 + 13 * 4 + 1
+    assert len(first) == 3 * 8 + (13 + 1) * 4 + 1  # tables, truths of tasks and of the products, report
     assert hashes(tmp_path / "three", short(), workers=3) == first
     assert hashes(tmp_path / "again", short(), workers=3) == first
 
@@ -81,14 +81,17 @@ def test_another_definition_of_churn_changes_its_truth_and_the_digest_and_no_oth
     assert panel_digest(short(), KEY, build_tasks(short())) != panel_digest(other, KEY, build_tasks(other))
 
 
-def test_a_task_that_is_not_asked_for_has_no_truth_and_changes_none_of_the_others(tmp_path: Path) -> None:
+def test_a_task_that_is_not_asked_for_has_no_truth_and_changes_none_of_the_others_nor_that_of_the_products(
+    tmp_path: Path,
+) -> None:
     every, lake = hashes(tmp_path / "every", short(), workers=1), Lake.on_disk(tmp_path / "some")
     some = [task for task in build_tasks(short()) if task.name in {"top_mcc_shift", "next_mcc"}]
     generate(short(), KEY, LakeSession(lake), tasks=some, workers=1, code_version="test")
-    assert {path.name for path in (tmp_path / "some" / "truth").iterdir()} == {"top_mcc_shift", "next_mcc"}
-    for task in some:
-        for month in lake.partitions(f"truth/{task.name}"):
-            assert lake.manifest(f"truth/{task.name}", month).content_hash == every[f"truth/{task.name}", month]
+    assert {path.name for path in (tmp_path / "some" / "truth").iterdir()} == {"top_mcc_shift", "next_mcc", "products"}
+    for truth in (*(f"truth/{task.name}" for task in some), "truth/products"):
+        assert len(lake.partitions(truth)) == 4
+        for month in lake.partitions(truth):
+            assert lake.manifest(truth, month).content_hash == every[truth, month]
 
 
 def test_progress_ends_at_all_customers(lake: Lake) -> None:

@@ -108,6 +108,42 @@ def test_the_mean_of_a_regression_label_is_its_truth_in_every_tenth(labelled, ta
         assert abs(residual[rows].mean()) <= LIMIT * residual[rows].std() / np.sqrt(len(rows)) + slack
 
 
+def test_each_product_is_acquired_as_often_as_its_truth_says_and_none_that_is_held(panel) -> None:
+    products, rows = len(panel.settings.products), []
+    for month in panel.settings.dataset.snapshot_months:
+        truth = panel.lake.read("truth/products", month.key)
+        now, later = (
+            dict(zip(table["customer_id"].to_pylist(), table["held"].to_pylist(), strict=True))
+            for table in (panel.lake.read("source/snapshots", m.key) for m in (month, month + 1))
+        )
+        assert truth["customer_id"].to_pylist() == list(now)
+        assert truth.schema.names == ["customer_id", *(f"p_{product}" for product in range(products))]
+        assert {field.type for field in truth.schema if field.name != "customer_id"} == {pa.float32()}
+        p = np.column_stack([truth[f"p_{product}"].to_numpy() for product in range(products)]).astype(float)
+        held, acquired = np.zeros(p.shape, dtype=bool), np.zeros(p.shape, dtype=bool)
+        for row, (customer, before) in enumerate(now.items()):
+            held[row, before] = True
+            acquired[row, [product for product in later.get(customer, ()) if product not in before]] = True
+        rows.append((held, acquired, p))
+    held, acquired, p = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    assert (p[held] == 0).all()
+    assert (p[~held] > 0).all()
+    spread = np.sqrt((p * (1 - p)).sum(axis=0))
+    assert (np.abs((acquired - p).sum(axis=0)) <= LIMIT * spread).all()
+    for tenth in np.array_split(np.argsort(p[~held], kind="stable"), 10):
+        rate, expected = acquired[~held][tenth], p[~held][tenth]
+        assert abs((rate - expected).sum()) <= LIMIT * np.sqrt((expected * (1 - expected)).sum())
+
+
+def test_the_products_truth_agrees_with_the_tasks_truth_of_what_is_acquired(panel) -> None:
+    """How many products are acquired is expected as often as each of them, since the expectation of a sum needs no law."""
+    months = [month.key for month in panel.settings.dataset.snapshot_months]
+    products = pa.concat_tables([panel.lake.read("truth/products", month) for month in months]).to_pandas()
+    count = pa.concat_tables([panel.lake.read("truth/cross_sell_count", month) for month in months]).to_pandas()
+    expected, known = products.drop(columns="customer_id").sum(axis=1), count["mean"].notna()
+    np.testing.assert_allclose(expected[known], count["mean"][known], rtol=1e-5)
+
+
 def test_the_report_sees_the_labels_that_are_derived_from_the_tables(panel, labelled) -> None:
     for task in build_tasks(panel.settings):
         label, _ = labelled[task.name]
@@ -151,6 +187,7 @@ def test_labels_and_truth_follow_the_same_definition_of_churn(tmp_path) -> None:
 
 def test_manifests_say_how_a_truth_was_found(panel) -> None:
     assert panel.lake.manifest("truth/churn_signal", "2015-01").extra == {"method": "closed form"}
+    assert panel.lake.manifest("truth/products", "2015-01").extra == {"method": "closed form"}
     extra = panel.lake.manifest("truth/top_mcc_shift", "2015-01").extra
     assert (extra["method"], extra["draws"]) == ("Monte Carlo", 200)
     assert 0 < extra["standard_error"] <= 0.5 / np.sqrt(200)
