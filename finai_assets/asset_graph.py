@@ -338,6 +338,7 @@ ASSETS = (
         TRANSFER,
         "students",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:from_file",
+         "finai_assets.students.columns:union_of",
          "finai_assets.students.transfer:transfer_customers", "finai_assets.students.transfer:Answering",
          "finai_assets.students.transfer:write_transfer_set",
          "finai_assets.teacher.store:teacher_from_files"),

@@ -22,6 +22,7 @@ from finai_assets.asset_graph import (
     SNAPSHOTS,
     SOURCE,
     TEACHER,
+    TRANSFER,
     AssetGraph,
     label_asset,
     student_asset,
@@ -121,7 +122,7 @@ def test_every_function_that_runs_is_in_the_code_version(
         "compute_labels": [label_asset(member.name) for member in graph.tasks],
         "rebuild_matrix": [MATRIX],
         "retrain": [TEACHER, PREDICTIONS],
-        "distil": [COLUMNS, student_asset(small_lake.STUDENT)],
+        "distil": [COLUMNS, TRANSFER, student_asset(small_lake.STUDENT)],
     }
     outside: dict[str, list[Symbol]] = {}
     for step, paths in computes.items():

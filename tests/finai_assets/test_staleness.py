@@ -31,6 +31,7 @@ from finai_assets.asset_graph import (
     SOURCE,
     SPLITS,
     TEACHER,
+    TRANSFER,
     AssetGraph,
     group_asset,
     label_asset,
@@ -208,6 +209,10 @@ def probe_rounds(tree: Tree) -> None:
     tree.overrides = {"students": {"probe": {"rounds": 11}}}
 
 
+def transfer_rows(tree: Tree) -> None:
+    tree.overrides = {"students": {"transfer_rows": 100}}
+
+
 def student_rounds(tree: Tree) -> None:
     tree.overrides = {"students": {"rounds": {"binary": 11}}}
 
@@ -250,7 +255,7 @@ TASKS = [task.name for task in Platform.of(load_settings("synthetic", "smoke")).
 STATES, FEATURES = {state_asset(g) for g in GROUPS}, {group_asset(g) for g in GROUPS}
 LABELS, STUDENTS = {label_asset(t) for t in TASKS}, {student_asset(t) for t in TASKS}
 RAW, CATALOGUE = set(RAW_TABLES), {PRODUCTS, CATEGORIES}
-MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS, COLUMNS, FIDELITY} | STUDENTS
+MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS, COLUMNS, TRANSFER, FIDELITY} | STUDENTS
 
 
 def of(*groups: str) -> set[str]:
@@ -279,7 +284,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("churn's definition", churn, {label_asset("churn_signal"), SOURCE, BUNDLE}),
     ("a label's formula", formula, {label_asset("mcc_diversity_trend")}),
     # The shared bottom that the teacher is compared with has the teacher's dropout.
-    ("teacher.dropout", dropout, {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS}),
+    ("teacher.dropout", dropout, {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS, TRANSFER}),
     ("a word in the evaluation's template", word_in_the_evaluation, {EVALUATION}),
     ("a word in the explanations' template", word_in_the_explanations, {EXPLANATIONS}),
     ("a word in the students' template", word_in_the_students, {FIDELITY}),
@@ -291,6 +296,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     # C23 judges the stored figures again, and so does the bundle, which leaves out a copy that misses one; no tree changes.
     ("a fidelity floor", fidelity_floor, {BUNDLE, FIDELITY}),
     ("how the students' columns are probed", probe_rounds, {COLUMNS, FIDELITY} | STUDENTS),
+    ("how many rows teach without labels", transfer_rows, {TRANSFER, FIDELITY} | STUDENTS),
     ("a student's rounds", student_rounds, {FIDELITY} | STUDENTS),
     ("how many copies a promotion asks for", minimum_copies, set()),
     ("a threshold of a check", check_threshold, set()),
