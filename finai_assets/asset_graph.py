@@ -35,6 +35,7 @@ SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
 COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "students/fidelity"
+CHOICE = "choice/model"
 BUNDLE, CHAMPION, RECOMMENDATIONS = "serving/bundle", "serving/champion", "recommendations/customers"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
@@ -110,6 +111,7 @@ class Window(Enum):
     FIT = "the train months with their look-back"
     SPLITS = "the train, validation and test months"
     TRANSFER = "the purged months before test"
+    OUTCOMES = "the train, validation and test months, and those that their label windows end in"
     HOLDINGS = "the months whose holdings a label compares"
     SPENDING = "the months whose transactions a label compares"
 
@@ -375,6 +377,15 @@ ASSETS = (
         templates=(*_PAGE, "finai_assets/evaluation/templates/fidelity.html.j2"),
     ),
     Asset(
+        CHOICE,
+        "choice",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:from_file",
+         "finai_assets.students.columns:union_of", "finai_assets.evaluation.lists.outcomes:read_outcomes",
+         "finai_assets.choice.train:train_choice", "finai_assets.choice.model:to_file"),
+        ("seed", "horizon_months", "inputs", "choice", "products.code", "declared.columns"),
+        (Read(MATRIX, asked=True), Read(COLUMNS, asked=True), Read(SNAPSHOTS, Window.OUTCOMES)),
+    ),
+    Asset(
         BUNDLE,
         "serving",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.result:require_budget",
@@ -435,8 +446,8 @@ JOBS = (
     Job("monthly_features", "features", "Features", ("features",), "Compute every feature group for one month."),
     Job("monthly_labels", "labels", "Labels", ("labels",),
         "Derive the labels of one month, once its window has passed.", months="mature"),
-    Job("train", "train", "Teacher, students, bundle", ("teacher", "students", "serving"),
-        "Train the teacher and the students, and build the bundle."),
+    Job("train", "train", "Teacher, students, bundle", ("teacher", "students", "choice", "serving"),
+        "Train the teacher, the students and the choice model, and build the bundle."),
     Job("promote", "", "Promotion", ("promotion",),
         "Judge a challenger against the champion, and promote it if every criterion holds."),
     Job("score_month", "recommend", "Recommendations", ("recommendations",),

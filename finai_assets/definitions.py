@@ -13,6 +13,7 @@ import dagster as dg
 
 from finai_assets.automation.jobs import build_jobs
 from finai_assets.bundle import assets as bundle
+from finai_assets.choice import assets as choice
 from finai_assets.evaluation import assets as evaluation
 from finai_assets.features import assets as features
 from finai_assets.ingest import assets as ingest
@@ -32,7 +33,7 @@ from finai_resources.lake_resource import LakeResource, lake_of_home
 from finai_resources.secrets import SecretStore
 from finai_resources.warehouse_resource import WarehouseResource
 
-PACKAGES = (ingest, features, labels, training, teacher, evaluation, students, bundle, promotion, recommend)
+PACKAGES = (ingest, features, labels, training, teacher, evaluation, students, choice, bundle, promotion, recommend)
 
 
 def settings_from_environment() -> Settings:

@@ -64,6 +64,12 @@ class Platform:
         """Return the columns that the rules of the last layer read."""
         return frozenset(rule_columns(read_config(RULES_FILE)) & set(self.registry.names))
 
+    @property
+    def held_columns(self) -> tuple[str, ...]:
+        """Return the columns that say what is held at the cutoff."""
+        group = self.registry.group("product_holdings")
+        return group.names if group in self.registry.available else ()
+
     @cached_property
     def graph(self) -> AssetGraph:
         """Return the asset graph of this data set."""
@@ -91,6 +97,9 @@ class Platform:
                 Window.FIT: tuple(sorted({m for month in self.splits.train for m in look_back(month, settings)})),
                 Window.SPLITS: self.splits.months,
                 Window.TRANSFER: self.splits.transfer,
+                Window.OUTCOMES: tuple(
+                    sorted({*self.splits.months, *(m + settings.horizon_months for m in self.splits.months)})
+                ),
                 # Dagster takes one mapping for all labels, so that each shows the months that any of them reads.
                 Window.HOLDINGS: Offsets(*(months_read(tasks, SNAPSHOTS, settings.horizon_months) or (0, 0))),
                 Window.SPENDING: Offsets(

@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from finai_assets.settings.ablation import AblationSettings
 from finai_assets.settings.base import Positive, Section
+from finai_assets.settings.choice import ChoiceSettings
 from finai_assets.settings.dataset import DatasetSettings, MerchantCategory, Product
 from finai_assets.settings.explanation import ExplanationSettings
 from finai_assets.settings.features import FeatureGroupSettings
@@ -69,6 +70,7 @@ class Settings(Section):
     bundle: BundleSettings
     promotion: PromotionSettings
     recommend: RecommendSettings
+    choice: ChoiceSettings
     lists: ListSettings
     checks: CheckSettings
     feature_groups: FeatureGroupSettings

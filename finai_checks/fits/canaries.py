@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from finai_assets.asset_graph import COLUMNS, MATRIX, TEACHER, TRANSFER, state_asset, student_asset
+from finai_assets.asset_graph import CHOICE, COLUMNS, MATRIX, TEACHER, TRANSFER, state_asset, student_asset
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
 from finai_checks.fits import spoiled_fits as spoiled
@@ -98,6 +98,11 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(REFIT, COLUMNS, "columns chosen on train"),
         LakeCanary(REFIT, COLUMNS, "columns chosen with test rows", "are missing after the re-fit", spoiled.columns_saw_test),
         LakeCanary(ON_TRAIN_ONLY, COLUMNS, "columns chosen on train"),
+        LakeCanary(ON_TRAIN_ONLY, CHOICE, "a choice model as it was fitted"),
+        LakeCanary(ON_TRAIN_ONLY, CHOICE, "a penalty chosen on test", "penalty: fitted on months outside validation",
+                   spoiled.choice_chosen_on_test),
+        LakeCanary(REFIT, CHOICE, "a choice model as it was fitted"),
+        LakeCanary(REFIT, CHOICE, "weights that saw test rows", "columns weights", spoiled.choice_saw_test),
         LakeCanary(TRANSFER_ROWS, TRANSFER, "a transfer set of purged months"),
         LakeCanary(TRANSFER_ROWS, TRANSFER, "a transfer set with the test month", "rows of 2015-06, where only 2015-03, 2015-05",
                    spoiled.transfer_set_of_a_test_month),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from finai_assets.asset_graph import COLUMNS, MATRIX, SPLITS, TEACHER, TRANSFER, state_asset, student_asset
+from finai_assets.asset_graph import CHOICE, COLUMNS, MATRIX, SPLITS, TEACHER, TRANSFER, state_asset, student_asset
+from finai_assets.choice.model import FILE as CHOICE_FILE
+from finai_assets.choice.model import from_file as choice_from_file
+from finai_assets.evaluation.lists.outcomes import Outcomes, read_outcomes
 from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
@@ -16,17 +19,19 @@ from finai_assets.teacher.store import CARD as TEACHER_CARD
 from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.labelling import class_vocabulary
-from finai_assets.training.matrix import DESCRIPTION, load_matrix
+from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
 from finai_checks.fits.refit import refit_states
 from finai_checks.fits.refit_models import (
     fitted_tasks,
     refit_calibrators,
+    refit_choice,
     refit_columns,
     refit_teacher,
     refit_vocabularies,
 )
 from finai_checks.fits.scopes import (
     Scope,
+    choice_scopes,
     column_scopes,
     fitted_on_train_only,
     matrix_scopes,
@@ -51,7 +56,7 @@ REFIT = CheckKind(
     "C12",
     "refit_is_equal",
     "when all data after train are garbage, every feature state refits bit-identically and the same columns are chosen for "
-    "every student",
+    "every student, and the same weights of the choice model found",
     blocking=True,
     minimum=1,
     units="values",
@@ -93,6 +98,8 @@ def declare_checks(platform: Platform) -> list[Declared]:
         *declare_together(REFIT, states, evaluate_state_refits, settings),
         declare(ON_TRAIN_ONLY, COLUMNS, evaluate_column_rows, settings),
         declare(REFIT, COLUMNS, evaluate_column_refits, settings),
+        declare(ON_TRAIN_ONLY, CHOICE, evaluate_choice_rows, settings),
+        declare(REFIT, CHOICE, evaluate_choice_refit, settings),
         declare(TRANSFER_ROWS, TRANSFER, evaluate_transfer_rows, settings),
         declare(MODEL_REFIT, TEACHER, evaluate_teacher_refit, settings),
         *declare_together(MODEL_REFIT, students, evaluate_calibrator_refits, settings),
@@ -153,6 +160,26 @@ def evaluate_column_rows(context: CheckContext, asset: str) -> CheckOutcome:
     return fitted_on_train_only(stored, column_scopes(load_matrix(context.session), context.settings))
 
 
+def evaluate_choice_rows(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the rows that the choice model records with the acquisitions as stored now."""
+    matrix, (_, card) = (
+        load_matrix(context.session),
+        choice_from_file(context.session.read_bytes(asset, None, CHOICE_FILE), asset),
+    )
+    return fitted_on_train_only(rows_of_card(card), choice_scopes(matrix, _outcomes(context, matrix)))
+
+
+def _outcomes(context: CheckContext, matrix: TrainingMatrix) -> Outcomes:
+    settings = context.settings
+    return read_outcomes(
+        context.session,
+        matrix.month,
+        matrix.customer,
+        horizon_months=settings.horizon_months,
+        products=len(settings.products),
+    )
+
+
 def evaluate_transfer_rows(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the rows of the transfer set with the stored features of the purged months, and with the stored teacher."""
     session, platform = context.session, context.platform
@@ -183,6 +210,14 @@ def evaluate_column_refits(context: CheckContext, asset: str) -> CheckOutcome:
     """Choose the columns of all students again while validation and test rows are garbage."""
     stored = from_file(context.session.read_bytes(asset, None, COLUMNS_FILE))
     return refit_columns(stored, context.session, context.platform)
+
+
+def evaluate_choice_refit(context: CheckContext, asset: str) -> CheckOutcome:
+    """Fit the choice models again while validation and test rows are garbage."""
+    matrix = load_matrix(context.session)
+    models, card = choice_from_file(context.session.read_bytes(asset, None, CHOICE_FILE), asset)
+    penalties = {name: float(entry["penalty"]) for name, entry in card["models"].items()}
+    return refit_choice(models, penalties, matrix, _outcomes(context, matrix), context.settings)
 
 
 def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcome:

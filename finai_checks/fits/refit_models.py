@@ -12,6 +12,9 @@ from dataclasses import fields, replace
 import numpy as np
 
 from finai_assets.asset_graph import PREDICTIONS
+from finai_assets.choice.model import ChoiceModel
+from finai_assets.choice.train import fit_again
+from finai_assets.evaluation.lists.outcomes import Outcomes
 from finai_assets.labels.tasks import Task
 from finai_assets.platform import Platform
 from finai_assets.scoring.calibration import Calibration
@@ -148,6 +151,31 @@ def refit_columns(stored: Mapping[str, TaskColumns], session: LakeSession, platf
 
 def _column_names(columns: Mapping[str, TaskColumns]) -> dict[str, np.ndarray]:
     return {f"{task} {aim}": np.array(entry.names[aim]) for task, entry in columns.items() for aim in AIMS}
+
+
+def refit_choice(
+    models: Mapping[str, ChoiceModel],
+    penalties: Mapping[str, float],
+    matrix: TrainingMatrix,
+    outcomes: Outcomes,
+    settings: Settings,
+) -> CheckOutcome:
+    """Fit the choice models again, at their penalties, while validation and test rows are garbage."""
+    apart = garbled(matrix, ("validation", "test"), seed=settings.seed)
+    unseen = apart.split != "train"
+    held = outcomes.held.copy()
+    held[unseen] = ~held[unseen]
+    other = Outcomes(apart.customer, held, outcomes.acquired & ~held)
+    again = {name: fit_again(model, penalties[name], apart, other, settings) for name, model in models.items()}
+    return refit_is_equal(_choice_arrays(models), _choice_arrays(again))
+
+
+def _choice_arrays(models: Mapping[str, ChoiceModel]) -> dict[str, np.ndarray]:
+    found = {}
+    for name, model in models.items():
+        for part, values in {**vars(model.squash), "intercept": model.intercept, "weights": model.weights}.items():
+            found[f"{name} {part}"] = values
+    return found
 
 
 def refit_calibrators(

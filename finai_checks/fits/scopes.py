@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from finai_assets.choice.train import acquiring
+from finai_assets.evaluation.lists.outcomes import Outcomes
 from finai_assets.features.sampling import sample_customers
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
@@ -140,6 +142,12 @@ def student_scopes(matrix: TrainingMatrix, task: str, route: str, transfer: Scop
     if route != "SKIP":
         scopes |= {"direct trees": train, "direct stopping": validation, "direct calibration": validation}
     return scopes
+
+
+def choice_scopes(matrix: TrainingMatrix, outcomes: Outcomes) -> dict[str, Scope]:
+    """Return the rows that the parts of the choice model may have seen: those that acquire something."""
+    rows = {"weights": "train", "penalty": "validation"}
+    return {part: scope_of(matrix, acquiring(matrix, outcomes, split)) for part, split in rows.items()}
 
 
 def _labelled(matrix: TrainingMatrix, task: str, split: str) -> np.ndarray:

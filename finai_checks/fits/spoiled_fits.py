@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.asset_graph import COLUMNS, MATRIX, PREDICTIONS, TEACHER, TRANSFER, label_asset, student_asset
+from finai_assets.asset_graph import CHOICE, COLUMNS, MATRIX, PREDICTIONS, TEACHER, TRANSFER, label_asset, student_asset
+from finai_assets.choice.model import FILE as CHOICE_FILE
+from finai_assets.choice.model import from_file as choice_from_file
+from finai_assets.choice.model import to_file as choice_to_file
+from finai_assets.choice.train import fit_again
 from finai_assets.features.fit import load_states, store_states
 from finai_assets.students.card import CARD as STUDENT_CARD
 from finai_assets.students.columns import FILE, choose_columns, from_file, to_file
@@ -181,6 +185,27 @@ def customer_left_the_transfer_set(small: SmallLake) -> None:
     np.save(changed, X[:-1], allow_pickle=False)
     small.put_table(TRANSFER, table.slice(0, len(table) - 1))
     small.put_files(TRANSFER, {ARRAY: changed.getvalue()})
+
+
+def choice_saw_test(small: SmallLake) -> None:
+    """Fit the choice model on all rows, and record the rows of the honest one."""
+    matrix, settings = load_matrix(small.session), small.settings
+    models, card = choice_from_file(small.files(CHOICE)[CHOICE_FILE], CHOICE)
+    everything = replace(matrix, split=np.full(len(matrix), "train"))
+    outcomes = small.outcomes()
+    spoiled = {
+        name: fit_again(model, float(card["models"][name]["penalty"]), everything, outcomes, settings)
+        for name, model in models.items()
+    }
+    small.put_files(CHOICE, {CHOICE_FILE: choice_to_file(spoiled, card)})
+
+
+def choice_chosen_on_test(small: SmallLake) -> None:
+    """Record that the penalty was chosen on the test month."""
+    models, card = choice_from_file(small.files(CHOICE)[CHOICE_FILE], CHOICE)
+    seen = {**card["fitted_on"]["penalty"], "split": "test", "months": [small.month_of("test").key]}
+    fitted_on = {**card["fitted_on"], "penalty": seen}
+    small.put_files(CHOICE, {CHOICE_FILE: choice_to_file(models, {**card, "fitted_on": fitted_on})})
 
 
 def columns_saw_test(small: SmallLake) -> None:

@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.asset_graph import COLUMNS, MATRIX, PREDICTIONS, SPLITS, TEACHER, TRANSFER, student_asset
+from finai_assets.asset_graph import CHOICE, COLUMNS, MATRIX, PREDICTIONS, SPLITS, TEACHER, TRANSFER, student_asset
+from finai_assets.choice.model import FILE as CHOICE_FILE
+from finai_assets.choice.model import to_file as choice_to_file
+from finai_assets.choice.train import train_choice
+from finai_assets.evaluation.lists.outcomes import Outcomes, read_outcomes
 from finai_assets.features.compute import compute_month, group_schema
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group, Registry, build_registry
@@ -28,6 +32,7 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students.columns import FILE as COLUMNS_FILE
 from finai_assets.students.columns import choose_columns, to_file, union_of
+from finai_assets.students.columns import from_file as columns_from_file
 from finai_assets.students.result import to_files as student_to_files
 from finai_assets.students.train import train_student
 from finai_assets.students.transfer import Answering, load_transfer_set, transfer_customers, write_transfer_set
@@ -106,6 +111,7 @@ class SmallLake:
         made.rebuild_matrix()
         made.retrain()
         made.distil(STUDENT)
+        made.choose()
         return made
 
     @property
@@ -201,6 +207,31 @@ class SmallLake:
         with session.write(student_asset(name), code_version=VERSION, extra=made) as out:
             for role, content in student_to_files(student).items():
                 out.put(role, content)
+
+    def choose(self) -> None:
+        """Fit the choice model on the training matrix and the holdings, as both stand."""
+        session, settings, matrix = self.session, self.settings, load_matrix(self.session)
+        result = train_choice(
+            matrix,
+            self.outcomes(),
+            settings,
+            columns=union_of(columns_from_file(self.files(COLUMNS)[COLUMNS_FILE])),
+            held=self.platform.held_columns,
+        )
+        made = {MADE_WITH: made_with(settings.seed)}
+        with session.write(CHOICE, code_version=VERSION, extra=made) as out:
+            out.put(CHOICE_FILE, choice_to_file(result.models, result.card))
+
+    def outcomes(self) -> Outcomes:
+        """Return what the customers of the training matrix hold and acquire."""
+        settings, matrix = self.settings, load_matrix(self.session)
+        return read_outcomes(
+            self.session,
+            matrix.month,
+            matrix.customer,
+            horizon_months=settings.horizon_months,
+            products=len(settings.products),
+        )
 
     def answer(self, columns: Sequence[str], months: Sequence[Month] = ()) -> None:
         """Write the transfer set of these columns, of the purged months before test if no others are named."""

@@ -1,0 +1,1 @@
+"""The choice model: which product a customer acquires next, of those that are still open to the customer."""
