@@ -36,9 +36,9 @@ from finai_assets.settings import load_settings
 from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, untrained
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
 from finai_assets.students.fidelity_measures import Compared
-from serving_lambda.answer import choose
 from serving_lambda.bundle import load_bundle
 from serving_lambda.contract import parse
+from serving_lambda.path import choose
 from serving_lambda.scorer import score_row
 
 ROOT = Path(__file__).resolve().parent.parent
