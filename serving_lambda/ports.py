@@ -69,7 +69,7 @@ class Ports:
 
     @property
     def steps_absent(self) -> list[str]:
-        """Return the steps that no answer of this deployment takes, in the order of the path."""
+        """Return the steps that no answer of this deployment takes: those of absent ports, then the unbuilt ones."""
         given = {
             "online_store": self.store,
             "kill_switch": self.switch,

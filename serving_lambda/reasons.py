@@ -133,8 +133,8 @@ class Renderer:
             return str(named[language])
         if language == "ko":
             return f"{column.description_ko} {value}".rstrip()
-        told = f"{_lowered(column.description)}: {value}" if value else _lowered(column.description)
-        return f"{named[language]} ({told})"
+        meant = f"{_lowered(column.description)}: {value}" if value else _lowered(column.description)
+        return f"{named[language]} ({meant})"
 
     def value(self, column: ContractColumn, value: float, language: str) -> str | None:
         """Return a value with its unit as text, empty for a flag that is set, or None where it is not to be told."""

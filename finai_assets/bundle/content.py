@@ -20,7 +20,6 @@ from finai_assets.features.registry import Column, Registry
 from finai_assets.labels.task import Task, available
 from finai_assets.settings import CONFIG_FOLDER, Settings
 from finai_resources.errors import BundleError, ConfigError
-from serving_lambda.catalogue import WEIGHT_KEYS
 
 TEMPLATES_FILE, RULES_FILE = "reason_templates.yaml", "rules.yaml"
 LANGUAGES = ("ko", "en")
@@ -108,7 +107,7 @@ def ranking_content(shares: np.ndarray, settings: Settings) -> dict[str, Any]:
     return {
         "acquisitions": [int(count) for count in shares],
         "smoothing": chosen.share_smoothing,
-        "weights": {name: chosen.task_weights[name] for name in WEIGHT_KEYS},
+        "weights": chosen.task_weights.model_dump(),
         "segment_multipliers": {name: dict(factors) for name, factors in chosen.segment_multipliers.items()},
         "rule_boosts": [
             {**boost.model_dump(mode="json"), "when": boost.when.model_dump(mode="json", exclude_none=True)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,12 +53,13 @@ def contributions_of(
             found.students[task], found.scores[task], group.rows, customer[rows], outputs[rows], threads
         )
         total[np.ix_(rows, found.students[task].positions)] += values
-    for members, rows in by_set.items() if found.product is not None else ():
-        assert found.product is not None
-        values = _share_part(
-            found.product, members, shares[members], open_, group.rows, customer[rows], product[rows], threads
-        )
-        total[np.ix_(rows, found.product.positions)] += values
+    model = found.product
+    if model is not None:
+        for members, rows in by_set.items():
+            values = _share_part(
+                model, members, shares[members], open_, group.rows, customer[rows], product[rows], threads
+            )
+            total[np.ix_(rows, model.positions)] += values
     return total
 
 
@@ -111,17 +111,21 @@ def _share_part(
     return slope(model) * (own - mean[where])
 
 
-def strongest_of(contributions: np.ndarray, count: int) -> list[list[int]]:
-    """Return the columns of the largest contributions of each row by size, ties in column order; zeros are left out."""
-    size = np.abs(contributions)
-    count = min(count, size.shape[1])
-    least = np.partition(size, size.shape[1] - count, axis=1)[:, size.shape[1] - count]
-    rows, columns = np.nonzero((size >= least[:, None]) & (size > 0.0))
-    order = np.lexsort((columns, -size[rows, columns], rows))
-    rows, columns = rows[order], columns[order]
-    ends = np.searchsorted(rows, np.arange(len(size) + 1)).tolist()
-    listed = columns.tolist()
-    return [listed[low : min(high, low + count)] for low, high in pairwise(ends)]
+def strongest_of(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the largest contributions by size, ties in column order; zeros are left out.
+
+    Returns
+    -------
+    tuple of int64 [m]
+        Rows, ascending, and columns, largest first within a row.
+    """
+    size, every = np.abs(contributions), np.arange(len(contributions))
+    places = np.zeros((len(contributions), min(count, contributions.shape[1])), dtype=np.int64)
+    for rank in range(places.shape[1]):  # a few passes take a tenth of the time of sorting some hundred columns
+        places[:, rank] = size.argmax(axis=1)  # the first of equals
+        size[every, places[:, rank]] = -1.0
+    rows, ranks = np.nonzero(contributions[every[:, None], places] != 0.0)
+    return rows, places[rows, ranks]
 
 
 def told_of(bundle: Bundle, contributions: np.ndarray, rows: np.ndarray) -> list[list[Told]]:

@@ -201,18 +201,16 @@ def _table(bundle: Bundle, group: Group, shown: Shown, part: slice, contribution
 
 def _attributions(bundle: Bundle, contributions: np.ndarray) -> pa.ListArray:
     """Return the strongest contributions of each row."""
-    chosen = strongest_of(contributions, bundle.ranking.attributions)
-    counts = [len(places) for places in chosen]
-    columns = [place for places in chosen for place in places]
-    rows = np.repeat(np.arange(len(chosen)), counts)
+    rows, columns = strongest_of(contributions, bundle.ranking.attributions)
     entries = pa.StructArray.from_arrays(
         [
-            pa.array([bundle.names[place] for place in columns], pa.string()),
-            pa.array(contributions[rows, np.array(columns, np.int64)].astype(np.float32)),
+            pa.array(bundle.names).take(pa.array(columns)),
+            pa.array(contributions[rows, columns].astype(np.float32)),
         ],
         fields=list(ATTRIBUTION),
     )
-    return pa.ListArray.from_arrays(np.cumsum([0, *counts]).astype(np.int32), entries)
+    ends = np.searchsorted(rows, np.arange(len(contributions) + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(ends, entries)
 
 
 def score_month(

@@ -13,6 +13,13 @@ Grade = Annotated[int, Field(ge=1, le=6)]
 Span = tuple[float | None, float | None]  # from, below; null is open
 
 
+class TaskWeights(Section):
+    """Weight of each kind of term."""
+
+    nba_primary: Annotated[float, Field(ge=0)]
+    will_acquire: Annotated[float, Field(ge=0)]
+
+
 class BoostConditions(Section):
     """What must hold of a customer; a condition about something unknown does not hold."""
 
@@ -45,7 +52,7 @@ class RecommendSettings(Section):
 
     top_k: Annotated[int, Field(ge=1, le=20)]
     attributions: Annotated[int, Field(ge=1, le=20)]
-    task_weights: dict[Kind, Annotated[float, Field(ge=0)]]
+    task_weights: TaskWeights
     segment_multipliers: dict[str, dict[Kind, Annotated[float, Field(ge=1, le=1.5)]]]
     rule_boosts: tuple[RuleBoost, ...]
     risk_penalties: dict[Grade, Annotated[float, Field(ge=0)]]  # a product without a grade has none
