@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import threading
 from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from math import exp, fsum, log
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from serving_lambda.errors import ServingError
 from serving_lambda.lightgbm_c import Model
+from serving_lambda.links import calibrate, sigmoid, softmax
 
 Scores = dict[str, list[float]]
 
@@ -25,7 +24,6 @@ LAYER_OF_ROUTE = {"DISTILL": 1, "DIRECT": 2, "SKIP": 3}
 RULES_LAYER = 3
 PRODUCT_MODEL = "product_share"  # travels like the student of a task, and is none
 OUTSIDE_CONTRACT = "INPUT_OUTSIDE_CONTRACT"
-_EDGE = 1e-7  # keeps a probability's logit finite
 
 
 class Student:
@@ -178,48 +176,6 @@ def _offsets(given: Sequence[float], classes: int) -> tuple[float, ...]:
     if len(given) != classes:
         raise ServingError("BUNDLE_UNREADABLE", f"init_score has {len(given)} values for {classes} outputs")
     return tuple(float(value) for value in given)
-
-
-def sigmoid(value: float) -> float:
-    """Return 1 / (1 + e^-value) without overflow."""
-    if value >= 0:
-        return 1.0 / (1.0 + exp(-value))
-    power = exp(value)
-    return power / (1.0 + power)
-
-
-def softmax(values: Sequence[float]) -> list[float]:
-    """Return e^value over their sum, without overflow."""
-    top = max(values)
-    powers = [exp(value - top) for value in values]
-    total = fsum(powers)  # exact, hence the same in every version of Python
-    return [power / total for power in powers]
-
-
-def calibrate(calibrator: Mapping[str, Any], probability: float) -> float:
-    """Map a model's probability to a calibrated one.
-
-    ``platt`` is a logistic function of the logit (``a * logit + b``); ``isotonic`` a piecewise linear function through the
-    points (``x``, ``y``), flat outside them.
-    """
-    kind = calibrator["type"]
-    if kind == "platt":
-        bounded = min(max(probability, _EDGE), 1.0 - _EDGE)
-        return sigmoid(calibrator["a"] * log(bounded / (1.0 - bounded)) + calibrator["b"])
-    if kind == "isotonic":
-        return interpolate(calibrator["x"], calibrator["y"], probability)
-    return probability
-
-
-def interpolate(x: Sequence[float], y: Sequence[float], at: float) -> float:
-    """Return the piecewise linear function through ascending points, flat outside them."""
-    right = bisect_right(x, at)
-    if right == 0:
-        return float(y[0])
-    if right == len(x):
-        return float(y[-1])
-    slope = (y[right] - y[right - 1]) / (x[right] - x[right - 1])
-    return float(slope * (at - x[right - 1]) + y[right - 1])
 
 
 class Scored(NamedTuple):

@@ -32,7 +32,7 @@ SEGMENTS = [None if i % 5 == 0 else "plus" for i in range(COUNT)]
 
 
 def spoiled(made: Made, bundle: Bundle) -> np.ndarray:
-    """Return features of which customers 3 to 13 break the contract: one by a missing value, one everywhere, the others in places."""
+    """Return features of which customers 3 to 13 break the contract: by a missing value, everywhere, or in one place each."""
     X = made.X[:COUNT].copy()
     bounded = [made.registry.names.index(c.name) for c in bundle.columns if c.high is not None]
     X[3, made.registry.names.index(next(c for c in bundle.columns if not c.nullable).name)] = np.nan
