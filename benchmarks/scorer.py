@@ -38,7 +38,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, card_of, untrained
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
 from finai_assets.students.fidelity_measures import Compared
-from serving_lambda.bundle import load_bundle
+from serving_lambda.bundle import load_bundle, model_entries
 from serving_lambda.contract import parse
 from serving_lambda.path import choose
 from serving_lambda.scorer import PRODUCT_MODEL, score_row
@@ -188,9 +188,10 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
         {"customer_id": index, "held": [], "features": dict(zip(bundle.names, row, strict=True))}
         for index, row in enumerate(bundle.golden()["rows"][:100])
     ]
-    available = {task: student for task, student in bundle.students.items() if student.model is not None}
+    every = {**bundle.students, **({PRODUCT_MODEL: bundle.product_model} if bundle.product_model else {})}
+    available = {task: student for task, student in every.items() if student.model is not None}
     plan: dict[str, Any] = {"models": {}, "rows": {task: [] for task in available}, "shown": []}
-    for entry in bundle.manifest["tasks"]:
+    for entry in model_entries(bundle.manifest):
         if entry["task"] in available:
             plan["models"][entry["task"]] = str(folder / entry["model"])
     for request in requests:
@@ -199,18 +200,19 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
             plan["rows"][task].append(list(student.gather(customer.row)))
         scored = score_row(bundle.students, customer.row, product=bundle.product_model)
         choices, _ = choose(bundle, scored, customer, bundle.ranking.top_k)
-        plan["shown"].append(sorted({choice.explained_by.task for choice in choices if choice.explained_by}))
+        explained = {choice.explained_by.task for choice in choices if choice.explained_by}
+        plan["shown"].append(sorted(explained | ({PRODUCT_MODEL} & set(available))))
     (work / "requests.json").write_text(json.dumps(requests))
     (work / "plan.json").write_text(json.dumps(plan))
     facts = {
         "bundle_id": bundle.bundle_id,
         "students": len(available),
-        "leaves": sum(entry["leaves"] or 0 for entry in bundle.manifest["tasks"]),
+        "leaves": sum(entry["leaves"] or 0 for entry in model_entries(bundle.manifest)),
         "model_mb": sum(
-            (folder / entry["model"]).stat().st_size for entry in bundle.manifest["tasks"] if entry["model"]
+            (folder / entry["model"]).stat().st_size for entry in model_entries(bundle.manifest) if entry["model"]
         )
         / 1e6,
-        "direct_leaves": sum((entry["direct"] or {}).get("leaves", 0) for entry in bundle.manifest["tasks"]),
+        "direct_leaves": sum((entry["direct"] or {}).get("leaves", 0) for entry in model_entries(bundle.manifest)),
         "columns": len(bundle.names),
     }
     return work / "requests.json", work / "plan.json", facts

@@ -161,8 +161,9 @@ def acceptable(text: str, product: str, language: str) -> bool:
 
 def hangul_share(text: str) -> float:
     """Return the share of Hangul syllables among the letters of a text."""
-    letters = [character for character in text if character.isalpha()]
-    return sum("가" <= letter <= "힣" for letter in letters) / len(letters) if letters else 0.0
+    letters = sum(map(str.isalpha, text))
+    hangul = sum(map("가".__le__, text)) - sum(map("힣".__lt__, text))  # every syllable between is a letter
+    return hangul / letters if letters else 0.0
 
 
 def particle(word: str, pair: str) -> str:
