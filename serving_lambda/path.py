@@ -75,7 +75,7 @@ def answered(bundle: Bundle, customer: Customer, k: int, switch: KillSwitch | No
     A student that reads a column outside the contract is not asked, and one that cannot explain what it scored makes way for the
     layer below it, so that a shown score and its reason come from one model.
     """
-    students, product, gone = _permitted(bundle, switch)
+    students, product, gone = permitted(bundle, switch)
     flagged = frozenset(flag.column for flag in customer.flags)
     while True:
         scored = score_row(students, customer.row, product=product, flagged=flagged)
@@ -95,7 +95,7 @@ def answered(bundle: Bundle, customer: Customer, k: int, switch: KillSwitch | No
             product = product.fallback
 
 
-def _permitted(bundle: Bundle, switch: KillSwitch | None) -> tuple[Mapping[str, Student], Student | None, Failures]:
+def permitted(bundle: Bundle, switch: KillSwitch | None) -> tuple[Mapping[str, Student], Student | None, Failures]:
     """Return the models that the switch lets answer, and a code for each that it stops."""
     if switch is None:
         return bundle.students, bundle.product_model, ()

@@ -11,6 +11,8 @@ import numpy as np
 from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer
 from serving_lambda.errors import ServingError
+from serving_lambda.path import permitted
+from serving_lambda.ports import KillSwitch
 from serving_lambda.scorer import PRODUCT_MODEL, RULES_LAYER, Student, raw_matrix
 
 Layers = Mapping[str, tuple[Student, ...]]  # task, or the product model, to the students that may be asked, best first
@@ -63,11 +65,21 @@ class Predicted:
         return RULES_LAYER if student is None else student.layer
 
 
-def grouped(bundle: Bundle, customers: Sequence[Customer], rows: np.ndarray) -> list[Group]:
-    """Divide a block by which students read no column that is outside its contract for the customer."""
-    asked = {task: student for task, student in bundle.students.items() if task in bundle.ranking.tasks}
-    if bundle.product_model is not None:
-        asked[PRODUCT_MODEL] = bundle.product_model
+def grouped(
+    bundle: Bundle, customers: Sequence[Customer], rows: np.ndarray, switch: KillSwitch | None = None
+) -> list[Group]:
+    """Divide a block by which students read no column that is outside its contract for the customer.
+
+    Parameters
+    ----------
+    rows : float32 [n, contract columns]
+    switch
+        Stops models.
+    """
+    students, product_model, _ = permitted(bundle, switch)
+    asked = {task: student for task, student in students.items() if task in bundle.ranking.tasks}
+    if product_model is not None:
+        asked[PRODUCT_MODEL] = product_model
     sound = {task: tuple(student.layers()) for task, student in asked.items() if not student.unavailable}
     members: dict[tuple[tuple[int, ...], ...], list[int]] = {}
     layers: dict[tuple[tuple[int, ...], ...], Layers] = {}

@@ -144,8 +144,15 @@ def rank_block(ranking: Ranking, group: Group, found: Predicted, open_: np.ndarr
             better = value > largest
             source[better, product], largest = place, np.where(better, value, largest)
             spoken[product] = True
-        score[:, product] = total - ranking.penalties[product]
+        score[:, product] = _fatigue(ranking, group, product) * total - ranking.penalties[product]
     return Scores(score, open_ & spoken, source)
+
+
+def _fatigue(ranking: Ranking, group: Group, product: int) -> np.ndarray | float:
+    """Return what the recent messages about a product leave of its score, [n]; 1 where nobody got any."""
+    if not any(customer.contacts for customer in group.customers):
+        return 1.0
+    return np.array([ranking.fatigue ** customer.contacts.get(product, 0) for customer in group.customers])
 
 
 def _multipliers(ranking: Ranking, group: Group) -> dict[str, np.ndarray]:

@@ -31,7 +31,9 @@ from finai_resources.progress import report_progress
 from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer, Flag, flags_of
 from serving_lambda.errors import ServingError
+from serving_lambda.ports import ContactHistory, Ports
 
+ABSENT = Ports()
 EXPLAINED_AT_ONCE = 2048  # shown products; bounds the memory of their contributions
 ATTRIBUTION = pa.struct([("column", pa.string()), ("contribution", pa.float32())])
 SCHEMA = pa.schema(
@@ -66,6 +68,7 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     segment: Sequence[str | None],
     settings: Settings,
     threads: int = 1,
+    ports: Ports = ABSENT,
 ) -> pa.Table:
     """Return the recommendations of a block of customers.
 
@@ -84,6 +87,8 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
         ``recommend.top_k`` products are shown.
     threads
         For LightGBM; the result does not depend on it.
+    ports
+        The kill switch and the contact history, where they are there.
 
     Returns
     -------
@@ -98,9 +103,10 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
         Every student of a ranking task failed, or one cannot explain what it scored.
     """
     rows = _contract_matrix(bundle, X, names)
-    customers = _customers(bundle, customer_id, rows, held, age, segment)
+    customers = _customers(bundle, customer_id, rows, held, age, segment, ports.contacts)
     parts = [
-        _scored_group(bundle, group, settings.recommend.top_k, threads) for group in grouped(bundle, customers, rows)
+        _scored_group(bundle, group, settings.recommend.top_k, threads)
+        for group in grouped(bundle, customers, rows, ports.switch)
     ]
     whole = pa.concat_tables(parts) if parts else _EMPTY
     order = pc.sort_indices(whole, sort_keys=[(_PLACE, "ascending"), ("rank", "ascending")])
@@ -126,6 +132,7 @@ def _customers(
     held: np.ndarray,
     age: np.ndarray,
     segment: Sequence[str | None],
+    history: ContactHistory | None,
 ) -> list[Customer]:
     outside = _outside(bundle, rows)
     nothing: tuple[Flag, ...] = ()
@@ -140,6 +147,7 @@ def _customers(
                 None if np.isnan(age[index]) else int(age[index]),
                 segment[index] if segment[index] in bundle.segments else None,
                 flags_of(row, bundle) if outside[index] else nothing,
+                history.recent(identity) if history else {},
             )
         )
     return customers

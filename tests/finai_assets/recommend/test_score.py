@@ -24,6 +24,7 @@ from finai_resources.months import Month
 from finai_resources.progress import watched
 from serving_lambda.bundle import Bundle, load_bundle
 from serving_lambda.errors import ServingError
+from serving_lambda.ports import Ports
 from serving_lambda.scorer import PRODUCT_MODEL
 
 COUNT = 60
@@ -58,12 +59,12 @@ def score(
     )
 
 
-def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]]) -> set[int]:
+def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]], **ports: Any) -> set[int]:
     """Compare every row of a batch with the handler's answer; return the layers that were met."""
     X, held = spoiled(made, bundle), made.held(COUNT)
     held[:, 16:20] |= np.arange(COUNT)[:, None] % 3 == 1  # whole families and sets are closed to some
     held[17] = 1
-    rows = score(made, bundle, X, held=held).to_pylist()
+    rows = score(made, bundle, X, held=held, **ports).to_pylist()
     place = [made.registry.names.index(name) for name in bundle.names]
     layers = set()
     for index in range(COUNT):
@@ -72,7 +73,7 @@ def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[s
             "customer_id": 1000 + index, "features": values, "held": np.flatnonzero(held[index]).tolist(),
             "age": None if np.isnan(AGES[index]) else int(AGES[index]), "segment": SEGMENTS[index],
         }  # fmt: skip
-        shown = serving(request)["recommendations"]
+        shown = serving(request, **ports)["recommendations"]
         stored = [row for row in rows if row["customer_id"] == 1000 + index]
         assert [row["rank"] for row in stored] == list(range(1, len(shown) + 1))
         for row, entry in zip(stored, shown, strict=True):
@@ -137,6 +138,24 @@ def test_rows_under_multipliers_boosts_penalties_and_diversity_equal_the_handler
     assert not score(made, weighed, made.X)["product_id"].equals(
         score(made, load(made, tmp_path), made.X)["product_id"]
     )
+
+
+class Operations:
+    """A switch that stops one task, and messages about two products."""
+
+    def stops(self, task: str) -> bool:
+        return task == "will_acquire_payments"
+
+    def recent(self, customer_id: int) -> dict[int, int]:
+        return {customer_id % 24: 2, 7: 1} if customer_id % 2 else {}
+
+
+def test_rows_under_a_kill_switch_and_a_contact_history_equal_the_handlers_answers_too(
+    made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]]
+) -> None:
+    ports = Ports(switch=Operations(), contacts=Operations())
+    equals_the_handler(made, bundle, serving, ports=ports)
+    assert not score(made, bundle, made.X, ports=ports)["score"].equals(score(made, bundle, made.X)["score"])
 
 
 def load(made: Made, folder: Path) -> Bundle:
