@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,14 @@ from finai_assets.recommend.score import score_block
 from finai_assets.scoring.boosting import count_leaves
 from finai_assets.scoring.calibration import NO_CALIBRATOR
 from finai_assets.scoring.links import Link
-from finai_assets.settings import load_settings
-from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, untrained
+from finai_assets.settings import Settings, load_settings
+from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, card_of, untrained
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
 from finai_assets.students.fidelity_measures import Compared
-from serving_lambda.answer import choose
-from serving_lambda.bundle import load_bundle
+from serving_lambda.bundle import load_bundle, model_entries
 from serving_lambda.contract import parse
-from serving_lambda.scorer import score_row
+from serving_lambda.path import choose
+from serving_lambda.scorer import PRODUCT_MODEL, score_row
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_KEY = bytes(range(32))
@@ -97,54 +99,13 @@ def make_bundle(home: Path) -> Path:
         low = -5.0 if column.low is None else column.low
         values = random.uniform(low, low + 50.0 if column.high is None else column.high, len(X))
         X[:, place] = np.floor(values + 0.5) if column.kind in {"binary", "code", "count"} else values
-    students = {}
-    for task in tasks:
-        classes = (task.classes or 50) if task.kind == "multiclass" else 1
-        rounds, leaves = getattr(settings.students.rounds, task.kind), getattr(settings.students.leaves, task.kind)
-        chosen = np.sort(random.choice(X.shape[1], 60, replace=False))
-        signal = X[:, chosen[:5]].sum(axis=1) + random.normal(size=len(X)) * 20
-        label = signal if task.kind == "regression" else np.argsort(np.argsort(signal)) * max(2, classes) // len(X)
-        parameters = {
-            "objective": {"binary": "binary", "multiclass": "multiclass", "regression": "huber"}[task.kind], "num_leaves": leaves,
-            "min_data_in_leaf": 2, "min_sum_hessian_in_leaf": 1e-6, "verbosity": -1, "num_threads": 1, "max_bin": 31,
-            **({"num_class": classes} if classes > 1 else {}),
-        }  # fmt: skip
-        model = lgb.train(parameters, lgb.Dataset(X[:, chosen], label), rounds)
-        prediction = model.predict(X[:, chosen], num_threads=1)
-        compared = Compared(task.kind, prediction, prediction, label.astype(float), np.arange(len(label)), 0.5)
-        copy = measure_fidelity(compared, settings.metrics, 0)
-        # The direct student reads the same columns and learnt another label.
-        other = np.roll(label, 1)
-        direct = lgb.train(parameters, lgb.Dataset(X[:, chosen], other), rounds)
-        columns = tuple(registry.names[place] for place in chosen)
-        transform: Link = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[task.kind]  # type: ignore[assignment]
-        texts = {MODEL: model.model_to_string(), DIRECT_MODEL: direct.model_to_string()}
-        trees, leaves_in_all = count_leaves(texts[DIRECT_MODEL])
-        card = untrained(
-            task.name,
-            kind=task.kind,
-            classes=classes,
-            class_labels=tuple(str(index) for index in range(classes)) if classes > 1 else (),
-            route="DISTILL",
-            reason="benchmark",
-            columns=columns,
-            init_score=(0.0,) * classes,
-            output_transform=transform,
-            fidelity=compare_fidelity(task.kind, copy, settings.students.fidelity).to_json(),
-            trees=model.num_trees(),
-            leaves=count_leaves(texts[MODEL])[1],
-            direct=DirectCard(
-                columns,
-                transform,
-                (0.0,) * classes,
-                NO_CALIBRATOR,
-                None,
-                trees,
-                leaves_in_all,
-                len(texts[DIRECT_MODEL]),
-            ),
-        )
-        students[task.name] = {CARD: card.to_bytes(), **{name: text.encode() for name, text in texts.items()}}
+    students = {
+        task.name: _files(task.name, task.kind, task.classes or 50, X, registry.names, settings, random)
+        for task in tasks
+    }
+    shared = _files(PRODUCT_MODEL, "multiclass", len(settings.products), X, registry.names, settings, random)
+    card = replace(card_of(shared), class_labels=tuple(product.code for product in settings.products))
+    product_model = {**shared, CARD: card.to_bytes()}
     products = pa.table(
         {
             "product_id": pa.array(range(len(settings.products)), pa.int16()),
@@ -157,9 +118,67 @@ def make_bundle(home: Path) -> Path:
     files = build_bundle(
         students=students, registry=registry, tasks=tasks, settings=settings, splits=make_splits(settings), products=products,
         shares=random.integers(1, 50, len(settings.products)), golden=X[:200], key=DEMO_KEY,
-        versions={"data": "random", "code": "benchmark"},
+        versions={"data": "random", "code": "benchmark"}, product_model=product_model,
     )  # fmt: skip
     return export(files, home)
+
+
+def _files(
+    name: str,
+    kind: str,
+    classes: int,
+    X: np.ndarray,
+    names: Sequence[str],
+    settings: Settings,
+    random: np.random.Generator,
+) -> dict[str, bytes]:
+    """Return the files of a student of the configured size: a copy, and a direct student that learnt another label."""
+    classes = classes if kind == "multiclass" else 1
+    rounds, leaves = getattr(settings.students.rounds, kind), getattr(settings.students.leaves, kind)
+    chosen = np.sort(random.choice(X.shape[1], 60, replace=False))
+    signal = X[:, chosen[:5]].sum(axis=1) + random.normal(size=len(X)) * 20
+    label = signal if kind == "regression" else np.argsort(np.argsort(signal)) * max(2, classes) // len(X)
+    parameters = {
+        "objective": {"binary": "binary", "multiclass": "multiclass", "regression": "huber"}[kind], "num_leaves": leaves,
+        "min_data_in_leaf": 2, "min_sum_hessian_in_leaf": 1e-6, "verbosity": -1, "num_threads": 1, "max_bin": 31,
+        **({"num_class": classes} if classes > 1 else {}),
+    }  # fmt: skip
+    model = lgb.train(parameters, lgb.Dataset(X[:, chosen], label), rounds)
+    prediction = model.predict(X[:, chosen], num_threads=1)
+    compared = Compared(kind, prediction, prediction, label.astype(float), np.arange(len(label)), 0.5)
+    copy = measure_fidelity(compared, settings.metrics, 0)
+    # The direct student reads the same columns and learnt another label.
+    other = np.roll(label, 1)
+    direct = lgb.train(parameters, lgb.Dataset(X[:, chosen], other), rounds)
+    columns = tuple(names[place] for place in chosen)
+    transform: Link = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}[kind]  # type: ignore[assignment]
+    texts = {MODEL: model.model_to_string(), DIRECT_MODEL: direct.model_to_string()}
+    trees, leaves_in_all = count_leaves(texts[DIRECT_MODEL])
+    card = untrained(
+        name,
+        kind=kind,
+        classes=classes,
+        class_labels=tuple(str(index) for index in range(classes)) if classes > 1 else (),
+        route="DISTILL",
+        reason="benchmark",
+        columns=columns,
+        init_score=(0.0,) * classes,
+        output_transform=transform,
+        fidelity=compare_fidelity(kind, copy, settings.students.fidelity).to_json(),
+        trees=model.num_trees(),
+        leaves=count_leaves(texts[MODEL])[1],
+        direct=DirectCard(
+            columns,
+            transform,
+            (0.0,) * classes,
+            NO_CALIBRATOR,
+            None,
+            trees,
+            leaves_in_all,
+            len(texts[DIRECT_MODEL]),
+        ),
+    )
+    return {CARD: card.to_bytes(), **{name: text.encode() for name, text in texts.items()}}
 
 
 def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, Any]]:
@@ -169,28 +188,31 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
         {"customer_id": index, "held": [], "features": dict(zip(bundle.names, row, strict=True))}
         for index, row in enumerate(bundle.golden()["rows"][:100])
     ]
-    available = {task: student for task, student in bundle.students.items() if student.model is not None}
+    every = {**bundle.students, **({PRODUCT_MODEL: bundle.product_model} if bundle.product_model else {})}
+    available = {task: student for task, student in every.items() if student.model is not None}
     plan: dict[str, Any] = {"models": {}, "rows": {task: [] for task in available}, "shown": []}
-    for entry in bundle.manifest["tasks"]:
+    for entry in model_entries(bundle.manifest):
         if entry["task"] in available:
             plan["models"][entry["task"]] = str(folder / entry["model"])
     for request in requests:
         customer = parse(request, bundle).customer
         for task, student in available.items():
             plan["rows"][task].append(list(student.gather(customer.row)))
-        choices = choose(bundle, score_row(bundle.students, customer.row), customer, bundle.ranking.top_k)
-        plan["shown"].append(sorted({choice.explained_by.task for choice in choices if choice.explained_by}))
+        scored = score_row(bundle.students, customer.row, product=bundle.product_model)
+        choices, _ = choose(bundle, scored, customer, bundle.ranking.top_k)
+        explained = {choice.explained_by.task for choice in choices if choice.explained_by}
+        plan["shown"].append(sorted(explained | ({PRODUCT_MODEL} & set(available))))
     (work / "requests.json").write_text(json.dumps(requests))
     (work / "plan.json").write_text(json.dumps(plan))
     facts = {
         "bundle_id": bundle.bundle_id,
         "students": len(available),
-        "leaves": sum(entry["leaves"] or 0 for entry in bundle.manifest["tasks"]),
+        "leaves": sum(entry["leaves"] or 0 for entry in model_entries(bundle.manifest)),
         "model_mb": sum(
-            (folder / entry["model"]).stat().st_size for entry in bundle.manifest["tasks"] if entry["model"]
+            (folder / entry["model"]).stat().st_size for entry in model_entries(bundle.manifest) if entry["model"]
         )
         / 1e6,
-        "direct_leaves": sum((entry["direct"] or {}).get("leaves", 0) for entry in bundle.manifest["tasks"]),
+        "direct_leaves": sum((entry["direct"] or {}).get("leaves", 0) for entry in model_entries(bundle.manifest)),
         "columns": len(bundle.names),
     }
     return work / "requests.json", work / "plan.json", facts

@@ -17,18 +17,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from serving_lambda.errors import ServingError
+from serving_lambda.filters import filters_of
 from serving_lambda.lightgbm_c import Library, Model
 from serving_lambda.ranking import Ranking
 from serving_lambda.reasons import Renderer
 from serving_lambda.rules import Rules
-from serving_lambda.scorer import LAYER_OF_ROUTE, Student
+from serving_lambda.scorer import LAYER_OF_ROUTE, PRODUCT_MODEL, RULES_LAYER, Student
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 RULES, PRODUCTS, RANKING, TEMPLATES, GOLDEN = (
     "rules.json", "products.json", "ranking.json", "templates.json", "golden.json",
 )  # fmt: skip
 MODEL_FOLDER = "models/"
+NO_PRODUCT_MODEL = "NO_PRODUCT_MODEL"  # the shares of all products are train counts
 WITHHELD = "COPY_WITHHELD"  # the bundle was built to serve this task by its direct student
 Read = Callable[[str], bytes]  # gives a file's bytes by name, or raises an OSError or a KeyError
 ALGORITHM = "HMAC-SHA256"
@@ -87,10 +89,18 @@ class Bundle:
         self.rules = Rules(json.loads(files[RULES]), self.ranking.products)
         self.renderer = Renderer(json.loads(files[TEMPLATES]), self.columns)
         self._golden, self._read, self._library = files[GOLDEN], read, library
-        self.layers = {entry["task"]: self._layers_of(entry) for entry in manifest["tasks"]}
-        self.students = {task: _first_ready(layers) for task, layers in self.layers.items()}
-        self.degraded = tuple(dict.fromkeys(lost for entry in manifest["tasks"] for lost in self._lost(entry)))
+        self.filters = filters_of(exclude_held=self.ranking.exclude_held)
+        entries = model_entries(manifest)
+        self.layers = {entry["task"]: self._layers_of(entry) for entry in entries}
+        ready = {task: _first_ready(layers) for task, layers in self.layers.items()}
+        self.product_model = ready.pop(PRODUCT_MODEL, None)
+        self.students = ready
+        absent = [] if self.product_model else [Degraded(PRODUCT_MODEL, NO_PRODUCT_MODEL)]
+        self.degraded = tuple(dict.fromkeys([*(lost for entry in entries for lost in self._lost(entry)), *absent]))
         self.layer_by_task = {task: student.layer for task, student in self.students.items()}
+        self.layer_by_task[PRODUCT_MODEL] = self.product_model.layer if self.product_model else RULES_LAYER
+        if self.product_model and self.product_model.class_labels != tuple(p.code for p in self.ranking.products):
+            raise ValueError("the classes of the product model are not the products of the catalogue")
 
     def _layers_of(self, entry: Mapping[str, Any]) -> tuple[Student, ...]:
         """Return a task's students, best first, each with the next one behind it."""
@@ -239,9 +249,14 @@ def verified_manifest(read: Read, key: bytes) -> Mapping[str, Any]:
     return manifest
 
 
+def model_entries(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the entries of all tasks, and behind them that of the product model where the bundle has one."""
+    return [*manifest["tasks"], *([manifest["product_model"]] if manifest["product_model"] else [])]
+
+
 def model_files(manifest: Mapping[str, Any]) -> set[str]:
     """Return the names of the models of all layers."""
-    held = [entry[part] for entry in manifest["tasks"] for part in ("model", "direct") if entry[part]]
+    held = [entry[part] for entry in model_entries(manifest) for part in ("model", "direct") if entry[part]]
     return {name if isinstance(name, str) else name["model"] for name in held}
 
 

@@ -1,8 +1,8 @@
 """What a request may hold, checked field by field before anything else looks at it.
 
 A request that breaks the form (an unknown field, a wrong type, a feature too few) is refused with a code. A well-formed request
-whose values lie outside the bundle's contract (a range, a null where the column allows none) is answered by the rules, and
-flagged: see :class:`Flag`.
+whose values lie outside the bundle's contract (a range, a null where the column allows none) is flagged (:class:`Flag`), and the
+models that read such a column are not asked.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serving_lambda.errors import ServingError
 
 if TYPE_CHECKING:
     from serving_lambda.bundle import Bundle
+    from serving_lambda.ports import ContactHistory, FeatureStore
 
 MAXIMUM_BYTES = 256 * 1024
 MAXIMUM_BATCH = 100
@@ -39,7 +41,8 @@ class Flag(NamedTuple):
 class Customer(NamedTuple):
     """One customer as the scorer sees them.
 
-    ``row`` holds the contract's columns in order (float32; NaN where null), ``held`` product ids.
+    ``row`` holds the contract's columns in order (float32; NaN where null), ``held`` product ids, ``contacts`` the number of
+    recent messages about products, by id.
     """
 
     customer_id: int | None
@@ -48,6 +51,7 @@ class Customer(NamedTuple):
     age: int | None
     segment: str | None
     flags: tuple[Flag, ...]
+    contacts: Mapping[int, int] = MappingProxyType({})
 
 
 class Request(NamedTuple):
@@ -121,8 +125,17 @@ def requests_of(body: Any) -> tuple[list[Any], bool]:
     return [body], False
 
 
-def parse(body: Any, bundle: Bundle) -> Request:
+def parse(
+    body: Any, bundle: Bundle, store: FeatureStore | None = None, history: ContactHistory | None = None
+) -> Request:
     """Check one request against the form and the bundle's contract.
+
+    Parameters
+    ----------
+    store
+        Gives the features of a customer whose request brings none.
+    history
+        Tells what the customer was lately written about.
 
     Raises
     ------
@@ -134,16 +147,10 @@ def parse(body: Any, bundle: Bundle) -> Request:
     if unknown := sorted(set(body) - set(FIELDS)):
         raise ServingError("FIELD_UNKNOWN", f"allowed: {', '.join(FIELDS)}", str(unknown[0])[:MAXIMUM_ID_CHARACTERS])
     customer_id = _customer_id(body.get("customer_id"))
-    if "features" not in body:
-        if customer_id is None:
-            raise ServingError("FIELD_MISSING", "give the customer's features", "features")
-        raise ServingError(
-            "FEATURES_REQUIRED", "this bundle has no online store, so a request brings its features", "features"
-        )
-    row, flags = _features(body["features"], bundle)
-    customer = Customer(
-        customer_id, row, _held(body, bundle), _whole(body, "age", 0, OLDEST), _segment(body, bundle), flags
-    )
+    row, flags = _features(_given(body, customer_id, store), bundle)
+    held, age, segment = _held(body, bundle), _whole(body, "age", 0, OLDEST), _segment(body, bundle)
+    contacts = history.recent(customer_id) if history and customer_id is not None else {}
+    customer = Customer(customer_id, row, held, age, segment, flags, contacts)
     k = _whole(body, "k", 1, MAXIMUM_K)
     return Request(customer, k or bundle.ranking.top_k, _locale(body), request_id_of(body))
 
@@ -232,6 +239,21 @@ def _held(body: Mapping[str, Any], bundle: Bundle) -> frozenset[int]:
         else:
             raise ServingError("FIELD_TYPE", "a list of product codes or ids", "held")
     return frozenset(held)
+
+
+def _given(body: Mapping[str, Any], customer_id: int | None, store: FeatureStore | None) -> Any:
+    """Return the features of the request, or those that the store keeps."""
+    if "features" in body:
+        return body["features"]
+    if customer_id is None:
+        raise ServingError("FIELD_MISSING", "give the customer's features", "features")
+    if store is None:
+        raise ServingError(
+            "FEATURES_REQUIRED", "there is no online store, so a request brings its features", "features"
+        )
+    if (kept := store.features(customer_id)) is None:
+        raise ServingError("FEATURES_REQUIRED", "the online store does not know the customer", "features")
+    return kept
 
 
 def _features(found: Any, bundle: Bundle) -> tuple[array[float], tuple[Flag, ...]]:

@@ -10,20 +10,18 @@ import json
 import os
 import sys
 import threading
-import time
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving_lambda.answer import Choice, choose, described, evidence_of, summary
+from serving_lambda.answer import described, filtered, summary
 from serving_lambda.bundle import Bundle, load_bundle
-from serving_lambda.contract import Customer, Request, body_of, is_http, parse, request_id_of, requests_of
+from serving_lambda.contract import Request, body_of, is_http, parse, request_id_of, requests_of
 from serving_lambda.errors import ServingError
-from serving_lambda.reasons import Evidence
-from serving_lambda.scorer import Scored, Student, contributions_row, score_row
+from serving_lambda.path import answered
+from serving_lambda.ports import Ports
+from serving_lambda.scorer import PRODUCT_MODEL
 
-SERVED_BY = {2: "direct_student", 3: "rules"}  # layer -> what serves where the layer above cannot
-# What a complete deployment does and this one does not do yet; every answer says so.
-STEPS_ABSENT = ("consent", "kill_switch", "suitability", "safety_gate", "audit")
+DIRECT, RULES, COUNTS = "direct_student", "rules", "train_counts"
+PORTS = Ports()  # what is there in this deployment: a clock
 
 
 class Holder:
@@ -67,19 +65,28 @@ def _key(text: str) -> bytes:
 HOLDER = Holder()
 
 
-def handler(event: Any, context: Any = None) -> dict[str, Any]:
+def handler(event: Any, context: Any = None, ports: Ports = PORTS) -> dict[str, Any]:
     """Answer one event: a request, a batch of up to 100, or either in an HTTP envelope.
+
+    Parameters
+    ----------
+    event
+        What Lambda hands in.
+    context
+        Lambda's context, whose request id is taken where the caller gives none.
+    ports
+        What the path asks of the world around it.
 
     Returns
     -------
     dict
         The answer; over HTTP ``{statusCode, headers, body}``. Errors are ``{error: {code, message, field}}``.
     """
-    started = time.perf_counter()
+    started = ports.clock.seconds()
     http, status = is_http(event), 200
     try:
         body, http = body_of(event)
-        answer = _answer(body, HOLDER.get(), context, started)
+        answer = _answer(body, HOLDER.get(), context, started, ports)
     except ServingError as error:
         answer, status = error.as_dict(), error.status
     except Exception as error:
@@ -90,88 +97,60 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
     return {"statusCode": status, "headers": headers, "body": json.dumps(answer, ensure_ascii=False)}
 
 
-def _answer(body: Any, bundle: Bundle, context: Any, started: float) -> dict[str, Any]:
+def _answer(body: Any, bundle: Bundle, context: Any, started: float, ports: Ports) -> dict[str, Any]:
     requests, batch = requests_of(body)
     if not batch:
-        return respond(bundle, parse(requests[0], bundle), started, fallback_id=_request_id(context))
+        request = parse(requests[0], bundle, ports.store, ports.contacts)
+        return respond(bundle, request, started, ports, fallback_id=_request_id(context))
     responses = []
     for entry in requests:
-        begun = time.perf_counter()
+        begun = ports.clock.seconds()
         try:
-            responses.append(respond(bundle, parse(entry, bundle), begun, fallback_id=None))
+            request = parse(entry, bundle, ports.store, ports.contacts)
+            responses.append(respond(bundle, request, begun, ports, fallback_id=None))
         except ServingError as error:
             responses.append({**error.as_dict(), "request_id": _id_or_none(entry)})
         except Exception as error:
             responses.append({**_internal(error).as_dict(), "request_id": _id_or_none(entry)})
-    return {"responses": responses, "bundle_id": bundle.bundle_id, "latency_ms": _milliseconds(started)}
+    return {"responses": responses, "bundle_id": bundle.bundle_id, "latency_ms": _milliseconds(started, ports)}
 
 
-def respond(bundle: Bundle, request: Request, started: float, *, fallback_id: str | None) -> dict[str, Any]:
-    """Score, rank, explain and word the answer to one checked request."""
+def respond(
+    bundle: Bundle, request: Request, started: float, ports: Ports, *, fallback_id: str | None
+) -> dict[str, Any]:
+    """Take the path for one checked request, and word and record the answer."""
     customer = request.customer
-    scored, choices, evidence = _scored(bundle, customer, request.k)
-    layers = {task: scored.layer(task) for task in bundle.students}
-    degraded = dict.fromkeys((*bundle.degraded, *scored.failed))
-    return {
+    found = answered(bundle, customer, request.k, ports.switch)
+    layers = {task: found.scored.layer(task) for task in (*bundle.students, PRODUCT_MODEL)}
+    degraded = dict.fromkeys((*bundle.degraded, *found.scored.failed))
+    answer = {
         "request_id": request.request_id or fallback_id,
         "recommendations": [
-            described(bundle, choice, found, customer, request.locale)
-            for choice, found in zip(choices, evidence, strict=True)
+            described(bundle, choice, evidence, customer, request.locale)
+            for choice, evidence in zip(found.choices, found.evidence, strict=True)
         ],
-        "task_scores": summary(scored),
+        "filtered": filtered(bundle, found.removed),
+        "task_scores": summary(found.scored),
         "layer_by_task": layers,
-        "degraded": [{"task": task, "code": code, "served_by": SERVED_BY[layers[task]]} for task, code in degraded],
+        "degraded": [
+            {"task": task, "code": code, "served_by": _served_by(task, layers[task])} for task, code in degraded
+        ],
         "input_flags": [flag._asdict() for flag in customer.flags],
         "model": {"dataset": bundle.manifest["dataset"], "versions": bundle.manifest["versions"]},
         "bundle_id": bundle.bundle_id,
-        "steps_absent": list(STEPS_ABSENT),
-        "latency_ms": _milliseconds(started),
+        "steps_absent": ports.steps_absent,
+        "latency_ms": _milliseconds(started, ports),
     }
+    if ports.audit is not None:
+        ports.audit.append(answer)
+    return answer
 
 
-def _scored(bundle: Bundle, customer: Customer, k: int) -> tuple[Scored, list[Choice], list[list[Evidence]]]:
-    """Score, choose and explain; a student that cannot explain what it scored makes way for the layer below it."""
-    students: Mapping[str, Student] = {} if customer.flags else bundle.students
-    broken: tuple[tuple[str, str], ...] = ()
-    while True:
-        scored = score_row(students, customer.row)
-        scored = scored._replace(failed=tuple(dict.fromkeys((*broken, *scored.failed))))
-        choices = choose(bundle, scored, customer, k)
-        evidence, unexplained = _explained(scored, choices, customer)
-        if not unexplained:
-            return scored, choices, evidence
-        broken = (*scored.failed, *unexplained.items())
-        students = {
-            task: below
-            for task, student in scored.students.items()
-            if (below := student.fallback if task in unexplained else student) is not None
-        }
-
-
-def _explained(
-    scored: Scored, choices: Sequence[Choice], customer: Customer
-) -> tuple[list[list[Evidence]], dict[str, str]]:
-    """Return the evidence of each choice, and the code of each task that cannot be explained.
-
-    A task is explained once, and only where a shown product needs it.
-    """
-    known: dict[str, list[float]] = {}
-    failed: dict[str, str] = {}
-    evidence: list[list[Evidence]] = []
-    for choice in choices:
-        term = choice.explained_by
-        found: list[Evidence] = []
-        if term is not None and term.task not in failed:
-            student = scored.students[term.task]
-            try:
-                values = known.setdefault(term.task, []) or contributions_row(student, customer.row)
-            except ServingError as error:
-                failed[term.task] = error.code
-            else:
-                known[term.task] = values
-                found = evidence_of(student, values, term.output, customer.row)
-        evidence.append(found)
-    return evidence, failed
+def _served_by(task: str, layer: int) -> str:
+    """Return what serves a task, or the product model, where a layer above cannot."""
+    if layer == 2:
+        return DIRECT
+    return COUNTS if task == PRODUCT_MODEL else RULES
 
 
 def _request_id(context: Any) -> str:
@@ -186,8 +165,8 @@ def _id_or_none(entry: Any) -> str | None:
         return None
 
 
-def _milliseconds(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000.0, 3)
+def _milliseconds(started: float, ports: Ports) -> float:
+    return round((ports.clock.seconds() - started) * 1000.0, 3)
 
 
 def _internal(error: BaseException) -> ServingError:

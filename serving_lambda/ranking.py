@@ -1,57 +1,68 @@
-"""From task scores to products: every product's score is a sum of terms, and every term is kept.
+"""From task scores to products (FD-TVS): every product's score is a sum of terms, and all that it is made of is kept.
 
-``score(p) = w_nba * P(family of p) * share(p | family) + w_acq * sum over acquisition sets S with p of P(S) * share(p | S)``
+``score(p) = fatigue^n * sum of terms - risk penalty(p)``, with a term for each task that speaks for the product:
+``term = task weight * segment multiplier * rule boost * P(task) * share(p | choice set, customer)``
 
-A share is the product's smoothed count of train acquisitions over that of all products of the family (or set) that the
-customer may still be offered, so the shares of what can be offered sum to one. Only tasks that have a score take part.
+The tasks are the next best action (the choice set is the product's family) and the acquisition sets with the product. n counts
+the recent messages to the customer about the product. All weights come from configuration; the neutral ones are 1, no boost, no
+penalty. Sums go from left to right, so that the batch job gets the same bits with arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from math import fsum
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from serving_lambda.scorer import Scores
-
-NEXT_BEST_ACTION = "nba_primary"
-ACQUISITION_PREFIX = "will_acquire_"
-
-
-class Product(NamedTuple):
-    """One product of the catalogue."""
-
-    product_id: int
-    code: str
-    name: str
-    name_ko: str
-    family: int
-    product_class: str
-    risk_grade: int | None
-    sets: tuple[str, ...]
+from serving_lambda.catalogue import Product, products_of, sources_of
+from serving_lambda.contract import Customer
+from serving_lambda.diversify import Similarity
+from serving_lambda.rules import Facts, matches
+from serving_lambda.scorer import Scored
+from serving_lambda.shares import shares_of
 
 
 class Term(NamedTuple):
-    """One summand of a product's score: ``value = weight * probability * share``; ``output`` is the class, else 0."""
+    """One summand of a product's score: the product of ``weight``, ``multiplier``, ``boost``, ``probability`` and ``share``.
+
+    ``output`` is the class of the task's prediction, 0 where it has one output.
+    """
 
     task: str
     output: int
     weight: float
+    multiplier: float
+    boost: float
     probability: float
     share: float
     value: float
 
 
 class Ranked(NamedTuple):
-    """A product with its score and the terms that sum to it, in the order in which they are added."""
+    """A product with its score, ``fatigue * sum of the terms' values - risk_penalty``, terms in the order of addition.
+
+    ``shares`` goes with ``terms``: the share of each open member of the term's choice set, by product id.
+    """
 
     product_id: int
     score: float
     terms: tuple[Term, ...]
+    shares: tuple[Mapping[int, float], ...]
+    fatigue: float
+    risk_penalty: float
+
+    @property
+    def explaining(self) -> Term:
+        """Return the term that explains the product: the largest, the first of equals."""
+        return max(self.terms, key=lambda term: term.value)
+
+    @property
+    def explaining_shares(self) -> Mapping[int, float]:
+        """Return the shares of the choice set of the term that explains the product."""
+        return self.shares[self.terms.index(self.explaining)]
 
 
 class Ranking:
-    """The catalogue, the weights and the train counts.
+    """The catalogue, and everything that ranking weighs with.
 
     Parameters
     ----------
@@ -59,77 +70,72 @@ class Ranking:
         ``product_id, code, name, name_ko, family, product_class, risk_grade, sets`` each, ids dense from 0.
     ranking : mapping
         ``acquisitions`` (count per product id), ``smoothing``, ``weights`` (``nba_primary``, ``will_acquire``),
-        ``held_products`` ("exclude" or "allow"), ``top_k``, ``attributions``.
+        ``segment_multipliers`` (segment to kind of term to factor), ``rule_boosts`` (``id``, ``when``, ``classes``, ``factor``
+        each), ``risk_penalties`` (risk grade as text to what is subtracted), ``fatigue``, ``diversity``
+        (``relevance``, ``same_family``, ``same_class``), ``held_products`` ("exclude" or "allow"), ``top_k``, ``attributions``.
     """
 
     def __init__(self, products: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> None:
-        self.products = tuple(Product(**{**entry, "sets": tuple(entry["sets"])}) for entry in products)
+        self.products = products_of(products)
+        self.sources = sources_of(self.products)
+        self.tasks = frozenset(source.task for sources in self.sources for source in sources)
         self.counts = tuple(count + ranking["smoothing"] for count in ranking["acquisitions"])
-        self.weight_nba = float(ranking["weights"]["nba_primary"])
-        self.weight_acquire = float(ranking["weights"]["will_acquire"])
+        self.weights: Mapping[str, float] = {kind: float(weight) for kind, weight in ranking["weights"].items()}
+        self.multipliers: Mapping[str, Mapping[str, float]] = ranking["segment_multipliers"]
+        self.rule_boosts: Sequence[Mapping[str, Any]] = ranking["rule_boosts"]
+        penalties = ranking["risk_penalties"]
+        self.penalties = tuple(float(penalties.get(str(product.risk_grade), 0.0)) for product in self.products)
+        self.fatigue = float(ranking["fatigue"])
+        self.relevance = float(ranking["diversity"]["relevance"])
+        self.similarity = Similarity(ranking["diversity"]["same_family"], ranking["diversity"]["same_class"])
         self.exclude_held = ranking["held_products"] == "exclude"
         self.top_k = int(ranking["top_k"])
         self.attributions = int(ranking["attributions"])
         self.ids = {product.code: product.product_id for product in self.products}
-        families: dict[int, list[int]] = {}
-        sets: dict[str, list[int]] = {}
-        for product in self.products:
-            families.setdefault(product.family, []).append(product.product_id)
-            for name in product.sets:
-                sets.setdefault(name, []).append(product.product_id)
-        self.families = families
-        self.sets = sets
+        self._class_of = {product.product_id: product.product_class for product in self.products}
 
-    def offered(self, held: Collection[int]) -> list[Product]:
-        """Return the products that may be offered, by id."""
-        return [p for p in self.products if not (self.exclude_held and p.product_id in held)]
+    def boosts(self, customer: Customer) -> Sequence[float]:
+        """Return each product's factor by the rules that hold for a customer; those that meet are multiplied."""
+        factors = [1.0] * len(self.products)
+        facts = Facts(customer.age, customer.segment, customer.held, {})
+        for rule in self.rule_boosts:
+            if matches(rule["when"], facts, self._class_of):
+                for product in self.products:
+                    if product.product_class in rule["classes"]:
+                        factors[product.product_id] *= rule["factor"]
+        return factors
 
-    def rank(self, scores: Scores, held: Collection[int]) -> list[Ranked]:
-        """Return every offerable product that has at least one term, best first, ties by product id."""
-        families = self.families if NEXT_BEST_ACTION in scores else {}
-        sets = {name: members for name, members in self.sets.items() if ACQUISITION_PREFIX + name in scores}
-        if not families and not sets:
-            return []
-        offered = self.offered(held)
+    def rank(self, scored: Scored, customer: Customer, offered: Sequence[Product]) -> list[Ranked]:
+        """Return every offered product that has at least one term, best first, ties by product id."""
         open_ids = {product.product_id for product in offered}
-        family_total = {name: self._total(members, open_ids) for name, members in families.items()}
-        set_total = {name: self._total(members, open_ids) for name, members in sets.items()}
+        known: dict[tuple[int, ...], Mapping[int, float]] = {}
+        boosts = self.boosts(customer) if self.rule_boosts else None
+        multipliers = self.multipliers.get(customer.segment or "", {})
         ranked = []
         for product in offered:
-            terms = self._terms(product, scores, family_total, set_total)
+            place = product.product_id
+            terms, shares = [], []
+            for task, output, kind, members in self.sources[place]:
+                if task not in scored.scores:
+                    continue
+                if members not in known:
+                    known[members] = shares_of(members, open_ids, scored.margins, self.counts)
+                weight, multiplier = self.weights[kind], multipliers.get(kind, 1.0)
+                boost = boosts[place] if boosts else 1.0
+                probability, share = scored.scores[task][output], known[members][place]
+                value = weight * multiplier * boost * probability * share
+                terms.append(Term(task, output, weight, multiplier, boost, probability, share, value))
+                shares.append(known[members])
             if terms:
-                ranked.append(Ranked(product.product_id, fsum(term.value for term in terms), terms))
+                ranked.append(self._ranked(place, terms, shares, customer))
         ranked.sort(key=lambda entry: (-entry.score, entry.product_id))
         return ranked
 
-    def _total(self, members: Sequence[int], open_ids: Collection[int]) -> float:
-        return fsum(self.counts[member] for member in members if member in open_ids)
-
-    def _terms(
-        self,
-        product: Product,
-        scores: Scores,
-        family_total: Mapping[int, float],
-        set_total: Mapping[str, float],
-    ) -> tuple[Term, ...]:
-        count = self.counts[product.product_id]
-        terms = []
-        if product.family in family_total:
-            output = 1 + product.family  # class 0 is "nothing acquired"
-            terms.append(_term(NEXT_BEST_ACTION, output, self.weight_nba, scores, count / family_total[product.family]))
-        terms += [
-            _term(ACQUISITION_PREFIX + name, 0, self.weight_acquire, scores, count / set_total[name])
-            for name in product.sets
-            if name in set_total
-        ]
-        return tuple(terms)
-
-
-def _term(task: str, output: int, weight: float, scores: Scores, share: float) -> Term:
-    probability = scores[task][output]
-    return Term(task, output, weight, probability, share, weight * probability * share)
-
-
-def explaining(ranked: Ranked) -> Term:
-    """Return the term that explains a product: the largest, the first of equals."""
-    return max(ranked.terms, key=lambda term: term.value)
+    def _ranked(
+        self, product_id: int, terms: Sequence[Term], shares: Sequence[Mapping[int, float]], customer: Customer
+    ) -> Ranked:
+        total = 0.0
+        for term in terms:
+            total += term.value
+        fatigue, penalty = self.fatigue ** customer.contacts.get(product_id, 0), self.penalties[product_id]
+        return Ranked(product_id, fatigue * total - penalty, tuple(terms), tuple(shares), fatigue, penalty)

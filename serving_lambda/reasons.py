@@ -24,11 +24,24 @@ Segment = tuple[str, str, str]  # literal text, slot ("" at the end), particles 
 
 
 class Evidence(NamedTuple):
-    """One column's part in a score: its place in the contract, its value, its TreeSHAP value."""
+    """One column's part in what moved a product: its place in the contract, its value, and its contribution.
+
+    ``contribution`` is the sum of ``of_task`` and ``of_share`` (:mod:`serving_lambda.attribution`).
+    """
 
     position: int
     value: float
     contribution: float
+    of_task: float = 0.0
+    of_share: float = 0.0
+
+
+class Told(NamedTuple):
+    """A concept to tell, by its strongest column: the column's place in the contract, and its value."""
+
+    concept: str
+    position: int
+    value: float
 
 
 class Renderer:
@@ -54,22 +67,21 @@ class Renderer:
         return str(self._concepts[self._columns[position].concept][language])
 
     def reason(
-        self, evidence: Iterable[Evidence], names: Mapping[str, str], customer_id: int | None, product_id: int
+        self, told: Sequence[Told], name_ko: str, name_en: str, customer_id: int | None, product_id: int
     ) -> dict[str, str]:
         """Return the reason in Korean and English.
 
         Parameters
         ----------
-        evidence
-            Every column of the explaining student; empty where no model speaks.
-        names
-            The product's name, ``ko`` and ``en``.
+        told
+            What :meth:`told` chose of the evidence; empty where no model speaks.
+        name_ko, name_en
+            The product's names.
         customer_id
             Chooses the template, so that a customer reads the same text each time.
         """
         chosen = crc32(f"{customer_id}:{product_id}".encode())
-        told = self._told(evidence)
-        return {language: self._text(language, told, names[language], chosen) for language in ("ko", "en")}
+        return {"ko": self._text("ko", told, name_ko, chosen), "en": self._text("en", told, name_en, chosen)}
 
     def neutral(self, names: Mapping[str, str], language: str) -> list[str]:
         """Return every neutral text for a product; the build checks them all."""
@@ -80,19 +92,25 @@ class Renderer:
         slots = {"product": names[language], "evidence": evidence}
         return [_fill(entry[language], slots) for entry in self._grounded]
 
-    def _text(self, language: str, told: Sequence[tuple[str, Evidence]], product: str, chosen: int) -> str:
+    def _text(self, language: str, told: Sequence[Told], product: str, chosen: int) -> str:
         if told:
             template = self._grounded[chosen % len(self._grounded)][language]
-            full = [self._phrase(concept, best, language) for concept, best in told]
-            plain = [str(self._concepts[concept][language]) for concept, _ in told]
+            full = [self._phrase(entry, language) for entry in told]
+            plain = [str(self._concepts[entry.concept][language]) for entry in told]
             for phrases in (full, full[:1], plain, plain[:1]):
                 text = _fill(template, {"product": product, "evidence": _joined(phrases, language)})
                 if acceptable(text, product, language):
                     return text
         return _fill(self._neutral[chosen % len(self._neutral)][language], {"product": product})
 
-    def _told(self, evidence: Iterable[Evidence]) -> list[tuple[str, Evidence]]:
-        """Return the concepts that spoke for the product, strongest first, each with its strongest column."""
+    def told(self, evidence: Iterable[Evidence]) -> list[Told]:
+        """Return the concepts that spoke for the product, strongest first, each with its strongest column.
+
+        Parameters
+        ----------
+        evidence
+            Every column that the explaining models read; empty where no model speaks.
+        """
         totals: dict[str, float] = {}
         best: dict[str, Evidence] = {}
         for entry in evidence:
@@ -104,19 +122,19 @@ class Renderer:
             if held is None or entry.contribution > held.contribution:
                 best[column.concept] = entry
         spoke = sorted((-total, concept) for concept, total in totals.items() if total > 0)
-        return [(concept, best[concept]) for _, concept in spoke[:CONCEPTS_TOLD]]
+        return [Told(concept, best[concept].position, best[concept].value) for _, concept in spoke[:CONCEPTS_TOLD]]
 
-    def _phrase(self, concept: str, best: Evidence, language: str) -> str:
+    def _phrase(self, told: Told, language: str) -> str:
         """Return "description value" where the value can be told, else the concept's name."""
-        named = self._concepts[concept]
-        column = self._columns[best.position]
-        value = self.value(column, best.value, language) if named["value"] else None
+        named = self._concepts[told.concept]
+        column = self._columns[told.position]
+        value = self.value(column, told.value, language) if named["value"] else None
         if value is None:
             return str(named[language])
         if language == "ko":
             return f"{column.description_ko} {value}".rstrip()
-        told = f"{_lowered(column.description)}: {value}" if value else _lowered(column.description)
-        return f"{named[language]} ({told})"
+        meant = f"{_lowered(column.description)}: {value}" if value else _lowered(column.description)
+        return f"{named[language]} ({meant})"
 
     def value(self, column: ContractColumn, value: float, language: str) -> str | None:
         """Return a value with its unit as text, empty for a flag that is set, or None where it is not to be told."""
@@ -143,8 +161,9 @@ def acceptable(text: str, product: str, language: str) -> bool:
 
 def hangul_share(text: str) -> float:
     """Return the share of Hangul syllables among the letters of a text."""
-    letters = [character for character in text if character.isalpha()]
-    return sum("가" <= letter <= "힣" for letter in letters) / len(letters) if letters else 0.0
+    letters = sum(map(str.isalpha, text))
+    hangul = sum(map("가".__le__, text)) - sum(map("힣".__lt__, text))  # every syllable between is a letter
+    return hangul / letters if letters else 0.0
 
 
 def particle(word: str, pair: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from serving_lambda.ranking import Product
+from serving_lambda.catalogue import Product
 
 
 class RuleScore(NamedTuple):
@@ -57,7 +57,7 @@ class Rules:
 
     def rank(self, facts: Facts, skip: Collection[int]) -> list[RuleScore]:
         """Return the conservative products that are not skipped, best first, ties by product id."""
-        matched = [rule for rule in self._rules if self._matches(rule["when"], facts)]
+        matched = [rule for rule in self._rules if matches(rule["when"], facts, self._class_of)]
         scored = []
         for product in self.conservative:
             if product.product_id in skip:
@@ -71,25 +71,32 @@ class Rules:
         scored.sort(key=lambda entry: (-entry.score, entry.product_id))
         return scored
 
-    def _matches(self, when: Mapping[str, Any], facts: Facts) -> bool:
-        """Tell whether every condition holds; one about something unknown does not."""
-        classes = {self._class_of[product] for product in facts.held if product in self._class_of}
-        for name, wanted in when.items():
-            if name == "age":
-                holds = _within(wanted, facts.age)
-            elif name == "held_count":
-                holds = _within(wanted, len(facts.held))
-            elif name == "holds_class":
-                holds = wanted in classes
-            elif name == "holds_no_class":
-                holds = wanted not in classes
-            elif name == "segment":
-                holds = facts.segment in wanted
-            else:  # columns; the build admits no other name
-                holds = all(_within(span, facts.values.get(column)) for column, span in wanted.items())
-            if not holds:
-                return False
-        return True
+
+def matches(when: Mapping[str, Any], facts: Facts, class_of: Mapping[int, str]) -> bool:
+    """Tell whether every condition of a rule holds; one about something unknown does not.
+
+    Parameters
+    ----------
+    class_of
+        The class of each product, by id.
+    """
+    classes = {class_of[product] for product in facts.held if product in class_of}
+    for name, wanted in when.items():
+        if name == "age":
+            holds = _within(wanted, facts.age)
+        elif name == "held_count":
+            holds = _within(wanted, len(facts.held))
+        elif name == "holds_class":
+            holds = wanted in classes
+        elif name == "holds_no_class":
+            holds = wanted not in classes
+        elif name == "segment":
+            holds = facts.segment in wanted
+        else:  # columns; the build admits no other name
+            holds = all(_within(span, facts.values.get(column)) for column, span in wanted.items())
+        if not holds:
+            return False
+    return True
 
 
 def _within(span: Sequence[float | None], value: float | None) -> bool:

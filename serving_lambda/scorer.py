@@ -1,4 +1,4 @@
-"""From feature values to finished predictions: raw score, link, calibration; and exact contributions where they are shown.
+"""From feature values to finished predictions: raw score, link, calibration.
 
 A task has one student, or two layers of them: behind a copy of the teacher (layer 1) stands the student that learnt the labels
 (layer 2), whose model is read only once the copy cannot answer. One row (the handler) and a matrix (the batch job) take the same
@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import threading
 from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import exp, fsum, log
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from serving_lambda.errors import ServingError
 from serving_lambda.lightgbm_c import Model
+from serving_lambda.links import calibrate, sigmoid, softmax
 
 Scores = dict[str, list[float]]
 
 LAYER_OF_ROUTE = {"DISTILL": 1, "DIRECT": 2, "SKIP": 3}
 RULES_LAYER = 3
-_EDGE = 1e-7  # keeps a probability's logit finite
+PRODUCT_MODEL = "product_share"  # travels like the student of a task, and is none
+OUTSIDE_CONTRACT = "INPUT_OUTSIDE_CONTRACT"
 
 
 class Student:
@@ -73,6 +73,10 @@ class Student:
     def layer(self) -> int:
         """Return 1 for a distilled student, 2 for a direct one, 3 where the rules stand in."""
         return RULES_LAYER if self.unavailable else self._layer
+
+    def reads(self, columns: Collection[str]) -> bool:
+        """Tell whether the model reads one of some columns."""
+        return bool(columns) and any(name in columns for name in self.columns)
 
     def layers(self) -> Iterator[Student]:
         """Yield this student and those behind it, best first."""
@@ -141,11 +145,26 @@ class Student:
         except (ArithmeticError, ValueError) as error:
             raise ServingError("PREDICTION_FAILED", f"{type(error).__name__} after the model", self.task) from error
 
-    def finish(self, raw: Sequence[float]) -> list[float]:
-        """Turn raw scores [classes] into calibrated probabilities [classes], a probability [1], or a value [1]."""
+    def margins(self, row: Sequence[float]) -> list[float]:
+        """Return what the link is applied to [classes], of a contract row: raw scores with initial score and temperature.
+
+        Raises
+        ------
+        ServingError
+            The model cannot be read, or failed.
+        """
+        return self.shift((self.model or self.ready()).raw_row(self.gather(row)))
+
+    def shift(self, raw: Sequence[float]) -> list[float]:
+        """Turn raw scores [classes] into margins [classes]."""
         shifted = [value + offset for value, offset in zip(raw, self.offsets, strict=True)]
         if self.calibrator["type"] == "temperature":
             shifted = [value / self.calibrator["temperature"] for value in shifted]
+        return shifted
+
+    def finish(self, raw: Sequence[float]) -> list[float]:
+        """Turn raw scores [classes] into calibrated probabilities [classes], a probability [1], or a value [1]."""
+        shifted = self.shift(raw)
         if self.transform == "sigmoid":
             return [calibrate(self.calibrator, sigmoid(shifted[0]))]
         if self.transform == "softmax":
@@ -159,48 +178,6 @@ def _offsets(given: Sequence[float], classes: int) -> tuple[float, ...]:
     return tuple(float(value) for value in given)
 
 
-def sigmoid(value: float) -> float:
-    """Return 1 / (1 + e^-value) without overflow."""
-    if value >= 0:
-        return 1.0 / (1.0 + exp(-value))
-    power = exp(value)
-    return power / (1.0 + power)
-
-
-def softmax(values: Sequence[float]) -> list[float]:
-    """Return e^value over their sum, without overflow."""
-    top = max(values)
-    powers = [exp(value - top) for value in values]
-    total = fsum(powers)  # exact, hence the same in every version of Python
-    return [power / total for power in powers]
-
-
-def calibrate(calibrator: Mapping[str, Any], probability: float) -> float:
-    """Map a model's probability to a calibrated one.
-
-    ``platt`` is a logistic function of the logit (``a * logit + b``); ``isotonic`` a piecewise linear function through the
-    points (``x``, ``y``), flat outside them.
-    """
-    kind = calibrator["type"]
-    if kind == "platt":
-        bounded = min(max(probability, _EDGE), 1.0 - _EDGE)
-        return sigmoid(calibrator["a"] * log(bounded / (1.0 - bounded)) + calibrator["b"])
-    if kind == "isotonic":
-        return interpolate(calibrator["x"], calibrator["y"], probability)
-    return probability
-
-
-def interpolate(x: Sequence[float], y: Sequence[float], at: float) -> float:
-    """Return the piecewise linear function through ascending points, flat outside them."""
-    right = bisect_right(x, at)
-    if right == 0:
-        return float(y[0])
-    if right == len(x):
-        return float(y[-1])
-    slope = (y[right] - y[right - 1]) / (x[right] - x[right - 1])
-    return float(slope * (at - x[right - 1]) + y[right - 1])
-
-
 class Scored(NamedTuple):
     """The scores of one customer, and which student gave each.
 
@@ -211,38 +188,76 @@ class Scored(NamedTuple):
     students : mapping
         Task to the student whose prediction it is, for the tasks in ``scores``.
     failed : tuple
-        Task and code of every student that broke now.
+        Task and code of every student that could not be asked, or broke, now.
+    product : Student or None
+        The layer of the product model that gave ``margins``; None where the shares are train counts.
+    margins : list or None
+        The product model's margin of each product of the catalogue.
     """
 
     scores: Scores
     students: Mapping[str, Student]
     failed: tuple[tuple[str, str], ...] = ()
+    product: Student | None = None
+    margins: list[float] | None = None
 
     def layer(self, task: str) -> int:
-        """Return the layer that serves a task."""
-        student = self.students.get(task)
+        """Return the layer that serves a task, or the product model."""
+        student = self.product if task == PRODUCT_MODEL else self.students.get(task)
         return RULES_LAYER if student is None else student.layer
 
 
-def score_row(students: Mapping[str, Student], row: Sequence[float]) -> Scored:
-    """Score every task for one contract row, each by the best of its students that can."""
+def score_row(
+    students: Mapping[str, Student],
+    row: Sequence[float],
+    *,
+    product: Student | None = None,
+    flagged: Collection[str] = frozenset(),
+) -> Scored:
+    """Score every task for one contract row, each by the best of its students that can.
+
+    Parameters
+    ----------
+    product
+        The best layer of the product model.
+    flagged
+        Columns whose values lie outside the contract; a student that reads one is not asked.
+    """
     scores: Scores = {}
     used: dict[str, Student] = {}
     failed: list[tuple[str, str]] = []
     for task, best in students.items():
-        if best.unavailable:
+        if found := _first(best, row, flagged, failed, Student.predict):
+            used[task], scores[task] = found
+    spoke = _first(product, row, flagged, failed, Student.margins) if product else None
+    return Scored(scores, used, tuple(failed), *(spoke or (None, None)))
+
+
+def _first(
+    best: Student,
+    row: Sequence[float],
+    flagged: Collection[str],
+    failed: list[tuple[str, str]],
+    ask: Callable[[Student, Sequence[float]], list[float]],
+) -> tuple[Student, list[float]] | None:
+    """Return the first layer that answers, with its answer; note why those before it did not."""
+    if best.unavailable:
+        return None
+    for student in best.layers():
+        if student.reads(flagged):
+            failed.append((student.task, OUTSIDE_CONTRACT))
             continue
-        student: Student | None = best
-        while student is not None:
-            try:
-                scores[task] = student.predict(row)
-            except ServingError as error:
-                failed.append((task, error.code))
-                student = student.fallback
-            else:
-                used[task] = student
-                break
-    return Scored(scores, used, tuple(failed))
+        try:
+            return student, ask(student, row)
+        except ServingError as error:
+            failed.append((student.task, error.code))
+    return None
+
+
+def raw_matrix(student: Student, matrix: Any, rows: int, *, threads: int = 1) -> list[Sequence[float]]:
+    """Return a student's raw scores [classes] of each row; ``matrix`` is read where it lies (:func:`score_matrix`)."""
+    raw = student.ready().raw(matrix, rows, threads=threads)
+    return [raw[at : at + student.classes] for at in range(0, rows * student.classes, student.classes)]
 
 
 def score_matrix(student: Student, matrix: Any, rows: int, *, threads: int = 1) -> list[list[float]]:
@@ -263,17 +278,4 @@ def score_matrix(student: Student, matrix: Any, rows: int, *, threads: int = 1) 
     ServingError
         The model is not there, or failed.
     """
-    raw = student.ready().raw(matrix, rows, threads=threads)
-    width = student.classes
-    return [student.finish(raw[at : at + width]) for at in range(0, rows * width, width)]
-
-
-def contributions_row(student: Student, row: Sequence[float]) -> list[float]:
-    """Return the TreeSHAP values of one contract row: [classes * (student's columns + 1)]."""
-    return student.ready().contributions_row(student.gather(row))
-
-
-def class_contributions(student: Student, values: Sequence[float], output: int) -> Sequence[float]:
-    """Return the TreeSHAP values [student's columns] of one output (a class, else 0), the expected value left out."""
-    width = len(student.columns) + 1
-    return values[output * width : (output + 1) * width - 1]
+    return [student.finish(raw) for raw in raw_matrix(student, matrix, rows, threads=threads)]

@@ -17,12 +17,12 @@ import pyarrow as pa
 from finai_assets.asset_graph import BUNDLE
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import golden_content
-from finai_assets.bundle.layers import StudentFiles, gated_layers
+from finai_assets.bundle.layers import StudentFiles, TaskLayers, gated_layers, product_layers
 from finai_assets.features.registry import Registry
 from finai_assets.labels.task import Task
 from finai_assets.settings import Settings
 from finai_resources.errors import BundleError, GateError
-from serving_lambda.answer import choose, evidence_of, reason_of
+from serving_lambda.answer import reason_of
 from serving_lambda.bundle import (
     ALGORITHM,
     GOLDEN,
@@ -42,8 +42,9 @@ from serving_lambda.bundle import (
 from serving_lambda.contract import Customer
 from serving_lambda.errors import ServingError
 from serving_lambda.lightgbm_c import Library
+from serving_lambda.path import choose, explained
 from serving_lambda.reasons import acceptable
-from serving_lambda.scorer import Student, contributions_row, score_row
+from serving_lambda.scorer import PRODUCT_MODEL, Student, score_row
 
 if TYPE_CHECKING:
     from finai_assets.labels.splits import Splits
@@ -64,6 +65,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     key: bytes,
     versions: Mapping[str, str],
     overridden: Mapping[str, str] | None = None,
+    product_model: StudentFiles | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a signed bundle.
 
@@ -86,6 +88,9 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     overridden
         Task to the text of a signed override of C23: where its copy misses a floor, the copy does not travel, and the direct
         student serves the task.
+    product_model
+        The model of the share of each product, in the files of a student of many classes; None where there is none, so that the
+        shares are train counts.
 
     Raises
     ------
@@ -96,7 +101,13 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         The inputs do not fit each other, or a text or rule breaks its own rules.
     """
     layers = gated_layers(students, tasks, settings.students.fidelity, overridden or {})
-    models = {name: model for task in layers.values() for name, model in task.models().items()}
+    shared: TaskLayers | None = None
+    if product_model is not None:
+        codes = [product.code for product in settings.products]
+        floors = settings.students.fidelity
+        shared = product_layers(product_model, codes, floors, (overridden or {}).get(PRODUCT_MODEL))
+    held = [*layers.values(), *([shared] if shared else [])]
+    models = {name: model for task in held for name, model in task.models().items()}
     templates = content.read_config(content.TEMPLATES_FILE)
     rules = content.rules_content(content.read_config(content.RULES_FILE), registry, settings)
     used = {name for card, _ in models.values() for name in card.columns} | content.rule_columns(rules)
@@ -117,6 +128,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         "profile": settings.profile,
         "contract": {"columns": contract, "segments": list(settings.dataset.segments)},
         "tasks": [task.entry() for task in layers.values()],
+        "product_model": shared.entry() if shared else None,
         "tasks_unavailable": {task.name: task.unavailable for task in tasks if task.unavailable is not None},
         "splits": {name: [month.key for month in months] for name, months in splits},
         "versions": {**versions, "config": settings.digest()},
@@ -125,13 +137,13 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
             name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()
         },
     }
-    withheld = {name: task.withheld for name, task in layers.items() if task.withheld}
+    withheld = {task.card.task: task.withheld for task in held if task.withheld}
     manifest["checks"] = [
         {"check": "every_task_has_a_student", "passed": True, "n": len(layers)},
         {
             "check": "fidelity_within_floors",
             "passed": True,  # of the copies that travel
-            "n": sum(task.copies for task in layers.values()),
+            "n": sum(task.copies for task in held),
             **({"withheld": withheld} if withheld else {}),
         },
         {"check": "texts_keep_the_rules", "passed": True, "n": _check_texts(manifest, files, templates)},
@@ -190,20 +202,23 @@ def _check_texts(manifest: Mapping[str, Any], files: Mapping[str, bytes], templa
 def _check_golden_reasons(bundle: Bundle, templates: Mapping[str, Any]) -> int:
     """Render the reasons of golden rows as serving does, values included, by both layers; return the number of texts."""
     of_layer = [{task: layers[which] for task, layers in bundle.layers.items()} for which in (0, -1)]
-    return sum(_check_reasons_of(bundle, students, templates) for students in of_layer)
+    return sum(_check_reasons_of(bundle, models, templates) for models in of_layer)
 
 
-def _check_reasons_of(bundle: Bundle, students: Mapping[str, Student], templates: Mapping[str, Any]) -> int:
+def _check_reasons_of(bundle: Bundle, models: Mapping[str, Student], templates: Mapping[str, Any]) -> int:
+    students = {task: student for task, student in models.items() if task != PRODUCT_MODEL}
     checked = 0
     for index, stored in enumerate(bundle.golden()["rows"][:REASON_ROWS]):
         row = [math.nan if value is None else value for value in stored]
         customer = Customer(index, row, frozenset(), None, None, ())
-        scored = score_row(students, row)
-        for choice in choose(bundle, scored, customer, bundle.ranking.top_k):
-            term, evidence = choice.explained_by, []
-            if term is not None:
-                student = scored.students[term.task]
-                evidence = evidence_of(student, contributions_row(student, row), term.output, row)
+        scored = score_row(students, row, product=models.get(PRODUCT_MODEL))
+        choices, _ = choose(bundle, scored, customer, bundle.ranking.top_k)
+        found, failed = explained(scored, choices, customer)
+        if failed:
+            raise GateError(
+                f"serving cannot explain golden row {index}: {failed}", where=BUNDLE, fix="train these models again"
+            )
+        for choice, evidence in zip(choices, found, strict=True):
             product = bundle.ranking.products[choice.product_id]
             names = {"ko": product.name_ko, "en": product.name}
             for language, text in reason_of(bundle, choice, evidence, customer).items():

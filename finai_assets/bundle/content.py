@@ -73,7 +73,15 @@ def products_content(table: pa.Table, settings: Settings, tasks: Sequence[Task])
 
 
 def ranking_content(shares: np.ndarray, settings: Settings) -> dict[str, Any]:
-    """Return the inputs of ranking beside the catalogue."""
+    """Return the inputs of ranking beside the catalogue.
+
+    Raises
+    ------
+    BundleError
+        The counts are of another catalogue.
+    ConfigError
+        A multiplier names no segment, or a boost no class or segment.
+    """
     if len(shares) != len(settings.products):
         raise BundleError(
             f"{len(shares)} acquisition counts for {len(settings.products)} products",
@@ -81,10 +89,33 @@ def ranking_content(shares: np.ndarray, settings: Settings) -> dict[str, Any]:
             fix="count over the same catalogue",
         )
     chosen = settings.recommend
+    segments = set(settings.dataset.segments)
+    if unknown := sorted(set(chosen.segment_multipliers) - segments):
+        raise ConfigError(
+            f"there is no segment {unknown[0]!r}",
+            where="recommend.segment_multipliers",
+            fix=f"one of {', '.join(settings.dataset.segments)}",
+        )
+    classes = {product.product_class for product in settings.products}
+    for boost in chosen.rule_boosts:
+        if unknown := sorted({*boost.classes} - classes | {*(boost.when.segment or ())} - segments):
+            raise ConfigError(
+                f"there is no class or segment {unknown[0]!r}",
+                where=f"recommend.rule_boosts: {boost.id}",
+                fix=f"one of {', '.join(sorted(classes | segments))}",
+            )
     return {
         "acquisitions": [int(count) for count in shares],
         "smoothing": chosen.share_smoothing,
-        "weights": {name: chosen.task_weights[name] for name in ("nba_primary", "will_acquire")},
+        "weights": chosen.task_weights.model_dump(),
+        "segment_multipliers": {name: dict(factors) for name, factors in chosen.segment_multipliers.items()},
+        "rule_boosts": [
+            {**boost.model_dump(mode="json"), "when": boost.when.model_dump(mode="json", exclude_none=True)}
+            for boost in chosen.rule_boosts
+        ],
+        "risk_penalties": {str(grade): penalty for grade, penalty in chosen.risk_penalties.items()},
+        "fatigue": chosen.fatigue,
+        "diversity": chosen.diversity.model_dump(),
         "held_products": chosen.held_products,
         "top_k": chosen.top_k,
         "attributions": chosen.attributions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ from finai_assets.scoring.calibration import NO_CALIBRATOR
 from finai_assets.settings.method import FidelitySettings
 from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, StudentCard, card_of
 from finai_assets.students.fidelity import compare_stored
-from finai_resources.errors import GateError
+from finai_resources.errors import BundleError, GateError
 from finai_resources.json_text import plain
 from serving_lambda.bundle import MODEL_FOLDER
-from serving_lambda.scorer import LAYER_OF_ROUTE
+from serving_lambda.scorer import LAYER_OF_ROUTE, PRODUCT_MODEL
 
 StudentFiles = Mapping[str, bytes]
 # The fields of a student's card that serving reads, and those that tell its origin.
@@ -39,7 +39,7 @@ _NO_MODEL: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TaskLayers:
-    """One task in a bundle: its student's files, and what keeps its copy out of it.
+    """One task in a bundle, or the product model: its student's files, and what keeps its copy out of it.
 
     Parameters
     ----------
@@ -119,20 +119,64 @@ def gated_layers(
             where=BUNDLE,
             fix="leave them out",
         )
-    layers, refused = {}, []
-    for name in names:
-        card = card_of(students[name], task=name)
-        verdict = compare_stored(card.values(), floors) if card.route == "DISTILL" else None
-        if card.route == "DISTILL" and verdict is None:
-            refused.append(name)
-        withheld = ""
-        if verdict is not None and not verdict.passed:
-            withheld = overridden.get(name) or f"the copy is over a floor on test rows: {', '.join(verdict.failures)}"
-        layers[name] = TaskLayers(card, students[name], withheld)
+    cards = {name: card_of(students[name], task=name) for name in names}
+    require_compared(cards.values(), floors)
+    return {
+        name: TaskLayers(card, students[name], withheld_by(card, floors, overridden.get(name)))
+        for name, card in cards.items()
+    }
+
+
+def product_layers(
+    files: StudentFiles, products: Sequence[str], floors: FidelitySettings, overridden: str | None = None
+) -> TaskLayers:
+    """Return the layers of the product model after the gates that hold for tasks.
+
+    Parameters
+    ----------
+    files
+        The model's files, in the format of a student of many classes.
+    products
+        Codes of the catalogue in the order of their ids: the classes that it must have.
+
+    Raises
+    ------
+    GateError
+        Its copy was never compared with its teacher.
+    BundleError
+        The card cannot be read, or its classes are not the catalogue.
+    """
+    card = card_of(files, task=PRODUCT_MODEL)
+    if card.kind != "multiclass" or card.class_labels != tuple(products):
+        raise BundleError(
+            f"a {card.kind} model of {len(card.class_labels)} classes is no model of the {len(products)} products",
+            where=BUNDLE,
+            fix="train it with one class for each product, in the order of their ids",
+        )
+    require_compared([card], floors)
+    return TaskLayers(card, files, withheld_by(card, floors, overridden))
+
+
+def require_compared(cards: Iterable[StudentCard], floors: FidelitySettings) -> None:
+    """Refuse copies that were never compared with their teacher, whatever was signed.
+
+    Raises
+    ------
+    GateError
+        There is one.
+    """
+    refused = [card.task for card in cards if card.route == "DISTILL" and compare_stored(card.values(), floors) is None]
     if refused:
         raise GateError(
             f"{len(refused)} copies were never compared with their teacher: {', '.join(refused)}",
             where=BUNDLE,
             fix="distil these students again",
         )
-    return layers
+
+
+def withheld_by(card: StudentCard, floors: FidelitySettings, overridden: str | None) -> str:
+    """Return why a copy does not travel; empty where it does, or where there is none."""
+    verdict = compare_stored(card.values(), floors) if card.route == "DISTILL" else None
+    if verdict is None or verdict.passed:
+        return ""
+    return overridden or f"the copy is over a floor on test rows: {', '.join(verdict.failures)}"

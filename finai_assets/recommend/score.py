@@ -1,13 +1,14 @@
 """Recommendations of many customers at once, by the functions that answer a single request.
 
-Models predict a block per call and explain only the customers who are shown a product of theirs; choosing and wording is the
-handler's own code, customer by customer. A row here equals the handler's answer for that customer bit by bit.
+Models predict a block per call and explain only the customers who are shown a product of theirs; filters, rules and words are the
+handler's own code, ranking and attribution its arithmetic on arrays. A row here equals the handler's answer for that customer bit
+by bit.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,22 @@ from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
 from finai_assets.ingest.holdings import multi_hot
+from finai_assets.recommend.attributed import contributions_of, strongest_of, told_of
+from finai_assets.recommend.groups import Group, grouped, predicted
+from finai_assets.recommend.ranked import BY_RULES, Shown, shown_to
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import month_features
 from finai_resources.errors import BundleError, ContractError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.progress import report_progress
-from serving_lambda.answer import Choice, choose, evidence_of, reason_of, strongest
 from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer, Flag, flags_of
 from serving_lambda.errors import ServingError
-from serving_lambda.reasons import Evidence
-from serving_lambda.scorer import RULES_LAYER, Scored, Scores, Student, score_matrix
+from serving_lambda.ports import ContactHistory, Ports
 
+ABSENT = Ports()
+EXPLAINED_AT_ONCE = 2048  # shown products; bounds the memory of their contributions
 ATTRIBUTION = pa.struct([("column", pa.string()), ("contribution", pa.float32())])
 SCHEMA = pa.schema(
     [
@@ -47,6 +51,10 @@ SCHEMA = pa.schema(
         ("bundle_id", pa.string()),
     ]
 )
+_PLACE = "place"  # of the customer in the block
+_PLACED = SCHEMA.append(pa.field(_PLACE, pa.int64()))
+_EMPTY = _PLACED.empty_table()
+_OF_LAYER = ("layer_1", "layer_2", "layer_3")
 
 
 def score_block(  # noqa: PLR0913 -- one array for each thing that a request brings
@@ -60,6 +68,7 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     segment: Sequence[str | None],
     settings: Settings,
     threads: int = 1,
+    ports: Ports = ABSENT,
 ) -> pa.Table:
     """Return the recommendations of a block of customers.
 
@@ -78,6 +87,8 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
         ``recommend.top_k`` products are shown.
     threads
         For LightGBM; the result does not depend on it.
+    ports
+        The kill switch and the contact history, where they are there.
 
     Returns
     -------
@@ -89,17 +100,17 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     BundleError
         A column of the bundle's contract is not among ``names``.
     ServingError
-        Every student of a task failed, or one cannot explain what it scored.
+        Every student of a ranking task failed, or one cannot explain what it scored.
     """
     rows = _contract_matrix(bundle, X, names)
-    customers = _customers(bundle, customer_id, rows, held, age, segment)
-    scored = _scored(bundle.students, rows, customers, threads)
-    chosen = [
-        choose(bundle, found, customer, settings.recommend.top_k)
-        for found, customer in zip(scored, customers, strict=True)
+    customers = _customers(bundle, customer_id, rows, held, age, segment, ports.contacts)
+    parts = [
+        _scored_group(bundle, group, settings.recommend.top_k, threads)
+        for group in grouped(bundle, customers, rows, ports.switch)
     ]
-    contributions = _contributions(scored, rows, chosen, threads)
-    return _table(bundle, customers, scored, chosen, contributions)
+    whole = pa.concat_tables(parts) if parts else _EMPTY
+    order = pc.sort_indices(whole, sort_keys=[(_PLACE, "ascending"), ("rank", "ascending")])
+    return whole.take(order).select(SCHEMA.names).combine_chunks()
 
 
 def _contract_matrix(bundle: Bundle, X: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -121,6 +132,7 @@ def _customers(
     held: np.ndarray,
     age: np.ndarray,
     segment: Sequence[str | None],
+    history: ContactHistory | None,
 ) -> list[Customer]:
     outside = _outside(bundle, rows)
     nothing: tuple[Flag, ...] = ()
@@ -135,6 +147,7 @@ def _customers(
                 None if np.isnan(age[index]) else int(age[index]),
                 segment[index] if segment[index] in bundle.segments else None,
                 flags_of(row, bundle) if outside[index] else nothing,
+                history.recent(identity) if history else {},
             )
         )
     return customers
@@ -149,90 +162,63 @@ def _outside(bundle: Bundle, rows: np.ndarray) -> np.ndarray:
     return ~(within | (missing & nullable)).all(axis=1)
 
 
-def _scored(
-    students: Mapping[str, Student], rows: np.ndarray, customers: Sequence[Customer], threads: int
-) -> list[Scored]:
-    """Return each customer's scores, in task order; a customer outside the contract has none.
-
-    A student that fails makes way for the layer below it, as in the handler. Where a task has none left, the error is raised: a
-    month can wait for a sound bundle, a single request cannot.
-    """
-    inside = [index for index, customer in enumerate(customers) if not customer.flags]
-    scores: list[Scores] = [{} for _ in customers]
-    used: dict[str, Student] = {}
-    chosen = rows if len(inside) == len(rows) else rows[inside]
-    for task, best in students.items():
-        if best.unavailable:
-            continue
-        used[task], predictions = _predicted(best, chosen, threads)
-        for index, values in zip(inside, predictions, strict=True):
-            scores[index][task] = values
-    return [Scored(found, used if found else {}) for found in scores]
+def _scored_group(bundle: Bundle, group: Group, k: int, threads: int) -> pa.Table:
+    """Return the recommendations of customers who are served by the same models, with their places in the block."""
+    found = predicted(group, threads)
+    shown, open_, shares = shown_to(bundle, group, found, k)
+    tables = [_EMPTY]
+    for low in range(0, len(shown.customer), EXPLAINED_AT_ONCE):
+        part = slice(low, low + EXPLAINED_AT_ONCE)
+        contributions = contributions_of(bundle, group, found, shown, open_, shares, part, threads)
+        tables.append(_table(bundle, group, shown, part, contributions))
+    return pa.concat_tables(tables)
 
 
-def _predicted(best: Student, rows: np.ndarray, threads: int) -> tuple[Student, list[list[float]]]:
-    """Return the predictions of the first student that gives some, and that student."""
-    failed: ServingError | None = None
-    for student in best.layers():
-        matrix = np.ascontiguousarray(rows[:, student.positions])
-        try:
-            return student, score_matrix(student, matrix, len(rows), threads=threads)
-        except ServingError as error:
-            failed = failed or error
-    raise failed or ServingError("PREDICTION_FAILED", "the task has no model", best.task)
+def _table(bundle: Bundle, group: Group, shown: Shown, part: slice, contributions: np.ndarray) -> pa.Table:
+    """Return some shown products as rows, with reasons and attributions."""
+    customer, product, source = shown.customer[part], shown.product[part], shown.source[part]
+    ids = [group.customers[place].customer_id for place in customer.tolist()]
+    products = [bundle.ranking.products[place] for place in product.tolist()]
+    told = told_of(bundle, contributions, group.rows[customer])
+    reasons = [
+        bundle.renderer.reason(entry, of.name_ko, of.name, identity, of.product_id)
+        for entry, of, identity in zip(told, products, ids, strict=True)
+    ]
+    tasks = [
+        None if origin == BY_RULES else bundle.ranking.sources[of.product_id][origin].task
+        for of, origin in zip(products, source.tolist(), strict=True)
+    ]
+    columns = {
+        "customer_id": ids,
+        "rank": shown.rank[part],
+        "product_id": product,
+        "product": [of.code for of in products],
+        "score": shown.score[part],
+        "layer": shown.layer[part],
+        "explained_by": tasks,
+        "reason_ko": [reason["ko"] for reason in reasons],
+        "reason_en": [reason["en"] for reason in reasons],
+        "attributions": _attributions(bundle, contributions),
+        "bundle_id": [bundle.bundle_id] * len(ids),
+        _PLACE: group.at[customer],
+    }
+    return pa.table(
+        {name: pa.array(values).cast(_PLACED.field(name).type) for name, values in columns.items()}, _PLACED
+    )
 
 
-def _contributions(
-    scored: Sequence[Scored], rows: np.ndarray, chosen: Sequence[Sequence[Choice]], threads: int
-) -> list[dict[str, Sequence[float]]]:
-    """Return, for each customer, the contributions of the tasks that explain a product that they are shown."""
-    wanted: dict[str, list[int]] = {}
-    for index, choices in enumerate(chosen):
-        for task in {choice.explained_by.task for choice in choices if choice.explained_by is not None}:
-            wanted.setdefault(task, []).append(index)
-    found: list[dict[str, Sequence[float]]] = [{} for _ in chosen]
-    for task, indices in wanted.items():
-        student = scored[indices[0]].students[task]
-        matrix = np.ascontiguousarray(rows[np.ix_(indices, student.positions)])
-        values = student.ready().contributions(matrix, len(indices), threads=threads)
-        width = student.classes * (len(student.columns) + 1)
-        for position, index in enumerate(indices):
-            found[index][task] = values[position * width : (position + 1) * width]
-    return found
-
-
-def _table(
-    bundle: Bundle,
-    customers: Sequence[Customer],
-    scored: Sequence[Scored],
-    chosen: Sequence[Sequence[Choice]],
-    contributions: Sequence[Mapping[str, Sequence[float]]],
-) -> pa.Table:
-    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
-    for customer, own, choices, known in zip(customers, scored, chosen, contributions, strict=True):
-        for rank, choice in enumerate(choices, start=1):
-            term = choice.explained_by
-            evidence: list[Evidence] = []
-            if term is not None:
-                evidence = evidence_of(own.students[term.task], known[term.task], term.output, customer.row)
-            reason = reason_of(bundle, choice, evidence, customer)
-            columns["customer_id"].append(customer.customer_id)
-            columns["rank"].append(rank)
-            columns["product_id"].append(choice.product_id)
-            columns["product"].append(bundle.ranking.products[choice.product_id].code)
-            columns["score"].append(choice.score)
-            columns["layer"].append(choice.layer)
-            columns["explained_by"].append(term.task if term else None)
-            columns["reason_ko"].append(reason["ko"])
-            columns["reason_en"].append(reason["en"])
-            columns["attributions"].append(
-                [
-                    {"column": bundle.names[entry.position], "contribution": entry.contribution}
-                    for entry in strongest(evidence, bundle.ranking.attributions)
-                ]
-            )
-            columns["bundle_id"].append(bundle.bundle_id)
-    return pa.table({name: pa.array(values, SCHEMA.field(name).type) for name, values in columns.items()}, SCHEMA)
+def _attributions(bundle: Bundle, contributions: np.ndarray) -> pa.ListArray:
+    """Return the strongest contributions of each row."""
+    rows, columns = strongest_of(contributions, bundle.ranking.attributions)
+    entries = pa.StructArray.from_arrays(
+        [
+            pa.array(bundle.names).take(pa.array(columns)),
+            pa.array(contributions[rows, columns].astype(np.float32)),
+        ],
+        fields=list(ATTRIBUTION),
+    )
+    ends = np.searchsorted(rows, np.arange(len(contributions) + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(ends, entries)
 
 
 def score_month(
@@ -252,7 +238,7 @@ def score_month(
     -------
     dict
         ``customers``, ``recommendations``, ``served_by_rules`` (customers), ``empty`` (customers who hold everything that may be
-        offered), ``customers_per_second``.
+        offered), ``layer_1``, ``layer_2``, ``layer_3`` (recommendations by their lowest layer), ``customers_per_second``.
 
     Raises
     ------
@@ -263,7 +249,7 @@ def score_month(
     """
     total = session.manifest(SNAPSHOTS, month.key).rows
     _require_same(total, session.manifest(registry.available[0].asset, month.key).rows, month)
-    figures = {"customers": 0, "recommendations": 0, "served_by_rules": 0, "empty": 0}
+    figures = {"customers": 0, "recommendations": 0, "served_by_rules": 0, "empty": 0, **dict.fromkeys(_OF_LAYER, 0)}
     started = time.perf_counter()
     with session.write(
         asset, month.key, code_version=code_version, config_hash=config_hash, extra={"bundle_id": bundle.bundle_id}
@@ -318,5 +304,7 @@ def _count(figures: dict[str, int], table: pa.Table, customers: int) -> None:
     first = table.filter(pc.equal(table["rank"], 1))
     figures["customers"] += customers
     figures["recommendations"] += table.num_rows
-    figures["served_by_rules"] += int(pc.sum(pc.equal(first["layer"], RULES_LAYER)).as_py() or 0)
+    figures["served_by_rules"] += first["explained_by"].null_count
     figures["empty"] += customers - first.num_rows
+    for layer, name in enumerate(_OF_LAYER, start=1):
+        figures[name] += int(pc.sum(pc.equal(table["layer"], layer)).as_py() or 0)

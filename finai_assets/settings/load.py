@@ -36,12 +36,12 @@ from finai_assets.settings.method import (
     InputSettings,
     LakeSettings,
     MetricSettings,
-    RecommendSettings,
     StatisticsSettings,
     StudentSettings,
     TeacherSettings,
 )
 from finai_assets.settings.promotion import PromotionSettings
+from finai_assets.settings.recommend import RecommendSettings
 from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
 

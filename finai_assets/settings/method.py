@@ -297,16 +297,6 @@ class BundleSettings(Section):
     golden_tolerance: Annotated[float, Field(gt=0)]
 
 
-class RecommendSettings(Section):
-    """Ranking of products and depth of explanations."""
-
-    top_k: Annotated[int, Field(ge=1, le=20)]
-    attributions: Annotated[int, Field(ge=1, le=20)]
-    task_weights: dict[str, Annotated[float, Field(ge=0)]]
-    share_smoothing: Annotated[float, Field(gt=0)]
-    held_products: Literal["exclude", "allow"]
-
-
 class CheckSettings(Section):
     """Thresholds of the asset checks, with a section for each theme that has its own."""
 

@@ -61,7 +61,7 @@ def plain_canaries(settings: Settings) -> list[Canary]:
         canary("no signature", "BUNDLE_SIGNATURE_MISSING", lambda s: _without(s, SIGNATURE)),
         canary("a bundle of a foreign key", "BUNDLE_SIGNATURE_WRONG", key=FOREIGN_KEY),
         canary("a bundle of the schema before", "BUNDLE_UNREADABLE",
-               lambda s: resigned(s.files, lambda manifest: manifest.update(schema_version=1))),
+               lambda s: resigned(s.files, lambda manifest: manifest.update(schema_version=2))),
         canary("a golden value of a copy changed, and signed", ".txt: off by", lambda s: golden_changed(s.files, _copy(s))),
         canary("a golden value of layer 2 changed, and signed", ".direct.txt: off by",
                lambda s: golden_changed(s.files, _direct(s))),

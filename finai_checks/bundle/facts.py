@@ -22,12 +22,13 @@ from serving_lambda.bundle import (
     Bundle,
     canonical,
     key_id,
+    model_entries,
     model_files,
     self_test,
     signature_of,
 )
 from serving_lambda.errors import ServingError
-from serving_lambda.scorer import LAYER_OF_ROUTE, Student
+from serving_lambda.scorer import LAYER_OF_ROUTE, PRODUCT_MODEL, Student
 
 Manifest = Mapping[str, Any]
 
@@ -105,7 +106,7 @@ def of_contract(manifest: Manifest, registry: Registry) -> list[Fact]:
     facts = [Fact("contract", entry["name"], _column_fault(entry, by_name.get(entry["name"]))) for entry in contract]
     names = [entry["name"] for entry in contract]
     ordered = names == [name for name in registry.names if name in set(names)]
-    used = {name for entry in manifest["tasks"] for model in _models(entry) for name in model["columns"]}
+    used = {name for entry in model_entries(manifest) for model in _models(entry) for name in model["columns"]}
     absent = sorted(used - set(names))
     return [
         *facts,
@@ -144,7 +145,20 @@ def of_tasks(manifest: Manifest, tasks: Sequence[Task]) -> list[Fact]:
     facts += [Fact("tasks", name, f"{name} is no available task") for name in sorted(set(entries) - set(available))]
     named = {task.name: task.unavailable for task in tasks if task.unavailable is not None}
     same = manifest["tasks_unavailable"] == json.loads(to_json(named))
-    return [*facts, Fact("tasks", "unavailable", "" if same else "the tasks that cannot be carried are others")]
+    return [
+        *facts,
+        Fact("tasks", "unavailable", "" if same else "the tasks that cannot be carried are others"),
+        Fact("tasks", PRODUCT_MODEL, _product_fault(manifest["product_model"])),
+    ]
+
+
+def _product_fault(entry: Mapping[str, Any] | None) -> str:
+    """Return what is wrong with the product model's entry; a bundle may have none, and its shares are then train counts."""
+    if entry is None:
+        return ""
+    if entry["task"] != PRODUCT_MODEL or entry["kind"] != "multiclass":
+        return f"the product model is {entry['task']}, {entry['kind']}"
+    return _route_fault(entry)
 
 
 def _task_fault(task: Task, entries: Sequence[Mapping[str, Any]]) -> str:
@@ -153,6 +167,11 @@ def _task_fault(task: Task, entries: Sequence[Mapping[str, Any]]) -> str:
     (entry,) = entries
     if entry["kind"] != task.kind or (task.classes and entry["classes"] != task.classes):
         return f"{task.name}: {entry['kind']} of {entry['classes']}, the task is {task.kind} of {task.classes}"
+    return _route_fault(entry)
+
+
+def _route_fault(entry: Mapping[str, Any]) -> str:
+    """Return what is wrong with the models of an entry: they must be those that its route needs."""
     route, layer, model, direct = entry["route"], entry["served_by"], entry["model"], entry["direct"]
     withheld = route == "DISTILL" and layer == LAYER_OF_ROUTE["DIRECT"]
     right = (
@@ -163,7 +182,7 @@ def _task_fault(task: Task, entries: Sequence[Mapping[str, Any]]) -> str:
     )
     if not right:
         held = ", ".join(name for name, there in (("a model", model), ("a direct student", direct)) if there)
-        return f"{task.name}: route {route} served by layer {layer} with {held or 'no model'}"
+        return f"{entry['task']}: route {route} served by layer {layer} with {held or 'no model'}"
     return ""
 
 

@@ -22,6 +22,7 @@ from finai_assets.settings import Settings, load_settings
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
 from finai_assets.students.fidelity_measures import Compared
 from serving_lambda.bundle import Bundle, load_bundle
+from serving_lambda.scorer import PRODUCT_MODEL
 
 KEY = bytes(range(32))
 ROWS = 400
@@ -37,6 +38,15 @@ CALIBRATORS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """What a model is fitted for: a task's name, kind and number of classes, or the product model's."""
+
+    name: str
+    kind: str
+    classes: int
+
+
+@dataclass(frozen=True)
 class Made:
     """Everything that a bundle was made from, so that a test can change one part and build again."""
 
@@ -47,6 +57,7 @@ class Made:
     students: dict[str, dict[str, bytes]]
     products: pa.Table
     shares: np.ndarray
+    product_model: dict[str, bytes]
     versions: dict[str, str] = field(default_factory=lambda: {"data": "d1", "code": "c1"})
 
     def build(self, **changes: Any) -> dict[str, bytes]:
@@ -61,6 +72,7 @@ class Made:
             "golden": self.X[:40],
             "key": KEY,
             "versions": self.versions,
+            "product_model": self.product_model,
         }
         return build_bundle(**{**given, **changes})
 
@@ -112,7 +124,7 @@ def exact_copy(kind: str, classes: int) -> dict[str, Any]:
 
 
 def student(
-    task: Task, registry: Registry, X: np.ndarray, seed: int, *, rounds: int = 6, leaves: int = 7
+    task: Task | Fitted, registry: Registry, X: np.ndarray, seed: int, *, rounds: int = 6, leaves: int = 7
 ) -> dict[str, bytes]:
     """Train one small student on a label that depends on three of its columns."""
     random = np.random.default_rng(seed)
@@ -169,6 +181,14 @@ def student(
     return {"student.json": json.dumps(card).encode(), **files}
 
 
+def product_model(settings: Settings, registry: Registry, X: np.ndarray) -> dict[str, bytes]:
+    """Train a small model of the shares: one class for each product, a copy with a direct student behind it."""
+    task = Fitted(PRODUCT_MODEL, "multiclass", len(settings.products))
+    files = student(task, registry, X, seed=77)
+    card = {**json.loads(files["student.json"]), "class_labels": [product.code for product in settings.products]}
+    return {**files, "student.json": json.dumps(card).encode()}
+
+
 def _model(
     kind: str, classes: int, data: np.ndarray, random: np.random.Generator, *, rounds: int, leaves: int
 ) -> lgb.Booster:
@@ -201,7 +221,9 @@ def make() -> Made:
     X = features(registry, ROWS, seed=1)
     students = {task.name: student(task, registry, X, seed) for seed, task in enumerate(tasks)}
     shares = np.random.default_rng(3).integers(0, 40, len(settings.products))
-    return Made(settings, registry, tasks, X, students, product_table(settings), shares)
+    return Made(
+        settings, registry, tasks, X, students, product_table(settings), shares, product_model(settings, registry, X)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
-from math import fsum
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,15 @@ def test_an_answer_names_its_products_layers_reasons_and_what_is_not_done_yet(
     answer = serving(request_for(0, k=4, request_id="r-1"))
     assert answer["request_id"] == "r-1"
     assert answer["bundle_id"] == bundle.bundle_id
-    assert answer["steps_absent"] == ["consent", "kill_switch", "suitability", "safety_gate", "audit"]
+    assert answer["steps_absent"] == [
+        "online_store",
+        "kill_switch",
+        "fatigue",
+        "audit",
+        "consent",
+        "suitability",
+        "safety_gate",
+    ]
     assert len(answer["recommendations"]) == 4
     assert answer["layer_by_task"]["churn_signal"] == 1
     assert answer["layer_by_task"]["top_mcc_shift"] == 2  # a direct student
@@ -50,9 +58,11 @@ def test_every_score_can_be_recomputed_by_hand_from_its_terms(serving: Ask, requ
     for index in range(10):
         for entry in serving(request_for(index, k=20))["recommendations"]:
             assert entry["layer"] in {1, 2}
-            values = [term["weight"] * term["probability"] * term["share"] for term in entry["terms"]]
+            factors = ("weight", "multiplier", "boost", "probability", "share")
+            values = [math.prod(term[factor] for factor in factors) for term in entry["terms"]]
             assert values == [term["value"] for term in entry["terms"]]
-            assert entry["score"] == fsum(values)
+            assert entry["score"] == entry["fatigue"] * sum(values) - entry["risk_penalty"]
+            assert max(entry["terms"], key=lambda term: term["value"])["task"] == entry["explained_by"]
 
 
 def test_products_come_best_first_and_none_that_is_held(serving: Ask, request_for: Ask) -> None:
@@ -150,9 +160,7 @@ def test_a_feature_that_is_no_number_is_refused(serving: Ask, request_for: Ask, 
 
 
 @pytest.mark.parametrize("problem", ["null", "below", "above", "infinite"])
-def test_a_value_outside_the_contract_is_flagged_and_served_by_the_rules(
-    serving: Ask, request_for: Ask, bundle: Bundle, problem: str
-) -> None:
+def test_a_value_outside_the_contract_is_flagged(serving: Ask, request_for: Ask, bundle: Bundle, problem: str) -> None:
     column = next(c for c in bundle.columns if not c.nullable and c.low is not None and c.high is not None)
     assert column.low is not None
     assert column.high is not None
@@ -162,9 +170,7 @@ def test_a_value_outside_the_contract_is_flagged_and_served_by_the_rules(
     answer = serving(request)
     expected = "above" if problem == "infinite" else problem
     assert answer["input_flags"] == [{"column": column.name, "problem": expected}]
-    assert {entry["layer"] for entry in answer["recommendations"]} == {3}
-    assert set(answer["layer_by_task"].values()) == {3}
-    assert all(entry["attributions"] == [] and "rule" in entry["terms"][0] for entry in answer["recommendations"])
+    assert len(answer["recommendations"]) == 3
     json.dumps(answer, allow_nan=False)
 
 
@@ -258,7 +264,7 @@ def test_a_defect_gives_a_code_and_logs_the_place_but_no_value(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("customer 4711 earns 900")
 
-    monkeypatch.setattr(module, "choose", broken)
+    monkeypatch.setattr(module, "answered", broken)
     assert code_of(serving(request_for(0))) == "INTERNAL"
     assert [code_of(entry) for entry in serving({"requests": [request_for(0)]})["responses"]] == ["INTERNAL"]
     logged = capsys.readouterr().err

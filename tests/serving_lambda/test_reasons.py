@@ -61,7 +61,8 @@ RENDERER = Renderer(TEMPLATES, COLUMNS)
 
 
 def reason(*evidence: tuple[int, float, float], customer: int | None = 1) -> dict[str, str]:
-    return RENDERER.reason([Evidence(*entry) for entry in evidence], NAMES, customer, 4)
+    told = RENDERER.told([Evidence(*entry) for entry in evidence])
+    return RENDERER.reason(told, NAMES["ko"], NAMES["en"], customer, 4)
 
 
 def test_a_value_is_told_with_its_unit_and_the_right_particle() -> None:
@@ -106,7 +107,8 @@ def test_a_customer_reads_the_same_variant_each_time_and_customers_read_differen
 
 def test_a_text_that_would_be_too_long_gives_way_to_the_concept() -> None:
     long = (*COLUMNS[1:], column("long", "continuous", "KRW", "아주 긴 설명 " * 30, "Long", "spending"))
-    text = Renderer(TEMPLATES, long).reason([Evidence(6, 5.0, 1.0)], NAMES, 1, 4)["ko"]
+    renderer = Renderer(TEMPLATES, long)
+    text = renderer.reason(renderer.told([Evidence(6, 5.0, 1.0)]), NAMES["ko"], NAMES["en"], 1, 4)["ko"]
     assert "이용 금액을" in text or "이용 금액이" in text
     assert len(text) <= 200
 

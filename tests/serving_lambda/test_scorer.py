@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from serving_lambda.bundle import Bundle
 from serving_lambda.errors import ServingError
-from serving_lambda.scorer import Student, calibrate, interpolate, score_matrix, score_row, sigmoid, softmax
+from serving_lambda.links import calibrate, interpolate, sigmoid, softmax
+from serving_lambda.scorer import Student, score_matrix, score_row
 
 REALS = st.floats(-800, 800)
 

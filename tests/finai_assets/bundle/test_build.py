@@ -17,9 +17,11 @@ from bundle_fixtures import KEY, Made
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import reference_prediction
 from finai_assets.labels.tasks import available
+from finai_assets.settings import load_settings
 from finai_assets.students.card import card_of
 from finai_resources.errors import BundleError, ConfigError, GateError
-from serving_lambda.bundle import Bundle, canonical, signature_of
+from serving_lambda.bundle import Bundle, canonical, model_files, open_bundle, signature_of
+from serving_lambda.scorer import PRODUCT_MODEL
 
 
 def changed(made: Made, name: str, **fields: Any) -> dict[str, dict[str, bytes]]:
@@ -78,7 +80,7 @@ def test_the_contract_holds_the_columns_of_students_and_rules_in_matrix_order(
 ) -> None:
     columns = json.loads(bundle_files["manifest.json"])["contract"]["columns"]
     names = [column["name"] for column in columns]
-    cards = [json.loads(files["student.json"]) for files in made.students.values()]
+    cards = [json.loads(files["student.json"]) for files in (*made.students.values(), made.product_model)]
     used = {name for card in cards for model in (card, card["direct"] or card) for name in model["columns"]}
     assert set(names) == used | {"txn_active_days"}
     assert names == [name for name in made.registry.names if name in set(names)]
@@ -237,13 +239,14 @@ def test_a_rule_about_an_unavailable_column_is_listed_as_absent(made: Made) -> N
 def test_the_reference_agrees_with_serving_on_rows_that_are_not_golden(made: Made, bundle: Bundle) -> None:
     from serving_lambda.scorer import score_matrix
 
+    every = {**made.students, PRODUCT_MODEL: made.product_model}
     for task, layers in bundle.layers.items():
-        whole = card_of(made.students[task])
+        whole = card_of(every[task])
         for student in layers if whole.columns else ():
             direct = student is not layers[0]
             card = whole.direct if direct and whole.direct else whole
             X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card.columns]])
-            expected = reference_prediction(card, made.students[task]["direct.txt" if direct else "model.txt"], X)
+            expected = reference_prediction(card, every[task]["direct.txt" if direct else "model.txt"], X)
             assert np.array(score_matrix(student, X, len(X))) == pytest.approx(expected, abs=1e-9)
 
 
@@ -266,3 +269,63 @@ def test_serving_finishes_raw_scores_as_the_measured_students_do(made: Made, bun
         )
         served = np.array([student.finish(row) for row in raw.tolist()])
         assert served == pytest.approx(np.reshape(measured, served.shape), abs=1e-12)
+
+
+def test_the_product_model_travels_like_a_students_two_layers_and_is_no_task(
+    made: Made, bundle_files: dict[str, bytes]
+) -> None:
+    manifest = json.loads(bundle_files["manifest.json"])
+    entry = manifest["product_model"]
+    assert (entry["task"], entry["model"]) == (PRODUCT_MODEL, "models/product_share.txt")
+    assert entry["direct"]["model"] == "models/product_share.direct.txt"
+    assert bundle_files[entry["model"]] == made.product_model["model.txt"]
+    assert bundle_files[entry["direct"]["model"]] == made.product_model["direct.txt"]
+    assert PRODUCT_MODEL not in {task["task"] for task in manifest["tasks"]}
+    assert {entry["model"], entry["direct"]["model"]} <= model_files(manifest)
+    assert {entry["model"], entry["direct"]["model"]} <= set(json.loads(bundle_files["golden.json"])["expected"])
+
+
+def test_without_a_product_model_the_bundle_says_so_and_shares_are_counts(made: Made) -> None:
+    files = made.build(product_model=None)
+    assert json.loads(files["manifest.json"])["product_model"] is None
+    loaded = open_bundle(files.__getitem__, KEY)
+    assert (PRODUCT_MODEL, "NO_PRODUCT_MODEL") in loaded.degraded
+    assert loaded.layer_by_task[PRODUCT_MODEL] == 3
+
+
+def with_product_card(made: Made, **fields: Any) -> dict[str, bytes]:
+    card = {**json.loads(made.product_model["student.json"]), **fields}
+    return {**made.product_model, "student.json": json.dumps(card).encode()}
+
+
+def test_a_product_model_of_another_catalogue_is_refused(made: Made) -> None:
+    labels = json.loads(made.product_model["student.json"])["class_labels"]
+    for fields in ({"class_labels": labels[::-1]}, {"class_labels": labels[:-1]}, {"kind": "binary"}):
+        with pytest.raises(BundleError, match="no model of the 24 products"):
+            made.build(product_model=with_product_card(made, **fields))
+
+
+def test_a_product_copy_over_a_floor_does_not_travel_and_one_never_compared_is_refused(made: Made) -> None:
+    stored = json.loads(made.product_model["student.json"])["fidelity"]
+    over = {**stored["figures"], "kl": {"value": 0.5, "low": None, "high": None}}
+    files = made.build(product_model=with_product_card(made, fidelity={**stored, "figures": over}))
+    entry = json.loads(files["manifest.json"])["product_model"]
+    assert (entry["served_by"], entry["model"]) == (2, None)
+    assert open_bundle(files.__getitem__, KEY).layer_by_task[PRODUCT_MODEL] == 2
+    with pytest.raises(GateError, match="never compared with their teacher: product_share"):
+        made.build(product_model=with_product_card(made, fidelity=None))
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"segment_multipliers": {"gold": {"will_acquire": 1.2}}}, "segment_multipliers"),
+        ({"rule_boosts": [{"id": "a", "when": {}, "classes": ["yacht"], "factor": 2.0}]}, "rule_boosts: a"),
+        ({"rule_boosts": [{"id": "b", "when": {"segment": ["gold"]}, "classes": ["loan"], "factor": 2.0}]}, "rule_boosts: b"),
+    ],
+)  # fmt: skip
+def test_ranking_that_names_what_does_not_exist_is_refused(made: Made, fields: dict[str, Any], where: str) -> None:
+    settings = load_settings("synthetic", "smoke", overrides={"recommend": fields})
+    with pytest.raises(ConfigError) as refused:
+        content.ranking_content(made.shares, settings)
+    assert where in str(refused.value)

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pytest
 from bundle_fixtures import KEY, Made, features
 
-from finai_assets.recommend import score as module
+from finai_assets.bundle.registry import export
+from finai_assets.recommend import groups
+from finai_assets.recommend.attributed import strongest_of
 from finai_assets.recommend.score import SCHEMA, score_block, score_month
 from finai_assets.settings import load_settings
 from finai_resources.errors import BundleError, ContractError
@@ -22,6 +24,8 @@ from finai_resources.months import Month
 from finai_resources.progress import watched
 from serving_lambda.bundle import Bundle, load_bundle
 from serving_lambda.errors import ServingError
+from serving_lambda.ports import Ports
+from serving_lambda.scorer import PRODUCT_MODEL
 
 COUNT = 60
 AGES = np.array([np.nan if i % 7 == 0 else 20.0 + i for i in range(COUNT)])
@@ -29,21 +33,25 @@ SEGMENTS = [None if i % 5 == 0 else "plus" for i in range(COUNT)]
 
 
 def spoiled(made: Made, bundle: Bundle) -> np.ndarray:
-    """Return features of which customers 3 and 4 break the contract."""
+    """Return features of which customers 3 to 13 break the contract: by a missing value, everywhere, or in one place each."""
     X = made.X[:COUNT].copy()
-    column = next(c for c in bundle.columns if not c.nullable and c.high is not None)
-    place = made.registry.names.index(column.name)
-    X[3, place], X[4, place] = np.nan, 1e9
+    bounded = [made.registry.names.index(c.name) for c in bundle.columns if c.high is not None]
+    X[3, made.registry.names.index(next(c for c in bundle.columns if not c.nullable).name)] = np.nan
+    X[4, bounded] = 1e9
+    for customer in range(5, 14):
+        X[customer, bounded[customer * 7 % len(bounded)]] = 1e9
     return X
 
 
-def score(made: Made, bundle: Bundle, X: np.ndarray, part: slice = slice(None), **more: Any) -> pa.Table:
+def score(
+    made: Made, bundle: Bundle, X: np.ndarray, part: slice = slice(None), held: Any = None, **more: Any
+) -> pa.Table:
     return score_block(
         bundle,
         (np.arange(COUNT, dtype=np.int64) + 1000)[part],
         X[part],
         made.registry.names,
-        held=made.held(COUNT)[part],
+        held=(made.held(COUNT) if held is None else held)[part],
         age=AGES[part],
         segment=SEGMENTS[part],
         settings=made.settings,
@@ -51,10 +59,12 @@ def score(made: Made, bundle: Bundle, X: np.ndarray, part: slice = slice(None), 
     )
 
 
-def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]]) -> set[int]:
+def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]], **ports: Any) -> set[int]:
     """Compare every row of a batch with the handler's answer; return the layers that were met."""
     X, held = spoiled(made, bundle), made.held(COUNT)
-    rows = score(made, bundle, X).to_pylist()
+    held[:, 16:20] |= np.arange(COUNT)[:, None] % 3 == 1  # whole families and sets are closed to some
+    held[17] = 1
+    rows = score(made, bundle, X, held=held, **ports).to_pylist()
     place = [made.registry.names.index(name) for name in bundle.names]
     layers = set()
     for index in range(COUNT):
@@ -63,7 +73,7 @@ def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[s
             "customer_id": 1000 + index, "features": values, "held": np.flatnonzero(held[index]).tolist(),
             "age": None if np.isnan(AGES[index]) else int(AGES[index]), "segment": SEGMENTS[index],
         }  # fmt: skip
-        shown = serving(request)["recommendations"]
+        shown = serving(request, **ports)["recommendations"]
         stored = [row for row in rows if row["customer_id"] == 1000 + index]
         assert [row["rank"] for row in stored] == list(range(1, len(shown) + 1))
         for row, entry in zip(stored, shown, strict=True):
@@ -98,6 +108,58 @@ def test_rows_of_layer_2_equal_the_handlers_answers_too(
     degraded = load_bundle(bundle_folder, KEY)
     assert degraded.layer_by_task["will_acquire_deposits"] == 2
     assert equals_the_handler(made, degraded, serving) == {2, 3}
+
+
+@pytest.mark.parametrize("damaged", [("",), ("", ".direct")])
+def test_rows_whose_shares_are_of_a_lower_layer_equal_the_handlers_answers_too(
+    made: Made, bundle_folder: Path, serving: Callable[..., dict[str, Any]], damaged: tuple[str, ...]
+) -> None:
+    for name in damaged:
+        (bundle_folder / f"models/product_share{name}.txt").unlink()
+    lower = load_bundle(bundle_folder, KEY)
+    assert lower.layer_by_task[PRODUCT_MODEL] == 1 + len(damaged)
+    assert equals_the_handler(made, lower, serving) == {*range(1 + len(damaged), 4)}
+
+
+def test_rows_under_multipliers_boosts_penalties_and_diversity_equal_the_handlers_answers_too(
+    made: Made, serving: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    changes = {
+        "segment_multipliers": {"plus": {"will_acquire": 1.3}},
+        "rule_boosts": [{"id": "mid", "when": {"age": [30, 50]}, "classes": ["card", "loan"], "factor": 1.7}],
+        "risk_penalties": {2: 0.05, 3: 0.01},
+        "diversity": {"relevance": 0.6},
+    }
+    settings = load_settings("synthetic", "smoke", overrides={"recommend": changes})
+    folder = export(made.build(settings=settings), tmp_path / "weighed")
+    monkeypatch.setenv("FINAI_BUNDLE", str(folder))
+    weighed = load_bundle(folder, KEY)
+    assert equals_the_handler(made, weighed, serving) == {1, 2, 3}
+    assert not score(made, weighed, made.X)["product_id"].equals(
+        score(made, load(made, tmp_path), made.X)["product_id"]
+    )
+
+
+class Operations:
+    """A switch that stops one task, and messages about two products."""
+
+    def stops(self, task: str) -> bool:
+        return task == "will_acquire_payments"
+
+    def recent(self, customer_id: int) -> dict[int, int]:
+        return {customer_id % 24: 2, 7: 1} if customer_id % 2 else {}
+
+
+def test_rows_under_a_kill_switch_and_a_contact_history_equal_the_handlers_answers_too(
+    made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]]
+) -> None:
+    ports = Ports(switch=Operations(), contacts=Operations())
+    equals_the_handler(made, bundle, serving, ports=ports)
+    assert not score(made, bundle, made.X, ports=ports)["score"].equals(score(made, bundle, made.X)["score"])
+
+
+def load(made: Made, folder: Path) -> Bundle:
+    return load_bundle(export(made.build(), folder / "plain"), KEY)
 
 
 def test_a_copy_that_fails_in_a_block_makes_way_for_its_direct_student_as_in_the_handler(
@@ -192,6 +254,9 @@ def test_a_month_is_written_with_its_upstream_and_does_not_depend_on_the_block(
     assert figures["recommendations"] == table.num_rows == 270
     assert figures["empty"] == 0
     assert figures["served_by_rules"] == 0
+    layers = np.bincount(table["layer"].to_numpy(), minlength=4)
+    assert [figures["layer_1"], figures["layer_2"], figures["layer_3"]] == layers[1:].tolist()
+    assert sum(layers) == 270
     assert manifest.extra == {"bundle_id": bundle.bundle_id}
     assert f"raw/snapshots@{month.key}" in manifest.upstream
     assert {f"{group.asset}@{month.key}" for group in made.registry.available} <= set(manifest.upstream)
@@ -221,7 +286,14 @@ def test_a_model_that_fails_stops_the_month_with_one_error(
     def broken(*_: Any, **__: Any) -> None:
         raise ServingError("PREDICTION_FAILED", "no memory")
 
-    monkeypatch.setattr(module, "score_matrix", broken)
+    monkeypatch.setattr(groups, "raw_matrix", broken)
     with pytest.raises(BundleError, match="no memory"):
         run(lake, made, bundle, month, 1000)
     assert lake.find("recommendations/customers", month.key) is None
+
+
+def test_the_strongest_columns_of_a_row_come_by_size_ties_in_column_order_and_zeros_not_at_all() -> None:
+    contributions = np.array([[3.0, 0.0, -3.0, 1.0], [0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0]])
+    rows, columns = strongest_of(contributions, 3)
+    assert rows.tolist() == [0, 0, 0, 2]
+    assert columns.tolist() == [0, 2, 3, 0]

@@ -10,7 +10,7 @@ from finai_assets.scoring.calibration import EDGE, apply_calibrator, fit_calibra
 from finai_assets.scoring.metrics import expected_calibration_error
 from finai_assets.teacher.fitting.losses import TeacherTask
 from finai_resources.errors import GateError
-from serving_lambda import scorer
+from serving_lambda import links
 
 
 def test_logits_bent_as_focal_loss_bends_them_come_back_as_probabilities():
@@ -155,7 +155,7 @@ def test_the_deployed_scorer_computes_the_same_probability_from_the_stored_json(
     raw, y = _biased(1000, 3)
     calibrator = json.loads(json.dumps(fit_calibrator("binary", method, raw, y)))
     mine = apply_calibrator(raw, "sigmoid", calibrator)
-    theirs = [scorer.calibrate(calibrator, scorer.sigmoid(float(value))) for value in raw]
+    theirs = [links.calibrate(calibrator, links.sigmoid(float(value))) for value in raw]
     assert mine == pytest.approx(theirs, abs=1e-12)
 
 

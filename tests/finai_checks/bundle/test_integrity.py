@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bundle_fixtures import KEY, Made
 
 from finai_assets.asset_graph import BUNDLE
 from finai_assets.platform import Platform
+from finai_assets.scoring.boosting import count_leaves
 from finai_checks.bundle.cold_start import ColdStart, measure_cold_start
-from finai_checks.bundle.facts import Expected
+from finai_checks.bundle.facts import Expected, of_budget, of_contract, of_tasks
 from finai_checks.bundle.integrity import bundle_integrity
 from finai_checks.bundle.small_bundle import resigned
 from finai_checks.catalogue import declared_checks
@@ -72,6 +75,38 @@ def test_without_a_signing_key_there_is_no_evidence_and_none_is_made(
     for platform in (Platform.of(made.settings), Platform.of(made.settings, SecretStore(tmp_path / "keys"))):
         assert judge(lake, platform).reason == "no_evidence"
     assert not (tmp_path / "keys").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"direct": None}, "product_share: route DISTILL served by layer 1 with a model"),
+        ({"kind": "binary", "task": "churn_signal"}, "the product model is churn_signal, binary"),
+        ({"columns": ["of_yesterday"]}, "the contract lacks of_yesterday"),
+    ],
+)
+def test_an_entry_of_the_product_model_that_breaks_its_form_is_found(
+    made: Made, bundle_files: dict[str, bytes], change: dict[str, Any], fault: str
+) -> None:
+    manifest = json.loads(bundle_files["manifest.json"])
+    manifest["product_model"].update(change)
+    registry, tasks = made.registry, made.tasks
+    faults = [fact.fault for fact in (*of_tasks(manifest, tasks), *of_contract(manifest, registry))]
+    assert [found for found in faults if found] == [fault]
+
+
+def test_the_product_models_leaves_and_bytes_count(made: Made, bundle_files: dict[str, bytes]) -> None:
+    without = made.build(product_model=None)
+    sizes = [
+        of_budget(files, json.loads(files["manifest.json"]), made.settings)[0] for files in (bundle_files, without)
+    ]
+    card = json.loads(made.product_model["student.json"])
+    texts = [made.product_model[name] for name in ("model.txt", "direct.txt")]
+    leaves = sum(count_leaves(text.decode())[1] for text in texts)
+    assert leaves > card["direct"]["leaves"]
+    assert sizes[0]["leaves"] - sizes[1]["leaves"] == leaves
+    assert sizes[0]["megabytes"] - sizes[1]["megabytes"] == pytest.approx(sum(map(len, texts)) / 1e6)
+    assert sizes[0]["columns"] > sizes[1]["columns"]
 
 
 def test_a_bit_of_any_file_is_found(expected: Expected, bundle_files: dict[str, bytes]) -> None:

@@ -1,0 +1,62 @@
+"""Settings of ranking (FD-TVS), of diversity and of the depth of explanations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from finai_assets.settings.base import Section
+
+Kind = Literal["nba_primary", "will_acquire"]
+Grade = Annotated[int, Field(ge=1, le=6)]
+Span = tuple[float | None, float | None]  # from, below; null is open
+
+
+class TaskWeights(Section):
+    """Weight of each kind of term."""
+
+    nba_primary: Annotated[float, Field(ge=0)]
+    will_acquire: Annotated[float, Field(ge=0)]
+
+
+class BoostConditions(Section):
+    """What must hold of a customer; a condition about something unknown does not hold."""
+
+    age: Span | None = None
+    held_count: Span | None = None
+    holds_class: str | None = None
+    holds_no_class: str | None = None
+    segment: tuple[str, ...] | None = None
+
+
+class RuleBoost(Section):
+    """A factor on the terms of the products of some classes, for the customers of whom all conditions hold."""
+
+    id: str
+    when: BoostConditions
+    classes: tuple[str, ...]
+    factor: Annotated[float, Field(gt=0)]
+
+
+class DiversitySettings(Section):
+    """Maximal marginal relevance: ``relevance`` is its lambda, 1 leaves the ranking as it is."""
+
+    relevance: Annotated[float, Field(ge=0, le=1)]
+    same_family: Annotated[float, Field(ge=0, le=1)]
+    same_class: Annotated[float, Field(ge=0, le=1)]
+
+
+class RecommendSettings(Section):
+    """Ranking of products and depth of explanations."""
+
+    top_k: Annotated[int, Field(ge=1, le=20)]
+    attributions: Annotated[int, Field(ge=1, le=20)]
+    task_weights: TaskWeights
+    segment_multipliers: dict[str, dict[Kind, Annotated[float, Field(ge=1, le=1.5)]]]
+    rule_boosts: tuple[RuleBoost, ...]
+    risk_penalties: dict[Grade, Annotated[float, Field(ge=0)]]  # a product without a grade has none
+    fatigue: Annotated[float, Field(gt=0, le=1)]
+    diversity: DiversitySettings
+    share_smoothing: Annotated[float, Field(gt=0)]
+    held_products: Literal["exclude", "allow"]

@@ -1,0 +1,108 @@
+"""What moved a shown product: the exact TreeSHAP values of both parts of its largest term, in units of log(term).
+
+A term is a constant times P(task) * share(p | S). Its logarithm changes with the raw scores of the task's student (z) and of the
+product model (f) as
+
+``d log(term) = d log P + d log share``
+
+``d log P     = a (1 - P) dz``                                          of a binary task; a is Platt's slope, else 1
+``d log P_c   = (1 / T) (dz_c - sum over classes r of P_r dz_r)``       of a class; T is the temperature, else 1
+``d log share = (1 / T) (df_p - sum over open r in S of share_r df_r)``
+
+Each is linear in raw outputs, and TreeSHAP is exact and linear in an output, so the same combination of the contributions, base
+values included, adds up exactly to the same combination of the raw outputs. At the customer's own P and shares it is the
+linearisation of log(term). An isotonic calibrator has no slope that would mean anything at a point (it is flat, or steep), and
+counts as slope 1 on the logit scale. Where the shares are train counts, the second part is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from serving_lambda.reasons import Evidence
+from serving_lambda.scorer import Student
+
+
+def slope(student: Student) -> float:
+    """Return how fast the logit (or the margins) that a calibrator gives move with the raw scores."""
+    if student.calibrator["type"] == "platt":
+        return float(student.calibrator["a"])
+    if student.calibrator["type"] == "temperature":
+        return 1.0 / float(student.calibrator["temperature"])
+    return 1.0
+
+
+def contrast(own: Sequence[float], others: Sequence[Sequence[float]], weights: Sequence[float]) -> list[float]:
+    """Return one output's values less the weighted mean of some outputs', column by column."""
+    mean = [0.0] * len(own)
+    for weight, other in zip(weights, others, strict=True):
+        mean = [sofar + weight * value for sofar, value in zip(mean, other, strict=True)]
+    return [value - average for value, average in zip(own, mean, strict=True)]
+
+
+def task_part(
+    student: Student, contributions: Sequence[float], prediction: Sequence[float], output: int
+) -> list[float]:
+    """Return a task's part in log(term) of each of its student's columns, and of the base value: [columns + 1].
+
+    Parameters
+    ----------
+    contributions
+        TreeSHAP values of all outputs, [classes * (columns + 1)].
+    prediction
+        The student's finished prediction.
+    output
+        The class, else 0.
+    """
+    width, factor = len(student.columns) + 1, slope(student)
+    if student.classes == 1:
+        factor *= 1.0 - prediction[0]
+        return [factor * value for value in contributions]
+    outputs = [contributions[at : at + width] for at in range(0, student.classes * width, width)]
+    return [factor * value for value in contrast(outputs[output], outputs, prediction)]
+
+
+def share_part(
+    product_model: Student, contributions: Mapping[int, Sequence[float]], product_id: int, shares: Mapping[int, float]
+) -> list[float]:
+    """Return the product model's part in log(term) of each of its columns, and of the base value: [columns + 1].
+
+    Parameters
+    ----------
+    contributions
+        TreeSHAP values [columns + 1] of the output of each open member of the choice set, by product id.
+    shares
+        The share of each open member.
+    """
+    factor = slope(product_model)
+    others = [contributions[member] for member in shares]
+    return [factor * value for value in contrast(contributions[product_id], others, list(shares.values()))]
+
+
+def combined(
+    row: Sequence[float],
+    task: tuple[Student, Sequence[float]],
+    share: tuple[Student, Sequence[float]] | None,
+) -> list[Evidence]:
+    """Return every column's part in what moved a product, in contract order.
+
+    Parameters
+    ----------
+    row
+        The contract row.
+    task, share
+        A student and its part, base value last; ``share`` is None where the shares are train counts.
+    """
+    of_task = dict(zip(task[0].positions, task[1], strict=False))  # the base value belongs to no column
+    of_share = dict(zip(share[0].positions, share[1], strict=False)) if share else {}
+    evidence = []
+    for position in sorted({*of_task, *of_share}):
+        first, second = of_task.get(position, 0.0), of_share.get(position, 0.0)
+        evidence.append(Evidence(position, row[position], first + second, first, second))
+    return evidence
+
+
+def strongest(evidence: Sequence[Evidence], count: int) -> list[Evidence]:
+    """Return the largest contributions by size, ties in column order; zeros are left out."""
+    ordered = sorted(evidence, key=lambda entry: -abs(entry.contribution))
+    return [entry for entry in ordered[:count] if entry.contribution != 0.0]

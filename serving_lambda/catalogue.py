@@ -1,0 +1,65 @@
+"""The products that a bundle knows, and the choice sets that they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+NEXT_BEST_ACTION = "nba_primary"
+ACQUISITION_PREFIX = "will_acquire_"
+WEIGHT_KEYS = (NEXT_BEST_ACTION, "will_acquire")  # what the configuration names the two kinds of terms by
+
+
+class Product(NamedTuple):
+    """One product of the catalogue."""
+
+    product_id: int
+    code: str
+    name: str
+    name_ko: str
+    family: int
+    product_class: str
+    risk_grade: int | None
+    sets: tuple[str, ...]
+
+
+class Source(NamedTuple):
+    """What may give a product a term: a task's output, and the choice set whose share it is multiplied with.
+
+    Parameters
+    ----------
+    output
+        The class of the task's prediction, 0 where it has one output.
+    kind
+        One of :data:`WEIGHT_KEYS`.
+    members
+        Ids of all products of the choice set, ascending.
+    """
+
+    task: str
+    output: int
+    kind: str
+    members: tuple[int, ...]
+
+
+def products_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Product, ...]:
+    """Return the products of a bundle's file, whose ids are dense from 0."""
+    return tuple(Product(**{**entry, "sets": tuple(entry["sets"])}) for entry in entries)
+
+
+def sources_of(products: Sequence[Product]) -> tuple[tuple[Source, ...], ...]:
+    """Return each product's sources by id: its family in the next best action, then its acquisition sets."""
+    families: dict[int, list[int]] = {}
+    sets: dict[str, list[int]] = {}
+    for product in products:
+        families.setdefault(product.family, []).append(product.product_id)
+        for name in product.sets:
+            sets.setdefault(name, []).append(product.product_id)
+    return tuple(
+        (
+            # class 0 of the next best action is "nothing acquired"
+            Source(NEXT_BEST_ACTION, 1 + product.family, WEIGHT_KEYS[0], tuple(families[product.family])),
+            *(Source(ACQUISITION_PREFIX + name, 0, WEIGHT_KEYS[1], tuple(sets[name])) for name in product.sets),
+        )
+        for product in products
+    )
