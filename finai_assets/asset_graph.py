@@ -394,7 +394,8 @@ ASSETS = (
          "families", "products", "acquisition_sets", "bundle", "recommend",
          "students.fidelity", "students.max_leaves", "students.max_megabytes", "students.max_columns_in_all",
          "students.spare_share", "declared.column_texts", "declared.task_texts"),
-        (Read(_STUDENT, asked=True), Read(PRODUCTS), Read(MATRIX, asked=True), Read(TEACHER, asked=True, data=False),
+        (Read(_STUDENT, asked=True), Read(CHOICE, asked=True), Read(PRODUCTS), Read(MATRIX, asked=True),
+         Read(TEACHER, asked=True, data=False),
          Read(EVALUATION, asked=True, data=False),
          Read(FIDELITY, data=False)),  # stops no bundle: a promotion asks for its checks
         files=("reason_templates.yaml", "rules.yaml"),

@@ -1,4 +1,4 @@
-"""What moved a shown product: the exact TreeSHAP values of both parts of its largest term, in units of log(term).
+"""What moved a shown product: the exact contributions to both parts of its largest term, in units of log(term).
 
 A term is a constant times P(task) * share(p | S). Its logarithm changes with the raw scores of the task's student (z) and of the
 product model (f) as
@@ -7,9 +7,11 @@ product model (f) as
 
 ``d log P     = a (1 - P) dz``                                          of a binary task; a is Platt's slope, else 1
 ``d log P_c   = (1 / T) (dz_c - sum over classes r of P_r dz_r)``       of a class; T is the temperature, else 1
-``d log share = (1 / T) (df_p - sum over open r in S of share_r df_r)``
+``d log (1 - P_0) = -P_0 / (1 - P_0) d log P_0``                        of any acquisition, class 0 being none
+``d log share = df_p - sum over open r in S of share_r df_r``
 
-Each is linear in raw outputs, and TreeSHAP is exact and linear in an output, so the same combination of the contributions, base
+Each is linear in raw outputs; TreeSHAP values of trees and the summands of a linear model are exact and linear in an output, so
+the same combination of the contributions, base
 values included, adds up exactly to the same combination of the raw outputs. At the customer's own P and shares it is the
 linearisation of log(term). An isotonic calibrator has no slope that would mean anything at a point (it is flat, or steep), and
 counts as slope 1 on the logit scale. Where the shares are train counts, the second part is absent.
@@ -19,8 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from serving_lambda.catalogue import ANY
 from serving_lambda.reasons import Evidence
 from serving_lambda.scorer import Student
+
+LEAST = 1e-9  # of a probability in a denominator
 
 
 def slope(student: Student) -> float:
@@ -32,6 +37,11 @@ def slope(student: Student) -> float:
     return 1.0
 
 
+def odds(probability: float) -> float:
+    """Return p / (1 - p), bounded where p is 1."""
+    return probability / max(1.0 - probability, LEAST)
+
+
 def contrast(own: Sequence[float], others: Sequence[Sequence[float]], weights: Sequence[float]) -> list[float]:
     """Return one output's values less the weighted mean of some outputs', column by column."""
     mean = [0.0] * len(own)
@@ -41,7 +51,7 @@ def contrast(own: Sequence[float], others: Sequence[Sequence[float]], weights: S
 
 
 def task_part(
-    student: Student, contributions: Sequence[float], prediction: Sequence[float], output: int
+    student: Student, contributions: Sequence[float], prediction: Sequence[float], output: int, *, kind: str = ""
 ) -> list[float]:
     """Return a task's part in log(term) of each of its student's columns, and of the base value: [columns + 1].
 
@@ -53,8 +63,12 @@ def task_part(
         The student's finished prediction.
     output
         The class, else 0.
+    kind
+        Of the term; of any acquisition the output is the class that it excludes.
     """
     width, factor = len(student.columns) + 1, slope(student)
+    if kind == ANY:
+        factor *= -odds(prediction[output])
     if student.classes == 1:
         factor *= 1.0 - prediction[0]
         return [factor * value for value in contributions]
@@ -63,20 +77,19 @@ def task_part(
 
 
 def share_part(
-    product_model: Student, contributions: Mapping[int, Sequence[float]], product_id: int, shares: Mapping[int, float]
+    contributions: Mapping[int, Sequence[float]], product_id: int, shares: Mapping[int, float]
 ) -> list[float]:
-    """Return the product model's part in log(term) of each of its columns, and of the base value: [columns + 1].
+    """Return the choice model's part in log(term) of each of its columns, and of the base value: [columns + 1].
 
     Parameters
     ----------
     contributions
-        TreeSHAP values [columns + 1] of the output of each open member of the choice set, by product id.
+        What each column adds to the margin of each open member of the choice set, [columns + 1], by product id.
     shares
         The share of each open member.
     """
-    factor = slope(product_model)
     others = [contributions[member] for member in shares]
-    return [factor * value for value in contrast(contributions[product_id], others, list(shares.values()))]
+    return contrast(contributions[product_id], others, list(shares.values()))
 
 
 def combined(

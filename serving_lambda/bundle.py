@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from serving_lambda.errors import ServingError
 from serving_lambda.filters import filters_of
 from serving_lambda.lightgbm_c import Library, Model
+from serving_lambda.linear import LinearModel
 from serving_lambda.ranking import Ranking
 from serving_lambda.reasons import Renderer
 from serving_lambda.rules import Rules
@@ -118,9 +119,11 @@ class Bundle:
         opened = partial(self._open, name, self.manifest["files"][name]) if name else None
         return Student(entry, self.place, layer=layer, open_model=opened)
 
-    def _open(self, name: str, stored: Mapping[str, Any]) -> Model:
+    def _open(self, name: str, stored: Mapping[str, Any]) -> Model | LinearModel:
         """Read, verify and parse a model."""
         content = verified(self._read, name, stored, missing="STUDENT_FILE_MISSING", corrupt="STUDENT_FILE_CORRUPT")
+        if name.endswith(".json"):
+            return LinearModel(content)
         if self._library is None:
             raise ServingError("ENGINE_UNAVAILABLE", "LightGBM's library is not there", name)
         return Model(self._library, content)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 NEXT_BEST_ACTION = "nba_primary"
 ACQUISITION_PREFIX = "will_acquire_"
-WEIGHT_KEYS = (NEXT_BEST_ACTION, "will_acquire")  # what the configuration names the two kinds of terms by
+ANY = "any_acquisition"
+WEIGHT_KEYS = (ANY, NEXT_BEST_ACTION, "will_acquire")  # what the configuration names the kinds of terms by
 
 
 class Product(NamedTuple):
@@ -29,7 +30,8 @@ class Source(NamedTuple):
     Parameters
     ----------
     output
-        The class of the task's prediction, 0 where it has one output.
+        The class of the task's prediction, 0 where it has one output. Of :data:`ANY` it is class 0, "nothing acquired", and the
+        term's probability is that of everything else.
     kind
         One of :data:`WEIGHT_KEYS`.
     members
@@ -47,19 +49,25 @@ def products_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Product, ...]:
     return tuple(Product(**{**entry, "sets": tuple(entry["sets"])}) for entry in entries)
 
 
-def sources_of(products: Sequence[Product]) -> tuple[tuple[Source, ...], ...]:
-    """Return each product's sources by id: its family in the next best action, then its acquisition sets."""
+def sources_of(products: Sequence[Product], weights: Mapping[str, float]) -> tuple[tuple[Source, ...], ...]:
+    """Return each product's sources by id: any acquisition, its family in the next best action, its acquisition sets.
+
+    Kinds whose weight is 0 are left out: their tasks are not asked.
+    """
     families: dict[int, list[int]] = {}
     sets: dict[str, list[int]] = {}
     for product in products:
         families.setdefault(product.family, []).append(product.product_id)
         for name in product.sets:
             sets.setdefault(name, []).append(product.product_id)
-    return tuple(
+    everything = tuple(product.product_id for product in products)
+    found = (
         (
+            Source(NEXT_BEST_ACTION, 0, WEIGHT_KEYS[0], everything),
             # class 0 of the next best action is "nothing acquired"
-            Source(NEXT_BEST_ACTION, 1 + product.family, WEIGHT_KEYS[0], tuple(families[product.family])),
-            *(Source(ACQUISITION_PREFIX + name, 0, WEIGHT_KEYS[1], tuple(sets[name])) for name in product.sets),
+            Source(NEXT_BEST_ACTION, 1 + product.family, WEIGHT_KEYS[1], tuple(families[product.family])),
+            *(Source(ACQUISITION_PREFIX + name, 0, WEIGHT_KEYS[2], tuple(sets[name])) for name in product.sets),
         )
         for product in products
     )
+    return tuple(tuple(source for source in sources if weights[source.kind] > 0.0) for sources in found)

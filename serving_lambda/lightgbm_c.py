@@ -99,30 +99,11 @@ class Model:
         self.rounds = rounds.value
         self.classes = self._number("LGBM_BoosterGetNumClasses")
         self.columns = self._number("LGBM_BoosterGetNumFeature")
-        self._text = text if self.classes > 1 else b""
-        self._outputs: dict[int, Model] = {}
 
     def _number(self, function: str) -> int:
         value = ctypes.c_int()
         self._library.call(function, self._handle, ctypes.byref(value), code="MODEL_UNREADABLE")
         return value.value
-
-    def output(self, place: int) -> Model:
-        """Return the model of one output alone, whose contributions cost a share of all outputs' and are the same.
-
-        Raises
-        ------
-        ServingError
-            ``MODEL_UNREADABLE``: LightGBM does not take the part.
-        """
-        if self.classes == 1:
-            return self
-        if place not in self._outputs:
-            part = Model(self._library, output_text(self._text, place, self.classes))
-            if (part.classes, part.columns) != (1, self.columns):
-                raise ServingError("MODEL_UNREADABLE", f"output {place} cannot be told from the others")
-            self._outputs[place] = part
-        return self._outputs[place]
 
     def raw_row(self, row: Any) -> list[float]:
         """Return the raw scores [classes] of one row (float32 buffer [columns])."""
@@ -172,7 +153,6 @@ class Model:
 
     def close(self) -> None:
         """Free the model; it cannot be used after."""
-        self._outputs = {}
         for config, _ in self._fast.values():
             self._free_fast(config)
         self._fast = {}
@@ -183,22 +163,6 @@ class Model:
     def __del__(self) -> None:
         if getattr(self, "_free", None) is not None:
             self.close()
-
-
-def output_text(text: bytes, place: int, outputs: int) -> bytes:
-    """Return the text of a model that holds the trees of one output alone.
-
-    LightGBM writes the trees of a round one after the other, one for each output. Without ``tree_sizes`` it reads them in turn.
-    """
-    head, *trees = text.split(b"\nTree=")
-    trees[-1], _, _ = trees[-1].partition(b"\nend of trees")
-    single = {b"num_class": b"num_class=1", b"num_tree_per_iteration": b"num_tree_per_iteration=1"}
-    lines = [
-        single.get(line.partition(b"=")[0], line)
-        for line in head.split(b"\n")
-        if not line.startswith((b"tree_sizes=", b"objective="))
-    ]
-    return b"\nTree=".join([b"\n".join(lines), *trees[place::outputs]]) + b"\nend of trees\n"
 
 
 def _parameters(threads: int) -> bytes:

@@ -16,6 +16,8 @@ from serving_lambda.contract import Customer
 from serving_lambda.diversify import diversify
 from serving_lambda.errors import ServingError
 from serving_lambda.filters import Removed, apply
+from serving_lambda.lightgbm_c import Model
+from serving_lambda.linear import LinearModel
 from serving_lambda.ports import KillSwitch
 from serving_lambda.ranking import Ranked, Term
 from serving_lambda.reasons import Evidence
@@ -167,8 +169,10 @@ def _part_of_task(
 ) -> tuple[Student, list[float]]:
     student = scored.students[term.task]
     if term.task not in known:
-        known[term.task] = student.ready().contributions_row(student.gather(row))
-    return student, task_part(student, known[term.task], scored.scores[term.task], term.output)
+        model = student.ready()
+        assert isinstance(model, Model)  # noqa: S101 - a task's model is trees
+        known[term.task] = model.contributions_row(student.gather(row))
+    return student, task_part(student, known[term.task], scored.scores[term.task], term.output, kind=term.kind)
 
 
 def _part_of_share(
@@ -176,7 +180,9 @@ def _part_of_share(
 ) -> tuple[Student, list[float]] | None:
     if scored.product is None:
         return None
+    model, own = scored.product.ready(), scored.product.gather(row)
+    assert isinstance(model, LinearModel)  # noqa: S101 - its file is read as one
     for member in ranked.explaining_shares:
         if member not in known:
-            known[member] = scored.product.ready().output(member).contributions_row(scored.product.gather(row))
-    return scored.product, share_part(scored.product, known, ranked.product_id, ranked.explaining_shares)
+            known[member] = model.contributions_of(member, own)
+    return scored.product, share_part(known, ranked.product_id, ranked.explaining_shares)

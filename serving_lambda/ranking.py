@@ -3,7 +3,8 @@
 ``score(p) = fatigue^n * sum of terms - risk penalty(p)``, with a term for each task that speaks for the product:
 ``term = task weight * segment multiplier * rule boost * P(task) * share(p | choice set, customer)``
 
-The tasks are the next best action (the choice set is the product's family) and the acquisition sets with the product. n counts
+The events are any acquisition (1 less the next best action's "nothing"; the choice set is the whole catalogue), the product's
+family as the next best action, and the acquisition sets with the product; kinds of weight 0 take no part. n counts
 the recent messages to the customer about the product. All weights come from configuration; the neutral ones are 1, no boost, no
 penalty. Sums go from left to right, so that the batch job gets the same bits with arrays.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from serving_lambda.catalogue import Product, products_of, sources_of
+from serving_lambda.catalogue import ANY, Product, products_of, sources_of
 from serving_lambda.contract import Customer
 from serving_lambda.diversify import Similarity
 from serving_lambda.rules import Facts, matches
@@ -24,11 +25,12 @@ from serving_lambda.shares import shares_of
 class Term(NamedTuple):
     """One summand of a product's score: the product of ``weight``, ``multiplier``, ``boost``, ``probability`` and ``share``.
 
-    ``output`` is the class of the task's prediction, 0 where it has one output.
+    ``output`` is the class of the task's prediction, 0 where it has one output; ``kind`` says what the event is.
     """
 
     task: str
     output: int
+    kind: str
     weight: float
     multiplier: float
     boost: float
@@ -61,6 +63,11 @@ class Ranked(NamedTuple):
         return self.shares[self.terms.index(self.explaining)]
 
 
+def probability_of(kind: str, predicted: Any) -> Any:
+    """Return a term's probability from the task's output, a number or an array: of any acquisition, 1 less that of none."""
+    return 1.0 - predicted if kind == ANY else predicted
+
+
 class Ranking:
     """The catalogue, and everything that ranking weighs with.
 
@@ -69,7 +76,7 @@ class Ranking:
     products : sequence of mapping
         ``product_id, code, name, name_ko, family, product_class, risk_grade, sets`` each, ids dense from 0.
     ranking : mapping
-        ``acquisitions`` (count per product id), ``smoothing``, ``weights`` (``nba_primary``, ``will_acquire``),
+        ``acquisitions`` (count per product id), ``smoothing``, ``weights`` (of each kind of term),
         ``segment_multipliers`` (segment to kind of term to factor), ``rule_boosts`` (``id``, ``when``, ``classes``, ``factor``
         each), ``risk_penalties`` (risk grade as text to what is subtracted), ``fatigue``, ``diversity``
         (``relevance``, ``same_family``, ``same_class``), ``held_products`` ("exclude" or "allow"), ``top_k``, ``attributions``.
@@ -77,10 +84,10 @@ class Ranking:
 
     def __init__(self, products: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> None:
         self.products = products_of(products)
-        self.sources = sources_of(self.products)
-        self.tasks = frozenset(source.task for sources in self.sources for source in sources)
         self.counts = tuple(count + ranking["smoothing"] for count in ranking["acquisitions"])
         self.weights: Mapping[str, float] = {kind: float(weight) for kind, weight in ranking["weights"].items()}
+        self.sources = sources_of(self.products, self.weights)
+        self.tasks = frozenset(source.task for sources in self.sources for source in sources)
         self.multipliers: Mapping[str, Mapping[str, float]] = ranking["segment_multipliers"]
         self.rule_boosts: Sequence[Mapping[str, Any]] = ranking["rule_boosts"]
         penalties = ranking["risk_penalties"]
@@ -122,9 +129,9 @@ class Ranking:
                     known[members] = shares_of(members, open_ids, scored.margins, self.counts)
                 weight, multiplier = self.weights[kind], multipliers.get(kind, 1.0)
                 boost = boosts[place] if boosts else 1.0
-                probability, share = scored.scores[task][output], known[members][place]
+                probability, share = probability_of(kind, scored.scores[task][output]), known[members][place]
                 value = weight * multiplier * boost * probability * share
-                terms.append(Term(task, output, weight, multiplier, boost, probability, share, value))
+                terms.append(Term(task, output, kind, weight, multiplier, boost, probability, share, value))
                 shares.append(known[members])
             if terms:
                 ranked.append(self._ranked(place, terms, shares, customer))

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 from serving_lambda.errors import ServingError
 from serving_lambda.lightgbm_c import Model
+from serving_lambda.linear import LinearModel
 from serving_lambda.links import calibrate, sigmoid, softmax
 
 Scores = dict[str, list[float]]
 
-LAYER_OF_ROUTE = {"DISTILL": 1, "DIRECT": 2, "SKIP": 3}
+LAYER_OF_ROUTE = {"DISTILL": 1, "CHOICE": 1, "DIRECT": 2, "SKIP": 3}
 RULES_LAYER = 3
-PRODUCT_MODEL = "product_share"  # travels like the student of a task, and is none
+PRODUCT_MODEL = "product_share"  # the choice model: it travels like the student of a task, and is none
 OUTSIDE_CONTRACT = "INPUT_OUTSIDE_CONTRACT"
 
 
@@ -48,7 +49,7 @@ class Student:
         columns: Sequence[str] | Mapping[str, int],
         *,
         layer: int | None = None,
-        open_model: Callable[[], Model] | None = None,
+        open_model: Callable[[], Model | LinearModel] | None = None,
     ) -> None:
         self.task: str = card["task"]
         self.file: str | None = card.get("model")
@@ -63,7 +64,7 @@ class Student:
         self.transform: str = card.get("output_transform") or "identity"
         self.offsets = () if self.route == "SKIP" else _offsets(card["init_score"], self.classes)
         self.calibrator: Mapping[str, Any] = card.get("calibrator") or {"type": "none"}
-        self.model: Model | None = None
+        self.model: Model | LinearModel | None = None
         self.unavailable: str | None = "SKIPPED" if self.route == "SKIP" else None
         self.fallback: Student | None = None  # what serves the task where this one cannot
         self._layer = LAYER_OF_ROUTE[self.route] if layer is None else layer
@@ -85,7 +86,7 @@ class Student:
             yield student
             student = student.fallback
 
-    def ready(self) -> Model:
+    def ready(self) -> Model | LinearModel:
         """Return the model, which is read and parsed now if it has not been yet.
 
         Raises
@@ -108,7 +109,7 @@ class Student:
             raise ServingError(self.unavailable or "PREDICTION_FAILED", "the model could not be read", self.task)
         return self.model
 
-    def attach(self, model: Model) -> None:
+    def attach(self, model: Model | LinearModel) -> None:
         """Give the student its model.
 
         Raises

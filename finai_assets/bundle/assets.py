@@ -3,13 +3,14 @@
 import dagster as dg
 import numpy as np
 
-from finai_assets.asset_graph import BUNDLE, MATRIX, PRODUCTS, student_asset
+from finai_assets.asset_graph import BUNDLE, CHOICE, MATRIX, PRODUCTS, student_asset
 from finai_assets.automation.specs import spec_of, stored, writing
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.content import RULES_FILE, read_config, rule_columns, rules_content
 from finai_assets.bundle.lineage import lineage_of
 from finai_assets.bundle.registry import export, register
 from finai_assets.bundle.shares import acquisition_shares
+from finai_assets.choice.model import FILE as CHOICE_FILE
 from finai_assets.platform import Platform
 from finai_assets.students.result import from_files, require_budget
 from finai_assets.training.matrix import load_matrix
@@ -55,6 +56,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             golden=np.array(matrix.X[np.sort(golden) + test.start]),
             key=home.secrets().key("signing"),
             overridden=overridden_tasks(gates, session.lake, platform),
+            choice=session.read_bytes(CHOICE, None, CHOICE_FILE),
             versions={"data": session.manifest(MATRIX).content_hash, "code": graph.code_version(BUNDLE)},
         )
         with writing(session, platform, BUNDLE, model=True) as out:

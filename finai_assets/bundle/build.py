@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from finai_assets.asset_graph import BUNDLE
 from finai_assets.bundle import content
+from finai_assets.bundle.choice import ChoiceLayers
 from finai_assets.bundle.golden import golden_content
-from finai_assets.bundle.layers import StudentFiles, TaskLayers, gated_layers, product_layers
+from finai_assets.bundle.layers import StudentFiles, gated_layers
 from finai_assets.features.registry import Registry
 from finai_assets.labels.task import Task
 from finai_assets.settings import Settings
@@ -65,7 +66,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     key: bytes,
     versions: Mapping[str, str],
     overridden: Mapping[str, str] | None = None,
-    product_model: StudentFiles | None = None,
+    choice: bytes | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a signed bundle.
 
@@ -88,9 +89,8 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     overridden
         Task to the text of a signed override of C23: where its copy misses a floor, the copy does not travel, and the direct
         student serves the task.
-    product_model
-        The model of the share of each product, in the files of a student of many classes; None where there is none, so that the
-        shares are train counts.
+    choice
+        The stored choice model; None where there is none, so that the shares are train counts.
 
     Raises
     ------
@@ -101,16 +101,12 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         The inputs do not fit each other, or a text or rule breaks its own rules.
     """
     layers = gated_layers(students, tasks, settings.students.fidelity, overridden or {})
-    shared: TaskLayers | None = None
-    if product_model is not None:
-        codes = [product.code for product in settings.products]
-        floors = settings.students.fidelity
-        shared = product_layers(product_model, codes, floors, (overridden or {}).get(PRODUCT_MODEL))
-    held = [*layers.values(), *([shared] if shared else [])]
-    models = {name: model for task in held for name, model in task.models().items()}
+    chosen = None if choice is None else ChoiceLayers.of(choice, [product.code for product in settings.products])
+    models = {name: model for task in layers.values() for name, model in task.models().items()}
     templates = content.read_config(content.TEMPLATES_FILE)
     rules = content.rules_content(content.read_config(content.RULES_FILE), registry, settings)
     used = {name for card, _ in models.values() for name in card.columns} | content.rule_columns(rules)
+    used |= {name for model in chosen.models.values() for name in model.columns} if chosen else set()
     contract = content.contract_columns(registry, used, templates, settings)
     names = tuple(column["name"] for column in contract)
     positions = [registry.names.index(name) for name in names]
@@ -119,8 +115,9 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         RANKING: canonical(content.ranking_content(shares, settings)),
         RULES: canonical(rules),
         TEMPLATES: canonical(content.templates_content(templates, settings)),
-        GOLDEN: canonical(golden_content(models, golden[:, positions], names)),
+        GOLDEN: canonical(golden_content(models, golden[:, positions], names, chosen)),
         **{name: text for name, (_, text) in models.items()},
+        **(chosen.files() if chosen else {}),
     }
     manifest: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -128,7 +125,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         "profile": settings.profile,
         "contract": {"columns": contract, "segments": list(settings.dataset.segments)},
         "tasks": [task.entry() for task in layers.values()],
-        "product_model": shared.entry() if shared else None,
+        "product_model": chosen.entry() if chosen else None,
         "tasks_unavailable": {task.name: task.unavailable for task in tasks if task.unavailable is not None},
         "splits": {name: [month.key for month in months] for name, months in splits},
         "versions": {**versions, "config": settings.digest()},
@@ -137,13 +134,13 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
             name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()
         },
     }
-    withheld = {task.card.task: task.withheld for task in held if task.withheld}
+    withheld = {name: task.withheld for name, task in layers.items() if task.withheld}
     manifest["checks"] = [
         {"check": "every_task_has_a_student", "passed": True, "n": len(layers)},
         {
             "check": "fidelity_within_floors",
             "passed": True,  # of the copies that travel
-            "n": sum(task.copies for task in held),
+            "n": sum(task.copies for task in layers.values()),
             **({"withheld": withheld} if withheld else {}),
         },
         {"check": "texts_keep_the_rules", "passed": True, "n": _check_texts(manifest, files, templates)},

@@ -12,6 +12,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
+from finai_assets.bundle.choice import ChoiceLayers
 from finai_assets.students.card import DirectCard, StudentCard
 from finai_resources.json_text import plain
 
@@ -52,7 +53,10 @@ def reference_prediction(card: StudentCard | DirectCard, model: bytes, X: np.nda
 
 
 def golden_content(
-    models: Mapping[str, tuple[StudentCard | DirectCard, bytes]], rows: np.ndarray, columns: Sequence[str]
+    models: Mapping[str, tuple[StudentCard | DirectCard, bytes]],
+    rows: np.ndarray,
+    columns: Sequence[str],
+    choice: ChoiceLayers | None = None,
 ) -> dict[str, Any]:
     """Return the golden rows as JSON values.
 
@@ -72,4 +76,6 @@ def golden_content(
     for file, (card, model) in models.items():
         chosen = np.ascontiguousarray(rows[:, [place[name] for name in card.columns]], dtype=np.float32)
         expected[file] = reference_prediction(card, model, chosen).tolist()
+    if choice is not None:
+        expected |= choice.expected(rows, columns)
     return {"columns": list(columns), "rows": plain(rows), "expected": expected}

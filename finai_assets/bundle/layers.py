@@ -12,10 +12,10 @@ from finai_assets.scoring.calibration import NO_CALIBRATOR
 from finai_assets.settings.method import FidelitySettings
 from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, StudentCard, card_of
 from finai_assets.students.fidelity import compare_stored
-from finai_resources.errors import BundleError, GateError
+from finai_resources.errors import GateError
 from finai_resources.json_text import plain
 from serving_lambda.bundle import MODEL_FOLDER
-from serving_lambda.scorer import LAYER_OF_ROUTE, PRODUCT_MODEL
+from serving_lambda.scorer import LAYER_OF_ROUTE
 
 StudentFiles = Mapping[str, bytes]
 # The fields of a student's card that serving reads, and those that tell its origin.
@@ -39,7 +39,7 @@ _NO_MODEL: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TaskLayers:
-    """One task in a bundle, or the product model: its student's files, and what keeps its copy out of it.
+    """One task in a bundle: its student's files, and what keeps its copy out of it.
 
     Parameters
     ----------
@@ -125,36 +125,6 @@ def gated_layers(
         name: TaskLayers(card, students[name], withheld_by(card, floors, overridden.get(name)))
         for name, card in cards.items()
     }
-
-
-def product_layers(
-    files: StudentFiles, products: Sequence[str], floors: FidelitySettings, overridden: str | None = None
-) -> TaskLayers:
-    """Return the layers of the product model after the gates that hold for tasks.
-
-    Parameters
-    ----------
-    files
-        The model's files, in the format of a student of many classes.
-    products
-        Codes of the catalogue in the order of their ids: the classes that it must have.
-
-    Raises
-    ------
-    GateError
-        Its copy was never compared with its teacher.
-    BundleError
-        The card cannot be read, or its classes are not the catalogue.
-    """
-    card = card_of(files, task=PRODUCT_MODEL)
-    if card.kind != "multiclass" or card.class_labels != tuple(products):
-        raise BundleError(
-            f"a {card.kind} model of {len(card.class_labels)} classes is no model of the {len(products)} products",
-            where=BUNDLE,
-            fix="train it with one class for each product, in the order of their ids",
-        )
-    require_compared([card], floors)
-    return TaskLayers(card, files, withheld_by(card, floors, overridden))
 
 
 def require_compared(cards: Iterable[StudentCard], floors: FidelitySettings) -> None:

@@ -118,7 +118,7 @@ def _fit(
     told = {
         "penalty": best[1],
         "validation_loss_by_penalty": tried,
-        "rank": int(np.linalg.matrix_rank(best[2].weights, tol=1e-3 * max(1e-12, np.linalg.norm(best[2].weights, 2)))),
+        "rank": _rank(best[2].weights),
         "acquisitions": {split: int(each.acquired.sum()) for split, each in choices.items()},
         "rows": {split: len(each) for split, each in choices.items()},
         "loss": {
@@ -131,6 +131,12 @@ def _fit(
         },
     }
     return best[2], told
+
+
+def _rank(weights: np.ndarray) -> int:
+    """Return how many directions matter: singular values of at least a thousandth of the largest."""
+    values = np.linalg.svd(weights, compute_uv=False)
+    return int((values > 1e-3 * values[:1]).sum())
 
 
 def shares(model: ChoiceModel, X: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from finai_assets.recommend.groups import Group, Predicted
+from finai_assets.recommend.groups import Group, Predicted, choice_model_of
 from finai_assets.recommend.ranked import BY_RULES, Shares, Shown
-from serving_lambda.attribution import slope
+from serving_lambda.attribution import LEAST, slope
 from serving_lambda.bundle import Bundle
+from serving_lambda.catalogue import ANY
 from serving_lambda.reasons import CONCEPTS_TOLD, Told
 from serving_lambda.scorer import Student
 
@@ -20,7 +21,6 @@ def contributions_of(
     group: Group,
     found: Predicted,
     shown: Shown,
-    open_: np.ndarray,
     shares: Shares,
     part: slice,
     threads: int,
@@ -39,26 +39,24 @@ def contributions_of(
     """
     customer, product, source = shown.customer[part], shown.product[part], shown.source[part]
     total = np.zeros((len(customer), len(bundle.names)))
-    by_task: dict[str, list[int]] = {}
+    by_task: dict[tuple[str, str], list[int]] = {}
     by_set: dict[tuple[int, ...], list[int]] = {}
     outputs = np.zeros(len(customer), np.int64)
     for row, (place, origin) in enumerate(zip(product.tolist(), source.tolist(), strict=True)):
         if origin != BY_RULES:
             term = bundle.ranking.sources[place][origin]
             outputs[row] = term.output
-            by_task.setdefault(term.task, []).append(row)
+            by_task.setdefault((term.task, term.kind), []).append(row)
             by_set.setdefault(term.members, []).append(row)
-    for task, rows in by_task.items():
+    for (task, kind), rows in by_task.items():
         values = _task_part(
-            found.students[task], found.scores[task], group.rows, customer[rows], outputs[rows], threads
+            found.students[task], found.scores[task], group.rows, customer[rows], outputs[rows], kind, threads
         )
         total[np.ix_(rows, found.students[task].positions)] += values
     model = found.product
     if model is not None:
         for members, rows in by_set.items():
-            values = _share_part(
-                model, members, shares[members], open_, group.rows, customer[rows], product[rows], threads
-            )
+            values = _share_part(model, members, shares[members], group.rows, customer[rows], product[rows])
             total[np.ix_(rows, model.positions)] += values
     return total
 
@@ -71,7 +69,13 @@ def _explained(model: Any, student: Student, rows: np.ndarray, threads: int) -> 
 
 
 def _task_part(
-    student: Student, scores: np.ndarray, rows: np.ndarray, customer: np.ndarray, output: np.ndarray, threads: int
+    student: Student,
+    scores: np.ndarray,
+    rows: np.ndarray,
+    customer: np.ndarray,
+    output: np.ndarray,
+    kind: str,
+    threads: int,
 ) -> np.ndarray:
     """Return a task's part in some shown products, float64 [rows, student's columns]."""
     once, where = np.unique(customer, return_inverse=True)
@@ -82,33 +86,35 @@ def _task_part(
     mean = np.zeros((len(once), values.shape[2]))
     for place in range(student.classes):
         mean = mean + scores[once, place][:, None] * values[:, place]
-    return factor * (values[where, output] - mean[where])
+    if kind == ANY:
+        excluded = scores[customer, output]
+        factors = factor * -(excluded / np.maximum(1.0 - excluded, LEAST))
+        return np.asarray(factors[:, None] * (values[where, output] - mean[where]))
+    return np.asarray(factor * (values[where, output] - mean[where]))
 
 
 def _share_part(
     model: Student,
     members: Sequence[int],
     shares: np.ndarray,
-    open_: np.ndarray,
     rows: np.ndarray,
     customer: np.ndarray,
     product: np.ndarray,
-    threads: int,
 ) -> np.ndarray:
-    """Return the product model's part in some shown products of one choice set, float64 [rows, its columns]."""
+    """Return the choice model's part in some shown products of one choice set, float64 [rows, its columns].
+
+    Parameters
+    ----------
+    shares : float64 [n, members]
+        0 where a member is not open.
+    """
     once, where = np.unique(customer, return_inverse=True)
-    own = np.zeros((len(customer), len(model.columns)))
-    mean = np.zeros((len(once), len(model.columns)))
+    choice = choice_model_of(model)
+    inputs = choice.squash.apply(rows[once][:, model.positions])
+    mean = np.zeros_like(inputs)
     for place, member in enumerate(members):
-        offered = open_[once, member]
-        if not offered.any():
-            continue
-        values = np.zeros_like(mean)
-        values[offered] = _explained(model.ready().output(member), model, rows[once[offered]], threads)[:, 0]
-        mean[offered] = mean[offered] + shares[once[offered], place][:, None] * values[offered]
-        mine = product == member
-        own[mine] = values[where[mine]]
-    return slope(model) * (own - mean[where])
+        mean = mean + shares[once, place][:, None] * (inputs * choice.weights[member])
+    return np.asarray(inputs[where] * choice.weights[product] - mean[where])
 
 
 def strongest_of(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,11 @@ from itertools import chain
 
 import numpy as np
 
+from finai_assets.choice.model import ChoiceModel, Squash
 from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer
 from serving_lambda.errors import ServingError
+from serving_lambda.linear import LinearModel
 from serving_lambda.path import permitted
 from serving_lambda.ports import KillSwitch
 from serving_lambda.scorer import PRODUCT_MODEL, RULES_LAYER, Student, raw_matrix
@@ -117,17 +119,27 @@ def predicted(group: Group, threads: int) -> Predicted:
     return Predicted(students, scores, product, margins)
 
 
+def choice_model_of(student: Student) -> ChoiceModel:
+    """Return the arrays of a choice model that serving has read."""
+    model = student.ready()
+    assert isinstance(model, LinearModel)  # noqa: S101 - its file is read as one
+    squash = Squash(*(np.array(part) for part in (model.size, model.center, model.scale)))
+    weights = np.array(model.weights).reshape(model.classes, model.columns)
+    return ChoiceModel(student.class_labels, student.columns, squash, np.array(model.intercept), weights)
+
+
 def _first(task: str, layers: Sequence[Student], rows: np.ndarray, threads: int) -> tuple[Student, np.ndarray]:
     """Return the first student that answers, with its predictions (of the product model: margins) [n, outputs]."""
     failed: ServingError | None = None
     for student in layers:
         matrix = np.ascontiguousarray(rows[:, student.positions])
         try:
+            if task == PRODUCT_MODEL:
+                return student, choice_model_of(student).scores(matrix)
             raw = raw_matrix(student, matrix, len(rows), threads=threads)
         except ServingError as error:
             failed = failed or error
         else:
-            finish = student.shift if task == PRODUCT_MODEL else student.finish
-            values = np.fromiter(chain.from_iterable(map(finish, raw)), np.float64, len(rows) * student.classes)
+            values = np.fromiter(chain.from_iterable(map(student.finish, raw)), np.float64, len(rows) * student.classes)
             return student, values.reshape(len(rows), student.classes)
     raise failed or ServingError("PREDICTION_FAILED", "the task has no model", task)

@@ -20,7 +20,7 @@ from serving_lambda.catalogue import Source
 from serving_lambda.diversify import diversify
 from serving_lambda.filters import apply
 from serving_lambda.path import by_rules
-from serving_lambda.ranking import Ranking
+from serving_lambda.ranking import Ranking, probability_of
 from serving_lambda.scorer import PRODUCT_MODEL, RULES_LAYER
 
 BY_RULES = -1
@@ -62,8 +62,8 @@ class _Entry(NamedTuple):
     score: float
 
 
-def shown_to(bundle: Bundle, group: Group, found: Predicted, k: int) -> tuple[Shown, np.ndarray, Shares]:
-    """Return what a group is shown, which products are open [n, products], and the shares.
+def shown_to(bundle: Bundle, group: Group, found: Predicted, k: int) -> tuple[Shown, Shares]:
+    """Return what a group is shown, and the shares.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def shown_to(bundle: Bundle, group: Group, found: Predicted, k: int) -> tuple[Sh
     shown = Shown(
         customer, rank + 1, product, layers[product], scores.score[customer, product], scores.source[customer, product]
     )
-    return _filled(bundle, group, open_, shown, count, k), open_, shares
+    return _filled(bundle, group, open_, shown, count, k), shares
 
 
 def _open(bundle: Bundle, group: Group) -> np.ndarray:
@@ -138,7 +138,7 @@ def rank_block(ranking: Ranking, group: Group, found: Predicted, open_: np.ndarr
                 continue
             boost = 1.0 if boosts is None else boosts[:, product]
             share = shares[origin.members][:, origin.members.index(product)]
-            probability = found.scores[origin.task][:, origin.output]
+            probability = probability_of(origin.kind, found.scores[origin.task][:, origin.output])
             value = ranking.weights[origin.kind] * multipliers.get(origin.kind, 1.0) * boost * probability * share
             total = total + value
             better = value > largest

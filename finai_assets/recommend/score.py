@@ -165,11 +165,11 @@ def _outside(bundle: Bundle, rows: np.ndarray) -> np.ndarray:
 def _scored_group(bundle: Bundle, group: Group, k: int, threads: int) -> pa.Table:
     """Return the recommendations of customers who are served by the same models, with their places in the block."""
     found = predicted(group, threads)
-    shown, open_, shares = shown_to(bundle, group, found, k)
+    shown, shares = shown_to(bundle, group, found, k)
     tables = [_EMPTY]
     for low in range(0, len(shown.customer), EXPLAINED_AT_ONCE):
         part = slice(low, low + EXPLAINED_AT_ONCE)
-        contributions = contributions_of(bundle, group, found, shown, open_, shares, part, threads)
+        contributions = contributions_of(bundle, group, found, shown, shares, part, threads)
         tables.append(_table(bundle, group, shown, part, contributions))
     return pa.concat_tables(tables)
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from finai_assets.settings.base import Section
 
-Kind = Literal["nba_primary", "will_acquire"]
+Kind = Literal["any_acquisition", "nba_primary", "will_acquire"]
 Grade = Annotated[int, Field(ge=1, le=6)]
 Span = tuple[float | None, float | None]  # from, below; null is open
 
 
 class TaskWeights(Section):
-    """Weight of each kind of term."""
+    """Weight of each kind of term; at least one is positive, and a task whose kinds have weight 0 is not asked."""
 
+    any_acquisition: Annotated[float, Field(ge=0)]
     nba_primary: Annotated[float, Field(ge=0)]
     will_acquire: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _one_is_positive(self) -> TaskWeights:
+        if self.any_acquisition + self.nba_primary + self.will_acquire <= 0:
+            raise ValueError("all weights are 0, so that no product would have a score")
+        return self
 
 
 class BoostConditions(Section):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from finai_assets.bundle.choice import ROUTE
 from finai_assets.features.registry import Column, Registry
 from finai_assets.labels.task import Task
 from finai_assets.scoring.boosting import count_leaves
@@ -174,6 +175,8 @@ def _route_fault(entry: Mapping[str, Any]) -> str:
     """Return what is wrong with the models of an entry: they must be those that its route needs."""
     route, layer, model, direct = entry["route"], entry["served_by"], entry["model"], entry["direct"]
     withheld = route == "DISTILL" and layer == LAYER_OF_ROUTE["DIRECT"]
+    if route == ROUTE:
+        return "" if layer == LAYER_OF_ROUTE[ROUTE] and model and direct else f"{entry['task']}: a layer is missing"
     right = (
         route in LAYER_OF_ROUTE
         and (layer == LAYER_OF_ROUTE[route] or withheld)

@@ -15,6 +15,8 @@ import pytest
 
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.registry import export
+from finai_assets.choice.model import ChoiceModel, Squash, to_file
+from finai_assets.choice.train import COLUMNS, HOLDINGS
 from finai_assets.features.registry import Registry, build_registry
 from finai_assets.labels.splits import make_splits
 from finai_assets.labels.tasks import Task, build_tasks
@@ -22,7 +24,6 @@ from finai_assets.settings import Settings, load_settings
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
 from finai_assets.students.fidelity_measures import Compared
 from serving_lambda.bundle import Bundle, load_bundle
-from serving_lambda.scorer import PRODUCT_MODEL
 
 KEY = bytes(range(32))
 ROWS = 400
@@ -57,7 +58,7 @@ class Made:
     students: dict[str, dict[str, bytes]]
     products: pa.Table
     shares: np.ndarray
-    product_model: dict[str, bytes]
+    choice: bytes
     versions: dict[str, str] = field(default_factory=lambda: {"data": "d1", "code": "c1"})
 
     def build(self, **changes: Any) -> dict[str, bytes]:
@@ -72,7 +73,7 @@ class Made:
             "golden": self.X[:40],
             "key": KEY,
             "versions": self.versions,
-            "product_model": self.product_model,
+            "choice": self.choice,
         }
         return build_bundle(**{**given, **changes})
 
@@ -181,12 +182,18 @@ def student(
     return {"student.json": json.dumps(card).encode(), **files}
 
 
-def product_model(settings: Settings, registry: Registry, X: np.ndarray) -> dict[str, bytes]:
-    """Train a small model of the shares: one class for each product, a copy with a direct student behind it."""
-    task = Fitted(PRODUCT_MODEL, "multiclass", len(settings.products))
-    files = student(task, registry, X, seed=77)
-    card = {**json.loads(files["student.json"]), "class_labels": [product.code for product in settings.products]}
-    return {**files, "student.json": json.dumps(card).encode()}
+def choice(settings: Settings, registry: Registry, X: np.ndarray) -> bytes:
+    """Return a stored choice model of random weights: the first model reads twelve columns, the second what is held."""
+    random, products = np.random.default_rng(77), tuple(product.code for product in settings.products)
+    models = {}
+    held = [at for at, name in enumerate(registry.names) if name.startswith("held_")]
+    for name, kept in ((COLUMNS, sorted(random.choice(len(registry.names), 12, replace=False))), (HOLDINGS, held)):
+        weights = random.normal(0.0, 0.4, (len(products), len(kept)))
+        columns = tuple(registry.names[at] for at in kept)
+        models[name] = ChoiceModel(
+            products, columns, Squash.fit(X[:, kept]), random.normal(size=len(products)), weights
+        )
+    return to_file(models, {"models": {}, "fitted_on": {}})
 
 
 def _model(
@@ -221,9 +228,7 @@ def make() -> Made:
     X = features(registry, ROWS, seed=1)
     students = {task.name: student(task, registry, X, seed) for seed, task in enumerate(tasks)}
     shares = np.random.default_rng(3).integers(0, 40, len(settings.products))
-    return Made(
-        settings, registry, tasks, X, students, product_table(settings), shares, product_model(settings, registry, X)
-    )
+    return Made(settings, registry, tasks, X, students, product_table(settings), shares, choice(settings, registry, X))
 
 
 @pytest.fixture(scope="session")

@@ -81,16 +81,3 @@ def test_a_closed_model_can_be_closed_again_and_frees_its_handles(made: Made) ->
     model.close()
     assert not model._handle
     assert not model._fast
-
-
-def test_one_output_alone_explains_and_predicts_the_same_bits_as_among_the_others(made: Made) -> None:
-    model, _, X = parts(made, "nba_primary")
-    whole = np.frombuffer(model.contributions(X, len(X))).reshape(len(X), model.classes, -1)
-    raw = np.frombuffer(model.raw(X, len(X))).reshape(len(X), model.classes)
-    for output in range(model.classes):
-        alone = model.output(output)
-        assert alone is model.output(output)
-        assert np.array_equal(np.frombuffer(alone.contributions(X, len(X))).reshape(len(X), -1), whole[:, output])
-        assert np.array_equal(np.frombuffer(alone.raw(X, len(X))), raw[:, output])
-    single, _, _ = parts(made, "churn_signal")
-    assert single.output(0) is single
