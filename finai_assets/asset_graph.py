@@ -36,7 +36,8 @@ MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teache
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
 COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "students/fidelity"
 CHOICE = "choice/model"
-BUNDLE, CHAMPION, RECOMMENDATIONS = "serving/bundle", "serving/champion", "recommendations/customers"
+BUNDLE, CHAMPION = "serving/bundle", "serving/champion"
+RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
@@ -401,11 +402,22 @@ ASSETS = (
         files=("reason_templates.yaml", "rules.yaml"),
     ),
     Asset(
+        LISTS,
+        "serving",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.lists.outcomes:read_outcomes",
+         "finai_assets.evaluation.truth:read_product_truth", "finai_assets.recommend.profile:read_profile",
+         "serving_lambda.bundle:load_bundle", "finai_assets.recommend.evaluate:evaluate_lists",
+         "finai_assets.recommend.lists_page:markdown"),
+        ("profile", "seed", "horizon_months", "dataset.name", "inputs", "lists", "metrics", "teacher.max_train_rows",
+         "products.code", "recommend.top_k", "declared.columns"),
+        (Read(MATRIX, asked=True), Read(BUNDLE, asked=True), Read(SNAPSHOTS, Window.OUTCOMES)),
+    ),
+    Asset(
         CHAMPION,
         "promotion",
         ("finai_assets.promotion.decide:decide", "finai_assets.bundle.registry:register"),
         ("profile", "seed", "dataset.name", "metrics", "promotion"),
-        (Read(BUNDLE), Read(MATRIX)),  # asks no gate: whatever failed is a refusal with its record
+        (Read(BUNDLE), Read(MATRIX), Read(LISTS, data=False)),  # asks no gate: whatever failed is a refusal with its record
     ),
     Asset(
         RECOMMENDATIONS,

@@ -16,6 +16,7 @@ from finai_checks import (
     fits,
     leaks,
     lineage,
+    lists,
     models,
     point_in_time,
     promotion,
@@ -41,6 +42,7 @@ THEMES: tuple[Theme, ...] = (
     models.THEME,
     students.THEME,
     bundle.THEME,
+    lists.THEME,
     promotion.THEME,
 )
 

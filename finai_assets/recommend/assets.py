@@ -1,16 +1,23 @@
-"""The Dagster asset of recommendations: every customer of a month, scored by the code that is deployed."""
+"""Dagster assets of recommendations: every customer of a month, scored by the code that is deployed, and how good lists are."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import BUNDLE, RECOMMENDATIONS
-from finai_assets.automation.specs import facts, spec_of
+from finai_assets.asset_graph import BUNDLE, LISTS, RECOMMENDATIONS, SOURCE
+from finai_assets.automation.specs import facts, spec_of, stored, writing
 from finai_assets.bundle.registry import export
+from finai_assets.evaluation.lists.outcomes import read_outcomes
+from finai_assets.evaluation.truth import read_product_truth
 from finai_assets.platform import Platform
+from finai_assets.recommend.evaluate import FILE, evaluate_lists
+from finai_assets.recommend.lists_page import markdown
+from finai_assets.recommend.profile import read_profile
 from finai_assets.recommend.score import score_month
+from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
+from finai_resources.json_text import to_json
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
@@ -18,7 +25,7 @@ from serving_lambda.bundle import load_bundle
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the monthly recommendations."""
+    """Return the monthly recommendations, and the evaluation of lists."""
     description = "Ranked products of every customer, with scores, layer, and a reason in Korean and English."
 
     @dg.multi_asset(name="customers", specs=[spec_of(platform, RECOMMENDATIONS, description, {"parquet"})])
@@ -45,4 +52,38 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
         yield from yield_months(context, ((month, score(month)) for month in months_of(context)))
 
-    return [customers]
+    return [customers, _evaluation(platform)]
+
+
+def _evaluation(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "The bundle's lists on test rows, as ranked and as served: hit rate, MAP, NDCG of what is acquired, coverage and "
+        "novelty, beside popularity, item-kNN, EASE, ALS, LightGBM for each product and (synthetic data) the true hazards."
+    )
+
+    @dg.multi_asset(name="lists_evaluation", specs=[spec_of(platform, LISTS, description, {"json"})])
+    def lists_evaluation(
+        lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
+    ) -> dg.MaterializeResult:
+        session, settings = lake.session(), platform.graph.settings_of(LISTS)
+        gates.demand(session.lake, platform.graph.asked(LISTS))
+        matrix, products = load_matrix(session), len(settings.products)
+        outcomes = read_outcomes(
+            session, matrix.month, matrix.customer, horizon_months=settings.horizon_months, products=products
+        )
+        test = matrix.rows("test")
+        month, customer = matrix.month[test], matrix.customer[test]
+        known = SOURCE in platform.graph
+        lists = evaluate_lists(
+            load_bundle(export(session.read_files(BUNDLE), home.path), home.secrets().key("signing")),
+            matrix,
+            outcomes,
+            read_profile(session, month, customer),
+            read_product_truth(session, month, customer, products=products) if known else None,
+            settings,
+        )
+        with writing(session, platform, LISTS) as out:
+            out.put(FILE, to_json(lists, indent=1, sort_keys=True))
+        return stored(session, LISTS, rows=lists["rows"], lists=dg.MetadataValue.md(markdown(lists)))
+
+    return lists_evaluation

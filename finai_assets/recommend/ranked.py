@@ -89,6 +89,12 @@ def shown_to(bundle: Bundle, group: Group, found: Predicted, k: int) -> tuple[Sh
     return _filled(bundle, group, open_, shown, count, k), shares
 
 
+def ranked_of(bundle: Bundle, group: Group, found: Predicted) -> Scores:
+    """Return the scores of all products before diversity and cut."""
+    open_ = _open(bundle, group)
+    return rank_block(bundle.ranking, group, found, open_, block_shares(bundle.ranking, found, open_))
+
+
 def _open(bundle: Bundle, group: Group) -> np.ndarray:
     """Return which products pass the filters: bool [n, products]."""
     products = bundle.ranking.products

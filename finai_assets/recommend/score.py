@@ -8,7 +8,7 @@ by bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from finai_assets.features.registry import Registry
 from finai_assets.ingest.holdings import multi_hot
 from finai_assets.recommend.attributed import contributions_of, strongest_of, told_of
 from finai_assets.recommend.groups import Group, grouped, predicted
-from finai_assets.recommend.ranked import BY_RULES, Shown, shown_to
+from finai_assets.recommend.ranked import BY_RULES, Shown, ranked_of, shown_to
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import month_features
 from finai_resources.errors import BundleError, ContractError
@@ -111,6 +111,47 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     whole = pa.concat_tables(parts) if parts else _EMPTY
     order = pc.sort_indices(whole, sort_keys=[(_PLACE, "ascending"), ("rank", "ascending")])
     return whole.take(order).select(SCHEMA.names).combine_chunks()
+
+
+def lists_of(
+    bundle: Bundle,
+    customer_id: np.ndarray,
+    X: np.ndarray,
+    names: Sequence[str],
+    held: np.ndarray,
+    profile: Mapping[str, Any],
+    settings: Settings,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the lists of some customers without reasons: the scores of all products, what is shown, and its layers.
+
+    Parameters
+    ----------
+    profile
+        ``age`` float64 [n] (NaN where unknown) and ``segment``, a sequence of str or None.
+
+    Returns
+    -------
+    tuple
+        float64 [n, products], -inf where a product has no term; int64 [n, top_k] product ids in order, -1 behind the last; and
+        int64 [n, top_k] layers, 0 there.
+    """
+    k, size, n = settings.recommend.top_k, settings.lake.block_customers, len(customer_id)
+    score = np.full((n, held.shape[1]), -np.inf)
+    products, layers = np.full((n, k), -1), np.zeros((n, k), dtype=np.int64)
+    for begin in range(0, n, size):
+        part = slice(begin, begin + size)
+        rows = _contract_matrix(bundle, X[part], names)
+        customers = _customers(
+            bundle, customer_id[part], rows, held[part], profile["age"][part], profile["segment"][part], None
+        )
+        for group in grouped(bundle, customers, rows):
+            found = predicted(group, settings.lake.workers)
+            shown, ranked = shown_to(bundle, group, found, k)[0], ranked_of(bundle, group, found)
+            at = begin + group.at
+            score[at] = np.where(ranked.ranked, ranked.score, -np.inf)
+            products[at[shown.customer], shown.rank - 1] = shown.product
+            layers[at[shown.customer], shown.rank - 1] = shown.layer
+    return score, products, layers
 
 
 def _contract_matrix(bundle: Bundle, X: np.ndarray, names: Sequence[str]) -> np.ndarray:

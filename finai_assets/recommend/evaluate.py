@@ -1,0 +1,123 @@
+"""Lists of the bundle on test rows, as ranked and as served, beside their rivals and the ceiling.
+
+``ours`` is the whole ranking of what a customer does not hold, before anything else is filtered or cut; ``served`` is what the
+path shows, at most ``recommend.top_k`` products, chosen with all filters, diversity and rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from finai_assets.evaluation.lists.comparison import ComparedLists, compare_by_group, compare_lists
+from finai_assets.evaluation.lists.fitted import RivalRows
+from finai_assets.evaluation.lists.metrics import PRIMARY, rank_products, scores_of_lists
+from finai_assets.evaluation.lists.outcomes import Outcomes
+from finai_assets.evaluation.lists.rivals import CEILING, POPULARITY, RIVALS
+from finai_assets.recommend.score import lists_of
+from finai_assets.settings import Settings
+from finai_assets.training.matrix import TrainingMatrix
+from finai_resources.json_text import plain
+from finai_resources.progress import report_progress
+from serving_lambda.bundle import Bundle
+
+OURS, SERVED = "ours", "served"
+FILE = "lists.json"
+_AGE_BANDS = (0, 35, 50, 65)  # a customer is in the last one whose begin is reached
+
+
+def evaluate_lists(
+    bundle: Bundle,
+    matrix: TrainingMatrix,
+    outcomes: Outcomes,
+    profile: Mapping[str, Any],
+    truth: np.ndarray | None,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Return what ``lists.json`` holds, JSON-able.
+
+    Parameters
+    ----------
+    outcomes
+        Row-aligned with the matrix.
+    profile
+        Of the test rows: ``age`` float64 [n] (NaN where unknown) and ``segment``, a sequence of str or None.
+    truth : float32 [n, products] or None
+        The true probability that each product is acquired by the customer of each test row, where it is known.
+    """
+    test = matrix.rows("test")
+    rows, of_test = RivalRows.of(matrix, outcomes, settings), outcomes.take(np.arange(test.start, test.stop))
+    scores, facts = dict[str, np.ndarray](), dict[str, Any]()
+    X = matrix.X[test]
+    score, served, layers = lists_of(bundle, matrix.customer[test], X, matrix.columns, of_test.held, profile, settings)
+    scores[OURS], scores[SERVED] = score, scores_of_lists(served, of_test.products)
+    for number, (name, rival) in enumerate(RIVALS.items()):
+        report_progress(f"rivals of our lists: {rival.title}", number, len(RIVALS))
+        fitted = rival.fit(rows, settings)
+        scores[name], facts[name] = fitted.score(of_test.held, X), dict(fitted.facts)
+    scores |= {} if truth is None else {CEILING: truth.astype(np.float64)}
+    # What is served is cut to k products: rivals are cut alike, before they are compared with it.
+    k = settings.recommend.top_k
+    cut = {
+        f"{name}@{k}": scores_of_lists(rank_products(scores[name], of_test.held)[:, :k], of_test.products)
+        for name in RIVALS
+    }
+    compared = compare_lists({**scores, **cut}, of_test, rows.train_acquisitions, settings.metrics, seed=settings.seed)
+    age = np.digitize(np.nan_to_num(profile["age"], nan=-1.0), _AGE_BANDS)
+    groups = {
+        "month": matrix.month[test],
+        "segment": np.array([segment or "unknown" for segment in profile["segment"]]),
+        "age": np.array([_band(place) for place in age]),
+    }
+    told = {
+        "bundle_id": bundle.bundle_id,
+        "top_k": k,
+        "rows": compared.rows,
+        "acquiring": compared.acquiring,
+        "customers": compared.customers,
+        "lists": {name: _told(compared, name, ceiling=truth is not None) for name in scores},
+        "rivals": {
+            name: {"title": rival.title, "what": rival.what, "simple": rival.simple, **facts[name]}
+            for name, rival in RIVALS.items()
+        },
+        "ours_over": {name: asdict(compared.difference(OURS, name)) for name in RIVALS},
+        "served_over": {name: asdict(compared.difference(SERVED, f"{name}@{k}")) for name in RIVALS},
+        "served_over_ours": asdict(compared.difference(SERVED, OURS)),
+        "layers": {str(layer): int((layers == layer).sum()) for layer in (1, 2, 3)},
+        "groups": {by: _grouped(scores, of_test, rows, label, settings) for by, label in groups.items()},
+    }
+    found: dict[str, Any] = plain(told)
+    return found
+
+
+def _told(compared: ComparedLists, name: str, *, ceiling: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {figure: asdict(found) for figure, found in compared.figures(name).items()}
+    if ceiling:
+        told["lift_share"] = asdict(compared.lift_share(name, popularity=POPULARITY, ceiling=CEILING))
+    return told
+
+
+def _grouped(
+    scores: Mapping[str, np.ndarray], outcomes: Outcomes, rows: RivalRows, label: np.ndarray, settings: Settings
+) -> dict[str, Any]:
+    """Return the primary figure of every list by group."""
+    by_group = compare_by_group(scores, outcomes, rows.train_acquisitions, label, settings.metrics, seed=settings.seed)
+    return {
+        group: {
+            "rows": compared.rows,
+            "acquiring": compared.acquiring,
+            PRIMARY: {name: asdict(compared.figures(name)[PRIMARY]) for name in scores},
+        }
+        for group, compared in by_group.items()
+    }
+
+
+def _band(place: int) -> str:
+    if place == 0:
+        return "unknown"
+    begin, ends = _AGE_BANDS[place - 1], (*_AGE_BANDS[1:], None)
+    end = ends[place - 1]
+    return f"{begin}+" if end is None else f"{begin}-{end - 1}"
