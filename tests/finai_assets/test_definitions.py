@@ -18,7 +18,7 @@ from finai_resources.home import Home
 from finai_resources.lake_resource import LakeResource
 
 STORY = (
-    "source", "catalogue", "raw", "feature_state", "features", "labels", "splits", "teacher", "students", "serving",
+    "source", "catalogue", "raw", "feature_state", "features", "labels", "splits", "teacher", "students", "choice", "serving",
     "promotion", "recommendations",
 )  # fmt: skip
 JOBS = {

@@ -19,10 +19,12 @@ from finai_assets.asset_graph import (
     BUNDLE,
     CATEGORIES,
     CHAMPION,
+    CHOICE,
     COLUMNS,
     EVALUATION,
     EXPLANATIONS,
     FIDELITY,
+    LISTS,
     MATRIX,
     PREDICTIONS,
     PRODUCTS,
@@ -213,6 +215,18 @@ def transfer_rows(tree: Tree) -> None:
     tree.overrides = {"students": {"transfer_rows": 100}}
 
 
+def choice_penalties(tree: Tree) -> None:
+    tree.overrides = {"choice": {"penalties": [0.5]}}
+
+
+def rival_penalties(tree: Tree) -> None:
+    tree.overrides = {"lists": {"ease": {"penalties": [3]}}}
+
+
+def term_weight(tree: Tree) -> None:
+    tree.overrides = {"recommend": {"task_weights": {"nba_primary": 0.5}}}
+
+
 def student_rounds(tree: Tree) -> None:
     tree.overrides = {"students": {"rounds": {"binary": 11}}}
 
@@ -297,6 +311,9 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a fidelity floor", fidelity_floor, {BUNDLE, FIDELITY}),
     ("how the students' columns are probed", probe_rounds, {COLUMNS, FIDELITY} | STUDENTS),
     ("how many rows teach without labels", transfer_rows, {TRANSFER, FIDELITY} | STUDENTS),
+    ("the penalties of the choice model", choice_penalties, {CHOICE}),
+    ("the penalties of a rival", rival_penalties, {LISTS}),
+    ("the weight of a kind of term", term_weight, {BUNDLE}),
     ("a student's rounds", student_rounds, {FIDELITY} | STUDENTS),
     ("how many copies a promotion asks for", minimum_copies, set()),
     ("a threshold of a check", check_threshold, set()),
@@ -327,13 +344,13 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
     sampling(tree)
     after = tree.versions()
     stale = {path for path in before if after[path] != before[path]}
-    assert stale == STATES | {MATRIX} | MODELS - {PREDICTIONS} - STUDENTS - {FIDELITY}  # students follow their columns
+    assert stale == STATES | {MATRIX, LISTS} | MODELS - {PREDICTIONS} - STUDENTS - {FIDELITY}  # students follow their columns
 
 
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
     lag = group_asset("txn_lag_tensor")
     following = graph.downstream([lag], graph.paths)
-    assert {lag, MATRIX, BUNDLE, CHAMPION, RECOMMENDATIONS} | MODELS == set(following)
+    assert {lag, MATRIX, CHOICE, BUNDLE, LISTS, CHAMPION, RECOMMENDATIONS} | MODELS == set(following)
 
 
 def test_an_untouched_copy_is_current_wherever_it_lies(tree: Tree, before: Versions) -> None:

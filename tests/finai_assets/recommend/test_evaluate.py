@@ -1,0 +1,129 @@
+"""Lists are measured on test rows as the path makes them, beside rivals that learned from train rows alone."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from bundle_fixtures import Made
+
+from finai_assets.evaluation.lists.metrics import NDCG_3, accuracy_of_rows, rank_products, scores_of_lists
+from finai_assets.evaluation.lists.outcomes import Outcomes
+from finai_assets.evaluation.lists.rivals import RIVALS
+from finai_assets.recommend.evaluate import evaluate_lists
+from finai_assets.recommend.lists_page import markdown
+from finai_assets.recommend.score import lists_of, score_block
+from finai_assets.settings import Settings, load_settings
+from finai_assets.training.matrix import TrainingMatrix
+from serving_lambda.bundle import Bundle
+
+SIZES = {"train": 200, "validation": 80, "test": 120}
+SMALL = {
+    "metrics": {"bootstrap_samples": 30},
+    "lists": {
+        "ease": {"penalties": [10]},
+        "als": {"factors": [2], "regularization": [10], "confidence": [1], "iterations": [3]},
+        "lightgbm": {"rounds": 3, "leaves": 3, "early_stopping_rounds": 2, "threads": 1},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load_settings("synthetic", "smoke", overrides=SMALL)
+
+
+@pytest.fixture(scope="module")
+def panel(made: Made, settings: Settings) -> Any:
+    """A matrix of the fixtures' rows, whose customers acquire at random."""
+    n, rng = sum(SIZES.values()), np.random.default_rng(6)
+    X = made.X[:n].copy()
+    held = made.held(n).astype(bool)
+    for at, name in enumerate(made.registry.names):
+        if name.startswith("held_"):
+            X[:, at] = held[:, [product.code for product in settings.products].index(name.removeprefix("held_"))]
+    customer = np.concatenate([np.repeat(np.arange(size // 2), 2) for size in SIZES.values()])
+    split = np.repeat(list(SIZES), list(SIZES.values()))
+    matrix = TrainingMatrix(
+        X=X, customer=customer, month=np.tile(["2015-06", "2015-07"], n // 2), split=split, labels={}, persistence={},
+        columns=made.registry.names, tasks=(),
+    )  # fmt: skip
+    acquired = (rng.random(held.shape) < 0.03) & ~held
+    age = np.where(np.arange(SIZES["test"]) % 6 == 0, np.nan, 20.0 + np.arange(SIZES["test"]) % 60)
+    segment = [None if at % 5 == 0 else "plus" for at in range(SIZES["test"])]
+    profile = {"age": age, "segment": segment}
+    return SimpleNamespace(matrix=matrix, outcomes=Outcomes(customer, held, acquired), profile=profile)
+
+
+def test_lists_are_those_that_the_path_serves(panel: Any, bundle: Bundle, settings: Settings) -> None:
+    test = panel.matrix.rows("test")
+    X, held, customer = panel.matrix.X[test], panel.outcomes.held[test], np.arange(SIZES["test"])
+    score, served, layers = lists_of(bundle, customer, X, panel.matrix.columns, held, panel.profile, settings)
+    rows = score_block(
+        bundle, customer, X, panel.matrix.columns, held=held, age=panel.profile["age"],
+        segment=panel.profile["segment"], settings=settings,
+    ).to_pylist()  # fmt: skip
+    shown = {(row["customer_id"], row["rank"]): row for row in rows}
+    for at in range(SIZES["test"]):
+        for place in range(settings.recommend.top_k):
+            row = shown.get((at, place + 1))
+            assert (served[at, place], layers[at, place]) == ((row["product_id"], row["layer"]) if row else (-1, 0))
+    ranked = rank_products(score, held)[:, : settings.recommend.top_k]
+    modelled = np.isfinite(score).sum(axis=1) >= settings.recommend.top_k
+    assert modelled.mean() > 0.9
+    np.testing.assert_array_equal(
+        ranked[modelled], served[modelled]
+    )  # no diversity is configured, and no filter but held
+
+
+def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle: Bundle, settings: Settings) -> None:
+    test = panel.matrix.rows("test")
+    acquired, held = panel.outcomes.acquired[test], panel.outcomes.held[test]
+    truth = acquired + 0.01
+    found = evaluate_lists(bundle, panel.matrix, panel.outcomes, panel.profile, truth, settings)
+    assert json.loads(json.dumps(found)) == found
+    assert (found["rows"], found["acquiring"]) == (120, int(acquired.any(axis=1).sum()))
+    assert set(found["lists"]) == {"ours", "served", *RIVALS, "true_hazards"}
+    customer = np.arange(SIZES["test"])
+    score, served, layers = lists_of(
+        bundle, customer, panel.matrix.X[test], panel.matrix.columns, held, panel.profile, settings
+    )
+    for name, values in (("ours", score), ("served", scores_of_lists(served, held.shape[1]))):
+        by_hand = np.nanmean(accuracy_of_rows(rank_products(values, held), acquired), axis=0)[3]
+        assert found["lists"][name][NDCG_3]["value"] == pytest.approx(by_hand)
+    assert found["lists"]["true_hazards"][NDCG_3]["value"] == 1.0  # this truth knows
+    assert found["lists"]["true_hazards"]["lift_share"]["value"] == 1.0
+    assert found["lists"]["popularity"]["lift_share"]["value"] == 0.0
+    assert sum(found["layers"].values()) == int((served >= 0).sum())
+    assert found["layers"]["1"] == int((layers == 1).sum())
+    for by, groups in found["groups"].items():
+        assert sum(group["rows"] for group in groups.values()) == 120, by
+    assert set(found["groups"]["segment"]) == {"plus", "unknown"}
+    assert set(found["groups"]["age"]) == {"unknown", "0-34", "35-49", "50-64", "65+"}
+    page = markdown(found)
+    assert all(f"| {name} |" in page for name in found["lists"])
+
+
+def test_without_a_truth_there_is_no_lift_share(panel: Any, bundle: Bundle, settings: Settings) -> None:
+    found = evaluate_lists(bundle, panel.matrix, panel.outcomes, panel.profile, None, settings)
+    assert set(found["lists"]) == {"ours", "served", *RIVALS}
+    assert all("lift_share" not in figures for figures in found["lists"].values())
+    assert "lift share" not in markdown(found)
+
+
+def test_what_test_rows_acquire_changes_no_list(panel: Any, bundle: Bundle, settings: Settings) -> None:
+    test = panel.matrix.rows("test")
+    acquired = panel.outcomes.acquired.copy()
+    acquired[test] = np.roll(acquired[test], 1, axis=1) & ~panel.outcomes.held[test]
+    other = Outcomes(panel.outcomes.customer, panel.outcomes.held, acquired)
+    first, second = (
+        evaluate_lists(bundle, panel.matrix, outcomes, panel.profile, None, settings)
+        for outcomes in (panel.outcomes, other)
+    )
+    assert first["rivals"] == second["rivals"]
+    assert first["layers"] == second["layers"]
+    for name in first["lists"]:
+        assert first["lists"][name]["coverage"] == second["lists"][name]["coverage"]
