@@ -11,7 +11,7 @@ from typing import Any
 
 from finai_assets.asset_graph import FIDELITY
 from finai_assets.students.report.summary import FILE
-from finai_cli.summary import MODELS, PRIMARY, read_summary
+from finai_cli.summary import LIST_FIGURES, MODELS, PRIMARY, read_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -55,6 +55,17 @@ def student_table(fidelity: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def lists_table(lists: dict[str, Any]) -> str:
+    """Return one row for each list of products: its figures on test rows, the lift share, and how far ours is ahead."""
+    head = ["list", *LIST_FIGURES.values(), "ours - list", "served - list"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, figures in lists["lists"].items():
+        cells = [_cell(figures.get(figure)) for figure in LIST_FIGURES]
+        over = [_cell(lists[part].get(name)) for part in ("ours_over", "served_over")]
+        lines.append("| " + " | ".join([name, *cells, *over]) + " |")
+    return "\n".join(lines)
+
+
 def _figure(row: dict[str, Any] | None) -> str:
     if row is None or row["value"] is None:
         return ""
@@ -95,6 +106,11 @@ def main() -> None:
         )
         fidelity = LakeSession(Lake.on_disk(Home.at(Path(folder)).lake_root)).read_json(FIDELITY, None, FILE)
         sys.stdout.write(f"Students, copies: {', '.join(fidelity['copies'])}\n\n{student_table(fidelity)}\n\n")
+        lists = summary["lists"]
+        sys.stdout.write(
+            f"Lists, {lists['acquiring']:,} of {lists['rows']:,} test rows acquire something; served by layer "
+            f"{', '.join(f'{layer}: {count:,}' for layer, count in lists['layers'].items())}\n\n{lists_table(lists)}\n\n"
+        )
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from finai_assets.asset_graph import BUNDLE, EVALUATION, RECOMMENDATIONS, SNAPSHOTS, is_label, student_asset
+from finai_assets.asset_graph import BUNDLE, EVALUATION, LISTS, RECOMMENDATIONS, SNAPSHOTS, is_label, student_asset
 from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
+from finai_assets.recommend.evaluate import FILE as LISTS_FILE
 from finai_assets.students.card import read_card
 from finai_checks.framework.check import Declared
 from finai_checks.framework.record import read_record
@@ -64,6 +65,7 @@ def _collect(
     bundle_id = json.loads(lake.read_bytes(BUNDLE, None, "manifest.json"))["bundle_id"]
     recommended = lake.manifest(RECOMMENDATIONS, last)
     evaluation = json.loads(lake.read_bytes(EVALUATION, None, "evaluation.json"))
+    lists = json.loads(lake.read_bytes(LISTS, None, LISTS_FILE))
     verdicts = check_verdicts(lake, checks, platform)
     return {
         "dataset": settings.dataset.name,
@@ -87,6 +89,7 @@ def _collect(
         "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
         "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
         "recommendations": {"month": last, "rows": recommended.rows},
+        "lists": {name: found for name, found in lists.items() if name not in {"rivals", "groups"}},
         "evaluation_report": evaluation_report_path(lake),
         "report": None,
         "absent": list(ABSENT),
@@ -145,12 +148,13 @@ def _partitions(check: Declared, platform: Platform) -> list[str | None]:
 
 
 def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
-    """Print the table of tasks, three recommendations, the counts of checks, and the paths of report and bundle."""
+    """Print the tables of tasks and lists, three recommendations, the counts of checks, and the paths of report and bundle."""
     table = task_table(summary)
     # A table narrower than its figures is unreadable; a terminal narrower than the table wraps or scrolls it.
     Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
     for name, reason in summary["unavailable_tasks"].items():
         console.print(f"[yellow]not available[/] {name}: {reason}")
+    Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(list_table(summary["lists"]))
     _print_recommendations(summary, warehouse, console)
     checks = summary["checks"]
     console.print(
@@ -198,6 +202,25 @@ def task_table(summary: dict[str, Any]) -> Table:
     return table
 
 
+def list_table(lists: dict[str, Any]) -> Table:
+    """Return one row for each list: its figures on test rows beside those of its rivals, and how far ours is ahead."""
+    shares = lists["layers"]
+    total = max(1, sum(shares.values()))
+    title = (
+        f"Lists of products, {lists['acquiring']:,} test rows that acquire something; "
+        f"{shares['1'] / total:.1%} of what is served is of layer 1"
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    table.add_column("list", no_wrap=True)
+    for name in (*LIST_FIGURES.values(), "ours - list", "served - list"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, figures in lists["lists"].items():
+        cells = [_cell(figures.get(figure), interval=figure in {"ndcg_at_3", "lift_share"}) for figure in LIST_FIGURES]
+        over = [_cell(lists[part].get(name), interval=True) for part in ("ours_over", "served_over")]
+        table.add_row(name, *cells, *over)
+    return table
+
+
 def _fidelity(task: dict[str, Any]) -> str:
     """Return how much of its teacher's output the copy that serves explains, and whether it misses a floor on test."""
     if task["route"] != "DISTILL":
@@ -207,6 +230,10 @@ def _fidelity(task: dict[str, Any]) -> str:
 
 
 PRIMARY = {"binary": "auc", "multiclass": "log_loss", "regression": "r2"}
+LIST_FIGURES = {
+    "hr_at_1": "HR@1", "hr_at_3": "HR@3", "map_at_7": "MAP@7", "ndcg_at_3": "NDCG@3", "lift_share": "lift share",
+    "coverage": "coverage", "novelty": "novelty",
+}  # fmt: skip
 MODELS = ("prior", "persistence", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher", "ceiling")
 
 

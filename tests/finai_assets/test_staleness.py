@@ -344,7 +344,9 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
     sampling(tree)
     after = tree.versions()
     stale = {path for path in before if after[path] != before[path]}
-    assert stale == STATES | {MATRIX, LISTS} | MODELS - {PREDICTIONS} - STUDENTS - {FIDELITY}  # students follow their columns
+    assert stale == STATES | {MATRIX, LISTS} | MODELS - {PREDICTIONS} - STUDENTS - {
+        FIDELITY
+    }  # students follow their columns
 
 
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
