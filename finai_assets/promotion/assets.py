@@ -74,7 +74,7 @@ def desk_of(platform: Platform, session: LakeSession, evidence: Evidence, home: 
 
 
 def register_stored(platform: Platform, session: LakeSession) -> str:
-    """Register the bundle that the lake stores, where a run was stopped before it was registered; return its id.
+    """Register the bundle that the lake stores, with what was measured of it since it was built; return its id.
 
     Raises
     ------
@@ -84,7 +84,14 @@ def register_stored(platform: Platform, session: LakeSession) -> str:
     if session.find(BUNDLE) is None:
         raise PromotionError("BUNDLE_MISSING", "no bundle is stored", where=BUNDLE, fix="`finai run` builds one")
     asked = [path for path, read in platform.graph.reads(BUNDLE) if not read.data]
+    asked += [path for path, read in platform.graph.reads(CHAMPION) if not read.data and _is_of_bundle(session, path)]
     return register(session.lake, session.read_files(BUNDLE), lineage_of(session.lake, BUNDLE, asked))
+
+
+def _is_of_bundle(session: LakeSession, path: str) -> bool:
+    """Return whether what was measured of a bundle is stored, and is of the bundle that is stored now."""
+    measured = session.lake.find(path)
+    return measured is not None and measured.upstream.get(BUNDLE) == session.lake.manifest(BUNDLE).content_hash
 
 
 def read_decision(session: LakeSession, bundle_id: str) -> Decision:
