@@ -21,8 +21,8 @@ class LinearModel:
     Parameters
     ----------
     content : bytes
-        JSON: ``products``, ``columns``, ``size``, ``center``, ``scale``, ``intercept``, ``weights`` [products][columns]. Sizes are
-        positive, and all numbers finite.
+        JSON: ``products``, ``columns``, ``size``, ``center``, ``scale``, ``intercept``, ``weights`` [products][columns].
+        Sizes are positive, and all numbers finite.
 
     Raises
     ------

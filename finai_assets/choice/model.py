@@ -38,7 +38,7 @@ class Squash:
 
     @classmethod
     def fit(cls, X: np.ndarray) -> Squash:
-        """Fit on train rows float [n, columns]: ``size`` is the median size of what is finite and not zero; z has mean 0, deviation 1."""
+        """Fit on train rows float [n, columns]: ``size`` is the median of what is finite and not 0; z has mean 0, deviation 1."""
         X = np.asarray(X, dtype=np.float64)
         size = np.ones(X.shape[1])
         for j in range(X.shape[1]):

@@ -185,7 +185,7 @@ def student(
 
 
 def choice(settings: Settings, registry: Registry, X: np.ndarray) -> bytes:
-    """Return a stored choice model of random weights: the first model reads twelve columns and what is held, the second that alone."""
+    """Return a stored choice model of random weights: one of twelve columns and what is held, one of that alone."""
     random, products = np.random.default_rng(77), tuple(product.code for product in settings.products)
     models = {}
     held = [at for at, name in enumerate(registry.names) if name.startswith("held_")]

@@ -51,7 +51,9 @@ def test_margins_are_the_fitted_models_bits_row_by_row_and_in_a_batch(model: Cho
 
 
 @given(models(), hnp.arrays(np.float32, COLUMNS, elements=FLOATS))
-def test_contributions_add_up_to_the_margin_and_a_missing_value_adds_nothing(model: ChoiceModel, row: np.ndarray) -> None:
+def test_contributions_add_up_to_the_margin_and_a_missing_value_adds_nothing(
+    model: ChoiceModel, row: np.ndarray
+) -> None:
     linear = served(model)
     margins = linear.raw_row(array("f", row))
     for product in range(PRODUCTS):
@@ -70,7 +72,9 @@ SOUND = ChoiceModel(
 
 
 def test_a_margin_by_hand() -> None:
-    linear = LinearModel(json.dumps({**SOUND, "center": [0.25, 0.0], "scale": [2.0, 1.0], "intercept": [1.0, -1.0]}).encode())
+    linear = LinearModel(
+        json.dumps({**SOUND, "center": [0.25, 0.0], "scale": [2.0, 1.0], "intercept": [1.0, -1.0]}).encode()
+    )
     assert linear.raw_row([1.0, -2.0]) == [1.0 + (0.5 - 0.25) * 2.0, -1.0 - 0.5]
     assert linear.raw_row([float("nan"), float("inf")]) == [1.0, -1.0]
 

@@ -1,4 +1,4 @@
-"""The shares are a choice model of the customer: they reorder families, add up over what is open, and have layers of their own."""
+"""The shares are a choice model of the customer: they reorder families, add up over what is open, and have their own layers."""
 
 from __future__ import annotations
 

@@ -92,9 +92,7 @@ def test_broken_students_of_tasks_without_a_weight_change_no_recommendation(
     assert {entry["layer"] for entries in intact for entry in entries} == {1}
 
 
-def test_without_the_next_best_action_the_rules_choose(
-    shipped: Ask, request_for: Ask, shipped_folder: Path
-) -> None:
+def test_without_the_next_best_action_the_rules_choose(shipped: Ask, request_for: Ask, shipped_folder: Path) -> None:
     spoil(shipped_folder, "nba_primary.txt", "nba_primary.direct.txt")
     answer = shipped(request_for(0))
     assert answer["layer_by_task"][PRODUCT_MODEL] == 1
