@@ -14,6 +14,8 @@ from typing import Any
 
 from serving_lambda.errors import ServingError
 
+FORMAT = 1
+
 
 class LinearModel:
     """A choice model as ``models/product_share*.json`` holds it.
@@ -21,8 +23,8 @@ class LinearModel:
     Parameters
     ----------
     content : bytes
-        JSON: ``products``, ``columns``, ``size``, ``center``, ``scale``, ``intercept``, ``weights`` [products][columns].
-        Sizes are positive, and all numbers finite.
+        JSON: ``format`` (1), ``products``, ``columns``, ``size``, ``center``, ``scale``, ``intercept``, ``weights``
+        [products][columns]. Sizes are positive, and all numbers finite.
 
     Raises
     ------
@@ -33,6 +35,8 @@ class LinearModel:
     def __init__(self, content: bytes) -> None:
         try:
             stored = json.loads(content)
+            if stored["format"] != FORMAT:
+                raise ServingError("MODEL_UNREADABLE", f"it is of format {stored['format']}, {FORMAT} is read")
             self.size, self.center, self.scale, self.intercept = (
                 [float(value) for value in stored[name]] for name in ("size", "center", "scale", "intercept")
             )

@@ -92,6 +92,7 @@ def test_a_margin_by_hand() -> None:
         *(
             json.dumps({**SOUND, **change}).encode()
             for change in (
+                {"format": 2},
                 {"size": [1.0]},
                 {"intercept": [0.0]},
                 {"weights": [[1.0, 0.0]]},
