@@ -115,7 +115,8 @@ def test_the_rank_that_is_allowed_bounds_the_rank() -> None:
 
 
 def test_a_second_run_and_another_number_of_threads_give_the_same_bits() -> None:
-    of, quick = choices(4000, 60, 24, held=0.2), SETTINGS.model_copy(update={"iterations": 15})
+    # Of more than 10,000 parameters a BLAS adds up in another order with two threads, where it is not kept to one.
+    of, quick = choices(400, 600, 24, held=0.2), SETTINGS.model_copy(update={"rank": 24, "iterations": 8})
     found = []
     for threads in (1, 1, 2):
         with threadpool_limits(threads):
