@@ -3,7 +3,8 @@
     python -m benchmarks.scorer [--bundle DIR --key HEX] [--json FILE]
 
 Without a bundle it builds one at the sizes of ``configs/pipeline.yaml``: 13 students trained on random features that keep the
-contract. Each cold figure comes from fresh processes (median of ``--repeat``), memory is the process's own high-water mark.
+contract, and a choice model of random weights on the union of their columns; the package has the students alone. Each cold figure
+comes from fresh processes (median of ``--repeat``), memory is the process's own high-water mark.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,12 @@ import pyarrow as pa
 
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.registry import export
+from finai_assets.choice.model import ChoiceModel, Squash, to_file
+from finai_assets.choice.train import COLUMNS, HOLDINGS
 from finai_assets.features.registry import build_registry
 from finai_assets.labels.splits import make_splits
 from finai_assets.labels.tasks import build_tasks
+from finai_assets.platform import Platform
 from finai_assets.recommend.score import score_block
 from finai_assets.scoring.boosting import count_leaves
 from finai_assets.scoring.calibration import NO_CALIBRATOR
@@ -41,7 +44,7 @@ from finai_assets.students.fidelity_measures import Compared
 from serving_lambda.bundle import load_bundle, model_entries
 from serving_lambda.contract import parse
 from serving_lambda.path import choose
-from serving_lambda.scorer import PRODUCT_MODEL, score_row
+from serving_lambda.scorer import score_row
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_KEY = bytes(range(32))
@@ -103,9 +106,8 @@ def make_bundle(home: Path) -> Path:
         task.name: _files(task.name, task.kind, task.classes or 50, X, registry.names, settings, random)
         for task in tasks
     }
-    shared = _files(PRODUCT_MODEL, "multiclass", len(settings.products), X, registry.names, settings, random)
-    card = replace(card_of(shared), class_labels=tuple(product.code for product in settings.products))
-    product_model = {**shared, CARD: card.to_bytes()}
+    read = {name for files in students.values() for name in card_of(files).columns}
+    choice = _choice(read, Platform.of(settings).held_columns, X, registry.names, settings, random)
     products = pa.table(
         {
             "product_id": pa.array(range(len(settings.products)), pa.int16()),
@@ -118,9 +120,29 @@ def make_bundle(home: Path) -> Path:
     files = build_bundle(
         students=students, registry=registry, tasks=tasks, settings=settings, splits=make_splits(settings), products=products,
         shares=random.integers(1, 50, len(settings.products)), golden=X[:200], key=DEMO_KEY,
-        versions={"data": "random", "code": "benchmark"}, product_model=product_model,
+        versions={"data": "random", "code": "benchmark"}, choice=choice,
     )  # fmt: skip
     return export(files, home)
+
+
+def _choice(
+    read: Set[str],
+    held: Sequence[str],
+    X: np.ndarray,
+    names: Sequence[str],
+    settings: Settings,
+    random: np.random.Generator,
+) -> bytes:
+    """Return a stored choice model of random weights: one of the columns that students read and of holdings, one of holdings."""
+    products, models = tuple(product.code for product in settings.products), {}
+    for name, wanted in ((COLUMNS, {*read, *held}), (HOLDINGS, {*held})):
+        kept = [place for place, column in enumerate(names) if column in wanted]
+        weights = random.normal(0.0, len(kept) ** -0.5, (len(products), len(kept)))
+        columns = tuple(names[place] for place in kept)
+        models[name] = ChoiceModel(
+            products, columns, Squash.fit(X[:, kept]), random.normal(size=len(products)), weights
+        )
+    return to_file(models, {"models": {}, "fitted_on": {}})
 
 
 def _files(
@@ -188,10 +210,9 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
         {"customer_id": index, "held": [], "features": dict(zip(bundle.names, row, strict=True))}
         for index, row in enumerate(bundle.golden()["rows"][:100])
     ]
-    every = {**bundle.students, **({PRODUCT_MODEL: bundle.product_model} if bundle.product_model else {})}
-    available = {task: student for task, student in every.items() if student.model is not None}
+    available = {task: student for task, student in bundle.students.items() if student.model is not None}
     plan: dict[str, Any] = {"models": {}, "rows": {task: [] for task in available}, "shown": []}
-    for entry in model_entries(bundle.manifest):
+    for entry in bundle.manifest["tasks"]:
         if entry["task"] in available:
             plan["models"][entry["task"]] = str(folder / entry["model"])
     for request in requests:
@@ -200,19 +221,19 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
             plan["rows"][task].append(list(student.gather(customer.row)))
         scored = score_row(bundle.students, customer.row, product=bundle.product_model)
         choices, _ = choose(bundle, scored, customer, bundle.ranking.top_k)
-        explained = {choice.explained_by.task for choice in choices if choice.explained_by}
-        plan["shown"].append(sorted(explained | ({PRODUCT_MODEL} & set(available))))
+        plan["shown"].append(sorted({choice.explained_by.task for choice in choices if choice.explained_by}))
     (work / "requests.json").write_text(json.dumps(requests))
     (work / "plan.json").write_text(json.dumps(plan))
     facts = {
         "bundle_id": bundle.bundle_id,
         "students": len(available),
-        "leaves": sum(entry["leaves"] or 0 for entry in model_entries(bundle.manifest)),
+        "leaves": sum(entry["leaves"] or 0 for entry in bundle.manifest["tasks"]),
         "model_mb": sum(
             (folder / entry["model"]).stat().st_size for entry in model_entries(bundle.manifest) if entry["model"]
         )
         / 1e6,
-        "direct_leaves": sum((entry["direct"] or {}).get("leaves", 0) for entry in model_entries(bundle.manifest)),
+        "direct_leaves": sum((entry["direct"] or {}).get("leaves", 0) for entry in bundle.manifest["tasks"]),
+        "choice_model_columns": len(bundle.product_model.columns) if bundle.product_model else 0,
         "columns": len(bundle.names),
     }
     return work / "requests.json", work / "plan.json", facts

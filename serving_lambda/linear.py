@@ -14,6 +14,8 @@ from typing import Any
 
 from serving_lambda.errors import ServingError
 
+FORMAT = 1
+
 
 class LinearModel:
     """A choice model as ``models/product_share*.json`` holds it.
@@ -21,7 +23,8 @@ class LinearModel:
     Parameters
     ----------
     content : bytes
-        JSON: ``products``, ``columns``, ``size``, ``center``, ``scale``, ``intercept``, ``weights`` [products][columns].
+        JSON: ``format`` (1), ``products``, ``columns``, ``size``, ``center``, ``scale``, ``intercept``, ``weights``
+        [products][columns]. Sizes are positive, and all numbers finite.
 
     Raises
     ------
@@ -32,16 +35,22 @@ class LinearModel:
     def __init__(self, content: bytes) -> None:
         try:
             stored = json.loads(content)
+            if stored["format"] != FORMAT:
+                raise ServingError("MODEL_UNREADABLE", f"it is of format {stored['format']}, {FORMAT} is read")
             self.size, self.center, self.scale, self.intercept = (
                 [float(value) for value in stored[name]] for name in ("size", "center", "scale", "intercept")
             )
             self.weights = [[float(value) for value in row] for row in stored["weights"]]
-            self.columns, self.classes = len(stored["columns"]), len(stored["products"])
-        except (ValueError, KeyError, TypeError) as error:
+            self.names, self.products = tuple(stored["columns"]), tuple(stored["products"])
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ServingError("MODEL_UNREADABLE", f"it is no choice model ({type(error).__name__})") from error
+        self.columns, self.classes = len(self.names), len(self.products)
         lengths = {len(row) for row in (self.size, self.center, self.scale, *self.weights)}
         if lengths != {self.columns} or {len(self.weights), len(self.intercept)} != {self.classes}:
             raise ServingError("MODEL_UNREADABLE", "columns, products and weights have different lengths")
+        numbers = (self.size, self.center, self.scale, self.intercept, *self.weights)
+        if not all(isfinite(value) for row in numbers for value in row) or min(self.size, default=1.0) <= 0.0:
+            raise ServingError("MODEL_UNREADABLE", "a number is not finite, or a size not positive")
 
     def inputs(self, values: Sequence[float]) -> list[float]:
         """Return the squashed columns of a row."""

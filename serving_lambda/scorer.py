@@ -115,7 +115,7 @@ class Student:
         Raises
         ------
         ServingError
-            ``MODEL_UNREADABLE``: its shape is not the one that the manifest declares.
+            ``MODEL_UNREADABLE``: its shape, or the columns and products that it names, are not those of the manifest.
         """
         if model.columns != len(self.columns) or model.classes != self.classes:
             raise ServingError(
@@ -124,6 +124,8 @@ class Student:
                 f"{len(self.columns)} and {self.classes}",
                 self.task,
             )
+        if isinstance(model, LinearModel) and (model.names, model.products) != (self.columns, self.class_labels):
+            raise ServingError("MODEL_UNREADABLE", "the model is of other columns or products", self.task)
         self.model = model
 
     def gather(self, row: Sequence[float]) -> array[float]:

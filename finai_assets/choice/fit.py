@@ -46,9 +46,9 @@ def log_shares(scores: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Return the logarithm of each open product's share, float [n, products]; -inf where a product is held."""
     open_scores = np.where(held, -np.inf, scores)
     top = open_scores.max(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        shifted = np.where(np.isfinite(top), open_scores - top, -np.inf)
-        return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+    shifted = open_scores - np.where(np.isfinite(top), top, 0.0)
+    total = np.exp(shifted).sum(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.where(total > 0.0, total, 1.0)))  # of nothing that is open there is no total
 
 
 def fit_logit(choices: Choices, penalty: float, settings: ChoiceSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:

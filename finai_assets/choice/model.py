@@ -38,12 +38,12 @@ class Squash:
 
     @classmethod
     def fit(cls, X: np.ndarray) -> Squash:
-        """Fit on train rows float [n, columns]: ``size`` is the median of what is not zero, z has mean 0 and deviation 1."""
+        """Fit on train rows float [n, columns]: ``size`` is the median of what is finite and not 0; z has mean 0, deviation 1."""
         X = np.asarray(X, dtype=np.float64)
         size = np.ones(X.shape[1])
         for j in range(X.shape[1]):
             told = np.abs(X[:, j])
-            told = told[told > 0]  # NaN is not
+            told = told[(told > 0) & np.isfinite(told)]
             size[j] = float(np.median(told)) if len(told) else 1.0
         bare = cls(size, np.zeros(X.shape[1]), np.ones(X.shape[1]))
         z, known = bare.apply(X), np.isfinite(X)

@@ -159,7 +159,8 @@ def _product_fault(entry: Mapping[str, Any] | None) -> str:
         return ""
     if entry["task"] != PRODUCT_MODEL or entry["kind"] != "multiclass":
         return f"the product model is {entry['task']}, {entry['kind']}"
-    return _route_fault(entry)
+    whole = entry["served_by"] == LAYER_OF_ROUTE[ROUTE] and entry["model"] and entry["direct"]
+    return "" if entry["route"] == ROUTE and whole else f"{PRODUCT_MODEL}: a layer is missing"
 
 
 def _task_fault(task: Task, entries: Sequence[Mapping[str, Any]]) -> str:
@@ -175,10 +176,9 @@ def _route_fault(entry: Mapping[str, Any]) -> str:
     """Return what is wrong with the models of an entry: they must be those that its route needs."""
     route, layer, model, direct = entry["route"], entry["served_by"], entry["model"], entry["direct"]
     withheld = route == "DISTILL" and layer == LAYER_OF_ROUTE["DIRECT"]
-    if route == ROUTE:
-        return "" if layer == LAYER_OF_ROUTE[ROUTE] and model and direct else f"{entry['task']}: a layer is missing"
     right = (
         route in LAYER_OF_ROUTE
+        and route != ROUTE  # that of the choice model alone
         and (layer == LAYER_OF_ROUTE[route] or withheld)
         and bool(model) == (route != "SKIP" and not withheld)
         and bool(direct) == (route == "DISTILL")

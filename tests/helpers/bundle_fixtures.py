@@ -15,7 +15,7 @@ import pytest
 
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.registry import export
-from finai_assets.choice.model import ChoiceModel, Squash, to_file
+from finai_assets.choice.model import ChoiceModel, Squash, from_file, to_file
 from finai_assets.choice.train import COLUMNS, HOLDINGS
 from finai_assets.features.registry import Registry, build_registry
 from finai_assets.labels.splits import make_splits
@@ -36,15 +36,6 @@ CALIBRATORS: dict[str, dict[str, Any]] = {
     "will_acquire_investments": {"type": "platt", "a": 0.8, "b": -0.3},
     "nba_primary": {"type": "temperature", "temperature": 1.4},
 }
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a model is fitted for: a task's name, kind and number of classes, or the product model's."""
-
-    name: str
-    kind: str
-    classes: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +67,17 @@ class Made:
             "choice": self.choice,
         }
         return build_bundle(**{**given, **changes})
+
+    @property
+    def choice_models(self) -> list[ChoiceModel]:
+        """Return the choice model of layer 1, and that of layer 2."""
+        models, _ = from_file(self.choice, "test")
+        return [models[COLUMNS], models[HOLDINGS]]
+
+    def margins(self, rows: slice | list[int], layer: int = 1) -> np.ndarray:
+        """Return the margins [rows, products] of a layer's choice model."""
+        model = self.choice_models[layer - 1]
+        return model.scores(self.X[rows][:, [self.registry.names.index(name) for name in model.columns]])
 
     def held(self, count: int) -> np.ndarray:
         chosen = np.random.default_rng(5).random((count, len(self.settings.products))) < 0.2
@@ -125,7 +127,7 @@ def exact_copy(kind: str, classes: int) -> dict[str, Any]:
 
 
 def student(
-    task: Task | Fitted, registry: Registry, X: np.ndarray, seed: int, *, rounds: int = 6, leaves: int = 7
+    task: Task, registry: Registry, X: np.ndarray, seed: int, *, rounds: int = 6, leaves: int = 7
 ) -> dict[str, bytes]:
     """Train one small student on a label that depends on three of its columns."""
     random = np.random.default_rng(seed)
@@ -183,15 +185,16 @@ def student(
 
 
 def choice(settings: Settings, registry: Registry, X: np.ndarray) -> bytes:
-    """Return a stored choice model of random weights: the first model reads twelve columns, the second what is held."""
+    """Return a stored choice model of random weights: one of twelve columns and what is held, one of that alone."""
     random, products = np.random.default_rng(77), tuple(product.code for product in settings.products)
     models = {}
     held = [at for at, name in enumerate(registry.names) if name.startswith("held_")]
-    for name, kept in ((COLUMNS, sorted(random.choice(len(registry.names), 12, replace=False))), (HOLDINGS, held)):
-        weights = random.normal(0.0, 0.4, (len(products), len(kept)))
+    chosen = random.choice(len(registry.names), 12, replace=False).tolist()
+    for name, kept in ((COLUMNS, sorted({*chosen, *held})), (HOLDINGS, held)):
+        weights = random.normal(0.0, 0.3, (len(products), len(kept)))
         columns = tuple(registry.names[at] for at in kept)
         models[name] = ChoiceModel(
-            products, columns, Squash.fit(X[:, kept]), random.normal(size=len(products)), weights
+            products, columns, Squash.fit(X[:, kept]), random.normal(0.0, 0.3, len(products)), weights
         )
     return to_file(models, {"models": {}, "fitted_on": {}})
 
@@ -221,9 +224,15 @@ def made() -> Made:
     return make()
 
 
+def weighed(**recommend: Any) -> Settings:
+    """Return settings in which every kind of term has a weight, with other changes of ranking."""
+    weights = {"any_acquisition": 1.0, "nba_primary": 1.0, "will_acquire": 1.0}
+    return load_settings("synthetic", "smoke", overrides={"recommend": {"task_weights": weights, **recommend}})
+
+
 def make() -> Made:
-    """Return what the small bundles are made from."""
-    settings = load_settings("synthetic", "smoke")
+    """Return what the small bundles are made from; all kinds of terms have a weight."""
+    settings = weighed()
     registry, tasks = build_registry(settings), build_tasks(settings)
     X = features(registry, ROWS, seed=1)
     students = {task.name: student(task, registry, X, seed) for seed, task in enumerate(tasks)}
@@ -244,6 +253,24 @@ def bundle_folder(bundle_files: dict[str, bytes], tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def bundle(bundle_files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return load_bundle(export(bundle_files, tmp_path_factory.mktemp("bundle")), KEY)
+
+
+@pytest.fixture(scope="session")
+def shipped_files(made: Made) -> dict[str, bytes]:
+    """Return the bundle under the weights that are shipped."""
+    return made.build(settings=load_settings("synthetic", "smoke"))
+
+
+@pytest.fixture
+def shipped_folder(shipped_files: dict[str, bytes], tmp_path: Path) -> Path:
+    return export(shipped_files, tmp_path / "shipped")
+
+
+@pytest.fixture
+def shipped(shipped_folder: Path, serving: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the handler, its environment set to a fresh copy of the bundle under the weights that are shipped."""
+    monkeypatch.setenv("FINAI_BUNDLE", str(shipped_folder))
+    return serving
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_a_column_that_all_layers_of_a_task_read_takes_away_its_terms_alone(
     assert answer["layer_by_task"][task] == 3
     cards = [entry for entry in answer["recommendations"] if entry["product"].endswith("card")]
     assert cards
-    assert all([term["task"] for term in entry["terms"]] == ["nba_primary"] for entry in cards)
+    assert all([term["kind"] for term in entry["terms"]] == ["any_acquisition", "nba_primary"] for entry in cards)
 
 
 def test_the_product_model_moves_to_counts_where_none_of_its_layers_may_be_asked(
@@ -72,6 +72,19 @@ def test_the_product_model_moves_to_counts_where_none_of_its_layers_may_be_asked
     assert answer["layer_by_task"][PRODUCT_MODEL] == 3
     assert {"task": PRODUCT_MODEL, "code": "INPUT_OUTSIDE_CONTRACT", "served_by": "train_counts"} in answer["degraded"]
     assert all(entry["explained_by"] and entry["layer"] == 3 for entry in answer["recommendations"])
+
+
+def test_the_choice_model_of_holdings_answers_where_a_column_that_it_does_not_read_is_outside(
+    serving: Ask, request_for: Ask, bundle: Bundle
+) -> None:
+    first, second = bundle.layers[PRODUCT_MODEL]
+    assert all(name.startswith("held_") for name in second.columns)
+    column = next(name for name in bounded(bundle) if name in first.columns and name not in second.columns)
+    answer = serving(spoil(request_for(0), bundle, {column}))
+    assert answer["layer_by_task"][PRODUCT_MODEL] == 2
+    told = {"task": PRODUCT_MODEL, "code": "INPUT_OUTSIDE_CONTRACT", "served_by": "direct_student"}
+    assert told in answer["degraded"]
+    assert {entry["layer"] for entry in answer["recommendations"]} == {2}
 
 
 def test_the_rules_serve_only_where_no_term_is_left(serving: Ask, request_for: Ask, bundle: Bundle) -> None:

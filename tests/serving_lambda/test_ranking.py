@@ -27,7 +27,8 @@ PRODUCTS = [
 
 def ranking(**changes: Any) -> Ranking:
     chosen = {
-        "acquisitions": [3, 1, 0, 0, 7, 2], "smoothing": 1.0, "weights": {"nba_primary": 2.0, "will_acquire": 1.0},
+        "acquisitions": [3, 1, 0, 0, 7, 2], "smoothing": 1.0,
+        "weights": {"any_acquisition": 0.0, "nba_primary": 2.0, "will_acquire": 1.0},
         "segment_multipliers": {}, "rule_boosts": [], "risk_penalties": {}, "fatigue": 0.85,
         "diversity": {"relevance": 1.0, "same_family": 1.0, "same_class": 0.5},
         "held_products": "exclude", "top_k": 3, "attributions": 5,
@@ -53,11 +54,41 @@ def ranked(
 def test_a_score_is_the_weighted_sum_of_probability_times_share() -> None:
     first = ranked(ranking(), set())[0]
     assert [tuple(term) for term in first.terms] == [
-        ("nba_primary", 1, 2.0, 1.0, 1.0, 0.3, 4 / 6, 2.0 * 0.3 * (4 / 6)),
-        ("will_acquire_deposits", 0, 1.0, 1.0, 1.0, 0.5, 4 / 7, 1.0 * 0.5 * (4 / 7)),
+        ("nba_primary", 1, "nba_primary", 2.0, 1.0, 1.0, 0.3, 4 / 6, 2.0 * 0.3 * (4 / 6)),
+        ("will_acquire_deposits", 0, "will_acquire", 1.0, 1.0, 1.0, 0.5, 4 / 7, 1.0 * 0.5 * (4 / 7)),
     ]
     assert first.score == pytest.approx(0.4 + 2 / 7)
     assert (first.fatigue, first.risk_penalty) == (1.0, 0.0)
+
+
+def test_any_acquisition_is_all_but_the_probability_of_nothing_over_all_that_is_open() -> None:
+    of = ranking(weights={"any_acquisition": 3.0, "nba_primary": 2.0, "will_acquire": 1.0})
+    found = ranked(of, {2})
+    assert tuple(found[0].terms[0]) == (
+        "nba_primary", 0, "any_acquisition", 3.0, 1.0, 1.0, 1.0 - 0.4, 4 / 18, 3.0 * (1.0 - 0.4) * (4 / 18),
+    )  # fmt: skip
+    kinds = {at: [term.kind for term in entry.terms] for at, entry in found.items()}
+    assert kinds[0] == kinds[1] == ["any_acquisition", "nba_primary", "will_acquire"]
+    assert kinds[3] == ["any_acquisition", "nba_primary"]
+    assert set(found[4].shares[0]) == {0, 1, 3, 4, 5}
+    assert sum(entry.terms[0].share for entry in found.values()) == pytest.approx(1.0)
+
+
+def test_kinds_of_weight_0_have_no_source_and_no_task() -> None:
+    alone = ranking(weights={"any_acquisition": 1.0, "nba_primary": 0.0, "will_acquire": 0.0})
+    assert alone.tasks == {"nba_primary"}
+    assert {len(sources) for sources in alone.sources} == {1}
+    sets = ranking(weights={"any_acquisition": 0.0, "nba_primary": 0.0, "will_acquire": 1.0})
+    assert sets.tasks == {"will_acquire_deposits"}
+    assert set(ranked(sets, set())) == {0, 1, 2}
+
+
+def test_with_any_acquisition_alone_the_order_is_that_of_the_margins_over_what_is_open() -> None:
+    alone = ranking(weights={"any_acquisition": 1.0, "nba_primary": 0.0, "will_acquire": 0.0})
+    assert list(ranked(alone, {3}, margins=[0.5, -1.0, 2.0, 9.0, 0.5, 0.25])) == [2, 0, 4, 5, 1]
+    boosted = ranking(weights=alone.weights, segment_multipliers={"plus": {"any_acquisition": 1.5, "nba_primary": 1.2}})
+    term = ranked(boosted, set(), segment="plus")[0].terms[0]
+    assert (term.multiplier, term.value) == (1.5, 1.5 * (1.0 - 0.4) * (4 / 19))
 
 
 def test_the_product_models_shares_are_a_logit_over_what_is_open() -> None:
@@ -105,7 +136,7 @@ def test_only_tasks_with_a_score_take_part_and_a_product_without_terms_is_not_ra
 def test_the_largest_term_explains_a_product() -> None:
     found = ranked(ranking(), set())
     assert found[0].explaining.task == found[2].explaining.task == "nba_primary"
-    low = ranked(ranking(weights={"nba_primary": 0.1, "will_acquire": 1.0}), set())
+    low = ranked(ranking(weights={"any_acquisition": 0.0, "nba_primary": 0.1, "will_acquire": 1.0}), set())
     assert low[0].explaining.task == "will_acquire_deposits"
     assert set(low[0].explaining_shares) == {0, 1, 2}
 

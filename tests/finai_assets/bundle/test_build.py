@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from bundle_fixtures import KEY, Made
 
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import reference_prediction
+from finai_assets.choice.model import ChoiceModel
 from finai_assets.labels.tasks import available
 from finai_assets.settings import load_settings
 from finai_assets.students.card import card_of
-from finai_resources.errors import BundleError, ConfigError, GateError
+from finai_resources.errors import BundleError, ConfigError, GateError, LakeError
 from serving_lambda.bundle import Bundle, canonical, model_files, open_bundle, signature_of
 from serving_lambda.scorer import PRODUCT_MODEL
 
@@ -80,8 +81,9 @@ def test_the_contract_holds_the_columns_of_students_and_rules_in_matrix_order(
 ) -> None:
     columns = json.loads(bundle_files["manifest.json"])["contract"]["columns"]
     names = [column["name"] for column in columns]
-    cards = [json.loads(files["student.json"]) for files in (*made.students.values(), made.product_model)]
+    cards = [json.loads(files["student.json"]) for files in made.students.values()]
     used = {name for card in cards for model in (card, card["direct"] or card) for name in model["columns"]}
+    used |= {name for model in made.choice_models for name in model.columns}
     assert set(names) == used | {"txn_active_days"}
     assert names == [name for name in made.registry.names if name in set(names)]
     by_name = {column.name: column for column in made.registry.columns}
@@ -239,14 +241,13 @@ def test_a_rule_about_an_unavailable_column_is_listed_as_absent(made: Made) -> N
 def test_the_reference_agrees_with_serving_on_rows_that_are_not_golden(made: Made, bundle: Bundle) -> None:
     from serving_lambda.scorer import score_matrix
 
-    every = {**made.students, PRODUCT_MODEL: made.product_model}
-    for task, layers in bundle.layers.items():
-        whole = card_of(every[task])
+    for task, files in made.students.items():
+        layers, whole = bundle.layers[task], card_of(files)
         for student in layers if whole.columns else ():
             direct = student is not layers[0]
             card = whole.direct if direct and whole.direct else whole
             X = np.ascontiguousarray(made.X[100:160, [made.registry.names.index(name) for name in card.columns]])
-            expected = reference_prediction(card, every[task]["direct.txt" if direct else "model.txt"], X)
+            expected = reference_prediction(card, files["direct.txt" if direct else "model.txt"], X)
             assert np.array(score_matrix(student, X, len(X))) == pytest.approx(expected, abs=1e-9)
 
 
@@ -271,49 +272,90 @@ def test_serving_finishes_raw_scores_as_the_measured_students_do(made: Made, bun
         assert served == pytest.approx(np.reshape(measured, served.shape), abs=1e-12)
 
 
-def test_the_product_model_travels_like_a_students_two_layers_and_is_no_task(
+def test_serving_gives_the_choice_models_shares_on_rows_that_are_not_golden(made: Made, bundle: Bundle) -> None:
+    names = bundle.names
+    for layer, student in enumerate(bundle.layers[PRODUCT_MODEL], start=1):
+        scores = made.margins(slice(100, 160), layer)
+        wanted = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        rows = made.X[100:160, [made.registry.names.index(name) for name in names]]
+        assert np.array([student.predict(row) for row in rows.tolist()]) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_the_choice_model_travels_as_two_layers_of_json_and_is_no_task(
     made: Made, bundle_files: dict[str, bytes]
 ) -> None:
     manifest = json.loads(bundle_files["manifest.json"])
     entry = manifest["product_model"]
-    assert (entry["task"], entry["model"]) == (PRODUCT_MODEL, "models/product_share.txt")
-    assert entry["direct"]["model"] == "models/product_share.direct.txt"
-    assert bundle_files[entry["model"]] == made.product_model["model.txt"]
-    assert bundle_files[entry["direct"]["model"]] == made.product_model["direct.txt"]
+    models = {"models/product_share.json": entry, "models/product_share.holdings.json": entry["direct"]}
+    golden = json.loads(bundle_files["golden.json"])["expected"]
+    for (name, told), stored in zip(models.items(), made.choice_models, strict=True):
+        assert told["model"] == name
+        assert told["columns"] == list(stored.columns)
+        read = ChoiceModel.from_dict(json.loads(bundle_files[name]))
+        assert json.dumps(read.to_dict()) == json.dumps(stored.to_dict())  # to the bit
+        assert np.sum(golden[name], axis=1) == pytest.approx(np.ones(40))
+    assert (entry["task"], entry["route"], entry["served_by"]) == (PRODUCT_MODEL, "CHOICE", 1)
+    assert entry["class_labels"] == [product.code for product in made.settings.products]
     assert PRODUCT_MODEL not in {task["task"] for task in manifest["tasks"]}
-    assert {entry["model"], entry["direct"]["model"]} <= model_files(manifest)
-    assert {entry["model"], entry["direct"]["model"]} <= set(json.loads(bundle_files["golden.json"])["expected"])
+    assert set(models) <= model_files(manifest)
+    assert set(models) <= set(manifest["files"])
 
 
-def test_without_a_product_model_the_bundle_says_so_and_shares_are_counts(made: Made) -> None:
-    files = made.build(product_model=None)
+def test_another_choice_model_gives_another_id(made: Made, bundle_files: dict[str, bytes]) -> None:
+    def moved(stored: dict[str, Any]) -> None:
+        stored["models"]["holdings"]["intercept"][3] += 1e-12
+
+    other = made.build(choice=changed_choice(made, moved))
+    first, second = (json.loads(files["manifest.json"]) for files in (bundle_files, other))
+    assert first["bundle_id"] != second["bundle_id"]
+    assert {name for name in other if other[name] != bundle_files[name]} == {
+        "models/product_share.holdings.json",
+        "manifest.json",
+        "signature.json",
+        *(["golden.json"] if other["golden.json"] != bundle_files["golden.json"] else []),
+    }
+
+
+def test_without_a_choice_model_the_bundle_says_so_and_shares_are_counts(made: Made) -> None:
+    files = made.build(choice=None)
     assert json.loads(files["manifest.json"])["product_model"] is None
     loaded = open_bundle(files.__getitem__, KEY)
     assert (PRODUCT_MODEL, "NO_PRODUCT_MODEL") in loaded.degraded
     assert loaded.layer_by_task[PRODUCT_MODEL] == 3
 
 
-def with_product_card(made: Made, **fields: Any) -> dict[str, bytes]:
-    card = {**json.loads(made.product_model["student.json"]), **fields}
-    return {**made.product_model, "student.json": json.dumps(card).encode()}
+def changed_choice(made: Made, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """Return the stored choice model with a change."""
+    stored = json.loads(made.choice)
+    change(stored)
+    return json.dumps(stored).encode()
 
 
-def test_a_product_model_of_another_catalogue_is_refused(made: Made) -> None:
-    labels = json.loads(made.product_model["student.json"])["class_labels"]
-    for fields in ({"class_labels": labels[::-1]}, {"class_labels": labels[:-1]}, {"kind": "binary"}):
-        with pytest.raises(BundleError, match="no model of the 24 products"):
-            made.build(product_model=with_product_card(made, **fields))
+def test_a_choice_model_of_another_catalogue_or_without_a_layer_is_refused(made: Made) -> None:
+    def turn(stored: dict[str, Any]) -> None:
+        stored["models"]["holdings"]["products"].reverse()
+
+    def shorten(stored: dict[str, Any]) -> None:
+        for name in ("products", "intercept", "weights"):
+            stored["models"]["columns"][name].pop()
+
+    def drop(stored: dict[str, Any]) -> None:
+        del stored["models"]["holdings"]
+
+    for change in (turn, shorten, drop):
+        with pytest.raises(BundleError, match="none of the 24 products"):
+            made.build(choice=changed_choice(made, change))
 
 
-def test_a_product_copy_over_a_floor_does_not_travel_and_one_never_compared_is_refused(made: Made) -> None:
-    stored = json.loads(made.product_model["student.json"])["fidelity"]
-    over = {**stored["figures"], "kl": {"value": 0.5, "low": None, "high": None}}
-    files = made.build(product_model=with_product_card(made, fidelity={**stored, "figures": over}))
-    entry = json.loads(files["manifest.json"])["product_model"]
-    assert (entry["served_by"], entry["model"]) == (2, None)
-    assert open_bundle(files.__getitem__, KEY).layer_by_task[PRODUCT_MODEL] == 2
-    with pytest.raises(GateError, match="never compared with their teacher: product_share"):
-        made.build(product_model=with_product_card(made, fidelity=None))
+def test_a_choice_model_that_cannot_be_read_or_reads_an_unknown_column_is_refused(made: Made) -> None:
+    with pytest.raises(LakeError, match="cannot be read"):
+        made.build(choice=made.choice[:-100])
+
+    def rename(stored: dict[str, Any]) -> None:
+        stored["models"]["columns"]["columns"][0] = "of_yesterday"
+
+    with pytest.raises(BundleError, match="of_yesterday"):
+        made.build(choice=changed_choice(made, rename))
 
 
 @pytest.mark.parametrize(

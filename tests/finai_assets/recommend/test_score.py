@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from bundle_fixtures import KEY, Made, features
+from bundle_fixtures import KEY, Made, features, weighed
 
 from finai_assets.bundle.registry import export
 from finai_assets.recommend import groups
@@ -102,20 +102,20 @@ def test_every_row_equals_the_handlers_answer_for_that_customer(
 def test_rows_of_layer_2_equal_the_handlers_answers_too(
     made: Made, bundle_folder: Path, serving: Callable[..., dict[str, Any]]
 ) -> None:
-    for path in (bundle_folder / "models").glob("*.txt"):
-        if not path.name.endswith(".direct.txt"):
+    for path in (bundle_folder / "models").iterdir():
+        if not path.name.endswith((".direct.txt", ".holdings.json")):
             path.unlink()
     degraded = load_bundle(bundle_folder, KEY)
     assert degraded.layer_by_task["will_acquire_deposits"] == 2
     assert equals_the_handler(made, degraded, serving) == {2, 3}
 
 
-@pytest.mark.parametrize("damaged", [("",), ("", ".direct")])
+@pytest.mark.parametrize("damaged", [("",), ("", ".holdings")])
 def test_rows_whose_shares_are_of_a_lower_layer_equal_the_handlers_answers_too(
     made: Made, bundle_folder: Path, serving: Callable[..., dict[str, Any]], damaged: tuple[str, ...]
 ) -> None:
     for name in damaged:
-        (bundle_folder / f"models/product_share{name}.txt").unlink()
+        (bundle_folder / f"models/product_share{name}.json").unlink()
     lower = load_bundle(bundle_folder, KEY)
     assert lower.layer_by_task[PRODUCT_MODEL] == 1 + len(damaged)
     assert equals_the_handler(made, lower, serving) == {*range(1 + len(damaged), 4)}
@@ -125,19 +125,45 @@ def test_rows_under_multipliers_boosts_penalties_and_diversity_equal_the_handler
     made: Made, serving: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     changes = {
-        "segment_multipliers": {"plus": {"will_acquire": 1.3}},
+        "segment_multipliers": {"plus": {"will_acquire": 1.3, "any_acquisition": 1.1}},
         "rule_boosts": [{"id": "mid", "when": {"age": [30, 50]}, "classes": ["card", "loan"], "factor": 1.7}],
         "risk_penalties": {2: 0.05, 3: 0.01},
         "diversity": {"relevance": 0.6},
     }
-    settings = load_settings("synthetic", "smoke", overrides={"recommend": changes})
-    folder = export(made.build(settings=settings), tmp_path / "weighed")
+    folder = export(made.build(settings=weighed(**changes)), tmp_path / "weighed")
     monkeypatch.setenv("FINAI_BUNDLE", str(folder))
-    weighed = load_bundle(folder, KEY)
-    assert equals_the_handler(made, weighed, serving) == {1, 2, 3}
-    assert not score(made, weighed, made.X)["product_id"].equals(
-        score(made, load(made, tmp_path), made.X)["product_id"]
-    )
+    other = load_bundle(folder, KEY)
+    assert equals_the_handler(made, other, serving) == {1, 2, 3}
+    assert not score(made, other, made.X)["product_id"].equals(score(made, load(made, tmp_path), made.X)["product_id"])
+
+
+@pytest.mark.parametrize(
+    ("damaged", "layer"), [((), 1), (("nba_primary.txt",), 2), (("product_share.json",), 2),
+                           (("product_share.json", "product_share.holdings.json"), 3)],
+)  # fmt: skip
+def test_rows_under_the_weights_that_are_shipped_equal_the_handlers_answers_too(
+    made: Made, shipped_folder: Path, shipped: Callable[..., dict[str, Any]], damaged: tuple[str, ...], layer: int
+) -> None:
+    for name in damaged:
+        (shipped_folder / "models" / name).unlink()
+    loaded = load_bundle(shipped_folder, KEY)
+    assert (
+        {layer} <= equals_the_handler(made, loaded, shipped) <= {*range(layer, 4)}
+    )  # lower where columns break the contract
+    sound = score(made, loaded, made.X)
+    assert set(sound["layer"].to_pylist()) == {layer}
+    assert set(sound["explained_by"].to_pylist()) == {"nba_primary"}
+
+
+def test_ranking_under_the_weights_that_are_shipped_asks_the_next_best_action_and_the_choice_model_alone(
+    made: Made, shipped_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_bundle(shipped_folder, KEY)
+    expected = score(made, loaded, made.X)
+    for task, layers in loaded.layers.items():
+        for student in layers if task not in {"nba_primary", PRODUCT_MODEL} else ():
+            monkeypatch.setattr(student, "ready", lambda: pytest.fail("it was asked"))
+    assert score(made, loaded, made.X).equals(expected)
 
 
 class Operations:

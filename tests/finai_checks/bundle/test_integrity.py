@@ -12,7 +12,6 @@ from bundle_fixtures import KEY, Made
 
 from finai_assets.asset_graph import BUNDLE
 from finai_assets.platform import Platform
-from finai_assets.scoring.boosting import count_leaves
 from finai_checks.bundle.cold_start import ColdStart, measure_cold_start
 from finai_checks.bundle.facts import Expected, of_budget, of_contract, of_tasks
 from finai_checks.bundle.integrity import bundle_integrity
@@ -80,7 +79,10 @@ def test_without_a_signing_key_there_is_no_evidence_and_none_is_made(
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"direct": None}, "product_share: route DISTILL served by layer 1 with a model"),
+        ({"direct": None}, "product_share: a layer is missing"),
+        ({"model": None}, "product_share: a layer is missing"),
+        ({"served_by": 2}, "product_share: a layer is missing"),
+        ({"route": "DISTILL"}, "product_share: a layer is missing"),
         ({"kind": "binary", "task": "churn_signal"}, "the product model is churn_signal, binary"),
         ({"columns": ["of_yesterday"]}, "the contract lacks of_yesterday"),
     ],
@@ -95,18 +97,25 @@ def test_an_entry_of_the_product_model_that_breaks_its_form_is_found(
     assert [found for found in faults if found] == [fault]
 
 
-def test_the_product_models_leaves_and_bytes_count(made: Made, bundle_files: dict[str, bytes]) -> None:
-    without = made.build(product_model=None)
-    sizes = [
+def test_the_choice_models_bytes_and_columns_count_and_it_has_no_leaves(
+    made: Made, bundle_files: dict[str, bytes]
+) -> None:
+    without = made.build(choice=None)
+    whole, less = (
         of_budget(files, json.loads(files["manifest.json"]), made.settings)[0] for files in (bundle_files, without)
-    ]
-    card = json.loads(made.product_model["student.json"])
-    texts = [made.product_model[name] for name in ("model.txt", "direct.txt")]
-    leaves = sum(count_leaves(text.decode())[1] for text in texts)
-    assert leaves > card["direct"]["leaves"]
-    assert sizes[0]["leaves"] - sizes[1]["leaves"] == leaves
-    assert sizes[0]["megabytes"] - sizes[1]["megabytes"] == pytest.approx(sum(map(len, texts)) / 1e6)
-    assert sizes[0]["columns"] > sizes[1]["columns"]
+    )
+    texts = [bundle_files[f"models/product_share{name}.json"] for name in ("", ".holdings")]
+    assert whole["leaves"] == less["leaves"] > 0
+    assert whole["megabytes"] - less["megabytes"] == pytest.approx(sum(map(len, texts)) / 1e6)
+    assert whole["columns"] > less["columns"]
+
+
+def test_a_task_that_claims_the_route_of_the_choice_model_is_found(made: Made, bundle_files: dict[str, bytes]) -> None:
+    manifest = json.loads(bundle_files["manifest.json"])
+    entry = next(entry for entry in manifest["tasks"] if entry["task"] == "churn_signal")
+    entry["route"] = "CHOICE"
+    faults = [fact.fault for fact in of_tasks(manifest, made.tasks) if fact.fault]
+    assert faults == ["churn_signal: route CHOICE served by layer 1 with a model, a direct student"]
 
 
 def test_a_bit_of_any_file_is_found(expected: Expected, bundle_files: dict[str, bytes]) -> None:
