@@ -187,3 +187,15 @@ def test_shares_are_of_what_is_open_and_add_up(panel: tuple[TrainingMatrix, Outc
     found = shares(model, matrix.X[:50, [COLUMNS.index(name) for name in model.columns]], held)
     assert (found[held] == 0.0).all()
     assert found.sum(axis=1) == pytest.approx(np.where(held.all(axis=1), 0.0, 1.0))
+
+
+def test_where_nothing_says_what_is_held_the_second_model_has_intercepts_alone(
+    panel: tuple[TrainingMatrix, Outcomes],
+) -> None:
+    found = train_choice(*panel, settings_of(0.03), columns=READ, held=())
+    assert [len(model.columns) for model in found.models.values()] == [2, 0]
+    second = found.models["holdings"]
+    assert second.scores(np.zeros((3, 0))).tolist() == [second.intercept.tolist()] * 3
+    told = found.card["models"]["holdings"]
+    assert told["rank"] == 0
+    assert told["loss"]["train"]["model"] < told["loss"]["train"]["train_counts"] + 0.01

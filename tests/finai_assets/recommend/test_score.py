@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,7 @@ from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.progress import watched
-from serving_lambda.bundle import Bundle, load_bundle
+from serving_lambda.bundle import Bundle, load_bundle, self_test
 from serving_lambda.errors import ServingError
 from serving_lambda.ports import Ports
 from serving_lambda.scorer import PRODUCT_MODEL
@@ -323,3 +324,18 @@ def test_the_strongest_columns_of_a_row_come_by_size_ties_in_column_order_and_ze
     rows, columns = strongest_of(contributions, 3)
     assert rows.tolist() == [0, 0, 0, 2]
     assert columns.tolist() == [0, 2, 3, 0]
+
+
+def test_rows_whose_shares_are_of_a_choice_model_without_columns_equal_the_handlers_answers_too(
+    made: Made, serving: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stored = json.loads(made.choice)
+    second = stored["models"]["holdings"]
+    second.update(columns=[], size=[], center=[], scale=[], weights=[[] for _ in second["products"]])
+    folder = export(made.build(choice=json.dumps(stored).encode()), tmp_path / "bare")
+    (folder / "models/product_share.json").unlink()
+    monkeypatch.setenv("FINAI_BUNDLE", str(folder))
+    bare = load_bundle(folder, KEY)
+    assert bare.layer_by_task[PRODUCT_MODEL] == 2
+    assert equals_the_handler(made, bare, serving) == {2, 3}
+    assert self_test(bare)
