@@ -301,9 +301,17 @@ def require_budget(
     return found
 
 
-def over_budget(settings: StudentSettings, *, leaves: float, megabytes: float, columns: float) -> list[str]:
-    """Return what a bundle exceeds, in words: leaves, megabytes or columns, of which ``students.spare_share`` stays free."""
-    free = 1.0 - settings.spare_share
+def over_budget(
+    settings: StudentSettings, *, leaves: float, megabytes: float, columns: float, whole: bool = False
+) -> list[str]:
+    """Return what is exceeded, in words: leaves, megabytes or columns.
+
+    Parameters
+    ----------
+    whole
+        Whether a bundle is told with its choice model; students alone leave it ``students.spare_share``.
+    """
+    free = 1.0 if whole else 1.0 - settings.spare_share
     limits = {
         "leaves": (leaves, settings.max_leaves * free, ",.0f"),
         "MB": (megabytes, settings.max_megabytes * free, ",.3g"),
