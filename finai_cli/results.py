@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finai_assets.asset_graph import FIDELITY
+from finai_assets.recommend.lists_page import by_accuracy
 from finai_assets.students.report.summary import FILE
 from finai_cli.summary import LIST_FIGURES, MODELS, PRIMARY, read_summary
 from finai_resources.home import Home
@@ -59,7 +60,8 @@ def lists_table(lists: dict[str, Any]) -> str:
     """Return one row for each list of products: its figures on test rows, the lift share, and how far ours is ahead."""
     head = ["list", *LIST_FIGURES.values(), "ours - list", "served - list"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, figures in lists["lists"].items():
+    for name in by_accuracy(lists):
+        figures = lists["lists"][name]
         cells = [_cell(figures.get(figure)) for figure in LIST_FIGURES]
         over = [_cell(lists[part].get(name)) for part in ("ours_over", "served_over")]
         lines.append("| " + " | ".join([name, *cells, *over]) + " |")

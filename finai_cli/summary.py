@@ -18,6 +18,7 @@ from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.evaluate import FILE as LISTS_FILE
+from finai_assets.recommend.lists_page import by_accuracy
 from finai_assets.students.card import read_card
 from finai_checks.framework.check import Declared
 from finai_checks.framework.record import read_record
@@ -214,7 +215,8 @@ def list_table(lists: dict[str, Any]) -> Table:
     table.add_column("list", no_wrap=True)
     for name in (*LIST_FIGURES.values(), "ours - list", "served - list"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, figures in lists["lists"].items():
+    for name in by_accuracy(lists):
+        figures = lists["lists"][name]
         cells = [_cell(figures.get(figure), interval=figure in {"ndcg_at_3", "lift_share"}) for figure in LIST_FIGURES]
         over = [_cell(lists[part].get(name), interval=True) for part in ("ours_over", "served_over")]
         table.add_row(name, *cells, *over)

@@ -287,7 +287,7 @@ def require_budget(
         They exceed what :func:`over_budget` allows; the error names the three largest tasks.
     """
     found = size_of(results, rule_columns)
-    if over := over_budget(settings, **found):
+    if over := over_budget(settings, found):
         sizes = {task: [model.size for model in result.models] for task, result in results.items()}
         bytes_of = {task: sum(size.bytes for size in each) for task, each in sizes.items()}
         leaves_of = {task: sum(size.leaves for size in each) for task, each in sizes.items()}
@@ -301,21 +301,21 @@ def require_budget(
     return found
 
 
-def over_budget(
-    settings: StudentSettings, *, leaves: float, megabytes: float, columns: float, whole: bool = False
-) -> list[str]:
-    """Return what is exceeded, in words: leaves, megabytes or columns.
+def over_budget(settings: StudentSettings, sizes: Mapping[str, float], *, whole: bool = False) -> list[str]:
+    """Return what is exceeded, in words.
 
     Parameters
     ----------
+    sizes
+        ``leaves``, ``megabytes`` and ``columns``.
     whole
         Whether a bundle is told with its choice model; students alone leave it ``students.spare_share``.
     """
     free = 1.0 if whole else 1.0 - settings.spare_share
     limits = {
-        "leaves": (leaves, settings.max_leaves * free, ",.0f"),
-        "MB": (megabytes, settings.max_megabytes * free, ",.3g"),
-        "columns": (columns, settings.max_columns_in_all * free, ",.0f"),
+        "leaves": (sizes["leaves"], settings.max_leaves * free, ",.0f"),
+        "MB": (sizes["megabytes"], settings.max_megabytes * free, ",.3g"),
+        "columns": (sizes["columns"], settings.max_columns_in_all * free, ",.0f"),
     }
     return [
         f"{format(found, form)} {unit}, at most {format(limit, form)} allowed"

@@ -218,7 +218,7 @@ def of_budget(
         "megabytes": sum(map(len, texts)) / 1e6,
         "columns": len(manifest["contract"]["columns"]),
     }
-    over = over_budget(settings.students, **sizes, whole=manifest["product_model"] is not None)
+    over = over_budget(settings.students, sizes, whole=manifest["product_model"] is not None)
     return sizes, [Fact("budget", "size", "; ".join(over))]
 
 

@@ -86,7 +86,7 @@ def summarise(
         "policies": {policy: dict(Counter(result.routes.get(policy, result.route) for result in results.values()))
                      for policy in POLICIES},
         "budget": {name: {"used": found[name], "allowed": limit * free} for name, limit in limits.items()},
-        "over_budget": over_budget(students, **found),
+        "over_budget": over_budget(students, found),
     }  # fmt: skip
     told: dict[str, Any] = plain(summary)
     return told

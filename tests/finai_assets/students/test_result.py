@@ -74,9 +74,13 @@ def test_a_share_of_every_limit_stays_free(copy: StudentResult, chosen: Settings
 
 def test_what_is_over_the_budget_is_told_for_each_measure(chosen: Settings) -> None:
     limits = with_limits(chosen.students, max_leaves=1000, max_megabytes=2.0, max_columns_in_all=100, spare_share=0.2)
-    assert over_budget(limits, leaves=800, megabytes=1.6, columns=80) == []
-    assert over_budget(limits, leaves=801, megabytes=1.61, columns=81) == [
+    assert over_budget(limits, {"leaves": 800, "megabytes": 1.6, "columns": 80}) == []
+    assert over_budget(limits, {"leaves": 801, "megabytes": 1.61, "columns": 81}) == [
         "801 leaves, at most 800 allowed",
         "1.61 MB, at most 1.6 allowed",
         "81 columns, at most 80 allowed",
+    ]
+    assert over_budget(limits, {"leaves": 1000, "megabytes": 2.0, "columns": 100}, whole=True) == []
+    assert over_budget(limits, {"leaves": 900, "megabytes": 1.9, "columns": 101}, whole=True) == [
+        "101 columns, at most 100 allowed"
     ]
