@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from finai_assets.choice.fit import Choices, fit_logit, log_shares, loss_of
+from finai_assets.choice.fit import Choices, fit_logit, loss_of
 from finai_assets.choice.model import ChoiceModel, Squash
 from finai_assets.evaluation.lists.outcomes import Outcomes
 from finai_assets.settings import Settings
@@ -137,8 +137,3 @@ def _rank(weights: np.ndarray) -> int:
     """Return how many directions matter: singular values of at least a thousandth of the largest."""
     values = np.linalg.svd(weights, compute_uv=False)
     return int((values > 1e-3 * values[:1]).sum())
-
-
-def shares(model: ChoiceModel, X: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Return the share of each open product, float64 [n, products]; 0 where it is held."""
-    return np.exp(log_shares(model.scores(X), held))

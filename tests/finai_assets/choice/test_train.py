@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from finai_assets.choice.fit import log_shares
 from finai_assets.choice.model import to_file
-from finai_assets.choice.train import ChoiceResult, acquiring, fit_again, shares, train_choice
+from finai_assets.choice.train import ChoiceResult, acquiring, fit_again, train_choice
 from finai_assets.evaluation.lists.outcomes import Outcomes
 from finai_assets.settings import Settings, load_settings
 from finai_assets.training.fitted_rows import FittedRows
@@ -184,7 +185,8 @@ def test_shares_are_of_what_is_open_and_add_up(panel: tuple[TrainingMatrix, Outc
     model = result.models["holdings"]
     held = outcomes.held[:50].copy()
     held[7] = True
-    found = shares(model, matrix.X[:50, [COLUMNS.index(name) for name in model.columns]], held)
+    X = matrix.X[:50, [COLUMNS.index(name) for name in model.columns]]
+    found = np.exp(log_shares(model.scores(X), held))
     assert (found[held] == 0.0).all()
     assert found.sum(axis=1) == pytest.approx(np.where(held.all(axis=1), 0.0, 1.0))
 
