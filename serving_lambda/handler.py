@@ -20,7 +20,7 @@ from serving_lambda.path import answered
 from serving_lambda.ports import Ports
 from serving_lambda.scorer import PRODUCT_MODEL
 
-DIRECT, RULES, COUNTS = "direct_student", "rules", "train_counts"
+DIRECT, HOLDINGS, RULES, COUNTS = "direct_student", "holdings_model", "rules", "train_counts"
 PORTS = Ports()  # what is there in this deployment: a clock
 
 
@@ -147,10 +147,9 @@ def respond(
 
 
 def _served_by(task: str, layer: int) -> str:
-    """Return what serves a task, or the product model, where a layer above cannot."""
-    if layer == 2:
-        return DIRECT
-    return COUNTS if task == PRODUCT_MODEL else RULES
+    """Return what serves a task, or gives the shares of products, where a layer above cannot."""
+    below = (HOLDINGS, COUNTS) if task == PRODUCT_MODEL else (DIRECT, RULES)
+    return below[0] if layer == 2 else below[1]
 
 
 def _request_id(context: Any) -> str:

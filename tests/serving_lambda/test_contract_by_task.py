@@ -82,7 +82,7 @@ def test_the_choice_model_of_holdings_answers_where_a_column_that_it_does_not_re
     column = next(name for name in bounded(bundle) if name in first.columns and name not in second.columns)
     answer = serving(spoil(request_for(0), bundle, {column}))
     assert answer["layer_by_task"][PRODUCT_MODEL] == 2
-    told = {"task": PRODUCT_MODEL, "code": "INPUT_OUTSIDE_CONTRACT", "served_by": "direct_student"}
+    told = {"task": PRODUCT_MODEL, "code": "INPUT_OUTSIDE_CONTRACT", "served_by": "holdings_model"}
     assert told in answer["degraded"]
     assert {entry["layer"] for entry in answer["recommendations"]} == {2}
 

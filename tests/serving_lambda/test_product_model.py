@@ -79,7 +79,7 @@ def test_a_broken_choice_model_makes_way_for_that_of_holdings_and_that_for_count
     for name in damaged:
         (bundle_folder / name).write_bytes(b"{}")
     layer = 1 + len(damaged)
-    served = {2: "direct_student", 3: "train_counts"}[layer]
+    served = {2: "holdings_model", 3: "train_counts"}[layer]
     held = {20, 21, 22, 23}
     for index in range(4):
         answer = serving(request_for(index, k=20, held=sorted(held)))
@@ -126,7 +126,7 @@ def test_a_signed_file_that_is_no_choice_model_of_the_bundle_makes_way_for_the_n
     answer = serving(request_for(0))
     assert answer["layer_by_task"][PRODUCT_MODEL] == 2
     told = [entry for entry in answer["degraded"] if entry["task"] == PRODUCT_MODEL]
-    assert told == [{"task": PRODUCT_MODEL, "code": "MODEL_UNREADABLE", "served_by": "direct_student"}]
+    assert told == [{"task": PRODUCT_MODEL, "code": "MODEL_UNREADABLE", "served_by": "holdings_model"}]
     put_signed(bundle_folder, SECOND, spoil(second, first))
     monkeypatch.setattr(module, "HOLDER", module.Holder())
     answer = serving(request_for(0))
