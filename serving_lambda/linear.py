@@ -73,7 +73,7 @@ class LinearModel:
         flat, width = memoryview(matrix).cast("B").cast("f"), self.columns
         return [margin for at in range(0, rows * width, width) for margin in self.raw_row(flat[at : at + width])]
 
-    def contributions_of(self, product: int, values: Sequence[float]) -> list[float]:
-        """Return what each column adds to a product's margin, and the intercept last: [columns + 1]."""
-        added = [z * weight for z, weight in zip(self.inputs(values), self.weights[product], strict=True)]
+    def contributions_of(self, product: int, inputs: Sequence[float]) -> list[float]:
+        """Return what each of the :meth:`inputs` of a row adds to a product's margin, and the intercept last: [columns + 1]."""
+        added = [z * weight for z, weight in zip(inputs, self.weights[product], strict=True)]
         return [*added, self.intercept[product]]

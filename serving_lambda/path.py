@@ -180,9 +180,10 @@ def _part_of_share(
 ) -> tuple[Student, list[float]] | None:
     if scored.product is None:
         return None
-    model, own = scored.product.ready(), scored.product.gather(row)
+    model = scored.product.ready()
     assert isinstance(model, LinearModel)  # noqa: S101 - its file is read as one
+    inputs = model.inputs(scored.product.gather(row))
     for member in ranked.explaining_shares:
         if member not in known:
-            known[member] = model.contributions_of(member, own)
+            known[member] = model.contributions_of(member, inputs)
     return scored.product, share_part(known, ranked.product_id, ranked.explaining_shares)

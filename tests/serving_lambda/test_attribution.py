@@ -40,7 +40,7 @@ class Explained:
         assert isinstance(self.linear, LinearModel)
         self.explained = trees.contributions_row(own)
         self.task = task_part(self.student, self.explained, self.prediction, output, kind=kind)
-        added = {at: self.linear.contributions_of(at, model.gather(row)) for at in self.shares}
+        added = {at: self.linear.contributions_of(at, self.linear.inputs(model.gather(row))) for at in self.shares}
         self.share = share_part(added, 5, self.shares)
 
     @property
@@ -127,7 +127,9 @@ def test_where_a_term_moves_little_the_parts_sum_is_its_change(bundle: Bundle, r
     raw = np.array(student.ready().raw_row(student.gather(found.row)))
     before, after = (math.log(student.finish((raw - small * step * (raw - base)).tolist())[2]) for step in (1, 0))
     assert after - before == pytest.approx(small * sum(found.task[:-1]), rel=0.02, abs=1e-6)
-    outputs = np.array([found.linear.contributions_of(at, model.gather(found.row)) for at in range(24)])
+    outputs = np.array(
+        [found.linear.contributions_of(at, found.linear.inputs(model.gather(found.row))) for at in range(24)]
+    )
     margins = np.array(model.margins(found.row))
     moved = margins - small * (outputs[:, :-1].sum(axis=1))
     before, after = (math.log(shares_of(MEMBERS, {4, 5, 7}, at.tolist(), ())[5]) for at in (moved, margins))

@@ -57,7 +57,7 @@ def test_contributions_add_up_to_the_margin_and_a_missing_value_adds_nothing(
     linear = served(model)
     margins = linear.raw_row(array("f", row))
     for product in range(PRODUCTS):
-        *columns, base = linear.contributions_of(product, array("f", row))
+        *columns, base = linear.contributions_of(product, linear.inputs(array("f", row)))
         total = base
         for value in columns:
             total += value
