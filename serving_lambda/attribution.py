@@ -15,6 +15,9 @@ the same combination of the contributions, base
 values included, adds up exactly to the same combination of the raw outputs. At the customer's own P and shares it is the
 linearisation of log(term). An isotonic calibrator has no slope that would mean anything at a point (it is flat, or steep), and
 counts as slope 1 on the logit scale. Where the shares are train counts, the second part is absent.
+
+Of any acquisition the first part is the same for all products of a customer: it says how likely an acquisition is, not which. So
+it is left out wherever a model gives the shares (:func:`tells_apart`), and no tree has to be explained for it.
 """
 
 from __future__ import annotations
@@ -92,9 +95,23 @@ def share_part(
     return contrast(contributions[product_id], others, list(shares.values()))
 
 
+def tells_apart(kind: str, *, by_model: bool) -> bool:
+    """Return whether a term's probability has a part in what moved a product.
+
+    Parameters
+    ----------
+    kind
+        Of the term.
+    by_model
+        Whether a model of the customer gives the shares; where they are train counts, the probability is all that a customer's
+        values moved.
+    """
+    return kind != ANY or not by_model
+
+
 def combined(
     row: Sequence[float],
-    task: tuple[Student, Sequence[float]],
+    task: tuple[Student, Sequence[float]] | None,
     share: tuple[Student, Sequence[float]] | None,
 ) -> list[Evidence]:
     """Return every column's part in what moved a product, in contract order.
@@ -104,9 +121,10 @@ def combined(
     row
         The contract row.
     task, share
-        A student and its part, base value last; ``share`` is None where the shares are train counts.
+        A student and its part, base value last; ``task`` is None where it tells no products apart, ``share`` where the shares
+        are train counts.
     """
-    of_task = dict(zip(task[0].positions, task[1], strict=False))  # the base value belongs to no column
+    of_task = dict(zip(task[0].positions, task[1], strict=False)) if task else {}  # the base value belongs to no column
     of_share = dict(zip(share[0].positions, share[1], strict=False)) if share else {}
     evidence = []
     for position in sorted({*of_task, *of_share}):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from serving_lambda.attribution import combined, share_part, task_part
+from serving_lambda.attribution import combined, share_part, task_part, tells_apart
 from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer
 from serving_lambda.diversify import diversify
@@ -151,9 +151,12 @@ def explained(
     for choice in choices:
         found: list[Evidence] = []
         if choice.ranked is not None:
-            asked = choice.ranked.explaining.task
+            term = choice.ranked.explaining
+            asked = term.task
             try:
-                first = _part_of_task(scored, choice.ranked.explaining, customer.row, tasks)
+                first = None
+                if tells_apart(term.kind, by_model=scored.product is not None):
+                    first = _part_of_task(scored, term, customer.row, tasks)
                 asked = PRODUCT_MODEL
                 second = _part_of_share(scored, choice.ranked, customer.row, outputs)
             except ServingError as error:

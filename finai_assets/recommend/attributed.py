@@ -9,7 +9,7 @@ import numpy as np
 
 from finai_assets.recommend.groups import Group, Predicted, choice_model_of
 from finai_assets.recommend.ranked import BY_RULES, Shares, Shown
-from serving_lambda.attribution import LEAST, slope
+from serving_lambda.attribution import LEAST, slope, tells_apart
 from serving_lambda.bundle import Bundle
 from serving_lambda.catalogue import ANY
 from serving_lambda.reasons import CONCEPTS_TOLD, Told
@@ -46,7 +46,8 @@ def contributions_of(
         if origin != BY_RULES:
             term = bundle.ranking.sources[place][origin]
             outputs[row] = term.output
-            by_task.setdefault((term.task, term.kind), []).append(row)
+            if tells_apart(term.kind, by_model=found.product is not None):
+                by_task.setdefault((term.task, term.kind), []).append(row)
             by_set.setdefault(term.members, []).append(row)
     for (task, kind), rows in by_task.items():
         values = _task_part(
