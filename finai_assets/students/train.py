@@ -266,6 +266,9 @@ def _measured(
     if (copy := candidates.get("copy")) is not None:
         fidelity = _fidelity(rows, everyone, on_test["copy"], copy.threshold)
     served = {"teacher": test.teacher} | ({"student": on_test[aim][labelled["test"]]} if aim else {})
+    served |= (
+        {"direct": on_test["direct"][labelled["test"]]} if aim == "copy" else {}
+    )  # serves where the copy does not travel
     over_trivial = {who: rows.difference(test, prediction, trivial.predict(test)) for who, prediction in served.items()}
     chosen = candidates[aim] if aim else None
     layer_2 = candidates["direct"] if aim == "copy" else None

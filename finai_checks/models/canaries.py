@@ -44,8 +44,10 @@ def plain_canaries(settings: Settings) -> list[Canary]:
 
 
 def _students(rules: MetricFloorSettings) -> list[Canary]:
-    def canary(label: str, expects: str | None, card: Card | None, task: str = "churn_signal") -> Canary:
-        return Canary(METRIC_FLOOR, label, expects, lambda: student_floor(task, card, rules))
+    def canary(
+        label: str, expects: str | None, card: Card | None, task: str = "churn_signal", *, withheld: bool = False
+    ) -> Canary:
+        return Canary(METRIC_FLOOR, label, expects, lambda: student_floor(task, card, rules, withheld=withheld))
 
     unmeasured = _card()
     unmeasured["trivial"]["over"] = {}
@@ -64,6 +66,11 @@ def _students(rules: MetricFloorSettings) -> list[Canary]:
                _card("multiclass", 0.057, over=0.001, half=0.0005, trivial="persistence")),
         canary("no clear gain over the trivial forecast", "auc +0.0100 [-0.0100, +0.0300] over the trivial", _card(over=0.01)),
         canary("a good copy of a teacher below the floor", "teacher: auc 0.5600", _card(route="DISTILL", teacher=0.56)),
+        canary("a direct student above the floor, whose copy is withheld", None,
+               _with_direct(0.7, of_copy=0.52), withheld=True),
+        canary("a direct student below the floor, whose good copy is withheld", "direct: auc 0.5400 [0.5200, 0.5600], floor 0.55",
+               _with_direct(0.54), withheld=True),
+        canary("a direct student without a score, whose copy is withheld", NO_EVIDENCE, _card(route="DISTILL"), withheld=True),
         canary("a student that was never compared with the trivial forecast", NO_EVIDENCE, unmeasured),
         canary("a student that was never evaluated", NO_EVIDENCE, {"route": "DIRECT", "kind": "binary", "metrics": {}}),
         canary("no student", NO_EVIDENCE, None),
@@ -94,14 +101,22 @@ def _teachers(rules: MetricFloorSettings) -> list[Canary]:
 def _card(kind: str = "binary", value: float = 0.7, *, over: float = 0.2, route: str = "DIRECT", positives: int = 200,
           half: float = 0.02, trivial: str = "prior", teacher: float = 0.75) -> Card:  # fmt: skip
     """Return what C18 reads of ``student.json``: a score of ``value``, which beats the trivial forecast by ``over``."""
-    deployed = {"student": value} if route != "SKIP" else {}
+    above = {"student": value} if route != "SKIP" else {}
+    above |= {"teacher": teacher}
     test = {
-        who: _metrics(kind, score, positives=positives, half=half)
-        for who, score in {**deployed, "teacher": teacher, "prior": 0.5}.items()
+        who: _metrics(kind, score, positives=positives, half=half) for who, score in {**above, "prior": 0.5}.items()
     }
-    gains = {who: _estimate(over if who == "student" else teacher - 0.5, half) for who in (*deployed, "teacher")}
+    gains = {who: _estimate(over if who == "student" else score - 0.5, half) for who, score in above.items()}
     return {"route": route, "kind": kind, "reason": "", "metrics": {"test": test},
             "trivial": {"name": trivial, "over": gains}}  # fmt: skip
+
+
+def _with_direct(value: float, of_copy: float = 0.7) -> Card:
+    """Return the card of a copy and, behind it, a direct student whose score is ``value``."""
+    card, behind = _card(value=of_copy, route="DISTILL", teacher=of_copy), _card(value=value, over=value - 0.5)
+    card["metrics"]["test"]["direct"] = behind["metrics"]["test"]["student"]
+    card["trivial"]["over"]["direct"] = behind["trivial"]["over"]["student"]
+    return card
 
 
 def _metrics(kind: str, value: float, *, positives: int, half: float) -> dict[str, Any]:

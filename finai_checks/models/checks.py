@@ -8,6 +8,7 @@ from finai_assets.asset_graph import BUNDLE, EVALUATION, MATRIX, TEACHER, studen
 from finai_assets.made_with import EXTRA, differences, made_with
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
+from finai_assets.students.fidelity import compare_stored
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
 from finai_checks.models.fidelity import student_fidelity
 from finai_checks.models.metric_floor import student_floor, teacher_floor
@@ -24,7 +25,7 @@ METRIC_FLOOR = CheckKind(
     blocking=True,
     minimum=1,
     units="test rows",
-    thresholds=("checks.metric_floor", "metrics.confidence"),
+    thresholds=("checks.metric_floor", "metrics.confidence", "students.fidelity"),
     binds="checks.metric_floor.binding",
 )
 STUDENT_FIDELITY = CheckKind(
@@ -84,8 +85,10 @@ def evaluate_teacher_floor(context: CheckContext, asset: str) -> CheckOutcome:
 
 def evaluate_student_floor(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the scores of a deployed student, and of the teacher that it imitates, with the minimum scores."""
-    card = read_card(context.session, asset).values()
-    return student_floor(_task_of(asset), card, context.settings.checks.metric_floor)
+    card, settings = read_card(context.session, asset).values(), context.settings
+    verdict = compare_stored(card, settings.students.fidelity) if card["route"] == "DISTILL" else None
+    withheld = verdict is not None and not verdict.passed
+    return student_floor(_task_of(asset), card, settings.checks.metric_floor, withheld=withheld)
 
 
 def evaluate_fidelity(context: CheckContext, asset: str) -> CheckOutcome:

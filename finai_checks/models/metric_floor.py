@@ -111,13 +111,17 @@ def teacher_floor(
     return CheckOutcome(not reasons, "; ".join(reasons) or remark, rows, observed, table)
 
 
-def student_floor(task: str, card: Mapping[str, Any] | None, rules: MetricFloorSettings) -> CheckOutcome:
+def student_floor(
+    task: str, card: Mapping[str, Any] | None, rules: MetricFloorSettings, *, withheld: bool = False
+) -> CheckOutcome:
     """Return whether a deployed student clears the floor, and the teacher that it imitates too; a declared task may be below.
 
     Parameters
     ----------
     card
         ``student.json`` of the task, or None where there is none.
+    withheld
+        Whether its copy is over a fidelity floor and kept out of the bundle: then the direct student is deployed, and judged.
     """
     if card is None:
         return CheckOutcome.no_evidence(task=task)
@@ -129,7 +133,7 @@ def student_floor(task: str, card: Mapping[str, Any] | None, rules: MetricFloorS
         return CheckOutcome.no_evidence(task=task, route=route)
     if route == "SKIP":
         return CheckOutcome(True, f"route SKIP, the rules serve it: {card.get('reason', '')}", rows, {"route": route})
-    judged = ("student", "teacher") if route == "DISTILL" else ("student",)
+    judged = ("direct",) if withheld else ("student", "teacher") if route == "DISTILL" else ("student",)
     over = (card.get("trivial") or {}).get("over") or {}
     if any(who not in test or who not in over for who in judged):
         return CheckOutcome.no_evidence(task=task, route=route)
@@ -138,7 +142,7 @@ def student_floor(task: str, card: Mapping[str, Any] | None, rules: MetricFloorS
     reason = "; ".join(fault for fault in faults if fault)
     table = [score.row(rules, fault) for score, fault in zip(scores, faults, strict=True)]
     own = scores[0].own
-    observed = {"route": route, "metric": metric, "interval": [own.get("low"), own.get("high")],
+    observed = {"route": route, "deployed": judged[0], "metric": metric, "interval": [own.get("low"), own.get("high")],
                 "positives": scores[0].positives}  # fmt: skip
     if reason and task in rules.declared:
         return CheckOutcome(True, f"declared ({rules.declared[task]}): {reason}", rows, observed, table)
