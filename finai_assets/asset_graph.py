@@ -31,6 +31,9 @@ SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS = "source/snapshots", "source/transactions
 SOURCE_PROTECTED, SOURCE_REPORT = "source/protected_attributes", "source/report"
 PRODUCTS, CATEGORIES = "raw/products", "raw/merchant_categories"
 SNAPSHOTS, TRANSACTIONS, PROTECTED = "raw/snapshots", "raw/transactions", "raw/protected_attributes"
+RISK_PROFILES, CONSENTS = "raw/risk_profiles", "raw/consents"
+CONTACTS, ASSET_BANDS = "raw/contacts", "raw/asset_bands"
+PRODUCT_TERMS = "raw/product_terms"
 SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
@@ -38,12 +41,14 @@ COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "stud
 CHOICE = "choice/model"
 BUNDLE, CHAMPION = "serving/bundle", "serving/champion"
 RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
+DECISIONS = "recommendations/decisions"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
 PRODUCT_TRUTH = "truth/products"  # of no task: what each product's acquisition is as likely as
 RAW_TABLES = (SNAPSHOTS, TRANSACTIONS, PROTECTED)
 CATALOGUE_TABLES = (PRODUCTS, CATEGORIES)
+OFFER_TABLES = (RISK_PROFILES, CONSENTS, CONTACTS, ASSET_BANDS)
 SOURCE_TABLES = (SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS, SOURCE_PROTECTED)
 
 
@@ -115,6 +120,9 @@ class Window(Enum):
     OUTCOMES = "the train, validation and test months, and those that their label windows end in"
     HOLDINGS = "the months whose holdings a label compares"
     SPENDING = "the months whose transactions a label compares"
+    MESSAGES = "the months that the messages of the last days lie in"
+    TEST = "the test months"
+    TEST_MESSAGES = "the months that the messages of the last days before test cutoffs lie in"
 
 
 class Offsets(NamedTuple):
@@ -392,10 +400,11 @@ ASSETS = (
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.result:require_budget",
          "finai_assets.bundle.shares:acquisition_shares", "finai_assets.bundle.build:build_bundle"),
         ("profile", "seed", "horizon_months", "dataset.name", "dataset.segments", "dataset.currency", "dataset.splits.train",
-         "families", "products", "acquisition_sets", "bundle", "recommend",
+         "dataset.asset_bands",
+         "families", "products", "acquisition_sets", "bundle", "recommend", "offering",
          "students.fidelity", "students.max_leaves", "students.max_megabytes", "students.max_columns_in_all",
          "students.spare_share", "declared.column_texts", "declared.task_texts"),
-        (Read(_STUDENT, asked=True), Read(CHOICE, asked=True), Read(PRODUCTS), Read(MATRIX, asked=True),
+        (Read(_STUDENT, asked=True), Read(CHOICE, asked=True), Read(PRODUCTS), Read(PRODUCT_TERMS), Read(MATRIX, asked=True),
          Read(TEACHER, asked=True, data=False),
          Read(EVALUATION, asked=True, data=False),
          Read(FIDELITY, data=False)),  # stops no bundle: a promotion asks for its checks
@@ -409,8 +418,9 @@ ASSETS = (
          "serving_lambda.bundle:load_bundle", "finai_assets.recommend.evaluate:evaluate_lists",
          "finai_assets.recommend.lists_page:markdown"),
         ("profile", "seed", "horizon_months", "dataset.name", "inputs", "lists", "metrics", "teacher.max_train_rows",
-         "products.code", "recommend.top_k", "declared.columns"),
-        (Read(MATRIX, asked=True), Read(BUNDLE, asked=True), Read(SNAPSHOTS, Window.OUTCOMES)),
+         "products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
+        (Read(MATRIX, asked=True), Read(BUNDLE, asked=True), Read(SNAPSHOTS, Window.OUTCOMES),
+         *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.TEST_MESSAGES)),
     ),
     Asset(
         CHAMPION,
@@ -419,13 +429,19 @@ ASSETS = (
         ("profile", "seed", "dataset.name", "metrics", "promotion"),
         (Read(BUNDLE), Read(MATRIX), Read(LISTS, data=False)),  # asks no gate: whatever failed is a refusal with its record
     ),
-    Asset(
-        RECOMMENDATIONS,
-        "recommendations",
-        ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
-        ("products.code", "recommend.top_k", "declared.columns"),
-        (Read(BUNDLE, asked=True), Read(_GROUP, asked=True), Read(SNAPSHOTS)),
-        Partitions.SNAPSHOT,
+    *(
+        Asset(
+            path,
+            "recommendations",
+            ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
+            ("products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
+            (Read(BUNDLE, asked=True), Read(_GROUP, asked=True), Read(SNAPSHOTS),
+             *(Read(table, asked=True) for table in OFFER_TABLES if table != CONTACTS),
+             Read(CONTACTS, Window.MESSAGES, asked=True)),
+            Partitions.SNAPSHOT,
+            together=True,
+        )
+        for path in (RECOMMENDATIONS, DECISIONS)
     ),
 )  # fmt: skip
 

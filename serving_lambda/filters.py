@@ -129,20 +129,53 @@ def apply(
     return offered, removed
 
 
-def stop(customer: Customer, occasion: Occasion, offering: Offering) -> str | None:
-    """Return why nothing may be offered to a customer on an occasion, or None."""
+def objection(customer: Customer, _: Occasion, __: Offering) -> str | None:
+    """Stop at whoever asked not to be offered anything."""
+    return DO_NOT_CONTACT if customer.standing.do_not_contact else None
+
+
+def unknown_consent(customer: Customer, _: Occasion, __: Offering) -> str | None:
+    """Stop where nobody knows what the customer agreed to."""
     standing = customer.standing
-    if standing.do_not_contact:
-        return DO_NOT_CONTACT
-    if standing.do_not_contact is None or standing.marketing is None or standing.automated is None:
-        return CONSENT_UNKNOWN
-    if not standing.marketing or (occasion.channel and occasion.channel not in standing.marketing):
-        return NO_MARKETING_CONSENT
-    if not standing.automated:
-        return NO_AUTOMATED_DECISION_CONSENT
-    if standing.recent_messages is None:
+    unknown = standing.do_not_contact is None or standing.marketing is None or standing.automated is None
+    return CONSENT_UNKNOWN if unknown else None
+
+
+def no_marketing_consent(customer: Customer, occasion: Occasion, _: Offering) -> str | None:
+    """Stop at whoever agreed to be told of offers on no channel, or not on the one that the request names."""
+    channels = customer.standing.marketing or frozenset()
+    return NO_MARKETING_CONSENT if not channels or occasion.channel not in {None, *channels} else None
+
+
+def no_automated_decision_consent(customer: Customer, _: Occasion, __: Offering) -> str | None:
+    """Stop at whoever did not agree to automated decisions."""
+    return None if customer.standing.automated else NO_AUTOMATED_DECISION_CONSENT
+
+
+def too_many_messages(customer: Customer, _: Occasion, offering: Offering) -> str | None:
+    """Stop at whoever got the most messages that the last days may have, or may have got them."""
+    count = customer.standing.recent_messages
+    if count is None:
         return MESSAGES_UNKNOWN
-    if standing.recent_messages >= offering.most_messages:
-        return TOO_MANY_MESSAGES
-    quiet = occasion.channel in offering.outbound and occasion.hour is not None and offering.is_quiet(occasion.hour)
-    return QUIET_HOURS if quiet else None
+    return TOO_MANY_MESSAGES if count >= offering.most_messages else None
+
+
+def quiet_hours(_: Customer, occasion: Occasion, offering: Offering) -> str | None:
+    """Stop what would be sent on an outbound channel in quiet hours."""
+    sent = occasion.channel in offering.outbound and occasion.hour is not None
+    return QUIET_HOURS if sent and offering.is_quiet(occasion.hour or 0) else None
+
+
+STOPS: tuple[Callable[[Customer, Occasion, Offering], str | None], ...] = (
+    objection,
+    unknown_consent,
+    no_marketing_consent,
+    no_automated_decision_consent,
+    too_many_messages,
+    quiet_hours,
+)
+
+
+def stop(customer: Customer, occasion: Occasion, offering: Offering) -> str | None:
+    """Return why nothing may be offered to a customer on an occasion, by the first stop that holds, or None."""
+    return next((code for check in STOPS if (code := check(customer, occasion, offering))), None)

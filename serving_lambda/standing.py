@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from serving_lambda.errors import ServingError
 
+T = TypeVar("T")
 CHANNELS = ("app", "call", "email", "sms")  # on which a customer may allow or refuse to be told of offers
 RISKIEST, SAFEST = 1, 6  # grades
 MOST_MESSAGES = 100_000
@@ -52,9 +53,20 @@ class Standing(NamedTuple):
         """Return this standing, what is unknown taken from another one; a profile's grade and its expiry stay together."""
         if kept is None:
             return self
-        merged = Standing(*(theirs if own is None else own for own, theirs in zip(self, kept, strict=True)))
-        profile = self if self.risk_grade is not None else kept
-        return merged._replace(risk_grade=profile.risk_grade, risk_expires=profile.risk_expires)
+        profile = kept if self.risk_grade is None else self
+
+        def known(own: T | None, theirs: T | None) -> T | None:
+            return theirs if own is None else own
+
+        return Standing(
+            profile.risk_grade,
+            profile.risk_expires,
+            known(self.asset_band, kept.asset_band),
+            known(self.marketing, kept.marketing),
+            known(self.automated, kept.automated),
+            known(self.do_not_contact, kept.do_not_contact),
+            known(self.recent_messages, kept.recent_messages),
+        )
 
 
 UNKNOWN = Standing()

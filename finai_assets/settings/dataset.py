@@ -75,6 +75,9 @@ class DatasetSettings(Section):
     unknown_mcc: Literal["error", "other"]
     unavailable_columns: dict[str, str]
     unavailable_tasks: dict[str, str]
+    # Tables that lawful offering needs and the data do not hold, with the reason; bands of assets, the lowest first.
+    unavailable_tables: dict[str, str] = Field(default_factory=dict)
+    asset_bands: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _months_agree(self) -> DatasetSettings:
@@ -97,6 +100,9 @@ class DatasetSettings(Section):
         return self
 
 
+ProductClass = Literal["deposit", "loan", "investment", "insurance", "card", "account"]
+
+
 class Product(Section):
     """One product of the catalogue; its id is its position in the list."""
 
@@ -104,7 +110,7 @@ class Product(Section):
     name: str
     name_ko: str
     family: str
-    product_class: Literal["deposit", "loan", "investment", "insurance", "card", "account"]
+    product_class: ProductClass
     risk_grade: Annotated[int, Field(ge=1, le=6)] | None
 
 

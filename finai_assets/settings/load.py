@@ -40,6 +40,7 @@ from finai_assets.settings.method import (
     StudentSettings,
     TeacherSettings,
 )
+from finai_assets.settings.offering import OfferingSettings
 from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.recommend import RecommendSettings
 from finai_assets.settings.tasks import TaskSettings
@@ -70,6 +71,7 @@ class Settings(Section):
     bundle: BundleSettings
     promotion: PromotionSettings
     recommend: RecommendSettings
+    offering: OfferingSettings
     choice: ChoiceSettings
     lists: ListSettings
     checks: CheckSettings

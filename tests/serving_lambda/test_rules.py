@@ -13,7 +13,7 @@ from serving_lambda.rules import Facts, Rules
 CLASSES = ["deposit", "account", "investment", "investment", "loan", "card", "deposit"]
 GRADES = [6, 5, 4, 6, None, None, 3]
 PRODUCTS = [
-    Product(index, f"p{index}", f"P{index}", f"상품{index}", 0, name, grade, ())
+    Product(index, f"p{index}", f"P{index}", f"상품{index}", 0, name, grade, (), None, None, None, (), ())
     for index, (name, grade) in enumerate(zip(CLASSES, GRADES, strict=True))
 ]
 
@@ -28,7 +28,7 @@ def rule(when: dict[str, Any], weight: float = 2.0, name: str = "rule") -> dict[
 
 
 def facts(**known: Any) -> Facts:
-    return Facts(**{"age": None, "segment": None, "held": frozenset(), "values": {}, **known})
+    return Facts(**{"age": None, "segment": None, "held": frozenset(), "asset_band": None, "values": {}, **known})
 
 
 def matched(when: dict[str, Any], **known: Any) -> bool:

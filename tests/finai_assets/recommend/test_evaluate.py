@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundle_fixtures import Made
+from bundle_fixtures import Made, permissive
 
 from finai_assets.evaluation.lists.metrics import NDCG_3, accuracy_of_rows, rank_products, scores_of_lists
 from finai_assets.evaluation.lists.outcomes import Outcomes
@@ -54,29 +54,33 @@ def panel(made: Made, settings: Settings) -> Any:
     acquired = (rng.random(held.shape) < 0.03) & ~held
     age = np.where(np.arange(SIZES["test"]) % 6 == 0, np.nan, 20.0 + np.arange(SIZES["test"]) % 60)
     segment = [None if at % 5 == 0 else "plus" for at in range(SIZES["test"])]
-    profile = {"age": age, "segment": segment}
+    profile = {"age": age, "segment": segment, "standing": permissive(SIZES["test"])}
     return SimpleNamespace(matrix=matrix, outcomes=Outcomes(customer, held, acquired), profile=profile)
 
 
 def test_lists_are_those_that_the_path_serves(panel: Any, bundle: Bundle, settings: Settings) -> None:
     test = panel.matrix.rows("test")
     X, held, customer = panel.matrix.X[test], panel.outcomes.held[test], np.arange(SIZES["test"])
-    score, served, layers = lists_of(bundle, customer, X, panel.matrix.columns, held, panel.profile, settings)
+    score, served, layers, offered = lists_of(
+        bundle, customer, X, panel.matrix.columns, held, panel.profile, settings
+    )
     rows = score_block(
         bundle, customer, X, panel.matrix.columns, held=held, age=panel.profile["age"],
-        segment=panel.profile["segment"], settings=settings,
-    ).to_pylist()  # fmt: skip
+        segment=panel.profile["segment"], standing=panel.profile["standing"], settings=settings,
+    ).recommendations.to_pylist()  # fmt: skip
     shown = {(row["customer_id"], row["rank"]): row for row in rows}
     for at in range(SIZES["test"]):
         for place in range(settings.recommend.top_k):
             row = shown.get((at, place + 1))
             assert (served[at, place], layers[at, place]) == ((row["product_id"], row["layer"]) if row else (-1, 0))
-    ranked = rank_products(score, held)[:, : settings.recommend.top_k]
+    ranked = rank_products(score, ~offered)[:, : settings.recommend.top_k]
     modelled = np.isfinite(score).sum(axis=1) >= settings.recommend.top_k
     assert modelled.mean() > 0.9
+    modelled &= (offered == ~held).all(axis=1)  # shares are of what is open, so that filters may change the order
+    assert modelled.mean() > 0.5
     np.testing.assert_array_equal(
         ranked[modelled], served[modelled]
-    )  # no diversity is configured, and no filter but held
+    )  # no diversity is configured
 
 
 def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle: Bundle, settings: Settings) -> None:
@@ -88,7 +92,7 @@ def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle
     assert (found["rows"], found["acquiring"]) == (120, int(acquired.any(axis=1).sum()))
     assert set(found["lists"]) == {"ours", "served", *RIVALS, "true_hazards"}
     customer = np.arange(SIZES["test"])
-    score, served, layers = lists_of(
+    score, served, layers, _ = lists_of(
         bundle, customer, panel.matrix.X[test], panel.matrix.columns, held, panel.profile, settings
     )
     for name, values in (("ours", score), ("served", scores_of_lists(served, held.shape[1]))):
