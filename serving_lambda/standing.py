@@ -17,7 +17,7 @@ CHANNELS = ("app", "call", "email", "sms")  # on which a customer may allow or r
 RISKIEST, SAFEST = 1, 6  # grades
 MOST_MESSAGES = 100_000
 FIELDS = ("risk_profile", "asset_band", "consents", "recent_messages")
-_DAY = re.compile(r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", re.ASCII)
+_DAY = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", re.ASCII)
 
 
 class Standing(NamedTuple):
@@ -171,6 +171,6 @@ def _day(found: Any, name: str) -> str | None:
         return None
     if not isinstance(found, str):
         raise ServingError("FIELD_TYPE", "text", name)
-    if not _DAY.match(found):
+    if not _DAY.fullmatch(found):
         raise ServingError("FIELD_VALUE", "a date, as in 2026-05-31", name)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from finai_assets.evaluation.lists.rivals import RIVALS
 from finai_assets.recommend.evaluate import evaluate_lists
 from finai_assets.recommend.lists_page import markdown
 from finai_assets.recommend.score import lists_of, score_block
+from finai_assets.recommend.standing import Standings
 from finai_assets.settings import Settings, load_settings
 from finai_assets.training.matrix import TrainingMatrix
 from serving_lambda.bundle import Bundle
@@ -101,6 +103,9 @@ def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle
     assert found["lists"]["true_hazards"][NDCG_3]["value"] == 1.0  # this truth knows
     assert found["lists"]["true_hazards"]["lift_share"]["value"] == 1.0
     assert found["lists"]["popularity"]["lift_share"]["value"] == 0.0
+    constraints = [figure["value"] for figure in found["constraints"].values()]
+    assert list(found["constraints"]) == ["held_only", "age_and_assets", "suitability", "consent_and_messages"]
+    assert constraints[0] == found["lists"]["ours"][NDCG_3]["value"]
     assert sum(found["layers"].values()) == int((served >= 0).sum())
     assert found["layers"]["1"] == int((layers == 1).sum())
     for by, groups in found["groups"].items():
@@ -131,3 +136,28 @@ def test_what_test_rows_acquire_changes_no_list(panel: Any, bundle: Bundle, sett
     assert first["layers"] == second["layers"]
     for name in first["lists"]:
         assert first["lists"][name]["coverage"] == second["lists"][name]["coverage"]
+
+
+def test_rivals_are_compared_with_what_is_served_under_the_same_filters_and_each_filters_cost_is_told(
+    panel: Any, bundle: Bundle, settings: Settings
+) -> None:
+    n = SIZES["test"]
+    standing = permissive(n)
+    objecting = replace(standing, do_not_contact=np.arange(n) % 2 == 0)
+    unprofiled = replace(standing, grade=np.zeros(n, np.int8))
+    nobody = replace(standing, do_not_contact=np.ones(n, bool))
+
+    def evaluated(of: Standings) -> dict[str, Any]:
+        profile = {**panel.profile, "standing": of}
+        return evaluate_lists(bundle, panel.matrix, panel.outcomes, profile, None, settings)
+
+    first, half, cautious, none = (evaluated(of) for of in (standing, objecting, unprofiled, nobody))
+    assert half["lists"]["ours"] == first["lists"]["ours"]
+    kept = half["constraints"]
+    assert kept["suitability"] == first["constraints"]["suitability"]
+    assert kept["consent_and_messages"]["value"] < kept["suitability"]["value"]
+    assert cautious["constraints"]["age_and_assets"] == first["constraints"]["age_and_assets"]
+    assert cautious["constraints"]["suitability"] != first["constraints"]["suitability"]
+    assert none["lists"]["served"][NDCG_3]["value"] == 0.0
+    assert {found["value"] for found in none["served_over"].values()} == {0.0}  # nobody may be offered anything by anyone
+    assert {found["value"] for found in first["served_over"].values()} != {0.0}
