@@ -162,16 +162,11 @@ def rules_content(config: Mapping[str, Any], registry: Registry, settings: Setti
             raise ConfigError(
                 f"{sorted(beyond)} are not conservative", where=where, fix="name conservative classes only"
             )
-        bands, known = set(rule["when"].get("asset_band", ())), set(settings.dataset.asset_bands)
-        if (beyond := bands - known) and known:
-            raise ConfigError(
-                f"there is no asset band {min(beyond)!r}", where=where, fix=f"one of {', '.join(sorted(known))}"
-            )
+        bands = set(rule["when"].get("asset_band", ())) - set(settings.dataset.asset_bands)
         columns = set(rule["when"].get("columns", ()))
-        if bands and not known:
-            absent[rule["id"]] = "asset_band: the data set has no asset bands"
-            continue
-        if gone := sorted(columns & set(unavailable)):
+        if bands:
+            absent[rule["id"]] = f"asset_band: the data set has no band {min(bands)!r}"
+        elif gone := sorted(columns & set(unavailable)):
             absent[rule["id"]] = f"{gone[0]}: {unavailable[gone[0]]}"
         elif missing := sorted(columns - set(registry.names)):
             raise ConfigError(

@@ -23,7 +23,6 @@ from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
 from serving_lambda.bundle import load_bundle
 
-
 CONSENT_CHECK = "consent_zero_leak"  # C32: an override of it lets products be served where consents are unknown
 
 

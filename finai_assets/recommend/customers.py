@@ -35,6 +35,21 @@ def customers_of(
     standing: Standings,
     history: ContactHistory | None,
 ) -> list[Customer]:
+    """Return each customer of a block as the handler knows them.
+
+    Parameters
+    ----------
+    customer_id : int64 [n]
+    rows : float32 [n, contract columns]
+    held : bool or uint8 [n, products]
+    age : float [n]
+        NaN where unknown.
+    segment : sequence of str or None [n]
+    standing
+        Of the n customers.
+    history
+        Tells what each was lately written about, where it is there.
+    """
     outside, standings = _outside(bundle, rows), standing.each(bundle.offering.asset_bands)
     nothing: tuple[Flag, ...] = ()
     customers = []

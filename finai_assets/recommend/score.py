@@ -21,8 +21,8 @@ from finai_assets.asset_graph import DECISIONS, RECOMMENDATIONS, SNAPSHOTS
 from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
 from finai_assets.ingest.holdings import multi_hot
-from finai_assets.recommend.attributed import contributions_of, strongest_of, told_of
 from finai_assets.recommend import decisions
+from finai_assets.recommend.attributed import contributions_of, strongest_of, told_of
 from finai_assets.recommend.customers import contract_matrix, customers_of
 from finai_assets.recommend.groups import Group, Predicted, grouped, predicted
 from finai_assets.recommend.offered import offered_to

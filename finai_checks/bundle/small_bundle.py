@@ -87,7 +87,8 @@ class SmallBundle:
         unlimited = {name: pa.nulls(len(products), kind) for name, kind in TERMS.items()}
         return build_bundle(
             students=students, registry=self.registry, tasks=self.tasks, settings=settings, splits=make_splits(settings),
-            products=table, terms=pa.table({"product_id": table["product_id"], **unlimited}), shares=np.ones(len(products), dtype=np.int64), golden=self._rows[:GOLDEN_ROWS], key=KEY,
+            products=table, terms=pa.table({"product_id": table["product_id"], **unlimited}),
+            shares=np.ones(len(products), dtype=np.int64), golden=self._rows[:GOLDEN_ROWS], key=KEY,
             versions={"data": "canary", "code": "canary"}, overridden=overridden,
         )  # fmt: skip
 

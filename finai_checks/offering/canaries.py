@@ -20,7 +20,14 @@ DAY = date(2016, 6, 1)
 _BANDS = ("low", "high")
 _DEPOSIT, _FUND, _STEADY_FUND, _YOUTH, _WRAP = range(5)  # products; the fund is the riskiest
 _SENIOR, _YOUNG, _CAUTIOUS, _OBJECTING, _STRANGER = 1, 2, 3, 4, 9  # customers
-_OFFERS = [(_SENIOR, _DEPOSIT), (_SENIOR, _STEADY_FUND), (_YOUNG, _FUND), (_YOUNG, _YOUTH), (_YOUNG, _WRAP), (_CAUTIOUS, _DEPOSIT)]
+_OFFERS = [
+    (_SENIOR, _DEPOSIT),
+    (_SENIOR, _STEADY_FUND),
+    (_YOUNG, _FUND),
+    (_YOUNG, _YOUTH),
+    (_YOUNG, _WRAP),
+    (_CAUTIOUS, _DEPOSIT),
+]
 _AGES = {_SENIOR: 70, _YOUNG: 30, _CAUTIOUS: 50, _OBJECTING: 40}
 _WITHDRAWN = DAY - timedelta(days=1)
 
@@ -37,9 +44,7 @@ def lake_canaries() -> list[LakeCanary]:
 
 def _of_suitability(settings: Settings) -> list[Canary]:
     def canary(label: str, expects: str | None, offers: Callable[[], Offers]) -> Canary:
-        return Canary(
-            SUITABILITY, label, expects, lambda: suitable(offers(), settings.offering, _BANDS)
-        )
+        return Canary(SUITABILITY, label, expects, lambda: suitable(offers(), settings.offering, _BANDS))
 
     def offered(label: str, expects: str, customer: int, product: int) -> Canary:
         return canary(label, expects, lambda: _month(offers=[*_OFFERS, (customer, product)]))
@@ -51,11 +56,15 @@ def _of_suitability(settings: Settings) -> list[Canary]:
         offered("a fund for one customer without a profile", "there is no risk profile", _OBJECTING, _STEADY_FUND),
         offered("a risky fund for one senior", "too risky for a senior", _SENIOR, _FUND),
         offered("a youth account for one customer of 50", "above the maximum age", _CAUTIOUS, _YOUTH),
-        offered("a product of the wealthy for one customer who is not", "the assets are below the minimum", _SENIOR, _WRAP),
+        offered(
+            "a product of the wealthy for one customer who is not", "the assets are below the minimum", _SENIOR, _WRAP
+        ),
         offered("a customer whom the month does not know", "the month does not know the customer", _STRANGER, _DEPOSIT),
         offered("a product that is not in the catalogue", "the catalogue does not know the product", _YOUNG, 77),
         canary("a profile that expires at the cutoff", "the risk profile has expired", lambda: _month(expires=DAY)),
-        canary("a youth account for a customer of 17", "below the minimum age", lambda: _month(ages={**_AGES, _YOUNG: 17})),
+        canary(
+            "a youth account for a customer of 17", "below the minimum age", lambda: _month(ages={**_AGES, _YOUNG: 17})
+        ),
         canary("a customer without an age", "the age is unknown", lambda: _month(ages={**_AGES, _YOUNG: None})),
         canary("a customer of unknown assets", "the assets are unknown", lambda: _month(bands={_SENIOR: "low"})),
         canary("data without risk profiles", "there is no risk profile", lambda: replace(_month(), profiles=None)),
@@ -117,7 +126,7 @@ def _month(
     change: Callable[[dict[int, dict[str, Any]]], Any] | None = None,
 ) -> Offers:
     """Return a month: sound, unless something is given otherwise."""
-    known = ages or _AGES
+    known: dict[int, int | None] = ages or {**_AGES}
     banded = bands or {_SENIOR: "low", _YOUNG: "high"}
     return Offers(
         DAY,
@@ -155,9 +164,7 @@ def _month(
 def _bare(offers: list[tuple[int, int]]) -> Offers:
     """Return a month of a data set that has none of the tables."""
     decisions = _decisions(offers, "CONSENT_UNKNOWN", [])
-    return replace(
-        _month(offers=offers), decisions=decisions, profiles=None, bands=None, consents=None, contacts=None
-    )
+    return replace(_month(offers=offers), decisions=decisions, profiles=None, bands=None, consents=None, contacts=None)
 
 
 def _snapshots(ages: dict[int, int | None]) -> pa.Table:
@@ -217,7 +224,7 @@ def _consents(
 
 
 def _contacts(count: int, before: timedelta) -> pa.Table:
-    at = datetime(DAY.year, DAY.month, DAY.day) - before  # noqa: DTZ001 - `ts` has no zone
+    at = datetime(DAY.year, DAY.month, DAY.day) - before
     return pa.table(
         {"customer_id": pa.array([_YOUNG] * count, pa.int64()), "ts": pa.array([at] * count, pa.timestamp("us"))}
     )

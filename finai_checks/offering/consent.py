@@ -91,8 +91,6 @@ def _channels_without_consent(decisions: pa.Table, consents: pa.Table | None) ->
     told = pairs(np.repeat(decisions["customer_id"].to_numpy(), length), pc.index_in(channel, names).to_numpy())
     if consents is None:
         return len(told)
-    agreed = consents.filter(
-        pc.and_(pc.equal(consents["purpose"], "marketing"), pc.is_in(consents["channel"], names))
-    )
+    agreed = consents.filter(pc.and_(pc.equal(consents["purpose"], "marketing"), pc.is_in(consents["channel"], names)))
     known = pc.index_in(agreed["channel"], names).to_numpy()
     return len(np.setdiff1d(told, pairs(agreed["customer_id"].to_numpy(), known)))

@@ -52,7 +52,9 @@ def looked_up(table: pa.Table | None, key: str, column: str, wanted: np.ndarray)
     """Return a column's value for each wanted key, [n]; null where there is no such key, or no table."""
     if table is None:
         return pa.chunked_array([pa.nulls(len(wanted))])
-    return table[column].take(pc.index_in(pa.array(wanted).cast(table.schema.field(key).type), table[key].combine_chunks()))
+    return table[column].take(
+        pc.index_in(pa.array(wanted).cast(table.schema.field(key).type), table[key].combine_chunks())
+    )
 
 
 def numbers(values: pa.ChunkedArray) -> np.ndarray:

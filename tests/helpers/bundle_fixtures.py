@@ -267,7 +267,17 @@ def make() -> Made:
     X = features(registry, ROWS, seed=1)
     students = {task.name: student(task, registry, X, seed) for seed, task in enumerate(tasks)}
     shares = np.random.default_rng(3).integers(0, 40, len(settings.products))
-    return Made(settings, registry, tasks, X, students, product_table(settings), terms_table(settings), shares, choice(settings, registry, X))
+    return Made(
+        settings,
+        registry,
+        tasks,
+        X,
+        students,
+        product_table(settings),
+        terms_table(settings),
+        shares,
+        choice(settings, registry, X),
+    )
 
 
 @pytest.fixture(scope="session")

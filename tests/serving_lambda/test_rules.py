@@ -91,9 +91,7 @@ LIMITED = [
     for product in PRODUCTS
     for low, high, band in [LIMITS.get(product.code, (None, None, None))]
 ]
-SHIPPED = Rules(
-    {name: read_config(RULES_FILE)[name] for name in ("conservative", "rules")}, LIMITED
-)
+SHIPPED = Rules({name: read_config(RULES_FILE)[name] for name in ("conservative", "rules")}, LIMITED)
 
 
 @given(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from bundle_fixtures import KEY, Made
+from bundle_fixtures import KEY, Made, terms_table
 
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import reference_prediction
@@ -371,3 +371,27 @@ def test_ranking_that_names_what_does_not_exist_is_refused(made: Made, fields: d
     with pytest.raises(ConfigError) as refused:
         content.ranking_content(made.shares, settings)
     assert where in str(refused.value)
+
+
+def test_limits_policy_and_bands_travel_and_terms_of_another_catalogue_are_refused(made: Made) -> None:
+    settings = load_settings("synthetic", "smoke", overrides={"dataset": {"asset_bands": ["low", "high"]}})
+    benefit = {"category": "dining", "ko": "5% 할인", "en": "5% off"}
+    limits = {"minimum_age": 19, "minimum_asset_band": "high", "disclosures": ["fees"], "benefits": [benefit]}
+    files = made.build(settings=settings, terms=terms_table(settings, premium_card=limits))
+    loaded = open_bundle(files.__getitem__, KEY)
+    product = loaded.ranking.products[loaded.ranking.ids["premium_card"]]
+    assert (product.minimum_age, product.maximum_age, product.minimum_asset_band) == (19, None, "high")
+    assert (product.disclosures, product.benefits) == (("fees",), (("dining", "5% 할인", "5% off"),))
+    assert json.loads(files["offering.json"]) == settings.offering.model_dump(mode="json")
+    assert loaded.offering.asset_bands == ("low", "high")
+    with pytest.raises(BundleError, match="terms of 23 products"):
+        made.build(terms=made.terms.slice(1))
+
+
+def test_a_rule_about_an_asset_band_that_the_data_set_does_not_have_is_listed_as_absent(made: Made) -> None:
+    config = content.read_config(content.RULES_FILE)
+    for bands, kept in ((["under_10m", "50m_to_100m", "from_100m"], True), ([], False)):
+        settings = load_settings("synthetic", "smoke", overrides={"dataset": {"asset_bands": bands}})
+        found = content.rules_content(config, made.registry, settings)
+        assert ("means_at_hand" in {rule["id"] for rule in found["rules"]}) is kept
+        assert ("means_at_hand" in found["absent"]) is not kept

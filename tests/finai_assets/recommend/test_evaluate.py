@@ -63,9 +63,7 @@ def panel(made: Made, settings: Settings) -> Any:
 def test_lists_are_those_that_the_path_serves(panel: Any, bundle: Bundle, settings: Settings) -> None:
     test = panel.matrix.rows("test")
     X, held, customer = panel.matrix.X[test], panel.outcomes.held[test], np.arange(SIZES["test"])
-    score, served, layers, offered = lists_of(
-        bundle, customer, X, panel.matrix.columns, held, panel.profile, settings
-    )
+    score, served, layers, offered = lists_of(bundle, customer, X, panel.matrix.columns, held, panel.profile, settings)
     rows = score_block(
         bundle, customer, X, panel.matrix.columns, held=held, age=panel.profile["age"],
         segment=panel.profile["segment"], standing=panel.profile["standing"], settings=settings,
@@ -80,9 +78,7 @@ def test_lists_are_those_that_the_path_serves(panel: Any, bundle: Bundle, settin
     assert modelled.mean() > 0.9
     modelled &= (offered == ~held).all(axis=1)  # shares are of what is open, so that filters may change the order
     assert modelled.mean() > 0.5
-    np.testing.assert_array_equal(
-        ranked[modelled], served[modelled]
-    )  # no diversity is configured
+    np.testing.assert_array_equal(ranked[modelled], served[modelled])  # no diversity is configured
 
 
 def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle: Bundle, settings: Settings) -> None:
@@ -159,5 +155,7 @@ def test_rivals_are_compared_with_what_is_served_under_the_same_filters_and_each
     assert cautious["constraints"]["age_and_assets"] == first["constraints"]["age_and_assets"]
     assert cautious["constraints"]["suitability"] != first["constraints"]["suitability"]
     assert none["lists"]["served"][NDCG_3]["value"] == 0.0
-    assert {found["value"] for found in none["served_over"].values()} == {0.0}  # nobody may be offered anything by anyone
+    assert {found["value"] for found in none["served_over"].values()} == {
+        0.0
+    }  # nobody may be offered anything by anyone
     assert {found["value"] for found in first["served_over"].values()} != {0.0}

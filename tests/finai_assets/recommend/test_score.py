@@ -56,7 +56,13 @@ def score(
 
 
 def block(
-    made: Made, bundle: Bundle, X: np.ndarray, part: slice = slice(None), held: Any = None, standing: Any = None, **more: Any
+    made: Made,
+    bundle: Bundle,
+    X: np.ndarray,
+    part: slice = slice(None),
+    held: Any = None,
+    standing: Any = None,
+    **more: Any,
 ) -> Block:
     return score_block(
         bundle,

@@ -92,7 +92,11 @@ def test_months_differ_and_messages_reach_back_into_the_month_before(stored: Lak
     )
     assert found.marketing.sum(axis=1).tolist() == [1, 1, 0]
     assert [str(day) for day in found.day] == ["2015-07-01", "2015-06-01", "2015-08-01"]
-    assert found.messages.tolist() == [1, 3, 0]  # of 28 days: those of June 3rd on, those of May 4th on, those of July 4th on
+    assert found.messages.tolist() == [
+        1,
+        3,
+        0,
+    ]  # of 28 days: those of June 3rd on, those of May 4th on, those of July 4th on
     store(stored, "2015-02", consents=[], contacts=[(1, datetime(2015, 2, 1))])
     counted = read_standings(LakeSession(stored), np.array(["2015-02"]), np.array([1]), long, settings_of())
     assert counted.messages.tolist() == [1]

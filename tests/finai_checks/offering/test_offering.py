@@ -27,12 +27,12 @@ from finai_assets.recommend.offered import offered_to
 from finai_assets.recommend.standing import Standings
 from finai_assets.settings import Settings, load_settings
 from finai_checks.framework.check import CheckContext
-from finai_checks.proof import run_canaries
 from finai_checks.offering import canaries
 from finai_checks.offering.checks import KINDS, declare_checks
 from finai_checks.offering.consent import no_leak
 from finai_checks.offering.offers import Offers
 from finai_checks.offering.suitability import suitable
+from finai_checks.proof import run_canaries
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -49,7 +49,9 @@ def settings() -> Settings:
 
 
 def terms(products: int) -> dict[str, list[Any]]:
-    limits: dict[str, list[Any]] = {name: [None] * products for name in ("minimum_age", "maximum_age", "minimum_asset_band")}
+    limits: dict[str, list[Any]] = {
+        name: [None] * products for name in ("minimum_age", "maximum_age", "minimum_asset_band")
+    }
     limits["maximum_age"][3], limits["minimum_age"][17], limits["minimum_asset_band"][18] = 34, 19, "high"
     limits["minimum_asset_band"][10] = "middle"
     return limits
@@ -95,7 +97,9 @@ def world(settings: Settings) -> Any:
                 "minimum_asset_band": pa.array(limits["minimum_asset_band"], pa.string()),
             }
         ),
-        SNAPSHOTS: pa.table({"customer_id": ids, "age": pa.array(age, pa.float64(), from_pandas=True).cast(pa.int16())}),
+        SNAPSHOTS: pa.table(
+            {"customer_id": ids, "age": pa.array(age, pa.float64(), from_pandas=True).cast(pa.int16())}
+        ),
         RISK_PROFILES: pa.table({"customer_id": ids, "grade": grade, "expires_on": pa.array(expires)}).filter(
             pa.array(grade > 0)
         ),
