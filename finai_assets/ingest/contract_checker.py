@@ -64,7 +64,7 @@ class MonthChecker:
         self.rows: dict[str, int] = {}
         self.offers = {contract.name: contract for contract in offer_contracts(settings)}
         self.sources: dict[str, str] = {}
-        self._last: dict[str, tuple[int, int]] = {}
+        self._last: dict[str, tuple[int, object]] = {}
 
     def snapshots(self, table: pa.Table, *, source: str) -> pa.Table:
         """Check a piece of ``raw/snapshots``."""
@@ -165,38 +165,36 @@ class MonthChecker:
         if not len(table):
             return
         ids = table[KEY].to_numpy()
-        last, last_key = self._last.get(rules.name, (None, ""))
+        last, last_key = self._last.get(rules.name, (None, None))
         alone = rules.unique and not rules.order
         check_order(ids, last, table, source=source, unique=alone, out=self.violations)
         if rules.order:
-            self._within_customers(rules, table, source, ids == np.concatenate([[last], ids[:-1]]), last_key)
-        self._last[rules.name] = (
-            int(ids[-1]),
-            _order_keys(table.slice(len(ids) - 1), rules.order)[0] if rules.order else "",
-        )
+            same = np.concatenate([[ids[0] == last], ids[1:] == ids[:-1]])
+            last_key = self._within_customers(rules, table, source, same, last_key)
+        self._last[rules.name] = (int(ids[-1]), last_key)
 
     def _within_customers(
-        self, rules: TableContract, table: pa.Table, source: str, same: np.ndarray, last_key: str
-    ) -> None:
-        """Check that the rows of a customer ascend by the contract's order; ``same`` [n]: of the customer of the row before."""
-        columns = ", ".join(rules.order)
+        self, rules: TableContract, table: pa.Table, source: str, same: np.ndarray, last_key: object
+    ) -> object:
+        """Check that the rows of a customer ascend by the contract's order; return the key of the last row.
+
+        ``same`` [n] tells whether a row is of the customer of the row before.
+        """
         keys = _order_keys(table, rules.order)
-        before = np.concatenate([np.array([last_key], dtype=object), keys[:-1]])
-        what = (
+        before = np.concatenate([keys[:1] if last_key is None else [last_key], keys[:-1]])
+        by, shown = ", ".join(rules.order), [KEY, *rules.order]
+        rule = (
             "times within a customer do not ascend"
             if rules.order == ("ts",)
-            else f"rows of a customer do not ascend by {columns}"
+            else f"rows of a customer do not ascend by {by}"
         )
-        fix = f"sort the source by {KEY}, then {columns}"
-        shown = [KEY, *rules.order]
-        column = rules.order[0]
-        self.violations.mask(Violation(source, column, what, fix), same & (keys < before), table, shown)
+        disorder = Violation(source, rules.order[0], rule, f"sort the source by {KEY}, then {by}")
+        self.violations.mask(disorder, same & (keys < before), table, shown)
         if rules.unique:
-            rule, fix = (
-                f"contradictory rows: one {KEY}, {columns} twice",
-                "deliver one row for each, as it stands at the month's end",
-            )
-            self.violations.mask(Violation(source, column, rule, fix), same & (keys == before), table, shown)
+            fix = "deliver one row of them, as it stands at the month's end"
+            twice = Violation(source, rules.order[0], f"contradictory rows of one customer, {by}", fix)
+            self.violations.mask(twice, same & (keys == before), table, shown)
+        return keys[-1]
 
 
 def _rows_where(mask: pa.ChunkedArray) -> np.ndarray:
@@ -204,8 +202,10 @@ def _rows_where(mask: pa.ChunkedArray) -> np.ndarray:
 
 
 def _order_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray:
-    """Return one comparable text for each row, objects [n]; null precedes every value."""
-    texts = [pc.fill_null(table[name].cast(pa.string()), "") for name in columns]
+    """Return one comparable key for each row [n]: microseconds of ``ts``, else a text in which null precedes every value."""
+    if columns == ("ts",):
+        return np.asarray(table["ts"].cast(pa.int64()).to_numpy())
+    texts = [pc.fill_null(table[name], "") for name in columns]
     return np.asarray(pc.binary_join_element_wise(*texts, "\t").to_numpy(), dtype=object)
 
 

@@ -98,6 +98,13 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _terms_agree(self) -> Settings:
+        if (
+            self.generator is not None
+            and len(self.generator.process.offers.band_bounds) != len(self.dataset.asset_bands) - 1
+        ):
+            raise ValueError(
+                "generator.process.offers.band_bounds needs one bound fewer than there are dataset.asset_bands"
+            )
         process = {} if self.generator is None else self.generator.process.products
         for product in self.products:
             term, period = process[product.code].term if product.code in process else None, product.terms.period_months
