@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 SOURCE = "source/panel"
 SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS = "source/snapshots", "source/transactions"
 SOURCE_PROTECTED, SOURCE_REPORT = "source/protected_attributes", "source/report"
-PRODUCTS, CATEGORIES = "raw/products", "raw/merchant_categories"
+SOURCE_RISK_PROFILES, SOURCE_CONSENTS = "source/risk_profiles", "source/consents"
+SOURCE_CONTACTS, SOURCE_ASSET_BANDS = "source/contacts", "source/asset_bands"
+PRODUCTS, PRODUCT_TERMS, CATEGORIES = "raw/products", "raw/product_terms", "raw/merchant_categories"
 SNAPSHOTS, TRANSACTIONS, PROTECTED = "raw/snapshots", "raw/transactions", "raw/protected_attributes"
-RISK_PROFILES, CONSENTS = "raw/risk_profiles", "raw/consents"
-CONTACTS, ASSET_BANDS = "raw/contacts", "raw/asset_bands"
-PRODUCT_TERMS = "raw/product_terms"
+RISK_PROFILES, CONSENTS, CONTACTS, ASSET_BANDS = (
+    "raw/risk_profiles", "raw/consents", "raw/contacts", "raw/asset_bands",
+)  # fmt: skip
 SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
@@ -46,10 +48,14 @@ _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
 PRODUCT_TRUTH = "truth/products"  # of no task: what each product's acquisition is as likely as
-RAW_TABLES = (SNAPSHOTS, TRANSACTIONS, PROTECTED)
-CATALOGUE_TABLES = (PRODUCTS, CATEGORIES)
+# What lawful offering needs to know of a customer. A data set may lack any of them; no feature, label or model reads one.
 OFFER_TABLES = (RISK_PROFILES, CONSENTS, CONTACTS, ASSET_BANDS)
-SOURCE_TABLES = (SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS, SOURCE_PROTECTED)
+RAW_TABLES = (SNAPSHOTS, TRANSACTIONS, PROTECTED, *OFFER_TABLES)
+CATALOGUE_TABLES = (PRODUCTS, PRODUCT_TERMS, CATEGORIES)
+SOURCE_TABLES = (
+    SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS, SOURCE_PROTECTED, SOURCE_RISK_PROFILES, SOURCE_CONSENTS, SOURCE_CONTACTS,
+    SOURCE_ASSET_BANDS,
+)  # fmt: skip
 
 
 def state_asset(group: str) -> str:
@@ -80,6 +86,11 @@ def student_asset(task: str) -> str:
 def is_raw(path: str) -> bool:
     """Return whether a path or an address names a raw table or the catalogue."""
     return path.startswith(_folder(SNAPSHOTS))
+
+
+def table_name(path: str) -> str:
+    """Return the name of a raw or source table, as ``dataset.unavailable_tables`` and errors give it."""
+    return path.rpartition("/")[2]
 
 
 def is_label(path: str) -> bool:
@@ -207,7 +218,8 @@ class Asset:
 UNVERSIONED = ("lake", "dataset.raw_months", "dataset.snapshot_months")
 _SOURCE_SETTINGS = (  # what adapters and the data contract receive
     "dataset.name", "dataset.adapter", "dataset.source", "dataset.real_customers", "dataset.segments",
-    "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "merchant_categories",
+    "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "dataset.unavailable_tables",
+    "dataset.asset_bands", "merchant_categories",
 )  # fmt: skip
 # Definitions within the settings that compute something.
 HANDED = (
@@ -229,8 +241,9 @@ ASSETS = (
         SOURCE,
         "source",
         ("finai_assets.ingest.synthetic.panel:generate", "{truths}"),
-        ("seed", "horizon_months", "dataset.name", "dataset.real_customers", "dataset.segments", "dataset.raw_months",
-         "dataset.snapshot_months", "families", "products", "acquisition_sets",
+        ("seed", "horizon_months", "dataset.name", "dataset.real_customers", "dataset.segments", "dataset.asset_bands",
+         "dataset.raw_months", "dataset.snapshot_months", "families", "products.code", "products.product_class",
+         "acquisition_sets",
          "merchant_categories",
          "generator", "declared.truths"),
         only="synthetic",
@@ -537,9 +550,13 @@ class AssetGraph:
     def _members(self) -> dict[str, tuple[Asset, Member | None]]:
         found: dict[str, tuple[Asset, Member | None]] = {}
         for asset in ASSETS:
-            if asset.only in {"", self.settings.dataset.adapter}:
+            if asset.only in {"", self.settings.dataset.adapter} and not self._lacks(asset.path):
                 found |= {path: (asset, member) for path, member in self._each(asset.path)}
         return found
+
+    def _lacks(self, path: str) -> bool:
+        """Return whether a path is that of a table which the data set declares not to have."""
+        return path in OFFER_TABLES and table_name(path) in self.settings.dataset.unavailable_tables
 
     def _each(self, template: str) -> Iterator[tuple[str, Member | None]]:
         if "{group}" in template:

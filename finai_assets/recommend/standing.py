@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finai_assets.asset_graph import ASSET_BANDS, CONSENTS, CONTACTS, RISK_PROFILES
+from finai_assets.asset_graph import ASSET_BANDS, CONSENTS, CONTACTS, RISK_PROFILES, table_name
 from finai_assets.evaluation.lists.outcomes import match_customers
 from finai_assets.settings import Settings
 from finai_resources.lake_session import LakeSession
@@ -169,7 +169,7 @@ class _Reader:
             (CONSENTS, self._consents),
             (CONTACTS, self._contacts),
         ):
-            if path.rpartition("/")[2] not in absent:
+            if table_name(path) not in absent:
                 step(found)
 
     def _profiles(self, found: Standings) -> None:

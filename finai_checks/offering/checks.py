@@ -16,6 +16,7 @@ from finai_assets.asset_graph import (
     RECOMMENDATIONS,
     RISK_PROFILES,
     SNAPSHOTS,
+    table_name,
 )
 from finai_assets.platform import Platform
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
@@ -85,7 +86,7 @@ def _offers(context: CheckContext) -> Offers:
 
 
 def _table(context: CheckContext, path: str, months: list[Month]) -> pa.Table | None:
-    if path.rpartition("/")[2] in context.settings.dataset.unavailable_tables:
+    if table_name(path) in context.settings.dataset.unavailable_tables:
         return None
     return pa.concat_tables([context.session.read(path, month.key) for month in months])
 

@@ -159,7 +159,7 @@ def mixed(seed: int = 8) -> Standings:
         np.full(COUNT, DAY),
         grade,
         expires,
-        rng.integers(-1, 3, COUNT).astype(np.int8),
+        rng.integers(-1, 4, COUNT).astype(np.int8),
         rng.random((COUNT, len(CHANNELS))) < 0.6,
         rng.random(COUNT) < 0.9,
         rng.random(COUNT) < 0.1,
@@ -171,16 +171,15 @@ def mixed(seed: int = 8) -> Standings:
 LIMITS = {
     "youth_account": {"maximum_age": 34},
     "credit_card": {"minimum_age": 19},
-    "premium_card": {"minimum_age": 30, "minimum_asset_band": "high"},
-    "wrap_account": {"minimum_asset_band": "middle"},
+    "premium_card": {"minimum_age": 30, "minimum_asset_band": "from_100m"},
+    "wrap_account": {"minimum_asset_band": "10m_to_50m"},
 }
 
 
 def test_decisions_about_customers_of_every_standing_equal_the_handlers_answers(
     made: Made, serving: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    settings = load_settings("synthetic", "smoke", overrides={"dataset": {"asset_bands": ["low", "middle", "high"]}})
-    folder = export(made.build(settings=settings, terms=terms_table(settings, **LIMITS)), tmp_path / "limited")
+    folder = export(made.build(terms=terms_table(made.settings, **LIMITS)), tmp_path / "limited")
     monkeypatch.setenv("FINAI_BUNDLE", str(folder))
     limited = load_bundle(folder, KEY)
     codes: set[str] = set()

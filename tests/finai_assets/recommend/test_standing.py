@@ -50,7 +50,10 @@ def store(lake: Lake, month: str, *, consents: list[tuple[Any, ...]], contacts: 
 
 
 def settings_of(**unavailable: str) -> Settings:
-    return load_settings("synthetic", "smoke", overrides={"dataset": {"unavailable_tables": unavailable}})
+    settings = load_settings("synthetic", "smoke")
+    return settings.model_copy(
+        update={"dataset": settings.dataset.model_copy(update={"unavailable_tables": unavailable})}
+    )
 
 
 def read(lake: Lake, months: list[str], customers: list[int], settings: Settings) -> Standings:

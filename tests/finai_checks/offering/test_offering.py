@@ -39,21 +39,21 @@ from finai_resources.months import Month
 from serving_lambda.catalogue import products_of
 from serving_lambda.offering import Offering
 
-MONTH, N, BANDS = Month.parse("2015-05"), 300, ("low", "middle", "high")
+MONTH, N, BANDS = Month.parse("2015-05"), 300, ("under_10m", "10m_to_50m", "50m_to_100m", "from_100m")
 DAY = np.datetime64(MONTH.cutoff.date())
 
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return load_settings("synthetic", "smoke", overrides={"dataset": {"asset_bands": list(BANDS)}})
+    return load_settings("synthetic", "smoke")
 
 
 def terms(products: int) -> dict[str, list[Any]]:
     limits: dict[str, list[Any]] = {
         name: [None] * products for name in ("minimum_age", "maximum_age", "minimum_asset_band")
     }
-    limits["maximum_age"][3], limits["minimum_age"][17], limits["minimum_asset_band"][18] = 34, 19, "high"
-    limits["minimum_asset_band"][10] = "middle"
+    limits["maximum_age"][3], limits["minimum_age"][17], limits["minimum_asset_band"][18] = 34, 19, "from_100m"
+    limits["minimum_asset_band"][10] = "10m_to_50m"
     return limits
 
 
@@ -66,7 +66,7 @@ def world(settings: Settings) -> Any:
     expires = np.where(grade == 0, np.datetime64("NaT"), DAY + rng.integers(-2, 3, N)).astype("datetime64[D]")
     age = np.where(rng.random(N) < 0.1, np.nan, rng.integers(10, 90, N))
     standing = Standings(
-        np.full(N, DAY), grade, expires, rng.integers(-1, 3, N).astype(np.int8), rng.random((N, 4)) < 0.3,
+        np.full(N, DAY), grade, expires, rng.integers(-1, 4, N).astype(np.int8), rng.random((N, 4)) < 0.3,
         rng.random(N) < 0.8, rng.random(N) < 0.2, np.ones(N, bool), rng.integers(0, 7, N),
     )  # fmt: skip
     entries = [
