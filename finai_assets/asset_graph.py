@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 SOURCE = "source/panel"
 SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS = "source/snapshots", "source/transactions"
 SOURCE_PROTECTED, SOURCE_REPORT = "source/protected_attributes", "source/report"
-PRODUCTS, CATEGORIES = "raw/products", "raw/merchant_categories"
+SOURCE_RISK_PROFILES, SOURCE_CONSENTS = "source/risk_profiles", "source/consents"
+SOURCE_CONTACTS, SOURCE_ASSET_BANDS = "source/contacts", "source/asset_bands"
+PRODUCTS, PRODUCT_TERMS, CATEGORIES = "raw/products", "raw/product_terms", "raw/merchant_categories"
 SNAPSHOTS, TRANSACTIONS, PROTECTED = "raw/snapshots", "raw/transactions", "raw/protected_attributes"
+RISK_PROFILES, CONSENTS, CONTACTS, ASSET_BANDS = (
+    "raw/risk_profiles", "raw/consents", "raw/contacts", "raw/asset_bands",
+)  # fmt: skip
 SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
@@ -38,13 +43,19 @@ COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "stud
 CHOICE = "choice/model"
 BUNDLE, CHAMPION = "serving/bundle", "serving/champion"
 RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
+DECISIONS = "recommendations/decisions"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
 PRODUCT_TRUTH = "truth/products"  # of no task: what each product's acquisition is as likely as
-RAW_TABLES = (SNAPSHOTS, TRANSACTIONS, PROTECTED)
-CATALOGUE_TABLES = (PRODUCTS, CATEGORIES)
-SOURCE_TABLES = (SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS, SOURCE_PROTECTED)
+# What lawful offering needs to know of a customer. A data set may lack any of them; no feature, label or model reads one.
+OFFER_TABLES = (RISK_PROFILES, CONSENTS, CONTACTS, ASSET_BANDS)
+RAW_TABLES = (SNAPSHOTS, TRANSACTIONS, PROTECTED, *OFFER_TABLES)
+CATALOGUE_TABLES = (PRODUCTS, PRODUCT_TERMS, CATEGORIES)
+SOURCE_TABLES = (
+    SOURCE_SNAPSHOTS, SOURCE_TRANSACTIONS, SOURCE_PROTECTED, SOURCE_RISK_PROFILES, SOURCE_CONSENTS, SOURCE_CONTACTS,
+    SOURCE_ASSET_BANDS,
+)  # fmt: skip
 
 
 def state_asset(group: str) -> str:
@@ -75,6 +86,11 @@ def student_asset(task: str) -> str:
 def is_raw(path: str) -> bool:
     """Return whether a path or an address names a raw table or the catalogue."""
     return path.startswith(_folder(SNAPSHOTS))
+
+
+def table_name(path: str) -> str:
+    """Return the name of a raw or source table, as ``dataset.unavailable_tables`` and errors give it."""
+    return path.rpartition("/")[2]
 
 
 def is_label(path: str) -> bool:
@@ -115,6 +131,9 @@ class Window(Enum):
     OUTCOMES = "the train, validation and test months, and those that their label windows end in"
     HOLDINGS = "the months whose holdings a label compares"
     SPENDING = "the months whose transactions a label compares"
+    MESSAGES = "the months that the messages of the last days lie in"
+    TEST = "the test months"
+    TEST_MESSAGES = "the months that the messages of the last days before test cutoffs lie in"
 
 
 class Offsets(NamedTuple):
@@ -199,7 +218,8 @@ class Asset:
 UNVERSIONED = ("lake", "dataset.raw_months", "dataset.snapshot_months")
 _SOURCE_SETTINGS = (  # what adapters and the data contract receive
     "dataset.name", "dataset.adapter", "dataset.source", "dataset.real_customers", "dataset.segments",
-    "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "merchant_categories",
+    "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "dataset.unavailable_tables",
+    "dataset.asset_bands", "merchant_categories",
 )  # fmt: skip
 # Definitions within the settings that compute something.
 HANDED = (
@@ -221,8 +241,9 @@ ASSETS = (
         SOURCE,
         "source",
         ("finai_assets.ingest.synthetic.panel:generate", "{truths}"),
-        ("seed", "horizon_months", "dataset.name", "dataset.real_customers", "dataset.segments", "dataset.raw_months",
-         "dataset.snapshot_months", "families", "products", "acquisition_sets",
+        ("seed", "horizon_months", "dataset.name", "dataset.real_customers", "dataset.segments", "dataset.asset_bands",
+         "dataset.raw_months", "dataset.snapshot_months", "families", "products.code", "products.product_class",
+         "acquisition_sets",
          "merchant_categories",
          "generator", "declared.truths"),
         only="synthetic",
@@ -392,10 +413,11 @@ ASSETS = (
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.result:require_budget",
          "finai_assets.bundle.shares:acquisition_shares", "finai_assets.bundle.build:build_bundle"),
         ("profile", "seed", "horizon_months", "dataset.name", "dataset.segments", "dataset.currency", "dataset.splits.train",
-         "families", "products", "acquisition_sets", "bundle", "recommend",
+         "dataset.asset_bands",
+         "families", "products", "acquisition_sets", "bundle", "recommend", "offering",
          "students.fidelity", "students.max_leaves", "students.max_megabytes", "students.max_columns_in_all",
          "students.spare_share", "declared.column_texts", "declared.task_texts"),
-        (Read(_STUDENT, asked=True), Read(CHOICE, asked=True), Read(PRODUCTS), Read(MATRIX, asked=True),
+        (Read(_STUDENT, asked=True), Read(CHOICE, asked=True), Read(PRODUCTS), Read(PRODUCT_TERMS), Read(MATRIX, asked=True),
          Read(TEACHER, asked=True, data=False),
          Read(EVALUATION, asked=True, data=False),
          Read(FIDELITY, data=False)),  # stops no bundle: a promotion asks for its checks
@@ -409,8 +431,9 @@ ASSETS = (
          "serving_lambda.bundle:load_bundle", "finai_assets.recommend.evaluate:evaluate_lists",
          "finai_assets.recommend.lists_page:markdown"),
         ("profile", "seed", "horizon_months", "dataset.name", "inputs", "lists", "metrics", "teacher.max_train_rows",
-         "products.code", "recommend.top_k", "declared.columns"),
-        (Read(MATRIX, asked=True), Read(BUNDLE, asked=True), Read(SNAPSHOTS, Window.OUTCOMES)),
+         "products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
+        (Read(MATRIX, asked=True), Read(BUNDLE, asked=True), Read(SNAPSHOTS, Window.OUTCOMES),
+         *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.TEST_MESSAGES)),
     ),
     Asset(
         CHAMPION,
@@ -419,13 +442,19 @@ ASSETS = (
         ("profile", "seed", "dataset.name", "metrics", "promotion"),
         (Read(BUNDLE), Read(MATRIX), Read(LISTS, data=False)),  # asks no gate: whatever failed is a refusal with its record
     ),
-    Asset(
-        RECOMMENDATIONS,
-        "recommendations",
-        ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
-        ("products.code", "recommend.top_k", "declared.columns"),
-        (Read(BUNDLE, asked=True), Read(_GROUP, asked=True), Read(SNAPSHOTS)),
-        Partitions.SNAPSHOT,
+    *(
+        Asset(
+            path,
+            "recommendations",
+            ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
+            ("products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
+            (Read(BUNDLE, asked=True), Read(_GROUP, asked=True), Read(SNAPSHOTS),
+             *(Read(table, asked=True) for table in OFFER_TABLES if table != CONTACTS),
+             Read(CONTACTS, Window.MESSAGES, asked=True)),
+            Partitions.SNAPSHOT,
+            together=True,
+        )
+        for path in (RECOMMENDATIONS, DECISIONS)
     ),
 )  # fmt: skip
 
@@ -521,9 +550,13 @@ class AssetGraph:
     def _members(self) -> dict[str, tuple[Asset, Member | None]]:
         found: dict[str, tuple[Asset, Member | None]] = {}
         for asset in ASSETS:
-            if asset.only in {"", self.settings.dataset.adapter}:
+            if asset.only in {"", self.settings.dataset.adapter} and not self._lacks(asset.path):
                 found |= {path: (asset, member) for path, member in self._each(asset.path)}
         return found
+
+    def _lacks(self, path: str) -> bool:
+        """Return whether a path is that of a table which the data set declares not to have."""
+        return path in OFFER_TABLES and table_name(path) in self.settings.dataset.unavailable_tables
 
     def _each(self, template: str) -> Iterator[tuple[str, Member | None]]:
         if "{group}" in template:

@@ -18,6 +18,7 @@ from finai_checks import (
     lineage,
     lists,
     models,
+    offering,
     point_in_time,
     promotion,
     splits,
@@ -43,6 +44,7 @@ THEMES: tuple[Theme, ...] = (
     students.THEME,
     bundle.THEME,
     lists.THEME,
+    offering.THEME,
     promotion.THEME,
 )
 

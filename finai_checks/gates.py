@@ -9,6 +9,7 @@ from typing import Any
 from finai_assets.platform import Platform
 from finai_checks.catalogue import THEMES, declared_checks, kinds_of
 from finai_checks.framework.check import Declared, Theme
+from finai_checks.framework.overrides import Overrides
 from finai_checks.framework.record import fits, has_passed, read_record, stored_record
 from finai_checks.framework.run import EVIDENCE
 from finai_resources.chained_log import ChainedLog, Head
@@ -16,6 +17,7 @@ from finai_resources.errors import GateError
 from finai_resources.gates import CheckResult, State
 from finai_resources.lake import Lake
 from finai_resources.manifest import address
+from finai_resources.months import Month
 
 SHOWN = 5
 
@@ -24,6 +26,7 @@ class CheckGates:
     """Reads the records that checks left in the lake; see :class:`finai_resources.gates.Gates` and ``Evidence`` there."""
 
     def __init__(self, platform: Platform, themes: Sequence[Theme] = THEMES) -> None:
+        self._secrets = platform.secrets
         self._declared = declared_checks(platform, themes)
         self._kinds = kinds_of(themes)
         self._blocking: dict[str, list[Declared]] = {}
@@ -59,6 +62,15 @@ class CheckGates:
             if record and record.get("overridden_until") and has_passed(lake, entry, partition):
                 found[asset] = str(record["reason"])
         return found
+
+    def permission(self, lake: Lake, check: str, asset: str, partition: str | None) -> str:
+        """Return who permits until when that a check fails on a partition; empty where nobody does."""
+        declared = next((entry for entry in self._declared if (entry.name, entry.asset) == (check, asset)), None)
+        if declared is None:
+            return ""
+        month = Month.parse(partition) if partition else None
+        row = Overrides.read(lake, self._secrets).active(declared, month)
+        return f"{row.approver} until {row.expires}: {row.reason}" if row else ""
 
     def results(
         self, lake: Lake, contents: Mapping[str, str], mandatory: Sequence[str]

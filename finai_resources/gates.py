@@ -49,6 +49,12 @@ class Gates(Protocol):
             Asset to what the override says: who signed it, until when, and which failure it permits.
         """
 
+    def permission(self, lake: Lake, check: str, asset: str, partition: str | None) -> str:
+        """Return who permits until when that a check fails on what is about to be made; empty where nobody does.
+
+        Unlike :meth:`overridden` it asks for no result: a signed override in scope that has not expired is enough.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:

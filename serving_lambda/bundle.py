@@ -20,15 +20,16 @@ from serving_lambda.errors import ServingError
 from serving_lambda.filters import filters_of
 from serving_lambda.lightgbm_c import Library, Model
 from serving_lambda.linear import LinearModel
+from serving_lambda.offering import Offering
 from serving_lambda.ranking import Ranking
 from serving_lambda.reasons import Renderer
 from serving_lambda.rules import Rules
 from serving_lambda.scorer import LAYER_OF_ROUTE, PRODUCT_MODEL, RULES_LAYER, Student
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
-RULES, PRODUCTS, RANKING, TEMPLATES, GOLDEN = (
-    "rules.json", "products.json", "ranking.json", "templates.json", "golden.json",
+RULES, PRODUCTS, RANKING, OFFERING, TEMPLATES, GOLDEN = (
+    "rules.json", "products.json", "ranking.json", "offering.json", "templates.json", "golden.json",
 )  # fmt: skip
 MODEL_FOLDER = "models/"
 NO_PRODUCT_MODEL = "NO_PRODUCT_MODEL"  # the shares of all products are train counts
@@ -86,6 +87,7 @@ class Bundle:
         self.place = {name: index for index, name in enumerate(self.names)}
         self.bounds = tuple(_bounds(column) for column in self.columns)
         self.segments: tuple[str, ...] = tuple(manifest["contract"]["segments"])
+        self.offering = Offering.of(json.loads(files[OFFERING]), manifest["contract"]["asset_bands"])
         self.ranking = Ranking(json.loads(files[PRODUCTS])["products"], json.loads(files[RANKING]))
         self.rules = Rules(json.loads(files[RULES]), self.ranking.products)
         self.renderer = Renderer(json.loads(files[TEMPLATES]), self.columns)

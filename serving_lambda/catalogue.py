@@ -11,8 +11,19 @@ ANY = "any_acquisition"
 WEIGHT_KEYS = (ANY, NEXT_BEST_ACTION, "will_acquire")  # what the configuration names the kinds of terms by
 
 
+class Benefit(NamedTuple):
+    """What a product gives on spending in a merchant category."""
+
+    category: str
+    ko: str
+    en: str
+
+
 class Product(NamedTuple):
-    """One product of the catalogue."""
+    """One product of the catalogue; an age, a band or a grade that is None sets no limit.
+
+    ``maximum_age`` is the last age at which the product may be opened.
+    """
 
     product_id: int
     code: str
@@ -22,6 +33,11 @@ class Product(NamedTuple):
     product_class: str
     risk_grade: int | None
     sets: tuple[str, ...]
+    minimum_age: int | None
+    maximum_age: int | None
+    minimum_asset_band: str | None
+    disclosures: tuple[str, ...]
+    benefits: tuple[Benefit, ...]
 
 
 class Source(NamedTuple):
@@ -46,7 +62,17 @@ class Source(NamedTuple):
 
 def products_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Product, ...]:
     """Return the products of a bundle's file, whose ids are dense from 0."""
-    return tuple(Product(**{**entry, "sets": tuple(entry["sets"])}) for entry in entries)
+    return tuple(
+        Product(
+            **{
+                **entry,
+                "sets": tuple(entry["sets"]),
+                "disclosures": tuple(entry["disclosures"]),
+                "benefits": tuple(Benefit(**benefit) for benefit in entry["benefits"]),
+            }
+        )
+        for entry in entries
+    )
 
 
 def sources_of(products: Sequence[Product], weights: Mapping[str, float]) -> tuple[tuple[Source, ...], ...]:

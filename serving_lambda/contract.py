@@ -14,10 +14,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serving_lambda.errors import ServingError
+from serving_lambda.standing import FIELDS as STANDING_FIELDS
+from serving_lambda.standing import UNKNOWN, Standing, channel_of, standing_of, whole
 
 if TYPE_CHECKING:
     from serving_lambda.bundle import Bundle
-    from serving_lambda.ports import ContactHistory, FeatureStore
+    from serving_lambda.ports import ContactHistory, FeatureStore, StandingStore
 
 MAXIMUM_BYTES = 256 * 1024
 MAXIMUM_BATCH = 100
@@ -25,7 +27,7 @@ MAXIMUM_K = 20
 MAXIMUM_ID_CHARACTERS = 128
 OLDEST = 130
 LOCALES = ("ko", "en")
-FIELDS = ("customer_id", "features", "held", "segment", "age", "locale", "k", "request_id")
+FIELDS = ("customer_id", "features", "held", "segment", "age", *STANDING_FIELDS, "channel", "locale", "k", "request_id")
 SHOWN = 5  # names in a message
 
 _INT64 = 1 << 63
@@ -42,7 +44,7 @@ class Customer(NamedTuple):
     """One customer as the scorer sees them.
 
     ``row`` holds the contract's columns in order (float32; NaN where null), ``held`` product ids, ``contacts`` the number of
-    recent messages about products, by id.
+    recent messages about products, by id, ``standing`` what decides whether and what may be offered.
     """
 
     customer_id: int | None
@@ -52,15 +54,17 @@ class Customer(NamedTuple):
     segment: str | None
     flags: tuple[Flag, ...]
     contacts: Mapping[int, int] = MappingProxyType({})
+    standing: Standing = UNKNOWN
 
 
 class Request(NamedTuple):
-    """One checked request."""
+    """One checked request; ``channel`` is that on which the answer is to reach the customer, None where none is named."""
 
     customer: Customer
     k: int
     locale: str
     request_id: str | None
+    channel: str | None
 
 
 def body_of(event: Any) -> tuple[Any, bool]:
@@ -126,7 +130,11 @@ def requests_of(body: Any) -> tuple[list[Any], bool]:
 
 
 def parse(
-    body: Any, bundle: Bundle, store: FeatureStore | None = None, history: ContactHistory | None = None
+    body: Any,
+    bundle: Bundle,
+    store: FeatureStore | None = None,
+    history: ContactHistory | None = None,
+    standings: StandingStore | None = None,
 ) -> Request:
     """Check one request against the form and the bundle's contract.
 
@@ -136,6 +144,8 @@ def parse(
         Gives the features of a customer whose request brings none.
     history
         Tells what the customer was lately written about.
+    standings
+        Tells what the request leaves out of the customer's standing.
 
     Raises
     ------
@@ -148,11 +158,14 @@ def parse(
         raise ServingError("FIELD_UNKNOWN", f"allowed: {', '.join(FIELDS)}", str(unknown[0])[:MAXIMUM_ID_CHARACTERS])
     customer_id = _customer_id(body.get("customer_id"))
     row, flags = _features(_given(body, customer_id, store), bundle)
-    held, age, segment = _held(body, bundle), _whole(body, "age", 0, OLDEST), _segment(body, bundle)
+    held, age, segment = _held(body, bundle), whole(body.get("age"), "age", 0, OLDEST), _segment(body, bundle)
     contacts = history.recent(customer_id) if history and customer_id is not None else {}
-    customer = Customer(customer_id, row, held, age, segment, flags, contacts)
-    k = _whole(body, "k", 1, MAXIMUM_K)
-    return Request(customer, k or bundle.ranking.top_k, _locale(body), request_id_of(body))
+    standing = standing_of(body, bundle.offering.asset_bands)
+    if standings and customer_id is not None and None in standing:
+        standing = standing.filled(standings.standing(customer_id))
+    customer = Customer(customer_id, row, held, age, segment, flags, contacts, standing)
+    k = whole(body.get("k"), "k", 1, MAXIMUM_K)
+    return Request(customer, k or bundle.ranking.top_k, _locale(body), request_id_of(body), channel_of(body))
 
 
 def request_id_of(body: Any) -> str | None:
@@ -186,17 +199,6 @@ def _customer_id(found: Any) -> int | None:
         raise ServingError("FIELD_TYPE", "a whole number, or text of one", "customer_id")
     if not -_INT64 <= found < _INT64:
         raise ServingError("FIELD_VALUE", "a 64-bit whole number", "customer_id")
-    return found
-
-
-def _whole(body: Mapping[str, Any], name: str, low: int, high: int) -> int | None:
-    found = body.get(name)
-    if found is None:
-        return None
-    if isinstance(found, bool) or not isinstance(found, int):
-        raise ServingError("FIELD_TYPE", "a whole number", name)
-    if not low <= found <= high:
-        raise ServingError("FIELD_VALUE", f"{low} to {high}", name)
     return found
 
 

@@ -16,6 +16,7 @@ from serving_lambda.answer import described, filtered, summary
 from serving_lambda.bundle import Bundle, load_bundle
 from serving_lambda.contract import Request, body_of, is_http, parse, request_id_of, requests_of
 from serving_lambda.errors import ServingError
+from serving_lambda.filters import STOP_CODES
 from serving_lambda.path import answered
 from serving_lambda.ports import Ports
 from serving_lambda.scorer import PRODUCT_MODEL
@@ -100,13 +101,13 @@ def handler(event: Any, context: Any = None, ports: Ports = PORTS) -> dict[str, 
 def _answer(body: Any, bundle: Bundle, context: Any, started: float, ports: Ports) -> dict[str, Any]:
     requests, batch = requests_of(body)
     if not batch:
-        request = parse(requests[0], bundle, ports.store, ports.contacts)
+        request = parse(requests[0], bundle, ports.store, ports.contacts, ports.standings)
         return respond(bundle, request, started, ports, fallback_id=_request_id(context))
     responses = []
     for entry in requests:
         begun = ports.clock.seconds()
         try:
-            request = parse(entry, bundle, ports.store, ports.contacts)
+            request = parse(entry, bundle, ports.store, ports.contacts, ports.standings)
             responses.append(respond(bundle, request, begun, ports, fallback_id=None))
         except ServingError as error:
             responses.append({**error.as_dict(), "request_id": _id_or_none(entry)})
@@ -120,15 +121,18 @@ def respond(
 ) -> dict[str, Any]:
     """Take the path for one checked request, and word and record the answer."""
     customer = request.customer
-    found = answered(bundle, customer, request.k, ports.switch)
-    layers = {task: found.scored.layer(task) for task in (*bundle.students, PRODUCT_MODEL)}
-    degraded = dict.fromkeys((*bundle.degraded, *found.scored.failed))
+    occasion = bundle.offering.occasion(ports.clock.timestamp(), request.channel)
+    found = answered(bundle, customer, request.k, occasion, ports.switch)
+    asked = () if found.nothing in STOP_CODES else (*bundle.students, PRODUCT_MODEL)
+    layers = {task: found.scored.layer(task) for task in asked}
+    degraded = dict.fromkeys((*bundle.degraded, *found.scored.failed)) if asked else ()
     answer = {
         "request_id": request.request_id or fallback_id,
         "recommendations": [
             described(bundle, choice, evidence, customer, request.locale)
             for choice, evidence in zip(found.choices, found.evidence, strict=True)
         ],
+        "nothing_offered": {"code": found.nothing} if found.nothing else None,
         "filtered": filtered(bundle, found.removed),
         "task_scores": summary(found.scored),
         "layer_by_task": layers,

@@ -1,7 +1,8 @@
 """The path from scores to what is shown, as small steps that the handler and the batch job take in the same order.
 
-candidates -> filters -> rank -> diversify -> cut to k -> attribute (-> reason, in :mod:`serving_lambda.answer`). Nothing is cut
-before it is filtered, and only what is shown is attributed.
+stops -> candidates -> filters -> rank -> diversify -> cut to k -> attribute (-> reason, in :mod:`serving_lambda.answer`). Whoever
+may be offered nothing is not scored, nothing is cut before it is filtered, and only what is shown is attributed. Nothing to offer
+is an answer, with its reason.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer
 from serving_lambda.diversify import diversify
 from serving_lambda.errors import ServingError
-from serving_lambda.filters import Removed, apply
+from serving_lambda.filters import NOTHING_SUITABLE, Removed, apply, stop
 from serving_lambda.lightgbm_c import Model
 from serving_lambda.linear import LinearModel
+from serving_lambda.offering import Occasion
 from serving_lambda.ports import KillSwitch
 from serving_lambda.ranking import Ranked, Term
 from serving_lambda.reasons import Evidence
@@ -44,12 +46,13 @@ class Choice(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What the path found for one customer; ``evidence`` goes with ``choices``."""
+    """What the path found for one customer; ``evidence`` goes with ``choices``, ``nothing`` is the code where there are none."""
 
     scored: Scored
     removed: list[Removed]
     choices: list[Choice]
     evidence: list[list[Evidence]]
+    nothing: str | None = None
 
 
 class WithinContract(Mapping[str, float]):
@@ -71,21 +74,25 @@ class WithinContract(Mapping[str, float]):
         return len(self._place) - len(self._flagged)
 
 
-def answered(bundle: Bundle, customer: Customer, k: int, switch: KillSwitch | None = None) -> Answered:
+def answered(
+    bundle: Bundle, customer: Customer, k: int, occasion: Occasion, switch: KillSwitch | None = None
+) -> Answered:
     """Take the whole path for one customer.
 
     A student that reads a column outside the contract is not asked, and one that cannot explain what it scored makes way for the
     layer below it, so that a shown score and its reason come from one model.
     """
+    if stopped := stop(customer, occasion, bundle.offering):
+        return Answered(Scored({}, {}), [], [], [], stopped)
     students, product, gone = permitted(bundle, switch)
     flagged = frozenset(flag.column for flag in customer.flags)
     while True:
         scored = score_row(students, customer.row, product=product, flagged=flagged)
         scored = scored._replace(failed=tuple(dict.fromkeys((*gone, *scored.failed))))
-        choices, removed = choose(bundle, scored, customer, k)
+        choices, removed = choose(bundle, scored, customer, k, occasion)
         evidence, unexplained = explained(scored, choices, customer)
         if not unexplained:
-            return Answered(scored, removed, choices, evidence)
+            return Answered(scored, removed, choices, evidence, None if choices else NOTHING_SUITABLE)
         gone = (*scored.failed, *unexplained.items())
         students = {
             task: below
@@ -107,13 +114,15 @@ def permitted(bundle: Bundle, switch: KillSwitch | None) -> tuple[Mapping[str, S
     return students, product, tuple((task, STOPPED) for task in stopped)
 
 
-def choose(bundle: Bundle, scored: Scored, customer: Customer, k: int) -> tuple[list[Choice], list[Removed]]:
+def choose(
+    bundle: Bundle, scored: Scored, customer: Customer, k: int, occasion: Occasion
+) -> tuple[list[Choice], list[Removed]]:
     """Return at most ``k`` products, and what was filtered.
 
     Products come first that models rank; where these don't suffice, those of the rules.
     """
     ranking = bundle.ranking
-    offered, removed = apply(bundle.filters, ranking.products, customer)
+    offered, removed = apply(bundle.filters, ranking.products, customer, occasion, bundle.offering)
     ranked = ranking.rank(scored, customer, offered)
     ordered = diversify(ranked, ranking.products, ranking.relevance, ranking.similarity)
     choices = [
@@ -132,7 +141,8 @@ def layer_of(scored: Scored, ranked: Ranked) -> int:
 
 def by_rules(bundle: Bundle, customer: Customer, skip: set[int]) -> list[Choice]:
     """Return what the rules offer, best first, without some products."""
-    facts = Facts(customer.age, customer.segment, customer.held, WithinContract(bundle, customer))
+    standing, values = customer.standing, WithinContract(bundle, customer)
+    facts = Facts(customer.age, customer.segment, customer.held, standing.asset_band, values)
     found = bundle.rules.rank(facts, skip)
     return [Choice(entry.product_id, entry.score, RULES_LAYER, None, entry.rules) for entry in found]
 

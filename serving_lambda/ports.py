@@ -1,6 +1,7 @@
 """What the path asks of the world around it, each behind a protocol, so that a test or a deployment hands in its own.
 
 A port that is None is absent: its step is not done, and every answer says so (``steps_absent``). Only the clock is always there.
+Without a store of standings, consent and suitability are judged by what the request brings.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from serving_lambda.standing import Standing
+
 # Steps of a complete deployment for which this code has no place yet.
-UNBUILT = ("consent", "suitability", "safety_gate")
+UNBUILT = ("safety_gate",)
 
 
 class Clock(Protocol):
-    """Measures how long an answer takes."""
+    """Measures how long an answer takes, and tells what time it is."""
 
     def seconds(self) -> float:
         """Return seconds since some moment; never less than before."""
+
+    def timestamp(self) -> float:
+        """Return seconds since 1970 (UTC): the date decides whether a risk profile counts, the hour whether it is quiet."""
 
 
 class FeatureStore(Protocol):
@@ -42,6 +48,13 @@ class ContactHistory(Protocol):
         """Return the number of recent messages about each product, by id."""
 
 
+class StandingStore(Protocol):
+    """Keeps the risk profile, the assets, the consents and the number of recent messages of known customers."""
+
+    def standing(self, customer_id: int) -> Standing | None:
+        """Return what is known of a customer, or None where the customer is unknown."""
+
+
 class AuditSink(Protocol):
     """Takes a record of every answer."""
 
@@ -49,22 +62,27 @@ class AuditSink(Protocol):
         """Store a record, or raise: an answer that cannot be recorded is not given."""
 
 
-class MonotonicClock:
+class SystemClock:
     """The clock of the process."""
 
     def seconds(self) -> float:
         """Return the process's performance counter."""
         return time.perf_counter()
 
+    def timestamp(self) -> float:
+        """Return the system's time."""
+        return time.time()
+
 
 @dataclass(frozen=True)
 class Ports:
     """The ports of one deployment."""
 
-    clock: Clock = field(default_factory=MonotonicClock)
+    clock: Clock = field(default_factory=SystemClock)
     store: FeatureStore | None = None
     switch: KillSwitch | None = None
     contacts: ContactHistory | None = None
+    standings: StandingStore | None = None
     audit: AuditSink | None = None
 
     @property

@@ -74,7 +74,7 @@ class Ranking:
     Parameters
     ----------
     products : sequence of mapping
-        ``product_id, code, name, name_ko, family, product_class, risk_grade, sets`` each, ids dense from 0.
+        The entries of ``products.json``, one for each field of :class:`~serving_lambda.catalogue.Product`, ids dense from 0.
     ranking : mapping
         ``acquisitions`` (count per product id), ``smoothing``, ``weights`` (of each kind of term),
         ``segment_multipliers`` (segment to kind of term to factor), ``rule_boosts`` (``id``, ``when``, ``classes``, ``factor``
@@ -104,7 +104,7 @@ class Ranking:
     def boosts(self, customer: Customer) -> Sequence[float]:
         """Return each product's factor by the rules that hold for a customer; those that meet are multiplied."""
         factors = [1.0] * len(self.products)
-        facts = Facts(customer.age, customer.segment, customer.held, {})
+        facts = Facts(customer.age, customer.segment, customer.held, customer.standing.asset_band, {})
         for rule in self.rule_boosts:
             if matches(rule["when"], facts, self._class_of):
                 for product in self.products:

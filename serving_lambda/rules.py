@@ -1,8 +1,8 @@
 """Layer 3: what is offered when no model can be trusted. Conservative products only, from ``rules.json``.
 
-A rule looks at the customer's age band, at how many products they hold and of which class, and at single feature columns that
-are within their contract; it adds weight to the conservative products that it names. Every conservative product starts with
-the weight of its class, so the list is never empty unless the customer holds them all.
+A rule looks at the customer's age band and asset band, at how many products they hold and of which class, and at single feature
+columns that are within their contract (what the transactions tell); it adds weight to the conservative products that it names.
+Every conservative product starts with the weight of its class, so the list is never empty unless the filters remove them all.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Facts(NamedTuple):
     age: int | None
     segment: str | None
     held: Collection[int]
+    asset_band: str | None
     values: Mapping[str, float]
 
 
@@ -37,8 +38,8 @@ class Rules:
     ----------
     rules : mapping
         ``conservative`` (``classes``: class to base weight, ``risk_grade_at_least``) and ``rules``: each ``id``, ``when``
-        (any of ``age``, ``held_count``, ``holds_class``, ``holds_no_class``, ``segment``, ``columns``), ``offer`` (``classes``)
-        and ``weight``.
+        (any of ``age``, ``held_count``, ``holds_class``, ``holds_no_class``, ``segment``, ``asset_band``, ``columns``), ``offer``
+        (``classes``) and ``weight``.
     products : sequence of Product
     """
 
@@ -92,6 +93,8 @@ def matches(when: Mapping[str, Any], facts: Facts, class_of: Mapping[int, str]) 
             holds = wanted not in classes
         elif name == "segment":
             holds = facts.segment in wanted
+        elif name == "asset_band":
+            holds = facts.asset_band in wanted
         else:  # columns; the build admits no other name
             holds = all(_within(span, facts.values.get(column)) for column, span in wanted.items())
         if not holds:

@@ -3,7 +3,7 @@
 import dagster as dg
 import numpy as np
 
-from finai_assets.asset_graph import BUNDLE, CHOICE, MATRIX, PRODUCTS, student_asset
+from finai_assets.asset_graph import BUNDLE, CHOICE, MATRIX, PRODUCT_TERMS, PRODUCTS, student_asset
 from finai_assets.automation.specs import spec_of, stored, writing
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.content import RULES_FILE, read_config, rule_columns, rules_content
@@ -52,6 +52,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             settings=settings,
             splits=platform.splits,
             products=session.read(PRODUCTS),
+            terms=session.read(PRODUCT_TERMS),
             shares=acquisition_shares(warehouse.over(session), list(platform.splits.train), settings),
             golden=np.array(matrix.X[np.sort(golden) + test.start]),
             key=home.secrets().key("signing"),

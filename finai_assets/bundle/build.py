@@ -28,6 +28,7 @@ from serving_lambda.bundle import (
     ALGORITHM,
     GOLDEN,
     MANIFEST,
+    OFFERING,
     PRODUCTS,
     RANKING,
     RULES,
@@ -43,14 +44,17 @@ from serving_lambda.bundle import (
 from serving_lambda.contract import Customer
 from serving_lambda.errors import ServingError
 from serving_lambda.lightgbm_c import Library
+from serving_lambda.offering import Occasion
 from serving_lambda.path import choose, explained
 from serving_lambda.reasons import acceptable
 from serving_lambda.scorer import PRODUCT_MODEL, Student, score_row
+from serving_lambda.standing import RISKIEST, Standing
 
 if TYPE_CHECKING:
     from finai_assets.labels.splits import Splits
 
 REASON_ROWS = 20  # golden rows whose reasons are read at build
+_ADULT, _A_DAY, _NEVER = 40, "2000-01-01", "9999-12-31"  # of the customers to whom they are told
 
 
 def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function of, each by name
@@ -61,6 +65,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     settings: Settings,
     splits: Splits,
     products: pa.Table,
+    terms: pa.Table,
     shares: np.ndarray,
     golden: np.ndarray,
     key: bytes,
@@ -78,6 +83,8 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         All tasks; those that the data set cannot carry are listed with the reason.
     products
         The table ``raw/products``.
+    terms
+        The table ``raw/product_terms``.
     shares : int64 [products]
         Train acquisitions of each product.
     golden : float32 [n, registry's columns]
@@ -111,8 +118,9 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     names = tuple(column["name"] for column in contract)
     positions = [registry.names.index(name) for name in names]
     files = {
-        PRODUCTS: canonical({"products": content.products_content(products, settings, tasks)}),
+        PRODUCTS: canonical({"products": content.products_content(products, terms, settings, tasks)}),
         RANKING: canonical(content.ranking_content(shares, settings)),
+        OFFERING: canonical(settings.offering.model_dump(mode="json")),
         RULES: canonical(rules),
         TEMPLATES: canonical(content.templates_content(templates, settings)),
         GOLDEN: canonical(golden_content(models, golden[:, positions], names, chosen)),
@@ -123,7 +131,11 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         "schema_version": SCHEMA_VERSION,
         "dataset": settings.dataset.name,
         "profile": settings.profile,
-        "contract": {"columns": contract, "segments": list(settings.dataset.segments)},
+        "contract": {
+            "columns": contract,
+            "segments": list(settings.dataset.segments),
+            "asset_bands": list(settings.dataset.asset_bands),
+        },
         "tasks": [task.entry() for task in layers.values()],
         "product_model": chosen.entry() if chosen else None,
         "tasks_unavailable": {task.name: task.unavailable for task in tasks if task.unavailable is not None},
@@ -207,9 +219,9 @@ def _check_reasons_of(bundle: Bundle, models: Mapping[str, Student], templates: 
     checked = 0
     for index, stored in enumerate(bundle.golden()["rows"][:REASON_ROWS]):
         row = [math.nan if value is None else value for value in stored]
-        customer = Customer(index, row, frozenset(), None, None, ())
+        customer = Customer(index, row, frozenset(), _ADULT, None, (), standing=_anybody(bundle))
         scored = score_row(students, row, product=models.get(PRODUCT_MODEL))
-        choices, _ = choose(bundle, scored, customer, bundle.ranking.top_k)
+        choices, _ = choose(bundle, scored, customer, bundle.ranking.top_k, Occasion(_A_DAY))
         found, failed = explained(scored, choices, customer)
         if failed:
             raise GateError(
@@ -222,6 +234,11 @@ def _check_reasons_of(bundle: Bundle, models: Mapping[str, Student], templates: 
                 _check_text(text, names[language], language, templates)
                 checked += 1
     return checked
+
+
+def _anybody(bundle: Bundle) -> Standing:
+    """Return a standing to which every product suits."""
+    return Standing(RISKIEST, _NEVER, next(iter(bundle.offering.asset_bands[-1:]), None))
 
 
 def _check_text(text: str, product: str, language: str, templates: Mapping[str, Any]) -> None:

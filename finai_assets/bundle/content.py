@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from finai_assets.asset_graph import PRODUCTS
+from finai_assets.asset_graph import PRODUCT_TERMS, PRODUCTS
 from finai_assets.features.registry import Column, Registry
 from finai_assets.labels.task import Task, available
 from finai_assets.settings import CONFIG_FOLDER, Settings
@@ -23,7 +23,8 @@ from finai_resources.errors import BundleError, ConfigError
 
 TEMPLATES_FILE, RULES_FILE = "reason_templates.yaml", "rules.yaml"
 LANGUAGES = ("ko", "en")
-_CONDITIONS = {"age", "held_count", "holds_class", "holds_no_class", "segment", "columns"}
+_CONDITIONS = {"age", "held_count", "holds_class", "holds_no_class", "segment", "asset_band", "columns"}
+_LIMITS = ("minimum_age", "maximum_age", "minimum_asset_band")
 _SPACE = re.compile(r"\s+")
 
 
@@ -39,13 +40,15 @@ def read_config(name: str, folder: Path = CONFIG_FOLDER) -> dict[str, Any]:
     return loaded
 
 
-def products_content(table: pa.Table, settings: Settings, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """Return the catalogue: the stored product table, with codes, Korean names and acquisition sets from the settings.
+def products_content(
+    table: pa.Table, terms: pa.Table, settings: Settings, tasks: Sequence[Task]
+) -> list[dict[str, Any]]:
+    """Return the catalogue: the stored tables of products and terms, with codes, Korean names and acquisition sets.
 
     Raises
     ------
     BundleError
-        The table was made from another catalogue.
+        A table was made from another catalogue.
     """
     rows = sorted(table.to_pylist(), key=lambda row: row["product_id"])
     wanted = [(i, product.name, settings.families.index(product.family)) for i, product in enumerate(settings.products)]
@@ -54,6 +57,13 @@ def products_content(table: pa.Table, settings: Settings, tasks: Sequence[Task])
             f"the stored product table ({len(rows)} products) is not the configured catalogue ({len(wanted)} products)",
             where=PRODUCTS,
             fix=f"materialise {PRODUCTS} again",
+        )
+    limits = {row["product_id"]: row for row in terms.to_pylist()}
+    if sorted(limits) != [row["product_id"] for row in rows]:
+        raise BundleError(
+            f"there are terms of {len(limits)} products, the catalogue has {len(rows)}",
+            where=PRODUCT_TERMS,
+            fix=f"materialise {PRODUCT_TERMS} again",
         )
     asked = {task.acquires for task in available(tuple(tasks))}
     sets = {name: members for name, members in settings.acquisition_sets.items() if name in asked}
@@ -67,6 +77,9 @@ def products_content(table: pa.Table, settings: Settings, tasks: Sequence[Task])
             "product_class": row["product_class"],
             "risk_grade": row["risk_grade"],
             "sets": [name for name, members in sets.items() if product.code in members],
+            **{name: limits[row["product_id"]][name] for name in _LIMITS},
+            "disclosures": limits[row["product_id"]]["disclosures"] or [],
+            "benefits": limits[row["product_id"]]["benefits"] or [],
         }
         for row, product in zip(rows, settings.products, strict=True)
     ]
@@ -149,8 +162,11 @@ def rules_content(config: Mapping[str, Any], registry: Registry, settings: Setti
             raise ConfigError(
                 f"{sorted(beyond)} are not conservative", where=where, fix="name conservative classes only"
             )
+        bands = set(rule["when"].get("asset_band", ())) - set(settings.dataset.asset_bands)
         columns = set(rule["when"].get("columns", ()))
-        if gone := sorted(columns & set(unavailable)):
+        if bands:
+            absent[rule["id"]] = f"asset_band: the data set has no band {min(bands)!r}"
+        elif gone := sorted(columns & set(unavailable)):
             absent[rule["id"]] = f"{gone[0]}: {unavailable[gone[0]]}"
         elif missing := sorted(columns - set(registry.names)):
             raise ConfigError(

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from finai_assets.asset_graph import SOURCE, SOURCE_SNAPSHOTS, SOURCE_TABLES
-from finai_assets.ingest.contract import PRODUCTS
+from finai_assets.asset_graph import SOURCE, SOURCE_SNAPSHOTS, SOURCE_TABLES, table_name
+from finai_assets.ingest.contract import PRODUCT_TERMS, PRODUCTS
 from finai_assets.ingest.pseudonym import witness
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
@@ -32,11 +32,18 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class MonthTables:
-    """One month as streams of pieces, each in ascending order of customer (and of time within a customer)."""
+    """One month as streams of pieces, each in the order that the table's contract asks for.
+
+    The streams with a default are None where the source lacks them; ``dataset.unavailable_tables`` must say so too.
+    """
 
     snapshots: Iterable[Piece]
     transactions: Iterable[Piece]
     protected: Iterable[Piece]
+    risk_profiles: Iterable[Piece] | None = None
+    consents: Iterable[Piece] | None = None
+    contacts: Iterable[Piece] | None = None
+    asset_bands: Iterable[Piece] | None = None
 
 
 class Adapter(Protocol):
@@ -68,7 +75,7 @@ class Adapter(Protocol):
         """Return one month; nothing in it may depend on anything at or after the month's cutoff."""
 
 
-SOURCE_OF = dict(zip(("snapshots", "transactions", "protected_attributes"), SOURCE_TABLES, strict=True))
+SOURCE_OF = {table_name(path): path for path in SOURCE_TABLES}
 # By path, so that a data set imports, and is versioned by, its own adapter alone.
 ADAPTERS = {
     "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
@@ -112,6 +119,12 @@ def product_catalogue(settings: Settings) -> pa.Table:
         for index, product in enumerate(settings.products)
     ]
     return pa.Table.from_pylist(rows, schema=PRODUCTS)
+
+
+def product_terms(settings: Settings) -> pa.Table:
+    """Return ``raw/product_terms`` from the settings, one row for each product."""
+    rows = [{"product_id": index, **product.terms.model_dump()} for index, product in enumerate(settings.products)]
+    return pa.Table.from_pylist(rows, schema=PRODUCT_TERMS)
 
 
 class SyntheticAdapter:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import CATALOGUE_TABLES, RAW_TABLES, SOURCE, SOURCE_TABLES
+from finai_assets.asset_graph import CATALOGUE_TABLES, RAW_TABLES, SNAPSHOTS, SOURCE, SOURCE_TABLES
 from finai_assets.automation.specs import facts, spec_of, stored, writing
 from finai_assets.ingest.adapter import open_adapter
 from finai_assets.ingest.load import load_catalogue, load_month
@@ -22,10 +22,15 @@ DESCRIPTIONS = dict(
         (*CATALOGUE_TABLES, *RAW_TABLES),
         (
             "Products of the catalogue: id, family, class, risk grade.",
+            "Terms of each product: who may open it, rates, period, fee, disclosures, benefits by merchant category.",
             "Merchant categories as a tree: leaf, L2, L1.",
             "One row for each customer and month: demographics, segment, products held at the end of the month.",
             "Every transaction of the month, sorted by customer and time.",
             "Attributes that only fairness checks may read; never a model's input.",
+            "The riskiest product grade that suits each assessed customer, and until when; read by offers, by no model.",
+            "Consents to marketing and automated decisions, and objections; read by offers, by no model.",
+            "The messages of the month; read by offers, by no model.",
+            "How much each customer has with the bank, as a band; read by offers, by no model.",
         ),
         strict=True,
     )
@@ -85,19 +90,20 @@ def _catalogue(platform: Platform) -> dg.AssetsDefinition:
 
 
 def _monthly(platform: Platform) -> dg.AssetsDefinition:
-    specs = [spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}) for path in RAW_TABLES]
+    paths = platform.graph.in_groups([platform.graph[SNAPSHOTS].group])
+    specs = [spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}) for path in paths]
 
     @dg.multi_asset(name="raw_month", specs=specs)
     def raw_month(
         context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource
     ) -> Iterator[dg.MaterializeResult]:
-        settings, versions = platform.graph.settings_of(RAW_TABLES[0]), platform.graph.versions(RAW_TABLES[0])
+        settings, versions = platform.graph.settings_of(SNAPSHOTS), platform.graph.versions(SNAPSHOTS)
         key = pseudonym_key(settings, home.secrets())
 
         def load(month: Month) -> list[Materialised]:
             session = lake.session()  # one session a month, as it records the month's upstream
             figures = load_month(open_adapter(settings, key, session), session, month, settings, **versions)
-            manifests = [session.lake.manifest(path, month.key) for path in RAW_TABLES]
+            manifests = [session.lake.manifest(path, month.key) for path in paths]
             return [Materialised(m.asset, m.content_hash, {**facts(m), **figures.get(m.asset, {})}) for m in manifests]
 
         yield from yield_months(context, ((month, load(month)) for month in months_of(context)))

@@ -153,6 +153,8 @@ def _kindred(found: pa.DataType, wanted: pa.DataType) -> bool:
     if t.is_list(wanted):
         listed = t.is_list(found) or t.is_large_list(found)
         return listed and _kindred(found.value_type, wanted.value_type)
+    if t.is_struct(wanted):
+        return bool(t.is_struct(found))
     accepted = {
         pa.int16(): t.is_integer,
         pa.float64(): lambda kind: t.is_floating(kind) or t.is_integer(kind),

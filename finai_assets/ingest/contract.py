@@ -17,6 +17,9 @@ from finai_assets.settings import Settings
 KEY = "customer_id"  # ascends in every table of customers
 # Where `unknown_mcc: other` puts a category that the catalogue does not list; no source may use the code itself.
 OTHER_MCC = 0
+CHANNELS = ("app", "sms", "email", "call")  # in which a customer may be contacted
+MARKETING, AUTOMATED_DECISION, DO_NOT_CONTACT = PURPOSES = ("marketing", "automated_decision", "do_not_contact")
+RISKIEST, SAFEST = 1, 6  # grades of a product and of a risk profile
 PRODUCT_CLASSES = ("deposit", "loan", "investment", "insurance", "card", "account")
 
 
@@ -66,6 +69,48 @@ MERCHANT_CATEGORIES = pa.schema(
         _required("l1", pa.int8()),
     ]
 )
+RISK_PROFILES = pa.schema(
+    [
+        _required("customer_id", pa.int64()),
+        _required("grade", pa.int8()),
+        _required("assessed_on", pa.date32()),
+        _required("expires_on", pa.date32()),
+    ]
+)
+CONSENTS = pa.schema(
+    [
+        _required("customer_id", pa.int64()),
+        _required("purpose", pa.string()),
+        pa.field("channel", pa.string()),
+        _required("given_on", pa.date32()),
+        pa.field("withdrawn_on", pa.date32()),
+    ]
+)
+CONTACTS = pa.schema(
+    [
+        _required("customer_id", pa.int64()),
+        _required("ts", pa.timestamp("us")),
+        _required("channel", pa.string()),
+        pa.field("product_id", pa.int16()),
+    ]
+)
+ASSET_BANDS = pa.schema([_required("customer_id", pa.int64()), _required("band", pa.string())])
+BENEFIT = pa.struct([_required("category", pa.string()), _required("ko", pa.string()), _required("en", pa.string())])
+PRODUCT_TERMS = pa.schema(
+    [
+        _required("product_id", pa.int16()),
+        pa.field("minimum_age", pa.int16()),
+        pa.field("maximum_age", pa.int16()),
+        pa.field("minimum_asset_band", pa.string()),
+        pa.field("rate_low", pa.float64()),
+        pa.field("rate_high", pa.float64()),
+        pa.field("period_months", pa.int16()),
+        _required("open_ended", pa.bool_()),
+        pa.field("fee", pa.float64()),
+        _required("disclosures", pa.list_(pa.string())),
+        _required("benefits", pa.list_(BENEFIT)),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +158,27 @@ class WithinMonth(Rule):
 
 
 @dataclass(frozen=True, slots=True)
+class BeforeCutoff(Rule):
+    """The date lies before the month's end: nothing of a month knows what comes after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class After(Rule):
+    """The date is after that of another column, or on the same day where ``or_same``."""
+
+    other: str
+    or_same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyWith(Rule):
+    """There is a value in exactly the rows in which another column holds ``value``."""
+
+    other: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class KnownProducts(Rule):
     """Every product id of the list is one of the catalogue, ``0..products - 1``."""
 
@@ -135,12 +201,15 @@ class TableContract:
 
     Parameters
     ----------
+    order : tuple of str
+        The columns by which a customer's rows ascend; null comes first.
     unique : bool
-        Whether a customer has one row a month; otherwise rows of a customer ascend by ``ts``.
+        Whether no two rows of a customer agree in those columns: without any, a customer has one row a month.
     """
 
     name: str
     schema: pa.Schema
+    order: tuple[str, ...]
     unique: bool
     rules: tuple[Rule, ...]
 
@@ -152,6 +221,7 @@ def snapshots_contract(settings: Settings) -> TableContract:
     return TableContract(
         "snapshots",
         SNAPSHOTS,
+        order=(),
         unique=True,
         rules=(
             FirstOfMonth("snapshot_month", "snapshot outside {month}", "deliver the row with its own month"),
@@ -177,6 +247,7 @@ def transactions_contract() -> TableContract:
     return TableContract(
         "transactions",
         TRANSACTIONS,
+        order=("ts",),
         unique=False,
         rules=(
             WithinMonth(
@@ -196,7 +267,106 @@ def transactions_contract() -> TableContract:
 def protected_contract(attributes: Sequence[str]) -> TableContract:
     """Return the contract of ``raw/protected_attributes`` with these string columns."""
     schema = pa.schema([_required(KEY, pa.int64()), *(pa.field(name, pa.string()) for name in attributes)])
-    return TableContract("protected_attributes", schema, unique=True, rules=())
+    return TableContract("protected_attributes", schema, order=(), unique=True, rules=())
+
+
+def risk_profiles_contract() -> TableContract:
+    """Return the contract of ``raw/risk_profiles``: the riskiest product grade that suits a customer, and until when."""
+    return TableContract(
+        "risk_profiles",
+        RISK_PROFILES,
+        order=(),
+        unique=True,
+        rules=(
+            _range("grade", RISKIEST, SAFEST),
+            _before_cutoff("assessed_on"),
+            After(
+                "expires_on",
+                "risk profile expires on or before the day of its assessment",
+                "deliver the first day on which the profile no longer counts",
+                "assessed_on",
+                or_same=False,
+            ),
+        ),
+    )
+
+
+def consents_contract() -> TableContract:
+    """Return the contract of ``raw/consents``: who consents to what, or objects to being contacted."""
+    return TableContract(
+        "consents",
+        CONSENTS,
+        order=("purpose", "channel"),
+        unique=True,
+        rules=(
+            _one_of("purpose", PURPOSES),
+            _one_of("channel", CHANNELS),
+            OnlyWith(
+                "channel",
+                f"channel missing for {MARKETING}, or given for another purpose",
+                f"a consent to {MARKETING} is to one channel each, any other row has none",
+                "purpose",
+                MARKETING,
+            ),
+            _before_cutoff("given_on"),
+            _before_cutoff("withdrawn_on"),
+            After(
+                "withdrawn_on",
+                "consent given after its withdrawal",
+                "deliver the consent as it stands at the month's end: one given anew is not withdrawn",
+                "given_on",
+                or_same=True,
+            ),
+        ),
+    )
+
+
+def contacts_contract(settings: Settings) -> TableContract:
+    """Return the contract of ``raw/contacts``: the messages of a month."""
+    known = (0, len(settings.products) - 1)
+    return TableContract(
+        "contacts",
+        CONTACTS,
+        order=("ts",),
+        unique=False,
+        rules=(
+            WithinMonth(
+                "ts",
+                "contact outside its month (before {month})",
+                "deliver it with its own month, or correct its time; {month} ends before {end}",
+                late="contact outside its month (in the future of {month})",
+            ),
+            _one_of("channel", CHANNELS),
+            Range("product_id", "unknown product id", "use the ids of the product catalogue, dense from 0", *known),
+        ),
+    )
+
+
+def asset_bands_contract(settings: Settings) -> TableContract:
+    """Return the contract of ``raw/asset_bands``: how much a customer has with the bank, as a band."""
+    bands = settings.dataset.asset_bands
+    unknown = OneOf("band", "unknown asset band", "add it to dataset.asset_bands, in ascending order", bands)
+    return TableContract("asset_bands", ASSET_BANDS, order=(), unique=True, rules=(unknown,))
+
+
+def offer_contracts(settings: Settings) -> tuple[TableContract, ...]:
+    """Return the contracts of the tables for offering that the data set has."""
+    every = (
+        risk_profiles_contract(),
+        consents_contract(),
+        contacts_contract(settings),
+        asset_bands_contract(settings),
+    )
+    return tuple(contract for contract in every if contract.name not in settings.dataset.unavailable_tables)
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> OneOf:
+    return OneOf(column, f"unknown {column}", f"deliver one of {', '.join(values)}", values)
+
+
+def _before_cutoff(column: str) -> BeforeCutoff:
+    fix = "deliver a month as it was known at its end; {month} ends before {end}"
+    return BeforeCutoff(column, "date in the future of {month}", fix)
 
 
 def _range(column: str, low: float, high: float) -> Range:

@@ -19,16 +19,21 @@ from finai_assets.ingest.contract import (
     MERCHANT_CATEGORIES,
     OTHER_MCC,
     PRODUCT_CLASSES,
+    PRODUCT_TERMS,
     PRODUCTS,
+    After,
     AscendingProducts,
+    BeforeCutoff,
     FirstOfMonth,
     KnownCategory,
     KnownProducts,
     OneOf,
+    OnlyWith,
     Range,
     Rule,
     TableContract,
     WithinMonth,
+    offer_contracts,
     protected_contract,
     snapshots_contract,
     transactions_contract,
@@ -56,9 +61,10 @@ class MonthChecker:
         self.month, self.settings = month, settings
         self.mccs = np.unique(np.append(mccs, OTHER_MCC) if settings.dataset.unknown_mcc == "other" else mccs)
         self.violations = Violations()
-        self.rows = {"snapshots": 0, "transactions": 0, "protected_attributes": 0}
+        self.rows: dict[str, int] = {}
+        self.offers = {contract.name: contract for contract in offer_contracts(settings)}
         self.sources: dict[str, str] = {}
-        self._last: dict[str, tuple[int, int]] = {}
+        self._last: dict[str, tuple[int, object]] = {}
 
     def snapshots(self, table: pa.Table, *, source: str) -> pa.Table:
         """Check a piece of ``raw/snapshots``."""
@@ -81,6 +87,11 @@ class MonthChecker:
         rules = protected_contract([name for name in table.column_names if name != KEY])
         return self._keep(rules, conform(table, rules.schema, source=source), source)
 
+    def offer(self, name: str, table: pa.Table, *, source: str) -> pa.Table:
+        """Check a piece of one of the tables for offering: ``risk_profiles``, ``consents``, ``contacts``, ``asset_bands``."""
+        rules = self.offers[name]
+        return self._keep(rules, conform(table, rules.schema, source=source), source)
+
     def _keep(self, rules: TableContract, table: pa.Table, source: str) -> pa.Table:
         """Count the rows of a table that break a rule; return the table."""
         self._ordered(rules, table, source)
@@ -88,7 +99,8 @@ class MonthChecker:
             for text, broken in self._broken(rule, table):
                 named = {"month": self.month, "end": f"{self.month.cutoff:%Y-%m-%d}"}
                 violation = Violation(source, rule.column, text.format(**named), rule.fix.format(**named))
-                self.violations.mask(violation, broken, table, [KEY, rule.column])
+                shown = dict.fromkeys([KEY, rule.column, *([rule.other] if isinstance(rule, After | OnlyWith) else [])])
+                self.violations.mask(violation, broken, table, list(shown))
         return table
 
     def _broken(self, rule: Rule, table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
@@ -110,6 +122,15 @@ class MonthChecker:
                 yield rule.text, _rows_where(pc.and_(pc.invert(known), pc.is_valid(column)))
             case KnownCategory():
                 yield rule.text, ~np.isin(column.to_numpy(), self.mccs)
+            case BeforeCutoff():
+                cutoff = pa.scalar(self.month.cutoff.date(), pa.date32())
+                yield rule.text, _rows_where(pc.greater_equal(column, cutoff))
+            case After():
+                too_early = pc.less if rule.or_same else pc.less_equal
+                yield rule.text, _rows_where(too_early(column, table[rule.other]))
+            case OnlyWith():
+                wanted = pc.equal(table[rule.other], rule.value)
+                yield rule.text, _rows_where(pc.xor(wanted, pc.is_valid(column)))
             case KnownProducts():
                 ids, owner = _listed(column)
                 yield rule.text, _owners(owner[(ids < 0) | (ids >= rule.products)], table)
@@ -129,7 +150,7 @@ class MonthChecker:
         """
         self.violations.raise_if_any()
         for name in tables:
-            if not self.rows[name]:
+            if not self.rows.get(name):
                 column = {"snapshots": "snapshot_month", "transactions": "ts"}.get(name, "customer_id")
                 raise ContractError(
                     f"empty month: 0 rows of {name} for {self.month}",
@@ -139,27 +160,53 @@ class MonthChecker:
 
     def _ordered(self, rules: TableContract, table: pa.Table, source: str) -> None:
         """Check that customers ascend (and, where they have several rows, times within a customer), across pieces too."""
-        self.rows[rules.name] += len(table)
+        self.rows[rules.name] = self.rows.get(rules.name, 0) + len(table)
         self.sources[rules.name] = source
         if not len(table):
             return
         ids = table[KEY].to_numpy()
-        last, last_ts = self._last.get(rules.name, (None, 0))
-        check_order(ids, last, table, source=source, unique=rules.unique, out=self.violations)
-        if not rules.unique:
-            ts = table["ts"].cast(pa.int64()).to_numpy()
+        last, last_key = self._last.get(rules.name, (None, None))
+        alone = rules.unique and not rules.order
+        check_order(ids, last, table, source=source, unique=alone, out=self.violations)
+        if rules.order:
             same = np.concatenate([[ids[0] == last], ids[1:] == ids[:-1]])
-            earlier = same & (ts < np.concatenate([[last_ts], ts[:-1]]))
-            fix = "sort the source by customer_id, then ts"
-            self.violations.mask(
-                Violation(source, "ts", "times within a customer do not ascend", fix), earlier, table, [KEY, "ts"]
-            )
-            last_ts = int(ts[-1])
-        self._last[rules.name] = (int(ids[-1]), last_ts)
+            last_key = self._within_customers(rules, table, source, same, last_key)
+        self._last[rules.name] = (int(ids[-1]), last_key)
+
+    def _within_customers(
+        self, rules: TableContract, table: pa.Table, source: str, same: np.ndarray, last_key: object
+    ) -> object:
+        """Check that the rows of a customer ascend by the contract's order; return the key of the last row.
+
+        ``same`` [n] tells whether a row is of the customer of the row before.
+        """
+        keys = _order_keys(table, rules.order)
+        before = np.concatenate([keys[:1] if last_key is None else [last_key], keys[:-1]])
+        by, shown = ", ".join(rules.order), [KEY, *rules.order]
+        rule = (
+            "times within a customer do not ascend"
+            if rules.order == ("ts",)
+            else f"rows of a customer do not ascend by {by}"
+        )
+        disorder = Violation(source, rules.order[0], rule, f"sort the source by {KEY}, then {by}")
+        self.violations.mask(disorder, same & (keys < before), table, shown)
+        if rules.unique:
+            fix = "deliver one row of them, as it stands at the month's end"
+            twice = Violation(source, rules.order[0], f"contradictory rows of one customer, {by}", fix)
+            self.violations.mask(twice, same & (keys == before), table, shown)
+        return keys[-1]
 
 
 def _rows_where(mask: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(pc.fill_null(mask, False).to_numpy())
+
+
+def _order_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray:
+    """Return one comparable key for each row [n]: microseconds of ``ts``, else a text in which null precedes every value."""
+    if columns == ("ts",):
+        return np.asarray(table["ts"].cast(pa.int64()).to_numpy())
+    texts = [pc.fill_null(table[name], "") for name in columns]
+    return np.asarray(pc.binary_join_element_wise(*texts, "\t").to_numpy(), dtype=object)
 
 
 def _listed(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,6 +253,37 @@ def check_products(table: pa.Table, *, settings: Settings, source: str) -> pa.Ta
             where=f"{source}, column product_id",
             fix="list every product once under `products`",
         )
+    return table
+
+
+def check_product_terms(table: pa.Table, *, settings: Settings, source: str) -> pa.Table:
+    """Check the terms of the products: a row for each, ages and rates in order, periods, bands and categories that exist.
+
+    Raises
+    ------
+    ContractError
+        A rule is broken.
+    """
+    table = conform(table, PRODUCT_TERMS, source=source)
+    out = Violations()
+    low, high, period = (table[name] for name in ("rate_low", "rate_high", "period_months"))
+    rated = pc.or_(pc.is_valid(low), pc.is_valid(high))
+    endless = pc.and_(rated, pc.and_(pc.is_null(period), pc.invert(table["open_ended"])))
+    categories = {name for category in settings.merchant_categories for name in (category.l2, category.l1)}
+    strange = [any(b["category"] not in categories for b in row) for row in table["benefits"].to_pylist()]
+    bands = pa.array(settings.dataset.asset_bands, pa.string())
+    band = table["minimum_asset_band"]
+    for column, rule, broken in (
+        ("period_months", "a rate without a period, and not open_ended", endless),
+        ("rate_low", "a rate without its other end", pc.xor(pc.is_valid(low), pc.is_valid(high))),
+        ("rate_low", "rate_low above rate_high", pc.greater(low, high)),
+        ("minimum_age", "minimum_age above maximum_age", pc.greater(table["minimum_age"], table["maximum_age"])),
+        ("minimum_asset_band", "unknown asset band", pc.and_(pc.is_valid(band), pc.invert(pc.is_in(band, value_set=bands)))),
+        ("benefits", "benefit in an unknown merchant category", pa.chunked_array([strange], pa.bool_())),
+    ):  # fmt: skip
+        fix = "correct products[].terms in the data set's YAML"
+        out.mask(Violation(source, column, rule, fix), _rows_where(broken), table, ["product_id", column])
+    out.raise_if_any()
     return table
 
 

@@ -4,34 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finai_assets.asset_graph import CATEGORIES, PRODUCTS, PROTECTED, SNAPSHOTS, TRANSACTIONS
-from finai_assets.ingest.adapter import Adapter, Piece
+from finai_assets.asset_graph import (
+    CATEGORIES,
+    OFFER_TABLES,
+    PRODUCT_TERMS,
+    PRODUCTS,
+    PROTECTED,
+    SNAPSHOTS,
+    TRANSACTIONS,
+    table_name,
+)
+from finai_assets.ingest.adapter import Adapter, MonthTables, Piece, product_terms
 from finai_assets.ingest.contract_checker import (
     MonthChecker,
     check_merchant_categories,
     check_months,
+    check_product_terms,
     check_products,
 )
 from finai_assets.ingest.files import schema_hash
 from finai_assets.settings import Settings
+from finai_resources.errors import ContractError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.partition_writer import PartitionWriter
 
 ROW_GROUP = 16_384  # a block of customers decodes the row groups that it reaches into
 Figures = dict[str, dict[str, Any]]
+Step = tuple[str, Iterable[Piece], Callable[..., pa.Table]]  # an asset, its stream, and the check of a piece
 
 
 def load_catalogue(
     adapter: Adapter, session: LakeSession, settings: Settings, *, code_version: str, config_hash: str = ""
 ) -> Figures:
-    """Check and write ``raw/products`` and ``raw/merchant_categories``.
+    """Check and write ``raw/products``, ``raw/product_terms`` and ``raw/merchant_categories``.
 
     Returns
     -------
@@ -41,10 +55,13 @@ def load_catalogue(
     Raises
     ------
     ContractError
-        A rule of the contract is broken; neither table is written.
+        A rule of the contract is broken; no table is written.
     """
     tables = {
         PRODUCTS: check_products(adapter.products(), settings=settings, source=f"{adapter.name} products"),
+        PRODUCT_TERMS: check_product_terms(
+            product_terms(settings), settings=settings, source=f"{adapter.name} product terms"
+        ),
         CATEGORIES: check_merchant_categories(
             adapter.merchant_categories(), settings=settings, source=f"{adapter.name} merchant categories"
         ),
@@ -77,7 +94,7 @@ def load_month(
     code_version: str,
     config_hash: str = "",
 ) -> Figures:
-    """Check and write one month of ``raw/snapshots``, ``raw/transactions`` and ``raw/protected_attributes``.
+    """Check and write one month of the raw tables, those left out that the data set declares not to have.
 
     Pieces are checked and staged as they stream by, so memory is bounded by one piece; the partitions appear only when every
     rule held for the whole month.
@@ -90,17 +107,18 @@ def load_month(
     Raises
     ------
     ContractError
-        A rule of the contract is broken; nothing of the month was written.
+        A rule of the contract is broken, or the source lacks a table; nothing of the month was written.
     """
     span = settings.dataset.raw_months
     check_months(adapter.months(), span.first, span.last, source=adapter.name)
     mccs = adapter.merchant_categories()["mcc"].to_numpy()
     checker = MonthChecker(month, settings, mccs)
     streams = adapter.month(month)
-    steps: list[tuple[str, Iterable[Piece], Callable[..., pa.Table]]] = [
+    steps: list[Step] = [
         (SNAPSHOTS, streams.snapshots, checker.snapshots),
         (TRANSACTIONS, streams.transactions, checker.transactions),
         (PROTECTED, streams.protected, checker.protected),
+        *_offers(streams, adapter.name, checker),
     ]
     figures: Figures = {}
     extra = provenance(adapter)
@@ -114,16 +132,38 @@ def load_month(
     return figures
 
 
+def _offers(streams: MonthTables, source: str, checker: MonthChecker) -> list[Step]:
+    """Return the step of each table for offering that the data set has; any of them may have no row in a month."""
+    found: list[Step] = []
+    for asset in OFFER_TABLES:
+        contract = checker.offers.get(table_name(asset))
+        if contract is None:
+            continue
+        stream: Iterable[Piece] | None = getattr(streams, contract.name)
+        if stream is None:
+            raise ContractError(
+                f"the source has no {contract.name}",
+                where=f"{source}, table {contract.name}",
+                fix=f"deliver the table, or declare it in dataset.unavailable_tables.{contract.name} with the reason",
+            )
+        empty = Piece(source, contract.schema.empty_table())
+        found.append((asset, chain([empty], stream), partial(checker.offer, contract.name)))
+    return found
+
+
 def _stage(
     pieces: Iterable[Piece], check: Callable[..., pa.Table], checker: MonthChecker, out: PartitionWriter
 ) -> dict[str, Any]:
     """Check the pieces of one table and stage them, unless a rule is already broken; return the table's figures."""
     counts = _Counts()
+    table: pa.Table | None = None
     for piece in pieces:
         table = check(piece.table, source=piece.source)
         if not checker.violations and table.num_rows:
             out.write(table, row_group_size=ROW_GROUP)
             counts.add(table)
+    if table is not None and not counts.rows:
+        out.write(table)  # a table without rows is still a table
     return counts.figures()
 
 

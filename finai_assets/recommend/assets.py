@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import BUNDLE, LISTS, RECOMMENDATIONS, SOURCE
+from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, RECOMMENDATIONS, SOURCE
 from finai_assets.automation.specs import facts, spec_of, stored, writing
 from finai_assets.bundle.registry import export
 from finai_assets.evaluation.lists.outcomes import read_outcomes
@@ -23,12 +23,22 @@ from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
 from serving_lambda.bundle import load_bundle
 
+CONSENT_CHECK = "consent_zero_leak"  # C32: an override of it lets products be served where consents are unknown
+
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """Return the monthly recommendations, and the evaluation of lists."""
-    description = "Ranked products of every customer, with scores, layer, and a reason in Korean and English."
+    descriptions = {
+        RECOMMENDATIONS: "Products that every customer is offered, with scores, layer, and a reason in Korean and English.",
+        DECISIONS: (
+            "What was ranked for every customer before constraints, what is served, on which channels it may be told, and the "
+            "code of why a product, or everything, is not served."
+        ),
+    }
 
-    @dg.multi_asset(name="customers", specs=[spec_of(platform, RECOMMENDATIONS, description, {"parquet"})])
+    @dg.multi_asset(
+        name="customers", specs=[spec_of(platform, path, text, {"parquet"}) for path, text in descriptions.items()]
+    )
     def customers(
         context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
     ) -> Iterator[dg.MaterializeResult]:
@@ -44,11 +54,14 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
                 platform.registry,
                 settings,
                 load_bundle(folder, home.secrets().key("signing")),
-                asset=RECOMMENDATIONS,
+                permission=gates.permission(session.lake, CONSENT_CHECK, RECOMMENDATIONS, month.key),
                 **platform.graph.versions(RECOMMENDATIONS),
             )
-            manifest = session.lake.manifest(RECOMMENDATIONS, month.key)
-            return [Materialised(RECOMMENDATIONS, manifest.content_hash, {**facts(manifest), **figures})]
+            manifests = {path: session.lake.manifest(path, month.key) for path in descriptions}
+            return [
+                Materialised(path, manifest.content_hash, {**facts(manifest), **figures})
+                for path, manifest in manifests.items()
+            ]
 
         yield from yield_months(context, ((month, score(month)) for month in months_of(context)))
 
@@ -74,11 +87,12 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
         test = matrix.rows("test")
         month, customer = matrix.month[test], matrix.customer[test]
         known = SOURCE in platform.graph
+        bundle = load_bundle(export(session.read_files(BUNDLE), home.path), home.secrets().key("signing"))
         lists = evaluate_lists(
-            load_bundle(export(session.read_files(BUNDLE), home.path), home.secrets().key("signing")),
+            bundle,
             matrix,
             outcomes,
-            read_profile(session, month, customer),
+            read_profile(session, month, customer, bundle.offering, settings),
             read_product_truth(session, month, customer, products=products) if known else None,
             settings,
         )

@@ -1,7 +1,8 @@
 """Lists of the bundle on test rows, as ranked and as served, beside their rivals and the ceiling.
 
 ``ours`` is the whole ranking of what a customer does not hold, before anything else is filtered or cut; ``served`` is what the
-path shows, at most ``recommend.top_k`` products, chosen with all filters, diversity and rules.
+path shows, at most ``recommend.top_k`` products, chosen with all filters, diversity and rules. Rivals are compared with it under
+the same filters. ``constraints`` tells what each kind of filter costs our ranking.
 """
 
 from __future__ import annotations
@@ -17,15 +18,34 @@ from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.metrics import PRIMARY, rank_products, scores_of_lists
 from finai_assets.evaluation.lists.outcomes import Outcomes
 from finai_assets.evaluation.lists.rivals import CEILING, POPULARITY, RIVALS
+from finai_assets.recommend.offered import offered_to
 from finai_assets.recommend.score import lists_of
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import TrainingMatrix
 from finai_resources.json_text import plain
 from finai_resources.progress import report_progress
+from serving_lambda import filters
 from serving_lambda.bundle import Bundle
 
 OURS, SERVED = "ours", "served"
 FILE = "lists.json"
+KINDS_OF_CONSTRAINTS = {
+    "held_only": (filters.ALREADY_HELD,),
+    "age_and_assets": (
+        filters.AGE_UNKNOWN,
+        filters.AGE_BELOW_MINIMUM,
+        filters.AGE_ABOVE_MAXIMUM,
+        filters.ASSETS_UNKNOWN,
+        filters.ASSETS_BELOW_MINIMUM,
+    ),
+    "suitability": (
+        filters.RISK_PROFILE_UNKNOWN,
+        filters.RISK_PROFILE_EXPIRED,
+        filters.RISK_ABOVE_PROFILE,
+        filters.RISK_ABOVE_SENIOR_LIMIT,
+    ),
+}
+STOPS = "consent_and_messages"
 _AGE_BANDS = (0, 35, 50, 65)  # a customer is in the last one whose begin is reached
 
 
@@ -44,7 +64,7 @@ def evaluate_lists(
     outcomes
         Row-aligned with the matrix.
     profile
-        Of the test rows: ``age`` float64 [n] (NaN where unknown) and ``segment``, a sequence of str or None.
+        Of the test rows: ``age`` float64 [n] (NaN where unknown), ``segment``, a sequence of str or None, and ``standing``.
     truth : float32 [n, products] or None
         The true probability that each product is acquired by the customer of each test row, where it is known.
     """
@@ -52,20 +72,25 @@ def evaluate_lists(
     rows, of_test = RivalRows.of(matrix, outcomes, settings), outcomes.take(np.arange(test.start, test.stop))
     scores, facts = dict[str, np.ndarray](), dict[str, Any]()
     X = matrix.X[test]
-    score, served, layers = lists_of(bundle, matrix.customer[test], X, matrix.columns, of_test.held, profile, settings)
+    score, served, layers, offered = lists_of(
+        bundle, matrix.customer[test], X, matrix.columns, of_test.held, profile, settings
+    )
     scores[OURS], scores[SERVED] = score, scores_of_lists(served, of_test.products)
     for number, (name, rival) in enumerate(RIVALS.items()):
         report_progress(f"rivals of our lists: {rival.title}", number, len(RIVALS))
         fitted = rival.fit(rows, settings)
         scores[name], facts[name] = fitted.score(of_test.held, X), dict(fitted.facts)
     scores |= {} if truth is None else {CEILING: truth.astype(np.float64)}
-    # What is served is cut to k products: rivals are cut alike, before they are compared with it.
+    # What is served is filtered and cut to k products: so are rivals, before they are compared with it.
     k = settings.recommend.top_k
     cut = {
-        f"{name}@{k}": scores_of_lists(rank_products(scores[name], of_test.held)[:, :k], of_test.products)
+        f"{name}@{k}": scores_of_lists(rank_products(scores[name], ~offered)[:, :k], of_test.products)
         for name in RIVALS
     }
-    compared = compare_lists({**scores, **cut}, of_test, rows.train_acquisitions, settings.metrics, seed=settings.seed)
+    constrained = constraints_of(bundle, score, of_test.held, profile)
+    compared = compare_lists(
+        {**scores, **cut, **constrained}, of_test, rows.train_acquisitions, settings.metrics, seed=settings.seed
+    )
     age = np.digitize(np.nan_to_num(profile["age"], nan=-1.0), _AGE_BANDS)
     groups = {
         "month": matrix.month[test],
@@ -86,11 +111,36 @@ def evaluate_lists(
         "ours_over": {name: asdict(compared.difference(OURS, name)) for name in RIVALS},
         "served_over": {name: asdict(compared.difference(SERVED, f"{name}@{k}")) for name in RIVALS},
         "served_over_ours": asdict(compared.difference(SERVED, OURS)),
+        "constraints": {name: asdict(compared.figures(name)[PRIMARY]) for name in constrained},
         "layers": {str(layer): int((layers == layer).sum()) for layer in (1, 2, 3)},
         "groups": {by: _grouped(scores, of_test, rows, label, settings) for by, label in groups.items()},
     }
     found: dict[str, Any] = plain(told)
     return found
+
+
+def constraints_of(
+    bundle: Bundle, score: np.ndarray, held: np.ndarray, profile: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Return our scores after one more kind of filter each, in the order in which filters are asked.
+
+    Scores are not computed again on what is left; with one kind of term (the shipped weights) that changes no order.
+
+    Parameters
+    ----------
+    score : float64 [n, products]
+        Before constraints.
+
+    Returns
+    -------
+    dict
+        Kind to float64 [n, products], -inf where a product is removed.
+    """
+    found, gone, left = offered_to(bundle, held, profile["age"], profile["standing"]), np.zeros(held.shape, bool), {}
+    for name, codes in KINDS_OF_CONSTRAINTS.items():
+        gone = gone | np.isin(found.removed, codes)
+        left[name] = np.where(gone, -np.inf, score)
+    return {**left, STOPS: np.where(found.open, score, -np.inf)}
 
 
 def _told(compared: ComparedLists, name: str, *, ceiling: bool) -> dict[str, Any]:

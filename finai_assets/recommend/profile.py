@@ -1,4 +1,4 @@
-"""What ranking knows of a customer beside the features: age and segment, from the snapshots."""
+"""What ranking and filters know of a customer beside the features: age and segment, from the snapshots, and the standing."""
 
 from __future__ import annotations
 
@@ -10,17 +10,30 @@ import pyarrow.compute as pc
 
 from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.evaluation.lists.outcomes import match_customers
+from finai_assets.recommend.standing import read_standings
+from finai_assets.settings import Settings
 from finai_resources.errors import LakeError
 from finai_resources.lake_session import LakeSession
+from serving_lambda.offering import Offering
 
 
-def read_profile(session: LakeSession, month: np.ndarray, customer: np.ndarray) -> dict[str, Any]:
-    """Return ``age`` float64 [n] (NaN where unknown) and ``segment``, a list of str or None, of customers in their months.
+def read_profile(
+    session: LakeSession, month: np.ndarray, customer: np.ndarray, offering: Offering, settings: Settings
+) -> dict[str, Any]:
+    """Return what is known of customers in their months.
 
     Parameters
     ----------
     month : str [n]
     customer : int64 [n]
+    offering
+        The bundle's policy.
+
+    Returns
+    -------
+    dict
+        ``age`` float64 [n] (NaN where unknown), ``segment``, a list of str or None, and ``standing``
+        (:class:`~finai_assets.recommend.standing.Standings`) as of each month's cutoff.
 
     Raises
     ------
@@ -41,4 +54,5 @@ def read_profile(session: LakeSession, month: np.ndarray, customer: np.ndarray) 
         taken = table.take(pa.array(at))
         age[rows] = pc.cast(taken["age"], pa.float64()).to_numpy(zero_copy_only=False)
         segment[rows] = taken["segment"].to_pylist()
-    return {"age": age, "segment": segment.tolist()}
+    standing = read_standings(session, month, customer, offering, settings)
+    return {"age": age, "segment": segment.tolist(), "standing": standing}

@@ -18,7 +18,6 @@ from finai_assets.recommend.groups import Group, Predicted
 from serving_lambda.bundle import Bundle
 from serving_lambda.catalogue import Source
 from serving_lambda.diversify import diversify
-from serving_lambda.filters import apply
 from serving_lambda.path import by_rules
 from serving_lambda.ranking import Ranking, probability_of
 from serving_lambda.scorer import PRODUCT_MODEL, RULES_LAYER
@@ -62,46 +61,57 @@ class _Entry(NamedTuple):
     score: float
 
 
-def shown_to(bundle: Bundle, group: Group, found: Predicted, k: int) -> tuple[Shown, Shares]:
-    """Return what a group is shown, and the shares.
+class Ordered(NamedTuple):
+    """The first k products of n customers by models alone, and what they were ordered by.
 
     Parameters
     ----------
+    order : int64 [n, at most k]
+        Product ids, best first; only the first of each row count, as many as :attr:`taken` says.
+    taken : bool [n, at most k]
+    """
+
+    scores: Scores
+    shares: Shares
+    order: np.ndarray
+    taken: np.ndarray
+
+    @property
+    def lists(self) -> np.ndarray:
+        """Return the product ids, -1 behind the last: int64 [n, at most k]."""
+        return np.where(self.taken, self.order, -1)
+
+
+def ordered(bundle: Bundle, group: Group, found: Predicted, open_: np.ndarray, k: int) -> Ordered:
+    """Rank, diversify and cut what is open to each customer.
+
+    Parameters
+    ----------
+    open_ : bool [n, products]
     k
         Products of each customer, at most.
     """
-    open_ = _open(bundle, group)
     shares = block_shares(bundle.ranking, found, open_)
     scores = rank_block(bundle.ranking, group, found, open_, shares)
     keys = np.where(scores.ranked, -scores.score, np.inf)
     order = np.argsort(keys, axis=1, kind="stable")  # of equal scores the smaller id first
     count = scores.ranked.sum(axis=1)
-    layers = _layers(bundle.ranking, found)
     if bundle.ranking.relevance < 1.0:
         order = _diversified(bundle.ranking, scores.score, order, count, k)
     order = order[:, :k]
-    taken = np.arange(order.shape[1]) < count[:, None]
+    return Ordered(scores, shares, order, np.arange(order.shape[1]) < count[:, None])
+
+
+def shown_to(bundle: Bundle, group: Group, found: Predicted, open_: np.ndarray, k: int) -> tuple[Shown, Shares]:
+    """Return what a group is shown of what is open to each customer, and the shares (:func:`ordered`)."""
+    scores, shares, order, taken = ordered(bundle, group, found, open_, k)
+    layers = _layers(bundle.ranking, found)
     customer, rank = np.nonzero(taken)
     product = order[customer, rank]
     shown = Shown(
         customer, rank + 1, product, layers[product], scores.score[customer, product], scores.source[customer, product]
     )
-    return _filled(bundle, group, open_, shown, count, k), shares
-
-
-def ranked_of(bundle: Bundle, group: Group, found: Predicted) -> Scores:
-    """Return the scores of all products before diversity and cut."""
-    open_ = _open(bundle, group)
-    return rank_block(bundle.ranking, group, found, open_, block_shares(bundle.ranking, found, open_))
-
-
-def _open(bundle: Bundle, group: Group) -> np.ndarray:
-    """Return which products pass the filters: bool [n, products]."""
-    products = bundle.ranking.products
-    found = np.zeros((len(group.customers), len(products)), dtype=bool)
-    for place, customer in enumerate(group.customers):
-        found[place, [product.product_id for product in apply(bundle.filters, products, customer)[0]]] = True
-    return found
+    return _filled(bundle, group, open_, shown, taken.sum(axis=1), k), shares
 
 
 def block_shares(ranking: Ranking, found: Predicted, open_: np.ndarray) -> Shares:
@@ -195,7 +205,7 @@ def _diversified(ranking: Ranking, score: np.ndarray, order: np.ndarray, count: 
 
 def _filled(bundle: Bundle, group: Group, open_: np.ndarray, shown: Shown, count: np.ndarray, k: int) -> Shown:
     """Add what the rules offer to those whom models give fewer than ``k`` products."""
-    short = np.flatnonzero(count < k)
+    short = np.flatnonzero((count < k) & (open_.sum(axis=1) > count))
     if not len(short):
         return shown
     added: list[tuple[int, int, int, int, float, int]] = []

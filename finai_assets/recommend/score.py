@@ -1,27 +1,33 @@
 """Recommendations of many customers at once, by the functions that answer a single request.
 
-Models predict a block per call and explain only the customers who are shown a product of theirs; filters, rules and words are the
-handler's own code, ranking and attribution its arithmetic on arrays. A row here equals the handler's answer for that customer bit
-by bit.
+Models predict a block per call and explain only the customers who are shown a product of theirs; rules and words are the
+handler's own code, filters, ranking and attribution its arithmetic on arrays. A row here equals the handler's answer for that
+customer bit by bit. Beside it stands the decision: what was ranked before constraints, and why a product, or all, is not served.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finai_assets.asset_graph import SNAPSHOTS
+from finai_assets.asset_graph import DECISIONS, RECOMMENDATIONS, SNAPSHOTS
 from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
 from finai_assets.ingest.holdings import multi_hot
+from finai_assets.recommend import decisions
 from finai_assets.recommend.attributed import contributions_of, strongest_of, told_of
-from finai_assets.recommend.groups import Group, grouped, predicted
-from finai_assets.recommend.ranked import BY_RULES, Shown, ranked_of, shown_to
+from finai_assets.recommend.customers import contract_matrix, customers_of
+from finai_assets.recommend.groups import Group, Predicted, grouped, predicted
+from finai_assets.recommend.offered import offered_to
+from finai_assets.recommend.ranked import BY_RULES, Shares, Shown, ordered, shown_to
+from finai_assets.recommend.standing import Standings, read_standings
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import month_features
 from finai_resources.errors import BundleError, ContractError
@@ -29,9 +35,8 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.progress import report_progress
 from serving_lambda.bundle import Bundle
-from serving_lambda.contract import Customer, Flag, flags_of
 from serving_lambda.errors import ServingError
-from serving_lambda.ports import ContactHistory, Ports
+from serving_lambda.ports import Ports
 
 ABSENT = Ports()
 EXPLAINED_AT_ONCE = 2048  # shown products; bounds the memory of their contributions
@@ -57,6 +62,21 @@ _EMPTY = _PLACED.empty_table()
 _OF_LAYER = ("layer_1", "layer_2", "layer_3")
 
 
+class Block(NamedTuple):
+    """What is stored of a block of customers.
+
+    Parameters
+    ----------
+    recommendations : pa.Table
+        :data:`SCHEMA`, one row per shown product, by customer and rank.
+    decisions : pa.Table
+        :data:`finai_assets.recommend.decisions.SCHEMA`, one row per customer.
+    """
+
+    recommendations: pa.Table
+    decisions: pa.Table
+
+
 def score_block(  # noqa: PLR0913 -- one array for each thing that a request brings
     bundle: Bundle,
     customer_id: np.ndarray,
@@ -66,11 +86,13 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     held: np.ndarray,
     age: np.ndarray,
     segment: Sequence[str | None],
+    standing: Standings,
     settings: Settings,
     threads: int = 1,
     ports: Ports = ABSENT,
-) -> pa.Table:
-    """Return the recommendations of a block of customers.
+    unknown_permitted: bool = False,
+) -> Block:
+    """Return the recommendations and decisions of a block of customers.
 
     Parameters
     ----------
@@ -83,17 +105,16 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     age : float [n]
         NaN where unknown.
     segment : sequence of str or None [n]
+    standing
+        Of the n customers, with the day of the decision.
     settings
         ``recommend.top_k`` products are shown.
     threads
         For LightGBM; the result does not depend on it.
     ports
         The kill switch and the contact history, where they are there.
-
-    Returns
-    -------
-    pa.Table
-        :data:`SCHEMA`, one row per shown product, by customer and rank.
+    unknown_permitted
+        Whether something is served although consents or messages are unknown.
 
     Raises
     ------
@@ -102,15 +123,25 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     ServingError
         Every student of a ranking task failed, or one cannot explain what it scored.
     """
-    rows = _contract_matrix(bundle, X, names)
-    customers = _customers(bundle, customer_id, rows, held, age, segment, ports.contacts)
-    parts = [
-        _scored_group(bundle, group, settings.recommend.top_k, threads)
-        for group in grouped(bundle, customers, rows, ports.switch)
-    ]
-    whole = pa.concat_tables(parts) if parts else _EMPTY
+    rows = contract_matrix(bundle, X, names)
+    customers = customers_of(bundle, customer_id, rows, held, age, segment, standing, ports.contacts)
+    offered = offered_to(bundle, held, age, standing, unknown_permitted=unknown_permitted)
+    k = settings.recommend.top_k
+    ranked, served = (np.full((len(customers), k), decisions.NOT_LISTED) for _ in range(2))
+    parts = [_EMPTY]
+    for group in grouped(bundle, customers, rows, ports.switch):
+        found = predicted(group, threads)
+        before = ordered(bundle, group, found, offered.unheld[group.at], k).lists
+        ranked[group.at, : before.shape[1]] = before
+        shown, shares = shown_to(bundle, group, found, offered.open[group.at], k)
+        served[group.at[shown.customer], shown.rank - 1] = shown.product
+        parts += _explained(bundle, group, found, shown, shares, threads)
+    whole = pa.concat_tables(parts)
     order = pc.sort_indices(whole, sort_keys=[(_PLACE, "ascending"), ("rank", "ascending")])
-    return whole.take(order).select(SCHEMA.names).combine_chunks()
+    return Block(
+        whole.take(order).select(SCHEMA.names).combine_chunks(),
+        decisions.decisions_of(customer_id, ranked, served, offered, standing),
+    )
 
 
 def lists_of(
@@ -121,98 +152,49 @@ def lists_of(
     held: np.ndarray,
     profile: Mapping[str, Any],
     settings: Settings,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the lists of some customers without reasons: the scores of all products, what is shown, and its layers.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the lists of some customers without reasons: scores before constraints, what is served, its layers, what is open.
 
     Parameters
     ----------
     profile
-        ``age`` float64 [n] (NaN where unknown) and ``segment``, a sequence of str or None.
+        ``age`` float64 [n] (NaN where unknown), ``segment``, a sequence of str or None, and ``standing``.
 
     Returns
     -------
     tuple
-        float64 [n, products], -inf where a product has no term; int64 [n, top_k] product ids in order, -1 behind the last; and
-        int64 [n, top_k] layers, 0 there.
+        float64 [n, products], -inf where a product is held or has no term; int64 [n, top_k] ids of the products that are served,
+        in order, -1 behind the last; int64 [n, top_k] layers, 0 there; and bool [n, products], what may be offered.
     """
     k, size, n = settings.recommend.top_k, settings.lake.block_customers, len(customer_id)
     score = np.full((n, held.shape[1]), -np.inf)
-    products, layers = np.full((n, k), -1), np.zeros((n, k), dtype=np.int64)
+    served, layers = np.full((n, k), decisions.NOT_LISTED), np.zeros((n, k), dtype=np.int64)
+    age, segment, standing = profile["age"], profile["segment"], profile["standing"]
+    offered = offered_to(bundle, held, age, standing)
     for begin in range(0, n, size):
         part = slice(begin, begin + size)
-        rows = _contract_matrix(bundle, X[part], names)
-        customers = _customers(
-            bundle, customer_id[part], rows, held[part], profile["age"][part], profile["segment"][part], None
+        rows = contract_matrix(bundle, X[part], names)
+        customers = customers_of(
+            bundle, customer_id[part], rows, held[part], age[part], segment[part], standing.take(part), None
         )
         for group in grouped(bundle, customers, rows):
-            found = predicted(group, settings.lake.workers)
-            shown, ranked = shown_to(bundle, group, found, k)[0], ranked_of(bundle, group, found)
-            at = begin + group.at
-            score[at] = np.where(ranked.ranked, ranked.score, -np.inf)
-            products[at[shown.customer], shown.rank - 1] = shown.product
+            found, at = predicted(group, settings.lake.workers), begin + group.at
+            before = ordered(bundle, group, found, offered.unheld[at], k).scores
+            score[at] = np.where(before.ranked, before.score, -np.inf)
+            shown = shown_to(bundle, group, found, offered.open[at], k)[0]
+            served[at[shown.customer], shown.rank - 1] = shown.product
             layers[at[shown.customer], shown.rank - 1] = shown.layer
-    return score, products, layers
+    return score, served, layers, offered.open
 
 
-def _contract_matrix(bundle: Bundle, X: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Return the contract's columns as float32 [n, columns], C order."""
-    place = {name: index for index, name in enumerate(names)}
-    if missing := [name for name in bundle.names if name not in place]:
-        raise BundleError(
-            f"{len(missing)} columns of the bundle do not exist here: {', '.join(missing[:5])}",
-            where=f"bundle {bundle.bundle_id}",
-            fix="score with a bundle that was built on the present features",
-        )
-    return np.ascontiguousarray(X[:, [place[name] for name in bundle.names]], dtype=np.float32)
-
-
-def _customers(
-    bundle: Bundle,
-    customer_id: np.ndarray,
-    rows: np.ndarray,
-    held: np.ndarray,
-    age: np.ndarray,
-    segment: Sequence[str | None],
-    history: ContactHistory | None,
-) -> list[Customer]:
-    outside = _outside(bundle, rows)
-    nothing: tuple[Flag, ...] = ()
-    customers = []
-    for index, identity in enumerate(customer_id.tolist()):
-        row = memoryview(rows[index])  # gives Python floats, and needs no memory of its own
-        customers.append(
-            Customer(
-                identity,
-                row,
-                frozenset(np.flatnonzero(held[index]).tolist()),
-                None if np.isnan(age[index]) else int(age[index]),
-                segment[index] if segment[index] in bundle.segments else None,
-                flags_of(row, bundle) if outside[index] else nothing,
-                history.recent(identity) if history else {},
-            )
-        )
-    return customers
-
-
-def _outside(bundle: Bundle, rows: np.ndarray) -> np.ndarray:
-    """Return whether each customer has a value outside the contract; only those are checked value by value."""
-    low, high = np.array(bundle.bounds, dtype=np.float64).reshape(-1, 2).T
-    nullable = np.array([column.nullable for column in bundle.columns], dtype=bool)
-    missing = np.isnan(rows)
-    within = (rows >= low) & (rows <= high) & np.isfinite(rows)
-    return ~(within | (missing & nullable)).all(axis=1)
-
-
-def _scored_group(bundle: Bundle, group: Group, k: int, threads: int) -> pa.Table:
-    """Return the recommendations of customers who are served by the same models, with their places in the block."""
-    found = predicted(group, threads)
-    shown, shares = shown_to(bundle, group, found, k)
-    tables = [_EMPTY]
+def _explained(
+    bundle: Bundle, group: Group, found: Predicted, shown: Shown, shares: Shares, threads: int
+) -> Iterator[pa.Table]:
+    """Yield the recommendations of customers who are served by the same models, with their places in the block."""
     for low in range(0, len(shown.customer), EXPLAINED_AT_ONCE):
         part = slice(low, low + EXPLAINED_AT_ONCE)
         contributions = contributions_of(bundle, group, found, shown, shares, part, threads)
-        tables.append(_table(bundle, group, shown, part, contributions))
-    return pa.concat_tables(tables)
+        yield _table(bundle, group, shown, part, contributions)
 
 
 def _table(bundle: Bundle, group: Group, shown: Shown, part: slice, contributions: np.ndarray) -> pa.Table:
@@ -269,17 +251,23 @@ def score_month(
     settings: Settings,
     bundle: Bundle,
     *,
-    asset: str,
     code_version: str,
     config_hash: str = "",
+    permission: str = "",
 ) -> dict[str, Any]:
-    """Score every customer of a month, block by block, and write ``<asset>@<month>``.
+    """Score every customer of a month, block by block, and write the recommendations and the decisions.
+
+    Parameters
+    ----------
+    permission
+        Who permits until when that something is served although consents are unknown; empty where nobody does.
 
     Returns
     -------
     dict
-        ``customers``, ``recommendations``, ``served_by_rules`` (customers), ``empty`` (customers who hold everything that may be
-        offered), ``layer_1``, ``layer_2``, ``layer_3`` (recommendations by their lowest layer), ``customers_per_second``.
+        ``customers``, ``recommendations``, ``served_by_rules`` (customers), ``empty`` (customers to whom nothing is offered),
+        ``nothing_offered`` (customers by code), ``layer_1``, ``layer_2``, ``layer_3`` (recommendations by their lowest layer),
+        ``customers_per_second``.
 
     Raises
     ------
@@ -291,29 +279,45 @@ def score_month(
     total = session.manifest(SNAPSHOTS, month.key).rows
     _require_same(total, session.manifest(registry.available[0].asset, month.key).rows, month)
     figures = {"customers": 0, "recommendations": 0, "served_by_rules": 0, "empty": 0, **dict.fromkeys(_OF_LAYER, 0)}
+    codes: Counter[str] = Counter()
+    extra = {"bundle_id": bundle.bundle_id, "unknown_consent_permitted": permission}
     started = time.perf_counter()
-    with session.write(
-        asset, month.key, code_version=code_version, config_hash=config_hash, extra={"bundle_id": bundle.bundle_id}
-    ) as out:
+    with ExitStack() as stack:
+        outputs = [
+            stack.enter_context(
+                session.write(path, month.key, code_version=code_version, config_hash=config_hash, extra=extra)
+            )
+            for path in (RECOMMENDATIONS, DECISIONS)
+        ]
         for span in block_ranges(session, month, settings):
-            customers, table = _score_range(session, month, span, registry, settings, bundle)
-            out.write(table)
-            _count(figures, table, customers)
+            block = _score_range(session, month, span, registry, settings, bundle, unknown_permitted=bool(permission))
+            for out, table in zip(outputs, block, strict=True):
+                out.write(table)
+            _count(figures, block)
+            codes.update(block.decisions["code"].drop_null().to_pylist())
             report_progress("customers", figures["customers"], total)
     seconds = time.perf_counter() - started
-    return {**figures, "customers_per_second": round(figures["customers"] / seconds, 1)}
+    per_second = round(figures["customers"] / seconds, 1)
+    return {**figures, "nothing_offered": dict(sorted(codes.items())), "customers_per_second": per_second}
 
 
 def _score_range(
-    session: LakeSession, month: Month, span: tuple[int, int], registry: Registry, settings: Settings, bundle: Bundle
-) -> tuple[int, pa.Table]:
-    """Return the number of customers of a range of ids, and their recommendations."""
+    session: LakeSession,
+    month: Month,
+    span: tuple[int, int],
+    registry: Registry,
+    settings: Settings,
+    bundle: Bundle,
+    *,
+    unknown_permitted: bool,
+) -> Block:
+    """Return what is stored of a range of ids."""
     customer_id, X = month_features(session, month, registry, *span)
     snapshot = session.read_customers(SNAPSHOTS, month.key, *span, columns=["customer_id", "age", "segment", "held"])
     same = np.array_equal(snapshot["customer_id"].to_numpy(), customer_id)
     _require_same(snapshot.num_rows, len(customer_id) if same else -1, month)
     try:
-        table = score_block(
+        return score_block(
             bundle,
             customer_id,
             X,
@@ -321,14 +325,17 @@ def _score_range(
             held=multi_hot(snapshot["held"], len(settings.products), where=f"{SNAPSHOTS}@{month.key}"),
             age=pc.cast(snapshot["age"], pa.float64()).to_numpy(zero_copy_only=False),
             segment=snapshot["segment"].to_pylist(),
+            standing=read_standings(
+                session, np.full(len(customer_id), month.key), customer_id, bundle.offering, settings
+            ),
             settings=settings,
             threads=settings.lake.workers,
+            unknown_permitted=unknown_permitted,
         )
     except ServingError as error:
         raise BundleError(
             f"a model failed: {error.message}", where=f"bundle {bundle.bundle_id}", fix="build the bundle again"
         ) from error
-    return len(customer_id), table
 
 
 def _require_same(snapshots: int, features: int, month: Month) -> None:
@@ -341,11 +348,12 @@ def _require_same(snapshots: int, features: int, month: Month) -> None:
         )
 
 
-def _count(figures: dict[str, int], table: pa.Table, customers: int) -> None:
+def _count(figures: dict[str, int], block: Block) -> None:
+    table = block.recommendations
     first = table.filter(pc.equal(table["rank"], 1))
-    figures["customers"] += customers
+    figures["customers"] += block.decisions.num_rows
     figures["recommendations"] += table.num_rows
     figures["served_by_rules"] += first["explained_by"].null_count
-    figures["empty"] += customers - first.num_rows
+    figures["empty"] += block.decisions.num_rows - first.num_rows
     for layer, name in enumerate(_OF_LAYER, start=1):
         figures[name] += int(pc.sum(pc.equal(table["layer"], layer)).as_py() or 0)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from finai_assets.settings.base import Section
+from finai_assets.settings.base import Positive, Section
 from finai_resources.months import Month, month_range
 
 
@@ -75,6 +75,9 @@ class DatasetSettings(Section):
     unknown_mcc: Literal["error", "other"]
     unavailable_columns: dict[str, str]
     unavailable_tasks: dict[str, str]
+    # Raw tables that the source has not, each with its reason.
+    unavailable_tables: dict[Literal["risk_profiles", "consents", "contacts", "asset_bands"], str]
+    asset_bands: tuple[str, ...] = ()  # ascending
 
     @model_validator(mode="after")
     def _months_agree(self) -> DatasetSettings:
@@ -90,11 +93,51 @@ class DatasetSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _bands_fit_tables(self) -> DatasetSettings:
+        if len(set(self.asset_bands)) != len(self.asset_bands):
+            raise ValueError("asset_bands: a band occurs twice")
+        if bool(self.asset_bands) == ("asset_bands" in self.unavailable_tables):
+            raise ValueError(
+                "list asset_bands in ascending order, or declare the table in unavailable_tables: one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _thresholds_fit_segments(self) -> DatasetSettings:
         bounds = self.segment_thresholds
         if bounds and (len(bounds) != len(self.segments) - 1 or list(bounds) != sorted(set(bounds))):
             raise ValueError("segment_thresholds needs one ascending bound fewer than there are segments")
         return self
+
+
+ProductClass = Literal["deposit", "loan", "investment", "insurance", "card", "account"]
+
+
+class Benefit(Section):
+    """What a product gives on payments in a merchant category, an L2 or L1 of the tree; a noun phrase in both languages."""
+
+    category: str
+    ko: str
+    en: str
+
+
+class ProductTerms(Section):
+    """The terms that a customer would ask about; None where they are not known or do not apply.
+
+    ``minimum_age`` and ``maximum_age`` are the first and the last age at which it may be opened; rates are percent a year;
+    ``fee`` is a year's, in the account currency; ``disclosures`` are ids of what has to be told beside an offer.
+    """
+
+    minimum_age: Annotated[int, Field(ge=0, le=130)] | None = None
+    maximum_age: Annotated[int, Field(ge=0, le=130)] | None = None
+    minimum_asset_band: str | None = None
+    rate_low: float | None = None
+    rate_high: float | None = None
+    period_months: Positive | None = None
+    open_ended: bool = False
+    fee: Annotated[float, Field(ge=0)] | None = None
+    disclosures: tuple[str, ...] = ()
+    benefits: tuple[Benefit, ...] = ()
 
 
 class Product(Section):
@@ -104,8 +147,9 @@ class Product(Section):
     name: str
     name_ko: str
     family: str
-    product_class: Literal["deposit", "loan", "investment", "insurance", "card", "account"]
+    product_class: ProductClass
     risk_grade: Annotated[int, Field(ge=1, le=6)] | None
+    terms: ProductTerms = ProductTerms()
 
 
 class MerchantCategory(Section):

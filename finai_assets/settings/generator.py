@@ -6,7 +6,7 @@ checks that they agree with each other, :class:`finai_assets.settings.Settings` 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -108,6 +108,82 @@ class PopulationProcess(Section):
     missing: dict[str, Share]
 
 
+class RiskProfileProcess(Section):
+    """How customers come to be assessed, and what the assessment says.
+
+    A customer is assessed at a monthly hazard: ``first`` before any assessment, ``renewed`` while one is valid, ``expired``
+    after it has ended; those who hold an investment ``investor`` times as often. ``never`` is the share of the others who are
+    not assessed at all, ``before`` the share of the remaining who were before the panel. An assessment is valid for
+    ``valid_months``. Its score is ``risk`` and ``wealth`` times those of the time (standard deviations) and noise; the grade is
+    one riskier for each bound below it.
+    """
+
+    never: Share
+    before: Share
+    first: Share
+    renewed: Share
+    expired: Share
+    investor: Annotated[float, Field(ge=1)]
+    valid_months: Annotated[int, Field(ge=2)]
+    risk: float
+    wealth: float
+    noise: PositiveNumber
+    bounds: tuple[float, float, float, float, float]
+
+
+class ConsentProcess(Section):
+    """A consent or an objection: the share that gives it on joining, and monthly hazards to withdraw and to give it (anew).
+
+    ``age`` is the log-odds per decade above 45 of giving it on joining.
+    """
+
+    joining: Annotated[float, Field(gt=0, lt=1)]
+    withdrawn: Share
+    given: Share
+    age: float = 0.0
+
+
+class ContactProcess(Section):
+    """Messages a month by channel, to those who consent to it: when, and how often they name a product and which.
+
+    ``hours`` are the first and the last hour of a working day, the last left out; ``held`` is the weight of a product that the
+    customer holds, of one that is not held it is 1.
+    """
+
+    monthly: dict[Literal["app", "call", "email", "sms"], Annotated[float, Field(ge=0)]]
+    hours: tuple[Annotated[int, Field(ge=8, le=20)], Annotated[int, Field(ge=9, le=21)]]
+    of_product: Share
+    held: Share
+
+
+class OfferProcess(Section):
+    """What lawful offering needs to know, as a process: risk profiles, consents, messages and asset bands.
+
+    ``personas`` are log-odds of giving a marketing consent on joining; a standing consent is confirmed when it is
+    ``confirmed_months`` old; ``band_bounds`` are the least wealth (standard deviations) of every asset band but the first.
+    """
+
+    risk_profile: RiskProfileProcess
+    marketing: dict[Literal["app", "call", "email", "sms"], ConsentProcess]
+    personas: dict[str, float]
+    automated_decision: ConsentProcess
+    do_not_contact: ConsentProcess
+    confirmed_months: Positive
+    contacts: ContactProcess
+    band_bounds: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _bounds_ascend(self) -> OfferProcess:
+        for name, bounds in (("risk_profile.bounds", self.risk_profile.bounds), ("band_bounds", self.band_bounds)):
+            if list(bounds) != sorted(set(bounds)):
+                raise ValueError(f"offers.{name} must ascend")
+        if self.contacts.hours[0] >= self.contacts.hours[1]:
+            raise ValueError("offers.contacts.hours: the first hour is not before the last")
+        if len(self.marketing) != 4 or len(self.contacts.monthly) != 4:
+            raise ValueError("offers.marketing and offers.contacts.monthly need all of app, call, email, sms")
+        return self
+
+
 class ProcessSettings(Section):
     """The process that the synthetic panel is drawn from."""
 
@@ -121,6 +197,7 @@ class ProcessSettings(Section):
     paydays: tuple[Annotated[int, Field(ge=1, le=28)], ...]
     amount_unit: PositiveNumber
     products: dict[str, ProductProcess]
+    offers: OfferProcess
 
     @model_validator(mode="after")
     def _names_agree(self) -> ProcessSettings:
@@ -134,6 +211,8 @@ class ProcessSettings(Section):
             ):
                 if unknown := set(named) - set(known):
                     raise ValueError(f"products.{code} names an unknown {kind}: {sorted(unknown)}")
+        if unknown := set(self.offers.personas) - set(self.personas):
+            raise ValueError(f"offers.personas names an unknown persona: {sorted(unknown)}")
         for name, episode in self.episodes.items():
             if unknown := set(episode.stages) - set(self.stages):
                 raise ValueError(f"episodes.{name} names an unknown stage: {sorted(unknown)}")

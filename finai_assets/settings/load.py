@@ -40,6 +40,7 @@ from finai_assets.settings.method import (
     StudentSettings,
     TeacherSettings,
 )
+from finai_assets.settings.offering import OfferingSettings
 from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.recommend import RecommendSettings
 from finai_assets.settings.tasks import TaskSettings
@@ -70,6 +71,7 @@ class Settings(Section):
     bundle: BundleSettings
     promotion: PromotionSettings
     recommend: RecommendSettings
+    offering: OfferingSettings
     choice: ChoiceSettings
     lists: ListSettings
     checks: CheckSettings
@@ -94,6 +96,25 @@ class Settings(Section):
         for name, members in self.acquisition_sets.items():
             if unknown := set(members) - set(codes):
                 raise ValueError(f"acquisition_sets.{name}: unknown products {sorted(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _terms_agree(self) -> Settings:
+        if (
+            self.generator is not None
+            and len(self.generator.process.offers.band_bounds) != len(self.dataset.asset_bands) - 1
+        ):
+            raise ValueError(
+                "generator.process.offers.band_bounds needs one bound fewer than there are dataset.asset_bands"
+            )
+        process = {} if self.generator is None else self.generator.process.products
+        for product in self.products:
+            term, period = process[product.code].term if product.code in process else None, product.terms.period_months
+            if term is not None and term != period:
+                raise ValueError(
+                    f"products: {product.code} has terms.period_months {period}, but the generator lets it mature after "
+                    f"{term} months (generator.process.products.{product.code}.term): give both the same number"
+                )
         return self
 
     @cached_property

@@ -133,7 +133,7 @@ def _of_table(contract: TableContract, month: Month, mccs: Sequence[int] | None)
         for column in columns:
             if column in required:
                 expected.append(gxe.ExpectColumnValuesToNotBeNull(column=column))
-            if column == KEY and contract.unique:
+            if column == KEY and contract.unique and not contract.order:
                 expected.append(gxe.ExpectColumnValuesToBeUnique(column=column))
             for rule in contract.rules:
                 if rule.column == column:

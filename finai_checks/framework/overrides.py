@@ -149,6 +149,11 @@ class Overrides:
 
         return cls(tuple(OverrideStatus(row, state(row)) for row in written if not row.revokes))
 
+    def active(self, check: Declared, month: Month | None) -> Override | None:
+        """Return the override that covers a check in a month and counts today, the longest if there are several."""
+        found = [row.override for row in self.rows if row.state == "active" and row.override.covers(check, month)]
+        return max(found, key=lambda override: override.expires, default=None)
+
     def apply(self, check: Declared, month: Month | None, outcome: CheckOutcome) -> CheckOutcome:
         """Return the outcome, passed where an active override covers its failure; the figures that failed stay in it.
 
@@ -158,12 +163,11 @@ class Overrides:
             return outcome
         if self.fault:
             return replace(outcome, reason=f"{outcome.reason} (no override counts: {self.fault})")
-        covering = [status for status in self.rows if status.override.covers(check, month)]
-        active = [status.override for status in covering if status.state == "active"]
-        if not active:
+        row = self.active(check, month)
+        if row is None:
+            covering = [status for status in self.rows if status.override.covers(check, month)]
             inactive = "".join(f" (override {s.override.id} is {s.state})" for s in covering)
             return replace(outcome, reason=outcome.reason + inactive)
-        row = max(active, key=lambda override: override.expires)
         observed = {
             **outcome.observed,
             "overridden": True,

@@ -54,6 +54,9 @@ class OpenGates:
     def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
         return {}
 
+    def permission(self, lake: Lake, check: str, asset: str, partition: str | None) -> str:
+        return ""
+
 
 @dataclass(frozen=True)
 class Ran:

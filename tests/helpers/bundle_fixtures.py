@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,22 @@ from finai_assets.choice.train import COLUMNS, HOLDINGS
 from finai_assets.features.registry import Registry, build_registry
 from finai_assets.labels.splits import make_splits
 from finai_assets.labels.tasks import Task, build_tasks
+from finai_assets.recommend.standing import Standings
 from finai_assets.settings import Settings, load_settings
 from finai_assets.students.fidelity import compare_fidelity, measure_fidelity
 from finai_assets.students.fidelity_measures import Compared
 from serving_lambda.bundle import Bundle, load_bundle
+from serving_lambda.standing import CHANNELS
 
 KEY = bytes(range(32))
+DAY = np.datetime64("2015-06-01")  # of the decisions
+# What a request says of a customer to whom every product without limits may be offered.
+PERMISSIVE: dict[str, Any] = {
+    "age": 40,
+    "risk_profile": {"grade": 1, "expires": "2999-12-31"},
+    "consents": {"marketing": ["app", "call", "email", "sms"], "automated_decision": True, "do_not_contact": False},
+    "recent_messages": 0,
+}
 ROWS = 400
 COLUMNS_PER_STUDENT = 14
 # Routes and calibrators other than the default (DISTILL, none), so that each is met at least once.
@@ -48,6 +58,7 @@ class Made:
     X: np.ndarray
     students: dict[str, dict[str, bytes]]
     products: pa.Table
+    terms: pa.Table
     shares: np.ndarray
     choice: bytes
     versions: dict[str, str] = field(default_factory=lambda: {"data": "d1", "code": "c1"})
@@ -60,6 +71,7 @@ class Made:
             "settings": self.settings,
             "splits": make_splits(self.settings),
             "products": self.products,
+            "terms": self.terms,
             "shares": self.shares,
             "golden": self.X[:40],
             "key": KEY,
@@ -112,6 +124,24 @@ def product_table(settings: Settings) -> pa.Table:
             "product_class": [product.product_class for product in settings.products],
             "risk_grade": pa.array([product.risk_grade for product in settings.products], pa.int8()),
             "terms": ["{}"] * len(settings.products),
+        }
+    )
+
+
+def terms_table(settings: Settings, **limits: Mapping[str, Any]) -> pa.Table:
+    """Return product terms without limits, but for those of some products by code."""
+    types = {
+        "minimum_age": pa.int16(),
+        "maximum_age": pa.int16(),
+        "minimum_asset_band": pa.string(),
+        "disclosures": pa.list_(pa.string()),
+        "benefits": pa.list_(pa.struct([("category", pa.string()), ("ko", pa.string()), ("en", pa.string())])),
+    }
+    of_product = [limits.get(product.code, {}) for product in settings.products]
+    return pa.table(
+        {
+            "product_id": pa.array(range(len(settings.products)), pa.int16()),
+            **{name: pa.array([own.get(name) for own in of_product], kind) for name, kind in types.items()},
         }
     )
 
@@ -237,7 +267,17 @@ def make() -> Made:
     X = features(registry, ROWS, seed=1)
     students = {task.name: student(task, registry, X, seed) for seed, task in enumerate(tasks)}
     shares = np.random.default_rng(3).integers(0, 40, len(settings.products))
-    return Made(settings, registry, tasks, X, students, product_table(settings), shares, choice(settings, registry, X))
+    return Made(
+        settings,
+        registry,
+        tasks,
+        X,
+        students,
+        product_table(settings),
+        terms_table(settings),
+        shares,
+        choice(settings, registry, X),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -283,9 +323,22 @@ def request_for(made: Made, bundle: Bundle) -> Callable[..., dict[str, Any]]:
         found = {
             name: None if np.isnan(value) else float(value) for name, value in zip(bundle.names, values, strict=True)
         }
-        return {"customer_id": 1000 + index, "features": found, "held": [], **fields}
+        return {"customer_id": 1000 + index, "features": found, "held": [], **PERMISSIVE, **fields}
 
     return make
+
+
+def permissive(n: int) -> Standings:
+    """Return the standing of n customers to whom every product without limits of age or assets may be offered."""
+    return replace(
+        Standings.unknown(np.full(n, DAY)),
+        grade=np.ones(n, np.int8),
+        expires=np.full(n, np.datetime64("2999-12-31")),
+        marketing=np.ones((n, len(CHANNELS)), bool),
+        automated=np.ones(n, bool),
+        consents_known=np.ones(n, bool),
+        messages=np.zeros(n, np.int64),
+    )
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ class Entry(NamedTuple):
 
 
 def product(place: int, family: int, product_class: str) -> Product:
-    return Product(place, f"p{place}", "", "", family, product_class, None, ())
+    return Product(place, f"p{place}", "", "", family, product_class, None, (), None, None, None, (), ())
 
 
 # Two savings, an account of another family but the same class, and a card.

@@ -39,8 +39,6 @@ def test_an_answer_names_its_products_layers_reasons_and_what_is_not_done_yet(
         "kill_switch",
         "fatigue",
         "audit",
-        "consent",
-        "suitability",
         "safety_gate",
     ]
     assert len(answer["recommendations"]) == 4

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from bundle_fixtures import Made
+from bundle_fixtures import PERMISSIVE, Made
 
 from finai_assets.settings import load_settings
 from serving_lambda import handler as module
@@ -74,13 +74,13 @@ class Recorder:
 def test_an_absent_port_is_named_and_a_given_one_is_not(serving: Ask, request_for: Ask) -> None:
     ports = Recorder(request_for(0)["features"])
     given = Ports(store=ports, switch=ports, contacts=ports, audit=ports)
-    assert serving(request_for(0), ports=given)["steps_absent"] == ["consent", "suitability", "safety_gate"]
+    assert serving(request_for(0), ports=given)["steps_absent"] == ["safety_gate"]
     assert serving(request_for(0))["steps_absent"][:4] == ["online_store", "kill_switch", "fatigue", "audit"]
 
 
 def test_the_store_gives_the_features_of_a_customer_it_knows(serving: Ask, request_for: Ask) -> None:
     given = Ports(store=Recorder(request_for(0)["features"]))
-    answer = serving({"customer_id": 1000, "held": []}, ports=given)
+    answer = serving({"customer_id": 1000, "held": [], **PERMISSIVE}, ports=given)
     assert answer["recommendations"] == serving(request_for(0))["recommendations"]
     assert serving({"customer_id": 7, "held": []}, ports=given)["error"]["code"] == "FEATURES_REQUIRED"
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from serving_lambda.contract import Customer
 from serving_lambda.filters import ALREADY_HELD, Removed, apply, filters_of
+from serving_lambda.offering import Occasion, Offering
 from serving_lambda.ranking import Ranked, Ranking
 from serving_lambda.scorer import Scored
 
@@ -19,7 +20,8 @@ PRODUCTS = [
     {
         "product_id": index, "code": f"p{index}", "name": f"P{index}", "name_ko": f"상품{index}", "family": index // 2,
         "product_class": "fund" if index == 1 else "deposit", "risk_grade": 2 if index == 4 else None,
-        "sets": ["deposits"] if index < 3 else [],
+        "sets": ["deposits"] if index < 3 else [], "minimum_age": None, "maximum_age": None, "minimum_asset_band": None,
+        "disclosures": [], "benefits": [],
     }
     for index in range(6)
 ]  # fmt: skip
@@ -36,6 +38,8 @@ def ranking(**changes: Any) -> Ranking:
     return Ranking(PRODUCTS, {**chosen, **changes})
 
 
+OFFERING = Offering(frozenset(), 65, 1, 5, 7, 21, 8, frozenset(), 540, ())
+TODAY = Occasion("2026-06-01")
 SCORES = {"nba_primary": [0.4, 0.3, 0.2, 0.1], "will_acquire_deposits": [0.5]}
 
 
@@ -45,7 +49,7 @@ def ranked(
     """Return the ranked products by id, best first."""
     customer = Customer(**{"customer_id": 1, "row": [], "held": frozenset(held), "age": None, "segment": None,
                            "flags": (), **known})  # fmt: skip
-    offered, _ = apply(filters_of(exclude_held=of.exclude_held), of.products, customer)
+    offered, _ = apply(filters_of(exclude_held=of.exclude_held), of.products, customer, TODAY, OFFERING)
     product = SimpleNamespace(layer=1) if margins else None
     scored = Scored(SCORES if scores is None else scores, {}, (), product, margins)  # type: ignore[arg-type]
     return {entry.product_id: entry for entry in of.rank(scored, customer, offered)}
@@ -116,7 +120,7 @@ def test_a_held_product_leaves_its_share_to_its_siblings() -> None:
 
 def test_what_is_held_is_removed_with_its_code_unless_the_policy_allows_it() -> None:
     customer = Customer(1, [], frozenset({0, 3}), None, None, ())
-    offered, removed = apply(filters_of(exclude_held=True), ranking().products, customer)
+    offered, removed = apply(filters_of(exclude_held=True), ranking().products, customer, TODAY, OFFERING)
     assert [product.product_id for product in offered] == [1, 2, 4, 5]
     assert removed == [Removed(0, ALREADY_HELD), Removed(3, ALREADY_HELD)]
     assert set(ranked(ranking(held_products="allow"), {0})) == set(range(6))

@@ -23,6 +23,7 @@ from finai_assets.asset_graph import SOURCE_TRANSACTIONS as TRANSACTIONS
 from finai_assets.ingest.pseudonym import pseudonymise
 from finai_assets.ingest.synthetic.compile import compile_law, generator_of
 from finai_assets.ingest.synthetic.law import Law
+from finai_assets.ingest.synthetic.offers import offer_tables
 from finai_assets.ingest.synthetic.population import draw_population
 from finai_assets.ingest.synthetic.process import simulate
 from finai_assets.ingest.synthetic.record import Record
@@ -53,6 +54,7 @@ class Purpose(IntEnum):
     PAYMENTS = 2
     MISSING = 3
     TRUTH = 4
+    OFFERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,8 @@ def simulate_block(
         tables[SNAPSHOTS, month.key] = snapshot_table(position, tokens, people, traits, record, settings)
         tables[PROTECTED, month.key] = protected_table(position, tokens, people, traits, record, settings)
         tables[TRANSACTIONS, month.key] = paid[position]
+    offered, offer_sums = offer_tables(streams[Purpose.OFFERS], tokens, people, record, settings)
+    tables |= offered
     by_month = {}
     draws = generator_of(settings).truth_draws
     for month in dataset.snapshot_months:
@@ -218,4 +222,5 @@ def simulate_block(
         tables[PRODUCT_TRUTH, month.key] = product_truth_table(tokens, found)
         for task, error in found.squared_error.items():
             squared_error[truth_asset(task), month.key] = error
-    return BlockTables(tables, squared_error, block_sums(payments, record, by_month, truths, settings))
+    sums = block_sums(payments, record, by_month, truths, settings) | offer_sums
+    return BlockTables(tables, squared_error, sums)

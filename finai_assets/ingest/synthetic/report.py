@@ -22,7 +22,7 @@ QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class GeneratorReport:
-    """Figures of a panel, nested by theme: ``size``, ``products``, ``payments``, ``state``, ``categories``, ``tasks``."""
+    """Figures of a panel, nested by theme, the last of which is ``tasks``: by task."""
 
     figures: dict[str, Any]
 
@@ -38,6 +38,7 @@ def summarise(sums: Sums, truths: Sequence[TaskTruth], settings: Settings) -> Ge
             "payments": _payments(sums),
             "state": _state(sums, settings),
             "categories": _categories(sums, settings),
+            "offers": _offers(sums),
             "tasks": tasks,
         }
     )
@@ -122,6 +123,16 @@ def _categories(sums: Sums, settings: Settings) -> dict[str, Any]:
     }
 
 
+def _offers(sums: Sums) -> dict[str, Any]:
+    rows = float(sums["customer_months"])
+    return {
+        "valid_risk_profile": float(sums["profiles_valid"]) / rows,
+        "marketing_consent": float(sums["marketing_consents"]) / rows,
+        "objection": float(sums["objections"]) / rows,
+        "messages_a_month": float(sums["messages"]) / rows,
+    }
+
+
 def _task(sums: Sums, task: str, kind: str, months: Sequence[str]) -> dict[str, Any]:
     rows, label, truth = sums[f"{task}/rows"], sums[f"{task}/label"], sums[f"{task}/truth"]
     total = float(rows.sum())
@@ -176,7 +187,7 @@ def render(report: GeneratorReport) -> list[Table]:
     """Return the figures as tables for a terminal."""
     figures = report.figures
     overview = Table("figure", "value", title="Synthetic panel")
-    for theme in ("size", "payments", "state", "categories"):
+    for theme in ("size", "payments", "state", "categories", "offers"):
         for name, value in figures[theme].items():
             if isinstance(value, int | float):
                 overview.add_row(f"{theme}: {name}", f"{value:,}" if isinstance(value, int) else f"{value:,.4g}")

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from bundle_fixtures import KEY, Made
+from bundle_fixtures import KEY, Made, terms_table
 
 from finai_assets.bundle import content
 from finai_assets.bundle.golden import reference_prediction
 from finai_assets.choice.model import ChoiceModel
+from finai_assets.features.registry import build_registry
 from finai_assets.labels.tasks import available
 from finai_assets.settings import load_settings
 from finai_assets.students.card import card_of
@@ -371,3 +372,25 @@ def test_ranking_that_names_what_does_not_exist_is_refused(made: Made, fields: d
     with pytest.raises(ConfigError) as refused:
         content.ranking_content(made.shares, settings)
     assert where in str(refused.value)
+
+
+def test_limits_policy_and_bands_travel_and_terms_of_another_catalogue_are_refused(made: Made) -> None:
+    benefit = {"category": "dining", "ko": "5% 할인", "en": "5% off"}
+    limits = {"minimum_age": 19, "minimum_asset_band": "from_100m", "disclosures": ["fees"], "benefits": [benefit]}
+    files = made.build(terms=terms_table(made.settings, premium_card=limits))
+    loaded = open_bundle(files.__getitem__, KEY)
+    product = loaded.ranking.products[loaded.ranking.ids["premium_card"]]
+    assert (product.minimum_age, product.maximum_age, product.minimum_asset_band) == (19, None, "from_100m")
+    assert (product.disclosures, product.benefits) == (("fees",), (("dining", "5% 할인", "5% off"),))
+    assert json.loads(files["offering.json"]) == made.settings.offering.model_dump(mode="json")
+    assert loaded.offering.asset_bands == made.settings.dataset.asset_bands
+    with pytest.raises(BundleError, match="terms of 23 products"):
+        made.build(terms=made.terms.slice(1))
+
+
+def test_a_rule_about_an_asset_band_that_the_data_set_does_not_have_is_listed_as_absent(made: Made) -> None:
+    config = content.read_config(content.RULES_FILE)
+    found = content.rules_content(config, made.registry, made.settings)
+    assert {"means_at_hand", "little_saved"} <= {rule["id"] for rule in found["rules"]}
+    berka = load_settings("berka", "smoke")
+    assert "no band" in content.rules_content(config, build_registry(berka), berka)["absent"]["means_at_hand"]

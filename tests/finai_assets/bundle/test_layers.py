@@ -125,5 +125,8 @@ def test_the_asset_asks_the_gates_for_every_students_override_of_c23(made: Made,
             asked.append((check, list(partitions)))
             return {f"students/{TASK}": TEXT}
 
+        def permission(self, lake: Lake, check: str, asset: str, partition: str | None) -> str:
+            return ""
+
     assert overridden_tasks(Standing(), lake, Platform.of(made.settings)) == {TASK: TEXT}
     assert asked == [("student_fidelity", [(f"students/{task}", None) for task in made.students])]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from bundle_fixtures import Made
+from bundle_fixtures import Made, permissive
 
 from finai_assets.evaluation.lists.metrics import NDCG_3, accuracy_of_rows, rank_products, scores_of_lists
 from finai_assets.evaluation.lists.outcomes import Outcomes
@@ -16,6 +17,7 @@ from finai_assets.evaluation.lists.rivals import RIVALS
 from finai_assets.recommend.evaluate import evaluate_lists
 from finai_assets.recommend.lists_page import markdown
 from finai_assets.recommend.score import lists_of, score_block
+from finai_assets.recommend.standing import Standings
 from finai_assets.settings import Settings, load_settings
 from finai_assets.training.matrix import TrainingMatrix
 from serving_lambda.bundle import Bundle
@@ -54,29 +56,29 @@ def panel(made: Made, settings: Settings) -> Any:
     acquired = (rng.random(held.shape) < 0.03) & ~held
     age = np.where(np.arange(SIZES["test"]) % 6 == 0, np.nan, 20.0 + np.arange(SIZES["test"]) % 60)
     segment = [None if at % 5 == 0 else "plus" for at in range(SIZES["test"])]
-    profile = {"age": age, "segment": segment}
+    profile = {"age": age, "segment": segment, "standing": permissive(SIZES["test"])}
     return SimpleNamespace(matrix=matrix, outcomes=Outcomes(customer, held, acquired), profile=profile)
 
 
 def test_lists_are_those_that_the_path_serves(panel: Any, bundle: Bundle, settings: Settings) -> None:
     test = panel.matrix.rows("test")
     X, held, customer = panel.matrix.X[test], panel.outcomes.held[test], np.arange(SIZES["test"])
-    score, served, layers = lists_of(bundle, customer, X, panel.matrix.columns, held, panel.profile, settings)
+    score, served, layers, offered = lists_of(bundle, customer, X, panel.matrix.columns, held, panel.profile, settings)
     rows = score_block(
         bundle, customer, X, panel.matrix.columns, held=held, age=panel.profile["age"],
-        segment=panel.profile["segment"], settings=settings,
-    ).to_pylist()  # fmt: skip
+        segment=panel.profile["segment"], standing=panel.profile["standing"], settings=settings,
+    ).recommendations.to_pylist()  # fmt: skip
     shown = {(row["customer_id"], row["rank"]): row for row in rows}
     for at in range(SIZES["test"]):
         for place in range(settings.recommend.top_k):
             row = shown.get((at, place + 1))
             assert (served[at, place], layers[at, place]) == ((row["product_id"], row["layer"]) if row else (-1, 0))
-    ranked = rank_products(score, held)[:, : settings.recommend.top_k]
+    ranked = rank_products(score, ~offered)[:, : settings.recommend.top_k]
     modelled = np.isfinite(score).sum(axis=1) >= settings.recommend.top_k
     assert modelled.mean() > 0.9
-    np.testing.assert_array_equal(
-        ranked[modelled], served[modelled]
-    )  # no diversity is configured, and no filter but held
+    modelled &= (offered == ~held).all(axis=1)  # shares are of what is open, so that filters may change the order
+    assert modelled.mean() > 0.5
+    np.testing.assert_array_equal(ranked[modelled], served[modelled])  # no diversity is configured
 
 
 def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle: Bundle, settings: Settings) -> None:
@@ -88,7 +90,7 @@ def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle
     assert (found["rows"], found["acquiring"]) == (120, int(acquired.any(axis=1).sum()))
     assert set(found["lists"]) == {"ours", "served", *RIVALS, "true_hazards"}
     customer = np.arange(SIZES["test"])
-    score, served, layers = lists_of(
+    score, served, layers, _ = lists_of(
         bundle, customer, panel.matrix.X[test], panel.matrix.columns, held, panel.profile, settings
     )
     for name, values in (("ours", score), ("served", scores_of_lists(served, held.shape[1]))):
@@ -97,6 +99,9 @@ def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle
     assert found["lists"]["true_hazards"][NDCG_3]["value"] == 1.0  # this truth knows
     assert found["lists"]["true_hazards"]["lift_share"]["value"] == 1.0
     assert found["lists"]["popularity"]["lift_share"]["value"] == 0.0
+    constraints = [figure["value"] for figure in found["constraints"].values()]
+    assert list(found["constraints"]) == ["held_only", "age_and_assets", "suitability", "consent_and_messages"]
+    assert constraints[0] == found["lists"]["ours"][NDCG_3]["value"]
     assert sum(found["layers"].values()) == int((served >= 0).sum())
     assert found["layers"]["1"] == int((layers == 1).sum())
     for by, groups in found["groups"].items():
@@ -127,3 +132,30 @@ def test_what_test_rows_acquire_changes_no_list(panel: Any, bundle: Bundle, sett
     assert first["layers"] == second["layers"]
     for name in first["lists"]:
         assert first["lists"][name]["coverage"] == second["lists"][name]["coverage"]
+
+
+def test_rivals_are_compared_with_what_is_served_under_the_same_filters_and_each_filters_cost_is_told(
+    panel: Any, bundle: Bundle, settings: Settings
+) -> None:
+    n = SIZES["test"]
+    standing = permissive(n)
+    objecting = replace(standing, do_not_contact=np.arange(n) % 2 == 0)
+    unprofiled = replace(standing, grade=np.zeros(n, np.int8))
+    nobody = replace(standing, do_not_contact=np.ones(n, bool))
+
+    def evaluated(of: Standings) -> dict[str, Any]:
+        profile = {**panel.profile, "standing": of}
+        return evaluate_lists(bundle, panel.matrix, panel.outcomes, profile, None, settings)
+
+    first, half, cautious, none = (evaluated(of) for of in (standing, objecting, unprofiled, nobody))
+    assert half["lists"]["ours"] == first["lists"]["ours"]
+    kept = half["constraints"]
+    assert kept["suitability"] == first["constraints"]["suitability"]
+    assert kept["consent_and_messages"]["value"] < kept["suitability"]["value"]
+    assert cautious["constraints"]["age_and_assets"] == first["constraints"]["age_and_assets"]
+    assert cautious["constraints"]["suitability"] != first["constraints"]["suitability"]
+    assert none["lists"]["served"][NDCG_3]["value"] == 0.0
+    assert {found["value"] for found in none["served_over"].values()} == {
+        0.0
+    }  # nobody may be offered anything by anyone
+    assert {found["value"] for found in first["served_over"].values()} != {0.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from bundle_fixtures import KEY, Made, features, weighed
+from bundle_fixtures import DAY, KEY, Made, features, permissive, terms_table, weighed
 
 from finai_assets.bundle.registry import export
 from finai_assets.recommend import groups
 from finai_assets.recommend.attributed import strongest_of
-from finai_assets.recommend.score import SCHEMA, score_block, score_month
+from finai_assets.recommend.score import SCHEMA, Block, score_block, score_month
+from finai_assets.recommend.standing import Standings
 from finai_assets.settings import load_settings
 from finai_resources.errors import BundleError, ContractError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.progress import watched
+from serving_lambda import filters
 from serving_lambda.bundle import Bundle, load_bundle, self_test
 from serving_lambda.errors import ServingError
 from serving_lambda.ports import Ports
 from serving_lambda.scorer import PRODUCT_MODEL
+from serving_lambda.standing import CHANNELS, Standing
 
 COUNT = 60
 AGES = np.array([np.nan if i % 7 == 0 else 20.0 + i for i in range(COUNT)])
@@ -47,6 +51,19 @@ def spoiled(made: Made, bundle: Bundle) -> np.ndarray:
 def score(
     made: Made, bundle: Bundle, X: np.ndarray, part: slice = slice(None), held: Any = None, **more: Any
 ) -> pa.Table:
+    """Return the recommendations of some customers."""
+    return block(made, bundle, X, part, held, **more).recommendations
+
+
+def block(
+    made: Made,
+    bundle: Bundle,
+    X: np.ndarray,
+    part: slice = slice(None),
+    held: Any = None,
+    standing: Any = None,
+    **more: Any,
+) -> Block:
     return score_block(
         bundle,
         (np.arange(COUNT, dtype=np.int64) + 1000)[part],
@@ -55,17 +72,22 @@ def score(
         held=(made.held(COUNT) if held is None else held)[part],
         age=AGES[part],
         segment=SEGMENTS[part],
+        standing=(standing or permissive(COUNT)).take(part),
         settings=made.settings,
         **more,
     )
 
 
-def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]], **ports: Any) -> set[int]:
+def equals_the_handler(
+    made: Made, bundle: Bundle, serving: Callable[..., dict[str, Any]], standing: Standings | None = None, **ports: Any
+) -> set[int]:
     """Compare every row of a batch with the handler's answer; return the layers that were met."""
-    X, held = spoiled(made, bundle), made.held(COUNT)
+    X, held, standing = spoiled(made, bundle), made.held(COUNT), standing or permissive(COUNT)
     held[:, 16:20] |= np.arange(COUNT)[:, None] % 3 == 1  # whole families and sets are closed to some
     held[17] = 1
-    rows = score(made, bundle, X, held=held, **ports).to_pylist()
+    scored = block(made, bundle, X, held=held, standing=standing, **ports)
+    rows, decisions = scored.recommendations.to_pylist(), scored.decisions.to_pylist()
+    of_each = standing.each(bundle.offering.asset_bands)
     place = [made.registry.names.index(name) for name in bundle.names]
     layers = set()
     for index in range(COUNT):
@@ -73,10 +95,20 @@ def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[s
         request = {
             "customer_id": 1000 + index, "features": values, "held": np.flatnonzero(held[index]).tolist(),
             "age": None if np.isnan(AGES[index]) else int(AGES[index]), "segment": SEGMENTS[index],
+            **brought(of_each[index]),
         }  # fmt: skip
-        shown = serving(request, **ports)["recommendations"]
+        answer = serving(request, **ports)
+        shown = answer["recommendations"]
         stored = [row for row in rows if row["customer_id"] == 1000 + index]
         assert [row["rank"] for row in stored] == list(range(1, len(shown) + 1))
+        decision, nothing = decisions[index], answer["nothing_offered"]
+        assert (decision["customer_id"], decision["served"]) == (1000 + index, [e["product_id"] for e in shown])
+        assert decision["code"] == (nothing["code"] if nothing else None)
+        assert [(r["product_id"], r["code"]) for r in decision["removed"]] == [
+            (r["product_id"], r["code"]) for r in answer["filtered"]
+        ]
+        assert decision["channels"] == (sorted(of_each[index].marketing or ()) if shown else [])
+        assert not set(decision["ranked"]) & set(np.flatnonzero(held[index]))
         for row, entry in zip(stored, shown, strict=True):
             layers.add(entry["layer"])
             assert (row["product_id"], row["product"], row["layer"]) == (
@@ -92,6 +124,91 @@ def equals_the_handler(made: Made, bundle: Bundle, serving: Callable[..., dict[s
             ]
             assert row["bundle_id"] == bundle.bundle_id
     return layers
+
+
+def brought(standing: Standing) -> dict[str, Any]:
+    """Return the fields of a request that bring a standing."""
+    return {
+        "risk_profile": {"grade": standing.risk_grade, "expires": standing.risk_expires},
+        "asset_band": standing.asset_band,
+        "consents": {
+            "marketing": None if standing.marketing is None else sorted(standing.marketing),
+            "automated_decision": standing.automated,
+            "do_not_contact": standing.do_not_contact,
+        },
+        "recent_messages": standing.recent_messages,
+    }
+
+
+class DecidedOn:
+    """A clock that stands on the day of the decisions, at noon of its own zone."""
+
+    def seconds(self) -> float:
+        return 0.0
+
+    def timestamp(self) -> float:
+        return float(DAY.astype("datetime64[s]").astype(np.int64)) + 3600.0
+
+
+def mixed(seed: int = 8) -> Standings:
+    """Return standings of every kind: known and unknown, profiles that expire on the day, too many messages."""
+    rng = np.random.default_rng(seed)
+    grade = rng.integers(0, 7, COUNT).astype(np.int8)
+    expires = np.where(grade == 0, np.datetime64("NaT"), DAY + rng.integers(-2, 3, COUNT)).astype("datetime64[D]")
+    return Standings(
+        np.full(COUNT, DAY),
+        grade,
+        expires,
+        rng.integers(-1, 4, COUNT).astype(np.int8),
+        rng.random((COUNT, len(CHANNELS))) < 0.6,
+        rng.random(COUNT) < 0.9,
+        rng.random(COUNT) < 0.1,
+        rng.random(COUNT) < 0.9,
+        rng.integers(-1, 6, COUNT),
+    )
+
+
+LIMITS = {
+    "youth_account": {"maximum_age": 34},
+    "credit_card": {"minimum_age": 19},
+    "premium_card": {"minimum_age": 30, "minimum_asset_band": "from_100m"},
+    "wrap_account": {"minimum_asset_band": "10m_to_50m"},
+}
+
+
+def test_decisions_about_customers_of_every_standing_equal_the_handlers_answers(
+    made: Made, serving: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = export(made.build(terms=terms_table(made.settings, **LIMITS)), tmp_path / "limited")
+    monkeypatch.setenv("FINAI_BUNDLE", str(folder))
+    limited = load_bundle(folder, KEY)
+    codes: set[str] = set()
+    for seed in range(3):
+        standing = mixed(seed)
+        equals_the_handler(made, limited, serving, standing, ports=Ports(clock=DecidedOn()))
+        decisions = block(made, limited, made.X, standing=standing).decisions.to_pylist()
+        codes |= {row["code"] for row in decisions} | {gone["code"] for row in decisions for gone in row["removed"]}
+    assert codes == {None, *filters.CODES, *filters.STOP_CODES} - {filters.QUIET_HOURS}
+
+
+def test_a_permission_lifts_what_is_unknown_and_nothing_else(made: Made, bundle: Bundle) -> None:
+    nothing = Standings.unknown(np.full(COUNT, DAY))
+    assert set(block(made, bundle, made.X, standing=nothing).decisions["code"].to_pylist()) == {"CONSENT_UNKNOWN"}
+    permitted = block(made, bundle, made.X, standing=nothing, unknown_permitted=True).decisions.to_pylist()
+    assert {row["code"] for row in permitted} == {None}
+    assert all(not row["channels"] for row in permitted)  # nobody said where
+    objecting = replace(permissive(COUNT), do_not_contact=np.ones(COUNT, bool))
+    refused = block(made, bundle, made.X, standing=objecting, unknown_permitted=True).decisions
+    assert set(refused["code"].to_pylist()) == {"DO_NOT_CONTACT"}
+
+
+def test_what_is_ranked_before_constraints_depends_on_no_standing(made: Made, bundle: Bundle) -> None:
+    unknown = Standings.unknown(np.full(COUNT, DAY))
+    first, second = (
+        block(made, bundle, made.X, standing=standing).decisions["ranked"] for standing in (permissive(COUNT), unknown)
+    )
+    assert first.equals(second)
+    assert {len(products) for products in first.to_pylist()} == {made.settings.recommend.top_k}
 
 
 def test_every_row_equals_the_handlers_answer_for_that_customer(
@@ -215,8 +332,8 @@ def test_the_order_of_the_registrys_columns_does_not_matter(made: Made, bundle: 
     names = made.registry.names[::-1]
     turned = score_block(
         bundle, np.arange(COUNT) + 1000, made.X[:COUNT, ::-1], names,
-        held=made.held(COUNT), age=AGES, segment=SEGMENTS, settings=made.settings,
-    )  # fmt: skip
+        held=made.held(COUNT), age=AGES, segment=SEGMENTS, standing=permissive(COUNT), settings=made.settings,
+    ).recommendations  # fmt: skip
     assert turned.equals(score(made, bundle, made.X))
 
 
@@ -225,7 +342,7 @@ def test_features_that_lack_a_column_of_the_contract_are_refused(made: Made, bun
     with pytest.raises(BundleError, match=bundle.names[0]):
         score_block(
             bundle, np.arange(2), np.zeros((2, len(short)), np.float32), short,
-            held=made.held(2), age=AGES[:2], segment=[None, None], settings=made.settings,
+            held=made.held(2), age=AGES[:2], segment=[None, None], standing=permissive(2), settings=made.settings,
         )  # fmt: skip
 
 
@@ -256,14 +373,38 @@ def month(lake: Lake, made: Made) -> Month:
         table = pa.table({"customer_id": ids, **{made.registry.names[p]: X[:, p] for p in places}})
         with lake.write(group.asset, chosen.key) as out:
             out.write(table, row_group_size=32)
+    store_offer_tables(lake, chosen, ids)
     return chosen
+
+
+def store_offer_tables(lake: Lake, month: Month, ids: pa.Array) -> None:
+    """Store tables by which every product may be offered, but that one customer of ten objects."""
+    n, before = len(ids), date(2015, 1, 1)
+    objecting = np.arange(n) % 10 == 3
+    purposes = [("marketing", "app"), ("automated_decision", None)]
+    consents = [(identity, *purpose) for identity in ids.to_pylist() for purpose in purposes]
+    consents += [(identity, "do_not_contact", None) for identity in ids.filter(pa.array(objecting)).to_pylist()]
+    customer, purpose, channel = zip(*sorted(consents, key=lambda row: (row[0], row[1])), strict=True)
+    tables = {
+        "risk_profiles": {"customer_id": ids, "grade": pa.array([1] * n, pa.int8()), "assessed_on": [before] * n,
+                          "expires_on": [date(2017, 1, 1)] * n},
+        "consents": {"customer_id": pa.array(customer, pa.int64()), "purpose": pa.array(purpose),
+                     "channel": pa.array(channel, pa.string()), "given_on": [before] * len(customer),
+                     "withdrawn_on": pa.nulls(len(customer), pa.date32())},
+        "contacts": {"customer_id": pa.array([], pa.int64()), "ts": pa.array([], pa.timestamp("us")),
+                     "channel": pa.array([], pa.string()), "product_id": pa.array([], pa.int16())},
+        "asset_bands": {"customer_id": ids, "band": pa.array(["none"] * n)},
+    }  # fmt: skip
+    for name, columns in tables.items():
+        with lake.write(f"raw/{name}", month.key) as out:
+            out.write(pa.table(columns))
 
 
 def run(lake: Lake, made: Made, bundle: Bundle, month: Month, block: int) -> dict[str, Any]:
     settings = load_settings("synthetic", "smoke", overrides={"lake": {"block_customers": block}})
     return score_month(
         LakeSession(lake), month, made.registry, settings, bundle,
-        asset="recommendations/customers", code_version="c", config_hash="h",
+        code_version="c", config_hash="h",
     )  # fmt: skip
 
 
@@ -278,17 +419,23 @@ def test_a_month_is_written_with_its_upstream_and_does_not_depend_on_the_block(
     assert done[-1] == (90, 90)
     assert len(done) == 3
     assert figures["customers"] == 90
-    assert figures["recommendations"] == table.num_rows == 270
-    assert figures["empty"] == 0
+    assert figures["recommendations"] == table.num_rows == 243
+    assert figures["empty"] == 9
+    assert figures["nothing_offered"] == {"DO_NOT_CONTACT": 9}
     assert figures["served_by_rules"] == 0
     layers = np.bincount(table["layer"].to_numpy(), minlength=4)
     assert [figures["layer_1"], figures["layer_2"], figures["layer_3"]] == layers[1:].tolist()
-    assert sum(layers) == 270
-    assert manifest.extra == {"bundle_id": bundle.bundle_id}
+    assert sum(layers) == 243
+    assert manifest.extra == {"bundle_id": bundle.bundle_id, "unknown_consent_permitted": ""}
+    decisions = lake.read("recommendations/decisions", month.key)
+    assert decisions["customer_id"].to_pylist() == list(range(7, 277, 3))
+    assert sum(map(len, decisions["served"].to_pylist())) == 243
+    assert decisions["code"].to_pylist().count("DO_NOT_CONTACT") == 9
     assert f"raw/snapshots@{month.key}" in manifest.upstream
     assert {f"{group.asset}@{month.key}" for group in made.registry.available} <= set(manifest.upstream)
     run(lake, made, bundle, month, 1000)
     assert lake.read("recommendations/customers", month.key).equals(table)
+    assert lake.read("recommendations/decisions", month.key).equals(decisions)
 
 
 @pytest.mark.parametrize("change", ["fewer", "others"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,20 @@ def test_a_digest_changes_with_its_own_sections_only() -> None:
     one, other = load_settings(), load_settings(overrides={"teacher": {"epochs": 2}})
     assert one.digest("students") == other.digest("students")
     assert one.digest("teacher") != other.digest("teacher")
+
+
+@pytest.mark.parametrize(
+    ("offering", "named"),
+    [
+        ({"quiet_hours": [21, 21]}, "quiet_hours begin when they end"),
+        ({"quiet_hours": [21, 24]}, "24"),
+        ({"messages": {"most": 0}}, "most"),
+        ({"messages": {"days": 40}}, "days"),
+        ({"senior": {"riskiest_grade": 7}}, "riskiest_grade"),
+        ({"profile_classes": ["funds"]}, "funds"),
+        ({"outbound": ["fax"]}, "fax"),
+    ],
+)
+def test_a_policy_of_offering_that_means_nothing_is_refused(offering: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        load_settings(overrides={"offering": offering})
