@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,12 @@ from finai_assets.bundle.registry import export
 from finai_assets.choice.model import ChoiceModel, Squash, to_file
 from finai_assets.choice.train import COLUMNS, HOLDINGS
 from finai_assets.features.registry import build_registry
+from finai_assets.ingest.adapter import product_terms
 from finai_assets.labels.splits import make_splits
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.platform import Platform
 from finai_assets.recommend.score import score_block
+from finai_assets.recommend.standing import Standings
 from finai_assets.scoring.boosting import count_leaves
 from finai_assets.scoring.calibration import NO_CALIBRATOR
 from finai_assets.scoring.links import Link
@@ -45,9 +48,17 @@ from serving_lambda.bundle import load_bundle, model_entries
 from serving_lambda.contract import parse
 from serving_lambda.path import choose
 from serving_lambda.scorer import score_row
+from serving_lambda.standing import CHANNELS
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_KEY = bytes(range(32))
+# What a request says of a customer to whom most may be offered.
+AGREED: dict[str, Any] = {
+    "age": 40,
+    "risk_profile": {"grade": 1, "expires": "2999-12-31"},
+    "consents": {"marketing": ["app"], "automated_decision": True, "do_not_contact": False},
+    "recent_messages": 0,
+}
 
 MEMORY = """
 def memory():
@@ -119,7 +130,7 @@ def make_bundle(home: Path) -> Path:
     )
     files = build_bundle(
         students=students, registry=registry, tasks=tasks, settings=settings, splits=make_splits(settings), products=products,
-        shares=random.integers(1, 50, len(settings.products)), golden=X[:200], key=DEMO_KEY,
+        terms=product_terms(settings), shares=random.integers(1, 50, len(settings.products)), golden=X[:200], key=DEMO_KEY,
         versions={"data": "random", "code": "benchmark"}, choice=choice,
     )  # fmt: skip
     return export(files, home)
@@ -207,7 +218,7 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
     """Write the handler's requests and the package's plan; return both paths and the facts of the bundle."""
     bundle = load_bundle(folder, key)
     requests = [
-        {"customer_id": index, "held": [], "features": dict(zip(bundle.names, row, strict=True))}
+        {**AGREED, "customer_id": index, "held": [], "features": dict(zip(bundle.names, row, strict=True))}
         for index, row in enumerate(bundle.golden()["rows"][:100])
     ]
     available = {task: student for task, student in bundle.students.items() if student.model is not None}
@@ -220,7 +231,7 @@ def inputs(folder: Path, key: bytes, work: Path) -> tuple[Path, Path, dict[str, 
         for task, student in available.items():
             plan["rows"][task].append(list(student.gather(customer.row)))
         scored = score_row(bundle.students, customer.row, product=bundle.product_model)
-        choices, _ = choose(bundle, scored, customer, bundle.ranking.top_k)
+        choices, _ = choose(bundle, scored, customer, bundle.ranking.top_k, bundle.offering.occasion(time.time(), None))
         plan["shown"].append(sorted({choice.explained_by.task for choice in choices if choice.explained_by}))
     (work / "requests.json").write_text(json.dumps(requests))
     (work / "plan.json").write_text(json.dumps(plan))
@@ -263,6 +274,19 @@ def measure(script: str, argument: Path, environment: dict[str, str], repeat: in
     }
 
 
+def agreed(customers: int) -> Standings:
+    """Return the standing of customers who agreed to offers."""
+    return replace(
+        Standings.unknown(np.full(customers, np.datetime64("2026-06-01"))),
+        grade=np.ones(customers, np.int8),
+        expires=np.full(customers, np.datetime64("2999-12-31")),
+        marketing=np.ones((customers, len(CHANNELS)), bool),
+        automated=np.ones(customers, bool),
+        consents_known=np.ones(customers, bool),
+        messages=np.zeros(customers, np.int64),
+    )
+
+
 def batch(folder: Path, key: bytes, customers: int) -> dict[str, float]:
     """Return customers per second of the batch scorer, attributions and reasons included, with one and two threads."""
     bundle = load_bundle(folder, key)
@@ -274,7 +298,8 @@ def batch(folder: Path, key: bytes, customers: int) -> dict[str, float]:
         begun = time.perf_counter()
         score_block(
             bundle, np.arange(customers), X, bundle.names, held=np.zeros((customers, len(bundle.ranking.products)), np.uint8),
-            age=np.full(customers, np.nan), segment=[None] * customers, settings=settings, threads=threads,
+            age=np.full(customers, 40.0), segment=[None] * customers, standing=agreed(customers), settings=settings,
+            threads=threads,
         )  # fmt: skip
         found[f"batch_customers_per_s_{threads}_threads"] = customers / (time.perf_counter() - begun)
     return found

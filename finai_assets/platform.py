@@ -97,7 +97,7 @@ class Platform:
                 Window.FIT: tuple(sorted({m for month in self.splits.train for m in look_back(month, settings)})),
                 Window.SPLITS: self.splits.months,
                 Window.TRANSFER: self.splits.transfer,
-                Window.MESSAGES: Offsets(-1, 0),  # `offering.messages.days` are at most the shortest month's
+                Window.MESSAGES: Offsets(-1, 0),  # any two months hold `offering.messages.days`
                 Window.TEST: self.splits.test,
                 Window.TEST_MESSAGES: tuple(sorted({m for month in self.splits.test for m in (month - 1, month)})),
                 Window.OUTCOMES: tuple(

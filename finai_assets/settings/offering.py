@@ -11,7 +11,7 @@ from finai_assets.settings.dataset import ProductClass
 from finai_assets.settings.recommend import Grade
 
 Hour = Annotated[int, Field(ge=0, le=23)]
-MOST_DAYS = 28  # a month and the one before it hold them
+MOST_DAYS = 59  # any month and the one before it hold them
 
 
 class SeniorSettings(Section):

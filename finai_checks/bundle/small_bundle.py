@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from finai_assets.bundle.build import build_bundle
 from finai_assets.features.registry import Registry, build_registry
+from finai_assets.ingest.adapter import product_terms
 from finai_assets.labels.splits import make_splits
 from finai_assets.labels.task import Task, available
 from finai_assets.labels.tasks import build_tasks
@@ -28,13 +29,6 @@ from serving_lambda.bundle import GOLDEN, MANIFEST, SIGNATURE, canonical, signat
 
 KEY, FOREIGN_KEY = bytes(range(32)), bytes(range(1, 33))
 ROWS, GOLDEN_ROWS, COLUMNS = 200, 10, 6
-TERMS = {
-    "minimum_age": pa.int16(),
-    "maximum_age": pa.int16(),
-    "minimum_asset_band": pa.string(),
-    "disclosures": pa.list_(pa.string()),
-    "benefits": pa.list_(pa.string()),
-}
 
 Files = dict[str, bytes]
 StudentFiles = dict[str, bytes]
@@ -84,10 +78,9 @@ class SmallBundle:
                 "risk_grade": pa.array([product.risk_grade for product in products], pa.int8()),
             }
         )
-        unlimited = {name: pa.nulls(len(products), kind) for name, kind in TERMS.items()}
         return build_bundle(
             students=students, registry=self.registry, tasks=self.tasks, settings=settings, splits=make_splits(settings),
-            products=table, terms=pa.table({"product_id": table["product_id"], **unlimited}),
+            products=table, terms=product_terms(settings),
             shares=np.ones(len(products), dtype=np.int64), golden=self._rows[:GOLDEN_ROWS], key=KEY,
             versions={"data": "canary", "code": "canary"}, overridden=overridden,
         )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from number_held import FEWER, MORE, ROW, SAME
 
@@ -101,7 +102,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     run(named(*(task.asset for task in platform.available_tasks)), splits.months[0], splits.months[-1])
     teacher = ("training_matrix", "ple", "predictions", "evaluation", "explanations")
     run(named(*(f"teacher/{name}" for name in teacher)) | dg.AssetSelection.groups("students", "choice", "serving"))
-    run(named("recommendations/customers"), splits.months[-1], splits.months[-1])
+    run(dg.AssetSelection.groups("recommendations"), splits.months[-1], splits.months[-1])
     return Ran(platform, Lake.on_disk(home.lake_root), home)
 
 
@@ -156,10 +157,13 @@ def test_it_has_a_student_which_the_bundle_carries(ran: Ran) -> None:
     assert [entry["task"] for entry in manifest["tasks"]] == [task.name for task in ran.platform.tasks]
 
 
-def test_every_customer_still_gets_recommendations(ran: Ran) -> None:
+def test_every_customer_still_gets_a_decision_and_those_who_agreed_recommendations(ran: Ran) -> None:
     month = ran.months[-1]
+    decisions = ran.lake.read("recommendations/decisions", month)
+    assert decisions["customer_id"].equals(ran.lake.read("raw/snapshots", month)["customer_id"])
     told = set(ran.lake.read("recommendations/customers", month)["customer_id"].to_pylist())
-    assert told == set(ran.lake.read("raw/snapshots", month)["customer_id"].to_pylist())
+    assert told == set(decisions.filter(pc.is_null(decisions["code"]))["customer_id"].to_pylist())
+    assert len(told) > 0
 
 
 def test_the_bundle_of_fourteen_tasks_passes_its_check(ran: Ran) -> None:

@@ -115,6 +115,8 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C28_teacher_is_reproducible",
         "C29_challenger_beats_champion",
         "C30_promotion_signed_by_other",
+        "C31_suitability_zero_violations",
+        "C32_consent_zero_leak",
     }
     students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]
     assert len(students) == len(platform.available_tasks) == 13

@@ -25,6 +25,7 @@ from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.warehouse import Warehouse
+from serving_lambda.filters import NOTHING_SUITABLE, STOP_CODES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FINAI = [sys.executable, "-m", "finai_cli.main"]
@@ -72,14 +73,19 @@ def test_every_task_is_told_beside_its_baselines_and_ceiling(summary: dict[str, 
     assert "Trees win in" in Path(summary["evaluation_report"]).read_text(encoding="utf-8")
 
 
-def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason(
+def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason_or_a_code_of_why_not(
     summary: dict[str, Any], home: Path
 ) -> None:
     lake = Lake.on_disk(home / "lake")
     month = summary["recommendations"]["month"]
     table = lake.read("recommendations/customers", month)
     customers = lake.read("raw/snapshots", month)["customer_id"]
-    assert set(table["customer_id"].to_pylist()) == set(customers.to_pylist())
+    decisions = lake.read("recommendations/decisions", month)
+    assert decisions["customer_id"].to_pylist() == sorted(customers.to_pylist())
+    offered = decisions.filter(pc.is_null(decisions["code"]))["customer_id"]
+    assert set(table["customer_id"].to_pylist()) == set(offered.to_pylist())
+    assert len(offered) > 0
+    assert set(decisions["code"].drop_null().to_pylist()) <= {*STOP_CODES, NOTHING_SUITABLE}
     assert pc.min(pc.utf8_length(table["reason_ko"])).as_py() > 10
     hangul = table["reason_ko"].to_pylist()[0]
     assert any("가" <= letter <= "힣" for letter in hangul)

@@ -12,7 +12,7 @@ from finai_assets.definitions import build_definitions
 from finai_checks.framework.small_lake import SmallLake, small_settings
 from finai_resources.home import Home
 
-GROUP, CONSUMER = "features/demographics", "recommendations/customers"
+GROUP, CONSUMER, BESIDE = "features/demographics", "recommendations/customers", "recommendations/decisions"
 CHECK = "C17_feature_drift_psi_important"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -35,7 +35,7 @@ def make(home: Home) -> tuple[str, str]:
     small.rewrite("raw/snapshots", month.key, spoiled)
     home.prepare()
     definitions = build(home)
-    keys = [dg.AssetKey(path.split("/")) for path in (GROUP, CONSUMER)]
+    keys = [dg.AssetKey(path.split("/")) for path in (GROUP, CONSUMER, BESIDE)]
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,

@@ -438,6 +438,29 @@ def test_a_month_is_written_with_its_upstream_and_does_not_depend_on_the_block(
     assert lake.read("recommendations/decisions", month.key).equals(decisions)
 
 
+def test_a_data_set_without_consents_serves_nobody_unless_someone_permits_it(
+    lake: Lake, made: Made, bundle: Bundle, month: Month
+) -> None:
+    loaded = load_settings("synthetic", "smoke")
+    without = {"consents": "the tables hold none", "contacts": "the tables hold none"}
+    settings = loaded.model_copy(update={"dataset": loaded.dataset.model_copy(update={"unavailable_tables": without})})
+
+    def scored(permission: str) -> tuple[dict[str, Any], pa.Table, pa.Table]:
+        session = LakeSession(lake)
+        figures = score_month(session, month, made.registry, settings, bundle, code_version="c", permission=permission)
+        assert not [read for read in session.seen if read.startswith(("raw/consents", "raw/contacts"))]
+        stored = lake.manifest("recommendations/customers", month.key).extra
+        assert stored["unknown_consent_permitted"] == permission
+        return figures, *(lake.read(f"recommendations/{name}", month.key) for name in ("customers", "decisions"))
+
+    figures, recommendations, decisions = scored("")
+    assert (figures["empty"], figures["nothing_offered"]) == (90, {"CONSENT_UNKNOWN": 90})
+    assert (recommendations.num_rows, recommendations.schema) == (0, SCHEMA)
+    assert {len(ranked) for ranked in decisions["ranked"].to_pylist()} == {3}  # a list for evaluation is still made
+    figures, recommendations, decisions = scored("Kim until 2026-07-01: a study")
+    assert (figures["empty"], recommendations.num_rows, decisions["code"].null_count) == (0, 270, 90)
+
+
 @pytest.mark.parametrize("change", ["fewer", "others"])
 def test_snapshots_and_features_of_different_customers_are_refused_and_nothing_is_written(
     lake: Lake, made: Made, bundle: Bundle, month: Month, change: str

@@ -99,7 +99,7 @@ def test_a_digest_changes_with_its_own_sections_only() -> None:
         ({"quiet_hours": [21, 21]}, "quiet_hours begin when they end"),
         ({"quiet_hours": [21, 24]}, "24"),
         ({"messages": {"most": 0}}, "most"),
-        ({"messages": {"days": 40}}, "days"),
+        ({"messages": {"days": 60}}, "days"),
         ({"senior": {"riskiest_grade": 7}}, "riskiest_grade"),
         ({"profile_classes": ["funds"]}, "funds"),
         ({"outbound": ["fax"]}, "fax"),
