@@ -1,8 +1,8 @@
 """C45, the audit: labels derived again, by the product's own code, where everything that they may not read is altered.
 
-The raw tables of a sample of customers are copied into a lake that lives for the length of the check. What the task declares stays
-as it is: its columns, in its months, in ``[cutoff, cutoff + horizon)`` or the window before. All else becomes garbage: the months
-before and after, the other columns, and lines at the very ends of the windows.
+The raw tables of a sample of customers are copied into a lake that lives for the length of the check. What the task declares
+stays as it is: its columns, in its months, in ``[cutoff, cutoff + horizon)`` or the window before. All else becomes garbage:
+the months before and after, the other columns, and lines at the very ends of the windows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VERSION = "audit"
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The labels of a task, derived again from altered raw tables: how many, how many differ, how many raw values were altered."""
+    """A task's labels, derived again from altered raw tables: how many, how many differ, how many raw values were altered."""
 
     task: str
     labels: int

@@ -29,8 +29,8 @@ EVALUATION_FILE = "evaluation.json"
 RECOMPUTED = CheckKind(
     "C45",
     "labels_recomputed",
-    "each customer of the snapshot has one label, equal to the bit to what an independent statement in SQL gives from the raw months "
-    "of the label's window alone, null where it is not defined, and the window has fully passed",
+    "each customer of the snapshot has one label, equal to the bit to what an independent statement in SQL gives from the raw "
+    "months of the label's window alone, null where it is not defined, and the window has fully passed",
     blocking=True,
     minimum=1,
     units="labels",

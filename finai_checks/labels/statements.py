@@ -5,10 +5,10 @@ figures (shares, sets, families) from the settings. A question sees only the mon
 read outside its window. :data:`STATEMENTS` names one for each task; a row of the table of tasks that stands elsewhere names its
 own (``Task.statement``), and a task without any is not assessed, which is a failure.
 
-Parameters of every question: ``$of``, the month whose customers are asked for; ``$now``, the snapshot month; ``$end``, the month
-that the label window ends with; ``$first``, the first month of the history; and the instants ``$since``, ``$begin`` and ``$until``
-that bound the window before the cutoff and the label window. A question returns ``customer_id`` and ``label``, a row for each
-customer of ``$of``.
+Parameters of every question: ``$of``, the month whose customers are asked for; ``$now``, the snapshot month; ``$end``, the
+month that the label window ends with; ``$first``, the first month of the history; and the instants ``$since``, ``$begin`` and
+``$until`` that bound the window before the cutoff and the label window. A question returns ``customer_id`` and ``label``, a row
+for each customer of ``$of``.
 
 Every label is a count, a code, or one quotient of two counts. Counts are whole numbers, and IEEE 754 rounds the quotient and its
 float32 in one way, so that the order of addition plays no part and labels are compared bit for bit, without a tolerance.
@@ -27,6 +27,7 @@ from finai_assets.asset_graph import SNAPSHOTS, TRANSACTIONS
 from finai_assets.labels.task import Task
 from finai_assets.reference import resolve
 from finai_assets.settings import Settings
+from finai_checks.labels import questions
 from finai_resources.errors import ConfigError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -81,55 +82,6 @@ class Around:
     horizon: int
 
 
-_CUSTOMERS = "customers AS (SELECT customer_id FROM raw.snapshots WHERE month = $of)"
-_HOLDINGS = f"""WITH {_CUSTOMERS},
-current AS (SELECT DISTINCT customer_id, unnest(held) AS product FROM raw.snapshots WHERE month = $now),
-later AS (SELECT DISTINCT customer_id, unnest(held) AS product FROM raw.snapshots WHERE month = $end)"""  # noqa: S608
-_ACQUIRED = f"{_HOLDINGS}, acquired AS (FROM later EXCEPT FROM current)"
-
-CHURN = f"""WITH {_CUSTOMERS},
-history AS (SELECT customer_id, count(*) AS months, sum(len(list_distinct(held))) AS products
-            FROM raw.snapshots WHERE month BETWEEN $first AND $now GROUP BY customer_id),
-later AS (SELECT customer_id, len(list_distinct(held)) AS products FROM raw.snapshots WHERE month = $end)
-SELECT customer_id, CASE WHEN history.products > 0
-       THEN $whole * coalesce(later.products, 0) * history.months < $part * history.products END AS label
-FROM customers LEFT JOIN history USING (customer_id) LEFT JOIN later USING (customer_id)"""  # noqa: S608
-STABILITY = f"""{_HOLDINGS},
-kept AS (SELECT customer_id, count(*) AS products FROM (FROM current INTERSECT FROM later) GROUP BY customer_id),
-ever AS (SELECT customer_id, count(*) AS products FROM (FROM current UNION FROM later) GROUP BY customer_id)
-SELECT customer_id, CASE WHEN ever.products > 0
-       THEN coalesce(kept.products, 0)::DOUBLE / ever.products::DOUBLE END AS label
-FROM customers LEFT JOIN kept USING (customer_id) LEFT JOIN ever USING (customer_id)"""
-FIRST_FAMILY = f"""{_ACQUIRED}
-SELECT customer_id, coalesce(list_extract($family_of::INTEGER[], min(product)::INTEGER + 1), 0) AS label
-FROM customers LEFT JOIN acquired USING (customer_id) GROUP BY customer_id"""
-ACQUISITIONS = f"""{_ACQUIRED}
-SELECT customer_id, count(product) AS label FROM customers LEFT JOIN acquired USING (customer_id) GROUP BY customer_id"""
-ANY_OF_SET = f"""{_ACQUIRED}
-SELECT customer_id, count(product) FILTER (list_contains($members::INTEGER[], product::INTEGER)) > 0 AS label
-FROM customers LEFT JOIN acquired USING (customer_id) GROUP BY customer_id"""
-FIRST_MCC = f"""WITH {_CUSTOMERS},
-spent AS (SELECT customer_id, first(mcc ORDER BY ts, mcc) AS mcc FROM raw.transactions
-          WHERE ts >= $begin AND ts < $until GROUP BY customer_id)
-SELECT customer_id, mcc AS label FROM customers LEFT JOIN spent USING (customer_id)"""  # noqa: S608
-DIVERSITY = f"""WITH {_CUSTOMERS},
-spent AS (SELECT customer_id, count(DISTINCT mcc) FILTER (ts < $begin) AS before,
-                 count(DISTINCT mcc) FILTER (ts >= $begin) AS after
-          FROM raw.transactions WHERE ts >= $since AND ts < $until GROUP BY customer_id)
-SELECT customer_id, (coalesce(after, 0) - coalesce(before, 0))::DOUBLE / greatest(1, coalesce(before, 0))::DOUBLE AS label
-FROM customers LEFT JOIN spent USING (customer_id)"""  # noqa: S608
-TOP_SHIFT = f"""WITH {_CUSTOMERS},
-counted AS (SELECT customer_id, ts >= $begin AS after, mcc, count(*) AS lines FROM raw.transactions
-            WHERE ts >= $since AND ts < $until GROUP BY ALL),
-top AS (SELECT customer_id, first(mcc ORDER BY lines DESC, mcc) FILTER (NOT after) AS before,
-               first(mcc ORDER BY lines DESC, mcc) FILTER (after) AS after FROM counted GROUP BY customer_id)
-SELECT customer_id, before != after AS label FROM customers LEFT JOIN top USING (customer_id)"""  # noqa: S608
-SEGMENT = f"""WITH {_CUSTOMERS},
-later AS (SELECT customer_id, segment FROM raw.snapshots WHERE month = $end)
-SELECT customer_id, nullif(list_position($segments::VARCHAR[], segment), 0) - 1 AS label
-FROM customers LEFT JOIN later USING (customer_id)"""  # noqa: S608
-
-
 def _share(settings: Settings) -> dict[str, Any]:
     part, whole = settings.tasks.churn_signal.share
     return {"part": part, "whole": whole}
@@ -156,20 +108,19 @@ class Members:
 
 
 STATEMENTS: Mapping[str, Statement] = {
-    "churn_signal": Statement(
-        CHURN, _share, lambda settings: settings.tasks.churn_signal.history_months, end=True
+    "churn_signal": Statement(questions.CHURN, _share, lambda settings: settings.tasks.churn_signal.history_months, end=True
     ),
-    "product_stability": Statement(STABILITY, end=True),
-    "nba_primary": Statement(FIRST_FAMILY, _families, end=True),
-    "cross_sell_count": Statement(ACQUISITIONS, end=True),
+    "product_stability": Statement(questions.STABILITY, end=True),
+    "nba_primary": Statement(questions.FIRST_FAMILY, _families, end=True),
+    "cross_sell_count": Statement(questions.ACQUISITIONS, end=True),
     **{
-        f"will_acquire_{name}": Statement(ANY_OF_SET, Members(name), end=True)
+        f"will_acquire_{name}": Statement(questions.ANY_OF_SET, Members(name), end=True)
         for name in ("deposits", "investments", "accounts", "lending", "payments")
     },
-    "next_mcc": Statement(FIRST_MCC, after=True),
-    "mcc_diversity_trend": Statement(DIVERSITY, before=True, after=True),
-    "top_mcc_shift": Statement(TOP_SHIFT, before=True, after=True),
-    "segment_prediction": Statement(SEGMENT, _segments, end=True),
+    "next_mcc": Statement(questions.FIRST_MCC, after=True),
+    "mcc_diversity_trend": Statement(questions.DIVERSITY, before=True, after=True),
+    "top_mcc_shift": Statement(questions.TOP_SHIFT, before=True, after=True),
+    "segment_prediction": Statement(questions.SEGMENT, _segments, end=True),
 }  # fmt: skip
 
 
@@ -215,7 +166,7 @@ def ask(session: LakeSession, statement: Statement, around: Around, settings: Se
         **statement.parameters(settings),
     }
     named = set(re.findall(r"\$(\w+)", statement.sql))
-    question = f"SELECT customer_id, label FROM ({statement.sql}) ORDER BY customer_id"  # noqa: S608 - declared above
+    question = f"SELECT customer_id, label FROM ({statement.sql}) ORDER BY customer_id"  # noqa: S608 - of a declared table
     return Warehouse(session).query(
         question,
         {name: value for name, value in known.items() if name in named},

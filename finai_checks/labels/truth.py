@@ -5,9 +5,9 @@ are compared with what is expected of them: how often each value occurs, and, we
 regression: by the distance of the expectation from the mean), to whom. The first finds labels at a wrong rate, the second labels
 of other customers or of another month: who acquired a product last month holds it now and cannot acquire it again.
 
-The surprise of a sum is bounded by Bernstein's inequality, ``2 exp(-s^2 / (2 (V + M s / 3)))`` with its variance V and its largest
-term M, which holds for any number of rows; of a regression V and M are those of the residuals seen. A sum is refused below
-:data:`ERROR`, so that a month of a task with k values is refused by chance in at most (k + 1) of ten million.
+The surprise of a sum is bounded by Bernstein's inequality, ``2 exp(-s^2 / (2 (V + M s / 3)))`` with its variance V and its
+largest term M, which holds for any number of rows; of a regression V and M are those of the residuals seen. A sum is refused
+below :data:`ERROR`, so that a month of a task with k values is refused by chance in at most (k + 1) of ten million.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def labels_follow_the_truth(label: pa.Table, truth: pa.Table, kind: str) -> Chec
         f"{row['sum']}: {row['seen']:.4g} where the law expects {row['expected']:.4g} (odds below {row['surprise']:.1e})"
         for row in failed
     )
-    observed: dict[str, Any] = {"least_odds": min(row["surprise"] for row in rows), "refused_below": ERROR}
+    observed: dict[str, Any] = {"least_odds": min(odds for *_, odds in sums), "refused_below": ERROR}
     return CheckOutcome(not failed, reason, len(values), observed, rows)
 
 
