@@ -18,9 +18,9 @@ from finai_checks.labels.ceiling import models_not_above, students_not_above
 from finai_checks.labels.rates import label_rates
 from finai_checks.labels.recomputed import classes_recomputed, labels_recomputed
 from finai_checks.labels.resemblance import unlike_the_month_before
-from finai_checks.labels.statements import STATEMENTS, Around, Statement, ask, months_read, statement_of
+from finai_checks.labels.statements import STATEMENTS, Around, Statement, ask, ask_all, months_read, statement_of
 from finai_checks.labels.truth import labels_follow_the_truth
-from finai_checks.labels.window import window_faults
+from finai_checks.labels.window import is_immature, window_faults
 from finai_resources.errors import FinaiError
 from finai_resources.manifest import address
 
@@ -39,7 +39,8 @@ RECOMPUTED = CheckKind(
 RATES = CheckKind(
     "C45",
     "label_rates",
-    "the share of a month's events, and of customers without a label, lies within its declared limits",
+    "the share of a month's events, and of customers without a label, lies within its declared limits, but for chance of one in "
+    "a million",
     blocking=True,
     minimum=1,
     units="labels",
@@ -48,7 +49,8 @@ RATES = CheckKind(
 FOLLOW_THE_TRUTH = CheckKind(
     "C45",
     "labels_follow_the_truth",
-    "on generated customers a month's labels occur as often as the law of that month says, and to the customers that it names",
+    "on generated customers a month's labels occur as often as the law of that month says, and to the customers that it names; each "
+    "sum that is compared would be refused by chance at most once in ten million",
     blocking=True,
     minimum=1,
     units="labels",
@@ -84,7 +86,8 @@ UNLIKE_BEFORE = CheckKind(
 NOT_ABOVE_CEILING = CheckKind(
     "C46",
     "not_above_the_ceiling",
-    "where the law of the labels is known, no model scores above it on test rows by the whole of its interval",
+    "where the law of the labels is known, no model scores above it on test rows by the whole of its interval, which a model "
+    "that is as good as the law itself would by chance do in 1 of 40",
     blocking=True,
     minimum=1,
     units="test rows",
@@ -116,31 +119,47 @@ def declare_checks(platform: Platform) -> list[Declared]:
 
 
 def evaluate_labels(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-    """Ask for the labels of a month in SQL, and compare them with those stored."""
-    return {asset: _recomputed(context, task) for asset, task in _tasks(context, assets)}
+    """Ask for the labels of a month in SQL, all tasks together, and compare them with those stored."""
+    month, horizon = context.required_month, context.settings.horizon_months
+    chosen, outcomes = _stated(context, assets)
+    immature = is_immature(month, context.settings)
+    if immature:
+        return {asset: CheckOutcome(False, immature, 0) for asset in assets}
+    around = Around(month, month, horizon)
+    defined = ask_all(
+        context.session, {task.asset: (statement, around) for task, statement in chosen}, context.settings
+    )
+    outcomes |= {task.asset: _recomputed(context, task, statement, defined[task.asset]) for task, statement in chosen}
+    return outcomes
 
 
-def _recomputed(context: CheckContext, task: Task) -> CheckOutcome:
+def _stated(
+    context: CheckContext, assets: Sequence[str]
+) -> tuple[list[tuple[Task, Statement]], dict[str, CheckOutcome]]:
+    """Return the tasks with their independent statements, and the failures of those that have none."""
+    chosen: list[tuple[Task, Statement]] = []
+    failed: dict[str, CheckOutcome] = {}
+    for asset, task in _tasks(context, assets):
+        try:
+            chosen.append((task, statement_of(task)))
+        except FinaiError as error:
+            failed[asset] = CheckOutcome(False, f"not assessed: {error}", 0)
+    return chosen, failed
+
+
+def _recomputed(context: CheckContext, task: Task, statement: Statement, defined: pa.Table) -> CheckOutcome:
     session, settings, month = context.session, context.settings, context.required_month
-    try:
-        statement = statement_of(task)
-    except FinaiError as error:
-        return CheckOutcome(False, f"not assessed: {error}", 0)
     around = Around(month, month, settings.horizon_months)
+    read = months_read(statement, around, settings)
     faults = window_faults(
         task,
+        settings.horizon_months,
         statement.months(settings, around.horizon),
         session.manifest(task.asset, month.key).upstream,
-        {address(table, key) for table, keys in months_read(statement, around, settings).items() for key in keys},
-        month,
-        settings,
+        {address(table, key) for table, keys in read.items() for key in keys},
     )
-    if immature := [fault for fault in faults if fault.startswith("immature")]:
-        return CheckOutcome(False, "; ".join(immature), 0)
     stored = session.read(task.asset, month.key, columns=["customer_id", "label"])
-    outcome = labels_recomputed(
-        stored, ask(session, statement, around, settings), task.type, lambda: _look_alikes(context, task, statement)
-    )
+    outcome = labels_recomputed(stored, defined, task.type, lambda: _look_alikes(context, task, statement))
     reason = "; ".join([*faults, *([outcome.reason] if outcome.reason else [])])
     return replace(outcome, passed=outcome.passed and not faults, reason=reason)
 
@@ -159,11 +178,9 @@ def _look_alikes(context: CheckContext, task: Task, statement: Statement) -> Map
         "those of a window that is one month longer": (statement, Around(month, month, horizon + 1)),
         **of_others,
     }
-    return {
-        name: ask(context.session, stated, around, context.settings)["label"]
-        for name, (stated, around) in asked.items()
-        if _is_stored(context, stated, around)
-    }
+    found = {name: pair for name, pair in asked.items() if _is_stored(context, *pair)}
+    answers = ask_all(context.session, found, context.settings)
+    return {name: answer["label"] for name, answer in answers.items()}
 
 
 def _is_stored(context: CheckContext, statement: Statement, around: Around) -> bool:
@@ -201,27 +218,27 @@ def evaluate_truth(context: CheckContext, assets: Sequence[str]) -> Mapping[str,
 
 
 def evaluate_resemblance(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
-    """Compare a month's labels with the same quantity of the month before."""
-    return {asset: _resemblance(context, task) for asset, task in _tasks(context, assets)}
+    """Compare a month's labels with the same quantities of the month before."""
+    month, horizon = context.required_month, context.settings.horizon_months
+    around = Around(month, month - horizon, horizon)
+    chosen, outcomes = _stated(context, assets)
+    asked = {task.asset: (statement, around) for task, statement in chosen if _is_stored(context, statement, around)}
+    before = ask_all(context.session, asked, context.settings)
+    outcomes |= {task.asset: _resemblance(context, task, before.get(task.asset)) for task, _ in chosen}
+    return outcomes
 
 
-def _resemblance(context: CheckContext, task: Task) -> CheckOutcome:
-    settings, month = context.settings, context.required_month
-    try:
-        statement = statement_of(task)
-    except FinaiError as error:
-        return CheckOutcome(False, f"not assessed: {error}", 0)
-    around = Around(month, month - settings.horizon_months, settings.horizon_months)
+def _resemblance(context: CheckContext, task: Task, before: pa.Table | None) -> CheckOutcome:
     stored = _label(context, task.asset).sort_by("customer_id").combine_chunks()
-    if not _is_stored(context, statement, around):
+    if before is None:
         return CheckOutcome(True, "the raw months begin too late to tell what was before", len(stored))
-    before = ask(context.session, statement, around, settings).combine_chunks()
-    if not before["customer_id"].equals(stored["customer_id"]):
+    if not before["customer_id"].combine_chunks().equals(stored["customer_id"].combine_chunks()):
         return CheckOutcome(False, "the labels are of other customers than the snapshot", len(stored))
-    labels = settings.checks.labels
+    labels = context.settings.checks.labels
     lasting = labels.lasting.get(task.name)
     bound, reason = (lasting.bound, lasting.reason) if lasting else (labels.same_as_before, "")
-    return unlike_the_month_before(stored["label"].combine_chunks(), before["label"].combine_chunks(), bound, reason)
+    label, earlier = (table["label"].combine_chunks() for table in (stored, before))
+    return unlike_the_month_before(label, earlier, bound, reason)
 
 
 def evaluate_alterations(context: CheckContext, _asset: str) -> CheckOutcome:

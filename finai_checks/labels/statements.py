@@ -145,15 +145,42 @@ def statement_of(task: Task) -> Statement:
 
 
 def ask(session: LakeSession, statement: Statement, around: Around, settings: Settings) -> pa.Table:
-    """Return the labels of the customers of a month by a statement: a table of ``customer_id`` and ``label``, by customer.
+    """Return the labels of the customers of a month by a statement; see :func:`ask_all`."""
+    return ask_all(session, {"": (statement, around)}, settings)[""]
+
+
+def ask_all(
+    session: LakeSession, asked: Mapping[str, tuple[Statement, Around]], settings: Settings
+) -> dict[str, pa.Table]:
+    """Return labels by several statements; those that read the same months share a DuckDB, whose views show no other month.
+
+    Returns
+    -------
+    dict of str to pa.Table
+        ``customer_id`` and ``label``, a row for each customer of the month that is asked for, by customer.
 
     Raises
     ------
     LakeError
         A raw partition is absent or damaged.
     QueryError
-        The statement is no question that the warehouse answers.
+        A statement is no question that the warehouse answers.
     """
+    sharing: dict[str, list[str]] = {}
+    for name, (statement, around) in asked.items():
+        sharing.setdefault(repr(months_read(statement, around, settings)), []).append(name)
+    answers: dict[str, pa.Table] = {}
+    for names in sharing.values():
+        with Warehouse(session).opened(months_read(*asked[names[0]], settings)) as answer:
+            for name in names:
+                statement, around = asked[name]
+                question = f"SELECT customer_id, label FROM ({statement.sql}) ORDER BY customer_id"  # noqa: S608 - declared
+                answers[name] = answer(question, _parameters(statement, around, settings))
+    return answers
+
+
+def _parameters(statement: Statement, around: Around, settings: Settings) -> dict[str, Any]:
+    """Return the parameters that a statement names."""
     month, horizon = around.month, around.horizon
     known: dict[str, Any] = {
         "of": around.customers.key,
@@ -166,12 +193,7 @@ def ask(session: LakeSession, statement: Statement, around: Around, settings: Se
         **statement.parameters(settings),
     }
     named = set(re.findall(r"\$(\w+)", statement.sql))
-    question = f"SELECT customer_id, label FROM ({statement.sql}) ORDER BY customer_id"  # noqa: S608 - of a declared table
-    return Warehouse(session).query(
-        question,
-        {name: value for name, value in known.items() if name in named},
-        reads=months_read(statement, around, settings),
-    )
+    return {name: value for name, value in known.items() if name in named}
 
 
 def months_read(statement: Statement, around: Around, settings: Settings) -> dict[str, list[str]]:

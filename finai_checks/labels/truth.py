@@ -8,6 +8,10 @@ of other customers or of another month: who acquired a product last month holds 
 The surprise of a sum is bounded by Bernstein's inequality, ``2 exp(-s^2 / (2 (V + M s / 3)))`` with its variance V and its
 largest term M, which holds for any number of rows; of a regression V and M are those of the residuals seen. A sum is refused
 below :data:`ERROR`, so that a month of a task with k values is refused by chance in at most (k + 1) of ten million.
+
+Its power is that of one month: with 3,600 customers, labels of one month early are refused in 5 of 13 tasks (``nba_primary``,
+``will_acquire_deposits``, ``_investments`` and ``_payments``, ``next_mcc``), of one month late in ``next_mcc``. So it stands
+beside the recomputation, and not in its place.
 """
 
 from __future__ import annotations

@@ -10,18 +10,23 @@ from finai_assets.settings import Settings
 from finai_resources.months import Month
 
 
+def is_immature(month: Month, settings: Settings) -> str:
+    """Return why a month may have no label yet; empty where its window has fully passed."""
+    end, last = month + settings.horizon_months, settings.dataset.raw_months.last
+    if end <= last:
+        return ""
+    return f"immature: the label window ends at {end.cutoff:%Y-%m-%d}, and raw months end with {last}"
+
+
 def window_faults(
-    task: Task,
-    stated: Mapping[str, Sequence[int]],
-    upstream: Collection[str],
-    expected: Collection[str],
-    month: Month,
-    settings: Settings,
+    task: Task, horizon: int, stated: Mapping[str, Sequence[int]], upstream: Collection[str], expected: Collection[str]
 ) -> list[str]:
     """Return what is wrong with the window of a stored label.
 
     Parameters
     ----------
+    horizon
+        In months.
     stated
         The months of each raw table that the independent statement reads, counted from the snapshot month.
     upstream
@@ -30,11 +35,8 @@ def window_faults(
         Addresses that the statement reads.
     """
     faults = []
-    end, raw = month + settings.horizon_months, settings.dataset.raw_months
-    if end > raw.last:
-        faults.append(f"immature: the label window ends at {end.cutoff:%Y-%m-%d}, and raw months end with {raw.last}")
     for table in (SNAPSHOTS, TRANSACTIONS):
-        declared = task.window.months(table, settings.horizon_months)
+        declared = task.window.months(table, horizon)
         if tuple(declared) != tuple(stated[table]):
             faults.append(
                 f"the row declares the months {list(declared)} of {table}, and the definition reads {list(stated[table])}"
