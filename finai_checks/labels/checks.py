@@ -49,8 +49,8 @@ RATES = CheckKind(
 FOLLOW_THE_TRUTH = CheckKind(
     "C45",
     "labels_follow_the_truth",
-    "on generated customers a month's labels occur as often as the law of that month says, and to the customers that it names; each "
-    "sum that is compared would be refused by chance at most once in ten million",
+    "on generated customers a month's labels occur as often as the law of that month says, and to the customers that it names; "
+    "each sum that is compared would be refused by chance at most once in ten million",
     blocking=True,
     minimum=1,
     units="labels",
