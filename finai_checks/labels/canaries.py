@@ -205,7 +205,13 @@ def _evaluated(lift: float) -> Callable[[SmallLake], None]:
     def poison(small: SmallLake) -> None:
         figures = {"value": 0.7, "low": 0.69, "high": 0.71, "n": 240, "note": ""}
         share = {"teacher": {"value": lift, "low": lift - 0.1, "high": lift + 0.1, "n": 240}}
-        test = {"n": 240, "metrics": {"teacher": {"m": figures}, "ceiling": {"m": figures}}, "lift_share": share}
+        test = {
+            "n": 240,
+            "positives": 120,
+            "classes": [120, 120],
+            "metrics": {"teacher": {"m": figures}, "ceiling": {"m": figures}},
+            "lift_share": share,
+        }
         tasks = {task.name: {"kind": task.kind, "metric": "m", "test": test} for task in small.platform.available_tasks}
         with small.lake.write(EVALUATION) as out:
             out.put(EVALUATION_FILE, to_json({"tasks": tasks}))

@@ -91,7 +91,7 @@ NOT_ABOVE_CEILING = CheckKind(
     blocking=True,
     minimum=1,
     units="test rows",
-    thresholds=("metrics.confidence",),
+    thresholds=("metrics.confidence", "checks.metric_floor.positives"),
 )
 KINDS = (RECOMPUTED, RATES, FOLLOW_THE_TRUTH, CLASSES, WINDOW_ALONE, UNLIKE_BEFORE, NOT_ABOVE_CEILING)
 
@@ -278,13 +278,15 @@ def _codes(context: CheckContext, task: Task) -> list[int]:
 
 def evaluate_models(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare every model of the evaluation with the ceiling."""
-    return models_not_above(context.session.read_json(asset, None, EVALUATION_FILE), _with_truth(context.platform))
+    evaluation = context.session.read_json(asset, None, EVALUATION_FILE)
+    return models_not_above(evaluation, _with_truth(context.platform), context.settings.checks.metric_floor.positives)
 
 
 def evaluate_students(context: CheckContext, _asset: str) -> CheckOutcome:
     """Compare every student with the ceiling of the evaluation."""
     cards = {name: read_card(context.session, student_asset(name)).values() for name in _with_truth(context.platform)}
-    return students_not_above(context.session.read_json(EVALUATION, None, EVALUATION_FILE), cards)
+    evaluation = context.session.read_json(EVALUATION, None, EVALUATION_FILE)
+    return students_not_above(evaluation, cards, context.settings.checks.metric_floor.positives)
 
 
 def _with_truth(platform: Platform) -> list[str]:

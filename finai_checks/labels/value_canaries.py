@@ -112,16 +112,21 @@ def _laws(settings: Settings) -> list[Canary]:
 
 
 def _scores() -> list[Canary]:
-    def entry(teacher: float, ceiling: float, lift: tuple[float, float] | None) -> dict[str, Any]:
+    def entry(teacher: float, ceiling: float, lift: tuple[float, float] | None, events: int = 90) -> dict[str, Any]:
         def figures(value: float) -> dict[str, dict[str, Any]]:
             return {"auc": {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 900, "note": ""}}
 
         share = {"teacher": {"value": sum(lift) / 2, "low": lift[0], "high": lift[1], "n": 900}} if lift else {}
-        test = {"n": 900, "metrics": {"teacher": figures(teacher), "ceiling": figures(ceiling)}, "lift_share": share}
+        test = {
+            "n": 900,
+            "positives": events,
+            "metrics": {"teacher": figures(teacher), "ceiling": figures(ceiling)},
+            "lift_share": share,
+        }
         return {"tasks": {"a": {"kind": "binary", "metric": "auc", "test": test}}}
 
     def canary(label: str, expects: str | None, *given: Any) -> Canary:
-        return Canary(NOT_ABOVE_CEILING, label, expects, lambda: models_not_above(entry(*given), ["a"]))
+        return Canary(NOT_ABOVE_CEILING, label, expects, lambda: models_not_above(entry(*given), ["a"], 50))
 
     def student(label: str, expects: str | None, value: float) -> Canary:
         known = entry(0.7, 0.75, (0.7, 0.9))
@@ -129,7 +134,7 @@ def _scores() -> list[Canary]:
             "auc": {"value": value, "low": value - 0.01, "high": value}
         }
         card = {"metrics": {"test": {"teacher": figures, "student": figures}}}
-        return Canary(NOT_ABOVE_CEILING, label, expects, lambda: students_not_above(known, {"a": card}))
+        return Canary(NOT_ABOVE_CEILING, label, expects, lambda: students_not_above(known, {"a": card}, 50))
 
     return [
         canary("a teacher below the ceiling", None, 0.7, 0.75, (0.7, 0.9)),
@@ -138,8 +143,11 @@ def _scores() -> list[Canary]:
             "a teacher that knows the future", "a: teacher lies above the ceiling (lift share", 0.95, 0.7, (2.0, 2.5)
         ),
         canary("the same where there is no lift", "a: teacher lies above the ceiling (auc", 0.95, 0.7, None),
+        canary("an interval of 9 events", NO_EVIDENCE, 0.95, 0.7, (2.0, 2.5), 9),
         student("a student below the ceiling", None, 0.72),
         student("a student above the ceiling", "a: student lies above the ceiling", 0.95),
-        Canary(NOT_ABOVE_CEILING, "no evaluation", NO_EVIDENCE, lambda: models_not_above(None, ["a"])),
-        Canary(NOT_ABOVE_CEILING, "no student", NO_EVIDENCE, lambda: students_not_above(entry(0.7, 0.75, None), {})),
+        Canary(NOT_ABOVE_CEILING, "no evaluation", NO_EVIDENCE, lambda: models_not_above(None, ["a"], 50)),
+        Canary(
+            NOT_ABOVE_CEILING, "no student", NO_EVIDENCE, lambda: students_not_above(entry(0.7, 0.75, None), {}, 50)
+        ),
     ]
