@@ -309,7 +309,7 @@ ASSETS = (
          "teacher.experts", "declared.columns",
          "declared.tasks"),
         (Read(SPLITS, asked=True), Read(_STATE, asked=True), Read(_GROUP, Window.SPLITS, asked=True, columns=True),
-         Read(_LABEL, Window.SPLITS), Read(PRODUCTS), Read(CATEGORIES)),
+         Read(_LABEL, Window.SPLITS, asked=True), Read(PRODUCTS), Read(CATEGORIES)),
     ),
     Asset(
         TEACHER,

@@ -35,6 +35,7 @@ _OF_FILES = (duckdb.IOException, duckdb.HTTPException, duckdb.InternalException,
 _SYSTEM = ("information_schema", "pg_catalog")
 
 Reads = Mapping[str, Sequence[str] | None]
+Answer = Callable[..., pa.Table]
 
 
 @contextmanager
@@ -104,6 +105,34 @@ class Warehouse:
                     paths.extend(create_evidence_view(connection, self.session.lake))
                 _close(connection, paths)
                 return connection.sql(question, params=dict(parameters or {})).to_arrow_table()
+
+    @contextmanager
+    def opened(self, reads: Reads) -> Iterator[Answer]:
+        """Open the views of some tables once, for several questions that see nothing else.
+
+        Parameters
+        ----------
+        reads
+            As for :meth:`query`.
+
+        Yields
+        ------
+        callable
+            ``answer(question, parameters)``, which returns and raises as :meth:`query` does.
+        """
+        with self._connect() as connection:
+            with _as_finai_errors() as paths:
+                for table in self._listed(reads):
+                    paths.extend(create_view(connection, self.session.lake, table))
+                _close(connection, paths)
+
+            def answer(question: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+                named_tables(connection, question)  # refuses what is no SELECT
+                with _as_finai_errors() as known:
+                    known.extend(paths)
+                    return connection.sql(question, params=dict(parameters or {})).to_arrow_table()
+
+            yield answer
 
     def _listed(self, reads: Reads) -> list[LakeTable]:
         return [

@@ -86,6 +86,9 @@ class Task:
         it cannot; None where there is no such forecast.
     truth : str or None
         A :class:`~finai_assets.ingest.synthetic.truth.Truth`: the law of the label on generated customers.
+    statement : str or None
+        The label stated once more, in SQL, as a value ``package.module:NAME``, which the checks of labels compare with; of a row
+        that the checks' own table of statements does not know.
     acquires : str or None
         Acquisition set whose products the task is about; recommendations rank the set's products by it.
     unavailable : str or None
@@ -114,6 +117,7 @@ class Task:
     focal: tuple[float, float] | None = None
     persistence: str | None = None
     truth: str | None = None
+    statement: str | None = None
     acquires: str | None = None
     unavailable: str | None = None
 

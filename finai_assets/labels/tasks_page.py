@@ -30,7 +30,9 @@ _ADDING = """
 2. Its formula in a module of its family in `finai_assets/labels/formulas/`. Figures of the definition that a bank may want to
    change go to `finai_assets/settings/tasks.py`; the row hands them on as `parameters`, to the formula and to the truth alike.
 3. Where "nothing changes" is a forecast, a function in `finai_assets/labels/persistence.py`.
-4. Where the synthetic panel knows the law of the label, a `Truth` in `finai_assets/ingest/synthetic/truths/`.
+4. The label once more in SQL, in `finai_checks/labels/statements.py`, or as a `Statement` that the row names: C45 recomputes
+   every month's labels from it, and a task without one is not assessed, which closes the gate of the training matrix.
+5. Where the synthetic panel knows the law of the label, a `Truth` in `finai_assets/ingest/synthetic/truths/`.
 
 Matrix, losses, students, bundle, evaluation and checks derive from the row. Recommendations rank products by the next best
 action and by the tasks of acquisition sets (`acquires`), whose products the data set lists.

@@ -176,3 +176,38 @@ class ReproducibleSettings(Section):
     require_clean: bool  # true: a model made from a tree that is not a clean commit does not pass the gates
     fingerprint_steps: Positive  # first steps of the teacher's training, which are run again
     prediction_batches: Positive  # of the teacher's predictions, which are computed again
+
+
+class LabelRate(Section):
+    """The share of events that a month's label may have, and of customers for whom it is not defined."""
+
+    low: Share
+    high: Share
+    nulls: Share
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LabelRate:
+        if self.high < self.low:
+            raise ValueError(f"high ({self.high}) must not be below low ({self.low})")
+        return self
+
+
+class LastingLabel(Section):
+    """A label that legitimately stays as it was in the month before."""
+
+    bound: Share | None  # of agreeing events; null: told and not judged
+    reason: Reason
+
+
+class LabelCheckSettings(Section):
+    """What a month's labels may look like beside the definition, which they must follow exactly."""
+
+    rates: dict[Literal["binary", "multiclass", "regression"], LabelRate]
+    declared_rates: dict[str, LabelRate]  # task -> limits of its own
+    same_as_before: Share  # of the events that are the same in the month before, which features see
+    lasting: dict[str, LastingLabel]  # task -> bound of its own
+
+    def rate(self, task: str, kind: Literal["binary", "multiclass", "regression"]) -> LabelRate:
+        """Return the limits of a task."""
+        return self.declared_rates.get(task, self.rates[kind])

@@ -13,6 +13,7 @@ from finai_assets.settings.checks import (
     CalibrationSettings,
     DriftSettings,
     ExplanationPreservedSettings,
+    LabelCheckSettings,
     MetricFloorSettings,
     MissingnessSettings,
     ProhibitedInputSettings,
@@ -315,6 +316,7 @@ class CheckSettings(Section):
     prohibited_inputs: ProhibitedInputSettings
     proxy_strength: ProxyStrengthSettings
     metric_floor: MetricFloorSettings
+    labels: LabelCheckSettings
     bundle: BundleIntegritySettings
     calibration: CalibrationSettings
     explanation_preserved: ExplanationPreservedSettings

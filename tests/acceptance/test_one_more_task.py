@@ -172,3 +172,12 @@ def test_the_bundle_of_fourteen_tasks_passes_its_check(ran: Ran) -> None:
     assert outcome.passed, outcome.reason
     assert outcome.n > 14 + outcome.observed["columns"]
     assert outcome.observed["cold_start_cpu_ms"] > 0
+
+
+def test_its_label_is_proved_by_the_statement_that_its_row_names(ran: Ran) -> None:
+    checks = [c for c in declared_checks(ran.platform) if c.id == "C45" and c.asset == f"labels/{NAME}"]
+    assert {c.name for c in checks} == {"labels_recomputed", "label_rates", "labels_follow_the_truth"}
+    month = Month.parse(ran.months[-1])
+    for check in checks:
+        outcome = check.evaluate(CheckContext(LakeSession(ran.lake), ran.platform, month))
+        assert outcome.passed, outcome.reason

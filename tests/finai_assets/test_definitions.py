@@ -117,6 +117,13 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C30_promotion_signed_by_other",
         "C31_suitability_zero_violations",
         "C32_consent_zero_leak",
+        "C45_classes_recomputed",
+        "C45_label_rates",
+        "C45_labels_follow_the_truth",
+        "C45_labels_recomputed",
+        "C45_labels_see_their_window_alone",
+        "C46_labels_unlike_the_month_before",
+        "C46_not_above_the_ceiling",
     }
     students = [key for key in graph.asset_check_keys if key.name == "C23_student_fidelity"]
     assert len(students) == len(platform.available_tasks) == 13

@@ -225,6 +225,18 @@ def test_listed_months_are_all_that_is_shown_and_noted(filled: Lake, warehouse: 
         warehouse.query(question, reads={FEATURES: ["2015-09"]})
 
 
+def test_several_questions_share_the_views_of_what_was_opened_and_see_nothing_else(warehouse: Warehouse) -> None:
+    question = "SELECT count(*) AS n FROM features.demographics WHERE month >= $month"
+    with warehouse.opened({FEATURES: ["2015-01", "2015-03"]}) as answer:
+        assert answer("SELECT count(*) AS n FROM features.demographics")["n"].to_pylist() == [100]
+        assert answer(question, {"month": "2015-02"})["n"].to_pylist() == [50]
+        with pytest.raises(QueryError, match=r"raw\.products.* does not exist"):
+            answer("SELECT count(*) FROM raw.products")
+        with pytest.raises(QueryError, match="more than read"):
+            answer("DROP VIEW features.demographics")
+    assert set(warehouse.session.seen) == {f"{FEATURES}@2015-01", f"{FEATURES}@2015-03"}
+
+
 def test_what_was_asked_becomes_the_upstream_of_what_is_written(filled: Lake) -> None:
     session = LakeSession(filled)
     found = Warehouse(session).query("SELECT avg(product_id) AS mean FROM raw.products", reads={"raw/products": None})

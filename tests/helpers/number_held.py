@@ -1,6 +1,6 @@
 """A task that the platform does not have: whether a customer will hold fewer, as many, or more products.
 
-One row, its formula, what persistence forecasts, and its truth: all that a task consists of.
+One row, its formula, what persistence forecasts, its truth, and the label once more in SQL: all that a task consists of.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from finai_assets.ingest.synthetic.truths.holdings import poisson_binomial
 from finai_assets.labels.task import Task, Window
 from finai_assets.labels.windows import LabelBlock
 from finai_assets.settings import Settings
+from finai_checks.labels.statements import Statement
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
@@ -42,10 +43,19 @@ def outcome(happened: NextMonth, _parameters: None) -> np.ndarray:
 
 
 TRUTH = Truth(law, outcome)
+STATEMENT = Statement(
+    """WITH current AS (SELECT customer_id, len(held) AS products FROM raw.snapshots WHERE month = $now),
+    later AS (SELECT customer_id, len(held) AS products FROM raw.snapshots WHERE month = $end)
+    SELECT customer_id, 1 + sign(coalesce(later.products, 0) - current.products) AS label
+    FROM (SELECT customer_id FROM raw.snapshots WHERE month = $of)
+    JOIN current USING (customer_id) LEFT JOIN later USING (customer_id)""",
+    end=True,
+)
 
 ROW = Task(
     "number_held", "multiclass", "lifecycle", 1.0, "Number held", "보유 상품 수 변화",
     "whether fewer, as many, or more products are held at the end of the window than at the cutoff",
     (HELD,), Window(history_months=1, end=True), "number_held:formula", type=pa.int8(),
     class_names=(FEWER, SAME, MORE), persistence="number_held:persistence", truth="number_held:TRUTH",
+    statement="number_held:STATEMENT",
 )  # fmt: skip
