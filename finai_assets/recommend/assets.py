@@ -11,7 +11,7 @@ from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
 from finai_assets.platform import Platform
 from finai_assets.recommend.evaluate import FILE, evaluate_lists
-from finai_assets.recommend.lists_page import markdown
+from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
 from finai_assets.recommend.profile import read_profile
 from finai_assets.recommend.score import score_month
 from finai_assets.training.matrix import load_matrix
@@ -74,7 +74,7 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
         "novelty, beside popularity, item-kNN, EASE, ALS, LightGBM for each product and (synthetic data) the true hazards."
     )
 
-    @dg.multi_asset(name="lists_evaluation", specs=[spec_of(platform, LISTS, description, {"json"})])
+    @dg.multi_asset(name="lists_evaluation", specs=[spec_of(platform, LISTS, description, {"json", "html"})])
     def lists_evaluation(
         lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
     ) -> dg.MaterializeResult:
@@ -98,6 +98,7 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
         )
         with writing(session, platform, LISTS) as out:
             out.put(FILE, to_json(lists, indent=1, sort_keys=True))
+            out.put(PAGE, lists_page(lists))
         return stored(session, LISTS, rows=lists["rows"], lists=dg.MetadataValue.md(markdown(lists)))
 
     return lists_evaluation

@@ -1,13 +1,14 @@
 """Lists of the bundle on test rows, as ranked and as served, beside their rivals and the ceiling.
 
 ``ours`` is the whole ranking of what a customer does not hold, before anything else is filtered or cut; ``served`` is what the
-path shows, at most ``recommend.top_k`` products, chosen with all filters, diversity and rules. Rivals are compared with it under
+path shows, at most ``recommend.top_k`` products, chosen with all filters, diversity and rules; ``rules`` what layer 3 alone would
+list. Rivals are compared with it under
 the same filters. ``constraints`` tells what each kind of filter costs our ranking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +20,7 @@ from finai_assets.evaluation.lists.metrics import PRIMARY, rank_products, scores
 from finai_assets.evaluation.lists.outcomes import Outcomes
 from finai_assets.evaluation.lists.rivals import CEILING, POPULARITY, RIVALS
 from finai_assets.recommend.offered import offered_to
+from finai_assets.recommend.rule_lists import rule_scores
 from finai_assets.recommend.score import lists_of
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import TrainingMatrix
@@ -27,7 +29,7 @@ from finai_resources.progress import report_progress
 from serving_lambda import filters
 from serving_lambda.bundle import Bundle
 
-OURS, SERVED = "ours", "served"
+OURS, SERVED, RULES = "ours", "served", "rules"
 FILE = "lists.json"
 KINDS_OF_CONSTRAINTS = {
     "held_only": (filters.ALREADY_HELD,),
@@ -76,6 +78,7 @@ def evaluate_lists(
         bundle, matrix.customer[test], X, matrix.columns, of_test.held, profile, settings
     )
     scores[OURS], scores[SERVED] = score, scores_of_lists(served, of_test.products)
+    scores[RULES] = rule_scores(bundle, matrix.customer[test], X, matrix.columns, of_test.held, profile)
     for number, (name, rival) in enumerate(RIVALS.items()):
         report_progress(f"rivals of our lists: {rival.title}", number, len(RIVALS))
         fitted = rival.fit(rows, settings)
@@ -112,6 +115,7 @@ def evaluate_lists(
         "served_over": {name: asdict(compared.difference(SERVED, f"{name}@{k}")) for name in RIVALS},
         "served_over_ours": asdict(compared.difference(SERVED, OURS)),
         "constraints": {name: asdict(compared.figures(name)[PRIMARY]) for name in constrained},
+        "families": _families(bundle, settings.families, rank_products(score, of_test.held)[:, :k], served, of_test),
         "layers": {str(layer): int((layers == layer).sum()) for layer in (1, 2, 3)},
         "groups": {by: _grouped(scores, of_test, rows, label, settings) for by, label in groups.items()},
     }
@@ -141,6 +145,17 @@ def constraints_of(
         gone = gone | np.isin(found.removed, codes)
         left[name] = np.where(gone, -np.inf, score)
     return {**left, STOPS: np.where(found.open, score, -np.inf)}
+
+
+def _families(
+    bundle: Bundle, names: Sequence[str], ours: np.ndarray, served: np.ndarray, outcomes: Outcomes
+) -> dict[str, dict[str, int]]:
+    """Return how many products of each family are first in our lists, are served, and are acquired."""
+    family = np.array([product.family for product in bundle.ranking.products])
+    acquired = np.nonzero(outcomes.acquired)[1]
+    parts = {"ours": ours[ours >= 0], "served": served[served >= 0], "acquired": acquired}
+    counts = {part: np.bincount(family[products], minlength=len(names)) for part, products in parts.items()}
+    return {name: {part: int(found[place]) for part, found in counts.items()} for place, name in enumerate(names)}
 
 
 def _told(compared: ComparedLists, name: str, *, ceiling: bool) -> dict[str, Any]:

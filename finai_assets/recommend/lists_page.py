@@ -1,4 +1,7 @@
-"""The table of lists: every list with its figures, the lift share, and how far ours is ahead."""
+"""``lists.json`` as one page to be read by people, and as one table beside the asset.
+
+The words stand in ``finai_assets/evaluation/templates/lists.html.j2``.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,64 @@ from collections.abc import Mapping
 from typing import Any
 
 from finai_assets.evaluation.lists.metrics import ACCURACY, COVERAGE, NOVELTY, PRIMARY
+from finai_assets.evaluation.lists.rivals import CEILING
+from finai_assets.evaluation.page import render
+from finai_assets.evaluation.plots import svg
+from finai_assets.recommend import lists_plots
+
+PAGE = "lists.html"
+_CONSTRAINTS = {
+    "held_only": "products that are held",
+    "age_and_assets": "and age and asset limits",
+    "suitability": "and suitability",
+    "consent_and_messages": "and consent and recent messages: what may be offered",
+}
+
+
+def lists_page(lists: Mapping[str, Any]) -> bytes:
+    """Return the page; equal figures give equal bytes.
+
+    Parameters
+    ----------
+    lists : dict
+        From :func:`finai_assets.recommend.evaluate.evaluate_lists`.
+    """
+    head, *rows = _rows(lists)
+    return render(
+        "lists.html.j2",
+        lists=lists,
+        known=CEILING in lists["lists"],
+        ceiling=CEILING,
+        names=by_accuracy(lists),
+        rivals=list(lists["rivals"]),
+        header=head,
+        cells_of_lists=rows,
+        constraints=[[_CONSTRAINTS[name], _cell(found)] for name, found in lists["constraints"].items()],
+        told=lambda name: _cell(lists["lists"][name][PRIMARY]),
+        share=lambda name: _cell(lists["lists"][name]["lift_share"]),
+        plots=lists_plots,
+        svg=svg,
+    )
 
 
 def markdown(lists: Mapping[str, Any]) -> str:
-    """Return the lists as a Markdown table, rivals first, the ceiling last."""
+    """Return the lists as a Markdown table, the least accurate first."""
+    head, *rows = _rows(lists)
+    lines = [head, ["---"] * len(head), *rows]
+    told = f"{lists['acquiring']:,} of {lists['rows']:,} test rows acquire something; intervals by customer; differences of "
+    return told + f"{PRIMARY}.\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _rows(lists: Mapping[str, Any]) -> list[list[str]]:
+    """Return the head and a row for each list, the least accurate first."""
     known = any("lift_share" in figures for figures in lists["lists"].values())
-    head = ["list", *ACCURACY, COVERAGE, NOVELTY, *(["lift share"] if known else []), "ours - list", "served - list"]
-    rows = [head, ["---"] * len(head)]
+    rows = [["list", *ACCURACY, COVERAGE, NOVELTY, *(["lift share"] if known else []), "ours - list", "served - list"]]
     for name in by_accuracy(lists):
         figures = lists["lists"][name]
         cells = [_cell(figures[figure]) for figure in (*ACCURACY, COVERAGE, NOVELTY)]
         cells += [_cell(figures["lift_share"])] if known else []
         rows.append([name, *cells, _cell(lists["ours_over"].get(name)), _cell(lists["served_over"].get(name))])
-    told = f"{lists['acquiring']:,} of {lists['rows']:,} test rows acquire something; intervals by customer; differences of "
-    return told + f"{PRIMARY}.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return rows
 
 
 def by_accuracy(lists: Mapping[str, Any]) -> list[str]:
