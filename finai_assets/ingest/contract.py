@@ -205,6 +205,8 @@ class TableContract:
         The columns by which a customer's rows ascend; null comes first.
     unique : bool
         Whether no two rows of a customer agree in those columns: without any, a customer has one row a month.
+    filled : bool
+        Whether a month has rows.
     """
 
     name: str
@@ -212,6 +214,7 @@ class TableContract:
     order: tuple[str, ...]
     unique: bool
     rules: tuple[Rule, ...]
+    filled: bool = True
 
 
 def snapshots_contract(settings: Settings) -> TableContract:
@@ -288,6 +291,7 @@ def risk_profiles_contract() -> TableContract:
                 or_same=False,
             ),
         ),
+        filled=False,
     )
 
 
@@ -318,6 +322,7 @@ def consents_contract() -> TableContract:
                 or_same=True,
             ),
         ),
+        filled=False,
     )
 
 
@@ -339,6 +344,7 @@ def contacts_contract(settings: Settings) -> TableContract:
             _one_of("channel", CHANNELS),
             Range("product_id", "unknown product id", "use the ids of the product catalogue, dense from 0", *known),
         ),
+        filled=False,
     )
 
 
@@ -346,7 +352,7 @@ def asset_bands_contract(settings: Settings) -> TableContract:
     """Return the contract of ``raw/asset_bands``: how much a customer has with the bank, as a band."""
     bands = settings.dataset.asset_bands
     unknown = OneOf("band", "unknown asset band", "add it to dataset.asset_bands, in ascending order", bands)
-    return TableContract("asset_bands", ASSET_BANDS, order=(), unique=True, rules=(unknown,))
+    return TableContract("asset_bands", ASSET_BANDS, order=(), unique=True, rules=(unknown,), filled=False)
 
 
 def offer_contracts(settings: Settings) -> tuple[TableContract, ...]:

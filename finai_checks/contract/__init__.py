@@ -1,7 +1,7 @@
 """C05: the raw tables of a month keep the data contract.
 
-``checks`` says what is asserted and where it sits, ``suite`` holds the verdict, ``canaries`` the inputs that prove it;
-``data_docs`` writes Great Expectations' own pages.
+``checks`` says what is asserted and where it sits, ``suite`` holds the verdict, ``canaries`` and ``inputs`` what
+proves it; ``data_docs`` writes Great Expectations' own pages.
 """
 
 from finai_checks.contract import canaries, checks

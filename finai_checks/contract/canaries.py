@@ -7,8 +7,9 @@ from functools import partial
 import pyarrow as pa
 
 from finai_assets.settings import Settings
-from finai_checks.contract import suite
+from finai_checks.contract import inputs
 from finai_checks.contract.checks import ASSET, SCHEMA_CONTRACT
+from finai_checks.contract.suite import schema_contract
 from finai_checks.framework.check import Canary, LakeCanary
 from finai_checks.framework.small_lake import SmallLake
 
@@ -16,8 +17,8 @@ from finai_checks.framework.small_lake import SmallLake
 def plain_canaries(settings: Settings) -> list[Canary]:
     """Return small tables, each broken in one way, and tables that keep the contract."""
     return [
-        Canary(SCHEMA_CONTRACT, label, expects, partial(suite.schema_contract, *inputs))
-        for label, inputs, expects in suite.canaries(settings)
+        Canary(SCHEMA_CONTRACT, label, expects, partial(schema_contract, *of))
+        for label, of, expects in inputs.canaries(settings)
     ]
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from finai_assets.asset_graph import CATEGORIES, SNAPSHOTS, TRANSACTIONS
+import pyarrow as pa
+
+from finai_assets.asset_graph import CATEGORIES, OFFER_TABLES, SNAPSHOTS, TRANSACTIONS, table_name
 from finai_assets.platform import Platform
+from finai_assets.settings import Settings
 from finai_checks.contract.suite import schema_contract
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
+from finai_resources.lake_session import LakeSession
+from finai_resources.months import Month
 
 SCHEMA_CONTRACT = CheckKind(
     "C05",
@@ -20,14 +25,21 @@ ASSET = SNAPSHOTS
 
 
 def declare_checks(platform: Platform) -> list[Declared]:
-    """Put the check on the snapshots of each month, for the transactions of the month too."""
+    """Put the check on the snapshots of each month, for the transactions and the tables for offering of the month too."""
     settings = platform.settings
     return [declare(SCHEMA_CONTRACT, ASSET, evaluate_contract, settings, months=tuple(settings.dataset.raw_months))]
 
 
 def evaluate_contract(context: CheckContext, asset: str) -> CheckOutcome:
-    """Validate the snapshots and transactions of a month."""
+    """Validate the snapshots, the transactions and the tables for offering of a month; ``asset`` is that of the snapshots."""
     session, month = context.session, context.required_month
-    snapshots, transactions = session.read(asset, month.key), session.read(TRANSACTIONS, month.key)
+    tables = read_tables(session, month, context.settings)
+    snapshots, transactions = (tables.pop(table_name(path)) for path in (asset, TRANSACTIONS))
     mccs = session.read(CATEGORIES)["mcc"].to_numpy()
-    return schema_contract(snapshots, transactions, month, context.settings, mccs=mccs)
+    return schema_contract(snapshots, transactions, month, context.settings, tables, mccs=mccs)
+
+
+def read_tables(session: LakeSession, month: Month, settings: Settings) -> dict[str, pa.Table]:
+    """Return the raw tables of a month that are validated, by name: those for offering as far as the data set has them."""
+    offers = [path for path in OFFER_TABLES if table_name(path) not in settings.dataset.unavailable_tables]
+    return {table_name(path): session.read(path, month.key) for path in (SNAPSHOTS, TRANSACTIONS, *offers)}

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from finai_assets.asset_graph import CATEGORIES, SNAPSHOTS, TRANSACTIONS
+from finai_assets.asset_graph import CATEGORIES
 from finai_assets.settings import Settings
+from finai_checks.contract.checks import read_tables
 from finai_checks.contract.suite import suites
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -39,8 +40,8 @@ def write_data_docs(session: LakeSession, settings: Settings, months: Sequence[M
     context.variables.analytics_enabled = False
     mccs = session.read(CATEGORIES)["mcc"].to_numpy()
     for done, month in enumerate(months, start=1):
-        snapshots, transactions = (session.read(asset, month.key) for asset in (SNAPSHOTS, TRANSACTIONS))
-        for name, frame, expectations in suites(snapshots, transactions, month, settings, mccs=mccs):
+        tables = read_tables(session, month, settings)
+        for name, frame, expectations in suites(tables, month, settings, mccs=mccs):
             _validate(context, f"{name} {month}", frame, expectations)
         report_progress("months", done, len(months))
     context.build_data_docs()

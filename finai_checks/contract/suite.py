@@ -1,4 +1,4 @@
-"""C05: the raw tables of a month keep the data contract, as a Great Expectations suite; with the inputs that prove it can fail.
+"""C05: the raw tables of a month keep the data contract, as a Great Expectations suite.
 
 Ingest refuses bad rows before they are written; this check looks at what was written. It is made from the same statement of the
 rules, and Great Expectations judges by it with code of its own, so that one mistake in the first does not go unseen.
@@ -7,7 +7,7 @@ rules, and Great Expectations judges by it with code of its own, so that one mis
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,21 +18,24 @@ import pyarrow.compute as pc
 from finai_assets.ingest.contract import (
     KEY,
     SNAPSHOTS,
-    TRANSACTIONS,
+    After,
     AscendingProducts,
+    BeforeCutoff,
     FirstOfMonth,
     KnownCategory,
     KnownProducts,
     OneOf,
+    OnlyWith,
     Range,
     Rule,
     TableContract,
     WithinMonth,
+    offer_contracts,
     snapshots_contract,
     transactions_contract,
 )
 from finai_assets.settings import Settings
-from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome
+from finai_checks.framework.check import CheckOutcome
 from finai_resources.months import Month
 
 # Rows of a table that a suite reads. Beyond it, every k-th row is read, and the rows that hold a column's extremes, nulls,
@@ -49,14 +52,17 @@ def schema_contract(
     transactions: pa.Table,
     month: Month,
     settings: Settings,
+    offers: Mapping[str, pa.Table] | None = None,
     *,
     mccs: Sequence[int] | None = None,
     row_limit: int = ROW_LIMIT,
 ) -> CheckOutcome:
-    """Validate a month of ``raw/snapshots`` and ``raw/transactions``.
+    """Validate a month of ``raw/snapshots`` and ``raw/transactions``, and of the tables for offering.
 
     Parameters
     ----------
+    offers
+        The month's tables for offering by name, those that are to be validated; any of them may be empty.
     mccs
         Codes of the catalogue; where they are not given, any code that is not negative will do.
     row_limit
@@ -65,24 +71,25 @@ def schema_contract(
     Returns
     -------
     CheckOutcome
-        ``n`` counts the rows of both tables; ``observed`` gives rows in all, rows validated and expectations by table; ``table``
-        has one row for each expectation. No row in either table is no evidence.
+        ``n`` counts the rows of all tables; ``observed`` gives rows in all, rows validated and expectations by table; ``table``
+        has one row for each expectation. No snapshot or no transaction is no evidence.
     """
-    rows = {"snapshots": snapshots.num_rows, "transactions": transactions.num_rows}
-    if not all(rows.values()):
+    tables = {"snapshots": snapshots, "transactions": transactions, **(offers or {})}
+    contracts = _contracts(settings, tables)
+    rows = {name: table.num_rows for name, table in tables.items()}
+    if not (rows["snapshots"] and rows["transactions"]):
         return CheckOutcome.no_evidence(rows=rows)
-    parts = [
-        ("snapshots schema", _schema_frame(snapshots), _of_schema(SNAPSHOTS)),
-        ("transactions schema", _schema_frame(transactions), _of_schema(TRANSACTIONS)),
+    results = [
+        row
+        for contract, table in zip(contracts, tables.values(), strict=True)
+        for row in _validate(f"{contract.name} schema", _schema_frame(table), _of_schema(contract.schema))
     ]
-    results = [row for name, frame, build in parts for row in _validate(name, frame, build)]
-    validated = {"snapshots": 0, "transactions": 0}
+    validated = dict.fromkeys(tables, 0)
     if all(row["passed"] for row in results):  # the values of a table with another schema cannot be judged
-        frames = {"snapshots": _snapshot_frame(snapshots, row_limit), "transactions": _frame(transactions, row_limit)}
-        contracts = {"snapshots": snapshots_contract(settings), "transactions": transactions_contract()}
-        for name, frame in frames.items():
-            validated[name] = len(frame)
-            results += _validate(name, frame, _of_table(contracts[name], month, mccs))
+        for contract, table in zip(contracts, tables.values(), strict=True):
+            frame = _frame_of(contract, table, row_limit)
+            validated[contract.name] = len(frame)
+            results += _validate(contract.name, frame, _of_table(contract, month, mccs))
     failed = [row for row in results if not row["passed"]]
     observed = {
         "rows": rows,
@@ -97,17 +104,29 @@ def schema_contract(
 
 
 def suites(
-    snapshots: pa.Table, transactions: pa.Table, month: Month, settings: Settings, *, mccs: Sequence[int] | None = None
+    tables: Mapping[str, pa.Table], month: Month, settings: Settings, *, mccs: Sequence[int] | None = None
 ) -> list[tuple[str, Any, list[Any]]]:
-    """Return what the check validates: name, pandas frame and expectations of each suite."""
+    """Return what the check validates: name, pandas frame and expectations of each suite; ``tables`` are a month's, by name."""
     import great_expectations.expectations as gxe  # noqa: PLC0415 - see _context
 
+    pairs = list(zip(_contracts(settings, tables), tables.values(), strict=True))
     return [
-        ("snapshots schema", _schema_frame(snapshots), _of_schema(SNAPSHOTS)(gxe)),
-        ("transactions schema", _schema_frame(transactions), _of_schema(TRANSACTIONS)(gxe)),
-        ("snapshots", _snapshot_frame(snapshots, ROW_LIMIT), _of_table(snapshots_contract(settings), month, mccs)(gxe)),
-        ("transactions", _frame(transactions, ROW_LIMIT), _of_table(transactions_contract(), month, mccs)(gxe)),
+        *((f"{of.name} schema", _schema_frame(table), _of_schema(of.schema)(gxe)) for of, table in pairs),
+        *((of.name, _frame_of(of, table, ROW_LIMIT), _of_table(of, month, mccs)(gxe)) for of, table in pairs),
     ]
+
+
+def _contracts(settings: Settings, names: Iterable[str]) -> list[TableContract]:
+    every = (snapshots_contract(settings), transactions_contract(), *offer_contracts(settings))
+    known = {contract.name: contract for contract in every}
+    return [known[name] for name in names]
+
+
+def _frame_of(contract: TableContract, table: pa.Table, limit: int) -> Any:
+    if contract.schema is SNAPSHOTS:
+        return _snapshot_frame(table, limit)
+    kinds = [pa.timestamp("us") if pa.types.is_date(kind) else kind for kind in table.schema.types]  # for comparisons
+    return _frame(table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True)))), limit)
 
 
 def _of_schema(schema: pa.Schema) -> Build:
@@ -129,7 +148,9 @@ def _of_table(contract: TableContract, month: Month, mccs: Sequence[int] | None)
     columns = dict.fromkeys([*required, *(rule.column for rule in contract.rules)])
 
     def build(gxe: Any) -> list[Any]:
-        expected = [gxe.ExpectTableRowCountToBeBetween(min_value=1)]
+        expected = [gxe.ExpectTableRowCountToBeBetween(min_value=1)] if contract.filled else []
+        if contract.unique and contract.order:
+            expected.append(gxe.ExpectCompoundColumnsToBeUnique(column_list=[KEY, *contract.order]))
         for column in columns:
             if column in required:
                 expected.append(gxe.ExpectColumnValuesToNotBeNull(column=column))
@@ -159,6 +180,17 @@ def _expectations(gxe: Any, rule: Rule, month: Month, mccs: Sequence[int] | None
             yield gxe.ExpectColumnValuesToBeBetween(
                 column=column, min_value=month.start, max_value=month.cutoff, strict_max=True
             )
+        case BeforeCutoff():
+            yield gxe.ExpectColumnValuesToBeBetween(column=column, max_value=month.cutoff, strict_max=True)
+        case After():
+            yield gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+                column_A=column, column_B=rule.other, or_equal=rule.or_same, ignore_row_if="either_value_is_missing"
+            )
+        case OnlyWith():
+            only = {"condition_parser": "pandas", "row_condition": f'{rule.other} == "{rule.value}"'}
+            others = {"condition_parser": "pandas", "row_condition": f'{rule.other} != "{rule.value}"'}
+            yield gxe.ExpectColumnValuesToNotBeNull(column=column, **only)
+            yield gxe.ExpectColumnValuesToBeNull(column=column, **others)
         case KnownProducts():
             yield gxe.ExpectColumnValuesToBeBetween(column=f"{column}_lowest", min_value=0)
             yield gxe.ExpectColumnValuesToBeBetween(column=f"{column}_highest", max_value=rule.products - 1)
@@ -208,7 +240,7 @@ def _row(table: str, result: dict[str, Any], rows: int) -> dict[str, Any]:
     asked = result["expectation_config"]
     found, wrong = result.get("result") or {}, result.get("exception_info") or {}
     arguments = asked["kwargs"]
-    column = arguments.get("column") or arguments.get("column_A") or "*"
+    column = arguments.get("column") or arguments.get("column_A") or ", ".join(arguments.get("column_list", "*"))
     limits = {key: value for key, value in arguments.items() if key in ("min_value", "max_value", "value_set")}
     raised = [entry.get("exception_message") for entry in ([wrong] if "raised_exception" in wrong else wrong.values())]
     return {
@@ -296,96 +328,6 @@ def telling_rows(table: pa.Table, limit: int) -> np.ndarray:
 def _first(column: pa.Array, value: Any) -> np.ndarray:
     at = pc.index(column, pa.scalar(value, column.type)).as_py()
     return np.array([at] if at >= 0 else [], dtype=np.int64)
-
-
-Inputs = tuple[pa.Table, pa.Table, Month, Settings]
-Spoiled = tuple[str, list[Any], pa.DataType | None]
-
-
-def _named(table: str, spoiled: Spoiled) -> str:
-    """Return what a failure must name: the column, or the table's schema where its type was changed."""
-    column, _, changed_type = spoiled
-    return f"{table}.{column}" if changed_type is None else f"{table} schema"
-
-
-def canaries(settings: Settings) -> list[tuple[str, Inputs, str | None]]:
-    """Return inputs with what the reason of their failure must name: a month that keeps the contract (None), and broken ones."""
-    month = settings.dataset.raw_months.first
-    snapshots, transactions = _healthy(month, settings)
-    far = len(settings.products)
-    broken: list[tuple[str, Spoiled]] = [
-        ("a customer twice in the month", ("customer_id", [1, 2, 2], None)),
-        ("a snapshot of another month", ("snapshot_month", [(month + 1).start.date()] * 3, None)),
-        ("an age of 131", ("age", [131, 40, None], None)),
-        ("an infinite income", ("income", [float("inf"), 1.0, None], None)),
-        ("an income that is no number", ("income", [float("nan"), 1.0, None], None)),
-        ("a negative tenure", ("tenure_months", [-1, 5, None], None)),
-        ("a segment outside the list", ("segment", ["nobody", None, None], None)),
-        ("an unknown product", ("held", [[0, far], [], [0]], None)),
-        ("a product held twice", ("held", [[0, 0], [], [0]], None)),
-        ("an age as text", ("age", ["30", "40", None], pa.string())),
-    ]
-    of_transactions: list[tuple[str, Spoiled]] = [
-        ("a transaction after its month", ("ts", [month.start, month.start, month.cutoff], None)),
-        ("a transaction before its month", ("ts", [(month - 1).start, month.start, month.start], None)),
-        ("an infinite amount", ("amount", [float("inf"), 1.0, 1.0], None)),
-        ("an amount that is no number", ("amount", [float("nan"), 1.0, 1.0], None)),
-        ("a negative category", ("mcc", [-1, 1, 1], None)),
-        ("amounts as whole numbers", ("amount", [1, 1, 1], pa.int64())),
-    ]
-    found = [
-        ("a month that keeps the contract", (snapshots, transactions, month, settings), None),
-        ("no snapshot", (snapshots.slice(0, 0), transactions, month, settings), NO_EVIDENCE),
-        ("no transaction", (snapshots, transactions.slice(0, 0), month, settings), NO_EVIDENCE),
-        (
-            "a column that the contract has not",
-            (snapshots.append_column("phone", pa.array(["1"] * 3)), transactions, month, settings),
-            "snapshots schema",
-        ),
-        (
-            "a column that is missing",
-            (snapshots.drop_columns(["age"]), transactions, month, settings),
-            "snapshots schema",
-        ),
-    ]
-    found += [
-        (name, (_with(snapshots, *spoiled), transactions, month, settings), _named("snapshots", spoiled))
-        for name, spoiled in broken
-    ]
-    found += [
-        (name, (snapshots, _with(transactions, *spoiled), month, settings), _named("transactions", spoiled))
-        for name, spoiled in of_transactions
-    ]
-    return found
-
-
-def _with(table: pa.Table, name: str, values: list[Any], kind: pa.DataType | None) -> pa.Table:
-    field = table.schema.field(name)
-    return table.set_column(table.column_names.index(name), name, pa.array(values, kind or field.type))
-
-
-def _healthy(month: Month, settings: Settings) -> tuple[pa.Table, pa.Table]:
-    snapshots = {
-        "customer_id": [1, 2, 3],
-        "snapshot_month": [month.start.date()] * 3,
-        "age": [30, 130, None],
-        "income": [0.0, 1e9, None],
-        "tenure_months": [0, 12, None],
-        "is_active": [True, False, None],
-        "gender": ["female", "male", None],
-        "segment": [settings.dataset.segments[0], settings.dataset.segments[-1], None],
-        "country": [None] * 3,
-        "channel": [None] * 3,
-        "held": [[0, len(settings.products) - 1], [], [0]],
-    }
-    transactions = {
-        "customer_id": [1, 1, 3],
-        "ts": [month.start, month.start, month.start],
-        "amount": [-1.5, 0.0, 2e6],
-        "mcc": [1, 2, 3],
-        "merchant_id": [None, 7, 8],
-    }
-    return pa.table(snapshots, schema=SNAPSHOTS), pa.table(transactions, schema=TRANSACTIONS)
 
 
 def type_name(kind: pa.DataType) -> str:

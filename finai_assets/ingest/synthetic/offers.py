@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import ndtr
 
 from finai_assets.asset_graph import SOURCE_ASSET_BANDS, SOURCE_CONSENTS, SOURCE_CONTACTS, SOURCE_RISK_PROFILES
 from finai_assets.ingest.contract import (
@@ -38,6 +39,8 @@ KINDS = (
     *((MARKETING, channel) for channel in sorted(CHANNELS)),
 )
 _OBJECTS, _MARKETING = 1, slice(2, len(KINDS))
+# Correlation of each kind with how readily a customer signs on joining: one form asks for all, and who objects signs little.
+AGREEMENT = np.array([0.8, -0.8, *[0.8] * len(CHANNELS)])
 _NEVER = np.iinfo(np.int64).min  # of a day: it has not been
 _OLDEST_MONTHS = 48  # before the panel; older assessments have long expired and been forgotten
 _HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
@@ -238,7 +241,9 @@ class _Consents:
         decades = (people.age_months + days.position) / 120.0 - 4.5
         logit += np.outer(decades, [of.age for of in self.of])
         logit[:, _MARKETING] += self.block.persona[people.persona][:, None]
-        given = rng.random(shape) < 1.0 / (1.0 + np.exp(-logit))
+        own, shared = rng.standard_normal(shape), rng.standard_normal(len(joins))
+        willing = ndtr(np.outer(shared, AGREEMENT) + np.sqrt(1.0 - AGREEMENT**2) * own)
+        given = willing < 1.0 / (1.0 + np.exp(-logit))
         months = np.clip(-people.join, 1, self.block.process.confirmed_months)[:, None]
         ago = np.ceil(rng.random(shape) * months * 30).astype(np.int64)
         day = np.where((people.join < 0)[:, None], days.first - ago, days.draw(rng, shape))

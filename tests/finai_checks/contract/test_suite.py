@@ -11,7 +11,8 @@ import pytest
 
 from finai_assets.ingest.contract import SNAPSHOTS, TRANSACTIONS
 from finai_assets.settings import load_settings
-from finai_checks.contract.suite import canaries, schema_contract, telling_rows
+from finai_checks.contract.inputs import canaries
+from finai_checks.contract.suite import schema_contract, telling_rows
 from finai_checks.framework.check import NO_EVIDENCE
 from finai_resources.months import Month
 
