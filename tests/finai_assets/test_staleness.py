@@ -17,17 +17,17 @@ import pytest
 from finai_assets import source
 from finai_assets.asset_graph import (
     BUNDLE,
-    CATEGORIES,
+    CATALOGUE_TABLES,
     CHAMPION,
     CHOICE,
     COLUMNS,
+    DECISIONS,
     EVALUATION,
     EXPLANATIONS,
     FIDELITY,
     LISTS,
     MATRIX,
     PREDICTIONS,
-    PRODUCTS,
     RAW_TABLES,
     RECOMMENDATIONS,
     SOURCE,
@@ -268,7 +268,7 @@ GROUPS = [group.name for group in Platform.of(load_settings("synthetic", "smoke"
 TASKS = [task.name for task in Platform.of(load_settings("synthetic", "smoke")).available_tasks]
 STATES, FEATURES = {state_asset(g) for g in GROUPS}, {group_asset(g) for g in GROUPS}
 LABELS, STUDENTS = {label_asset(t) for t in TASKS}, {student_asset(t) for t in TASKS}
-RAW, CATALOGUE = set(RAW_TABLES), {PRODUCTS, CATEGORIES}
+RAW, CATALOGUE = set(RAW_TABLES), set(CATALOGUE_TABLES)
 MODELS = {TEACHER, PREDICTIONS, EVALUATION, EXPLANATIONS, COLUMNS, TRANSFER, FIDELITY} | STUDENTS
 
 
@@ -352,7 +352,7 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
     lag = group_asset("txn_lag_tensor")
     following = graph.downstream([lag], graph.paths)
-    assert {lag, MATRIX, CHOICE, BUNDLE, LISTS, CHAMPION, RECOMMENDATIONS} | MODELS == set(following)
+    assert {lag, MATRIX, CHOICE, BUNDLE, LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS} | MODELS == set(following)
 
 
 def test_an_untouched_copy_is_current_wherever_it_lies(tree: Tree, before: Versions) -> None:
