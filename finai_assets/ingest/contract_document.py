@@ -10,9 +10,26 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from finai_assets.asset_graph import CATEGORIES, PRODUCTS, PROTECTED, SNAPSHOTS, TRANSACTIONS
+from finai_assets.asset_graph import (
+    ASSET_BANDS,
+    CATEGORIES,
+    CONSENTS,
+    CONTACTS,
+    PRODUCT_TERMS,
+    PRODUCTS,
+    PROTECTED,
+    RISK_PROFILES,
+    SNAPSHOTS,
+    TRANSACTIONS,
+)
 from finai_assets.ingest import contract as schemas
-from finai_assets.ingest.contract import TableContract, WithinMonth, snapshots_contract, transactions_contract
+from finai_assets.ingest.contract import (
+    TableContract,
+    WithinMonth,
+    offer_contracts,
+    snapshots_contract,
+    transactions_contract,
+)
 from finai_assets.settings import load_settings
 
 TARGET = Path(__file__).resolve().parent.parent.parent / "docs" / "datasets.md"
@@ -22,6 +39,10 @@ _NOTES = {
     "product_id": "dense from 0",
     "risk_grade": "1..6",
     "terms": "JSON",
+    "grade": "1..6",
+    "withdrawn_on": "null while it stands",
+    "rate_low": "percent a year",
+    "fee": "a year",
 }
 _TYPES = {"date32[day]": "date", "timestamp[us]": "timestamp in microseconds", "double": "float64"}
 
@@ -31,7 +52,12 @@ def columns_table() -> str:
     rows = [
         (SNAPSHOTS, "month", _columns(schemas.SNAPSHOTS)),
         (TRANSACTIONS, "month of `ts`", _columns(schemas.TRANSACTIONS)),
+        (RISK_PROFILES, "month", _columns(schemas.RISK_PROFILES)),
+        (CONSENTS, "month", _columns(schemas.CONSENTS)),
+        (CONTACTS, "month of `ts`", _columns(schemas.CONTACTS)),
+        (ASSET_BANDS, "month", _columns(schemas.ASSET_BANDS)),
         (PRODUCTS, "none", _columns(schemas.PRODUCTS)),
+        (PRODUCT_TERMS, "none", _columns(schemas.PRODUCT_TERMS)),
         (CATEGORIES, "none", _columns(schemas.MERCHANT_CATEGORIES)),
         (
             PROTECTED,
@@ -45,7 +71,8 @@ def columns_table() -> str:
 
 def rules_table() -> str:
     """Return one row for each rule of a monthly table's values."""
-    contracts = (snapshots_contract(load_settings("synthetic", "demo")), transactions_contract())
+    settings = load_settings("synthetic", "demo")
+    contracts = (snapshots_contract(settings), transactions_contract(), *offer_contracts(settings))
     lines = [f"| {text} | {contract.name} |" for contract in contracts for text in _rules(contract)]
     return "\n".join(["| rule | table |", "|---|---|", *lines])
 
@@ -65,9 +92,15 @@ def _columns(schema: pa.Schema) -> str:
 
 def _column(field: pa.Field) -> str:
     kind = field.type
-    text = f"list of {kind.value_type}" if pa.types.is_list(kind) else _TYPES.get(str(kind), str(kind))
+    text = f"list of {_type(kind.value_type)}" if pa.types.is_list(kind) else _type(kind)
     note = f" ({_NOTES[field.name]})" if field.name in _NOTES else ""
     return f"{field.name} {text}{'?' if field.nullable else ''}{note}"
+
+
+def _type(kind: pa.DataType) -> str:
+    if pa.types.is_struct(kind):
+        return f"({', '.join(field.name for field in kind)})"
+    return _TYPES.get(str(kind), str(kind))
 
 
 def _rules(contract: TableContract) -> Iterator[str]:

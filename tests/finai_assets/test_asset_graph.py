@@ -14,6 +14,7 @@ from finai_assets.asset_graph import (
     BUNDLE,
     JOBS,
     MATRIX,
+    OFFER_TABLES,
     RECOMMENDATIONS,
     SNAPSHOTS,
     AssetGraph,
@@ -121,3 +122,16 @@ def test_an_asset_receives_the_settings_that_it_names_and_no_other(graph: AssetG
         _ = settings.teacher.dropout
     with pytest.raises(AttributeError, match=r"Settings\.students was not handed"):
         _ = settings.students
+
+
+def test_what_lawful_offering_needs_is_no_input_of_a_model(graph: AssetGraph) -> None:
+    learned = graph.in_groups(["feature_state", "features", "labels", "splits", "teacher", "students", "choice"])
+    assert len(learned) > 50
+    assert not [(path, upstream) for path in learned for upstream, _ in graph.reads(path) if upstream in OFFER_TABLES]
+    assert {upstream for upstream, _ in graph.reads(RECOMMENDATIONS)} >= set(OFFER_TABLES)
+
+
+def test_a_table_that_the_data_set_has_not_is_not_in_its_graph() -> None:
+    graph = Platform.of(load_settings("berka", "demo")).graph
+    assert not set(OFFER_TABLES) & set(graph.paths)
+    assert not {upstream for upstream, _ in graph.reads(RECOMMENDATIONS)} & set(OFFER_TABLES)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import re
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import numpy as np
@@ -14,12 +15,13 @@ from hypothesis import settings as chosen_for
 from hypothesis import strategies as st
 from whole_months import check_snapshots, check_transactions
 
-from finai_assets.ingest.adapter import product_catalogue
-from finai_assets.ingest.contract import OTHER_MCC, SNAPSHOTS, TRANSACTIONS
+from finai_assets.ingest.adapter import product_catalogue, product_terms
+from finai_assets.ingest.contract import OTHER_MCC, PRODUCT_TERMS, SNAPSHOTS, TRANSACTIONS
 from finai_assets.ingest.contract_checker import (
     MonthChecker,
     check_merchant_categories,
     check_months,
+    check_product_terms,
     check_products,
 )
 from finai_assets.settings import Settings, load_settings
@@ -236,3 +238,101 @@ def test_any_valid_table_survives_the_check_and_a_parquet_file(rows, settings, t
     path = tmp_path_factory.mktemp("round") / "t.parquet"
     pq.write_table(checked, path)
     assert pq.read_table(path).equals(table)
+
+
+DAY, LATER = date(2014, 12, 1), date(2014, 12, 31)
+OFFERS = {
+    "risk_profiles": {"customer_id": [1, 2], "grade": [1, 6], "assessed_on": [DAY, DAY], "expires_on": [LATER, LATER]},
+    "consents": {
+        "customer_id": [1, 1, 2],
+        "purpose": ["automated_decision", "marketing", "marketing"],
+        "channel": [None, "app", "app"],
+        "given_on": [DAY, DAY, DAY],
+        "withdrawn_on": [None, DAY, LATER],
+    },
+    "contacts": {"customer_id": [1, 2], "ts": [None, None], "channel": ["app", "sms"], "product_id": [0, None]},
+    "asset_bands": {"customer_id": [1, 2], "band": ["under_10m", "from_100m"]},
+}
+
+
+def offer(month: Month, name: str, **changed: list[object]) -> pa.Table:
+    values = {**OFFERS[name], **({"ts": [month.start, month.start]} if name == "contacts" else {}), **changed}
+    return pa.table({column: pa.array(found) for column, found in values.items()})
+
+
+def check_offer(month: Month, settings: Settings, name: str, *pieces: pa.Table) -> None:
+    checker = MonthChecker(month, settings, np.empty(0, dtype=np.int32))
+    for piece in pieces:
+        checker.offer(name, piece, source=f"{name}.parquet")
+    checker.finish([])
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_an_offer_table_that_keeps_the_contract_passes_and_may_be_empty(month, settings, name):
+    table = offer(month, name)
+    check_offer(month, settings, name, table)
+    check_offer(month, settings, name, table.slice(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "values", "told"),
+    [
+        ("risk_profiles", "customer_id", [1, 1], "duplicate (customer, month)"),
+        ("risk_profiles", "assessed_on", [None, DAY], "null in a required column"),
+        ("risk_profiles", "grade", [0, 7], "value outside 1..6 or not finite: 2 rows"),
+        (
+            "risk_profiles",
+            "expires_on",
+            [LATER, DAY],
+            "risk profile expires on or before the day of its assessment: 1 row",
+        ),
+        ("risk_profiles", "assessed_on", [DAY, date(2099, 1, 1)], "date in the future of"),
+        ("consents", "purpose", ["advice", "marketing", "marketing"], "unknown purpose: 1 row"),
+        ("consents", "channel", [None, "fax", "app"], "unknown channel: 1 row"),
+        ("consents", "channel", ["app", "app", "app"], "given for another purpose"),
+        ("consents", "channel", [None, None, "app"], "channel missing for marketing"),
+        ("consents", "given_on", [DAY, LATER, DAY], "consent given after its withdrawal: 1 row"),
+        ("consents", "given_on", [DAY, DAY, date(2099, 1, 1)], "date in the future of"),
+        ("consents", "withdrawn_on", [None, date(2099, 1, 1), None], "date in the future of"),
+        ("contacts", "product_id", [0, 99], "unknown product id: 1 row"),
+        ("contacts", "channel", ["app", "fax"], "unknown channel"),
+        ("asset_bands", "band", ["rich", "under_10m"], "unknown asset band: 1 row"),
+    ],
+)
+def test_each_rule_of_the_offer_tables_is_told_once(month, settings, name, column, values, told):
+    with pytest.raises(ContractError, match=re.escape(told)) as error:
+        check_offer(month, settings, name, offer(month, name, **{column: values}))
+    blamed = "withdrawn_on" if "withdrawal" in told else column
+    assert f"{name}.parquet, column {blamed}" in str(error.value)
+
+
+def test_contradictory_consents_are_refused_across_pieces_too(month, settings):
+    table = offer(month, "consents", channel=[None, "app", "app"])
+    with pytest.raises(ContractError, match="contradictory rows of one customer, purpose, channel: 1 row"):
+        check_offer(month, settings, "consents", table, table.slice(2, 1))
+    with pytest.raises(ContractError, match="rows of a customer do not ascend by purpose, channel: 1 row"):
+        check_offer(month, settings, "consents", table.take(pa.array([1, 0, 2])))
+
+
+def test_messages_within_a_customer_ascend(month, settings):
+    twice = offer(month, "contacts", customer_id=[1, 1], ts=[month.start + timedelta(hours=1), month.start])
+    with pytest.raises(ContractError, match="times within a customer do not ascend"):
+        check_offer(month, settings, "contacts", twice)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"rate_low": 2.0, "rate_high": 2.0}, "a rate without a period, and not open_ended"),
+        ({"minimum_age": 35, "maximum_age": 34}, "minimum_age above maximum_age"),
+        ({"rate_low": 3.0, "rate_high": 2.0, "period_months": 12}, "rate_low above rate_high"),
+        ({"minimum_asset_band": "rich"}, "unknown asset band"),
+        ({"benefits": [{"category": "space", "ko": "", "en": ""}]}, "benefit in an unknown merchant category"),
+    ],
+)
+def test_terms_that_contradict_themselves_are_refused(settings, changed, told):
+    rows = product_terms(settings).to_pylist()
+    rows[3] = {**rows[3], "rate_low": None, "rate_high": None, "period_months": None, "open_ended": False, **changed}
+    with pytest.raises(ContractError, match=told) as error:
+        check_product_terms(pa.Table.from_pylist(rows, PRODUCT_TERMS), settings=settings, source="terms")
+    assert "product_id=3" in str(error.value)
