@@ -25,7 +25,7 @@ from serving_lambda.reasons import Renderer
 from serving_lambda.rules import Rules
 from serving_lambda.scorer import LAYER_OF_ROUTE, PRODUCT_MODEL, RULES_LAYER, Student
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 RULES, PRODUCTS, RANKING, TEMPLATES, GOLDEN = (
     "rules.json", "products.json", "ranking.json", "templates.json", "golden.json",
@@ -88,7 +88,7 @@ class Bundle:
         self.segments: tuple[str, ...] = tuple(manifest["contract"]["segments"])
         self.ranking = Ranking(json.loads(files[PRODUCTS])["products"], json.loads(files[RANKING]))
         self.rules = Rules(json.loads(files[RULES]), self.ranking.products)
-        self.renderer = Renderer(json.loads(files[TEMPLATES]), self.columns)
+        self.renderer = Renderer(json.loads(files[TEMPLATES]), self.columns, self.ranking.products)
         self._golden, self._read, self._library = files[GOLDEN], read, library
         self.filters = filters_of(exclude_held=self.ranking.exclude_held)
         entries = model_entries(manifest)

@@ -11,6 +11,14 @@ ANY = "any_acquisition"
 WEIGHT_KEYS = (ANY, NEXT_BEST_ACTION, "will_acquire")  # what the configuration names the kinds of terms by
 
 
+class Benefit(NamedTuple):
+    """What a product offers for payments in a merchant category (an l2 or l1 code of the merchant tree)."""
+
+    category: str
+    ko: str
+    en: str
+
+
 class Product(NamedTuple):
     """One product of the catalogue."""
 
@@ -22,6 +30,7 @@ class Product(NamedTuple):
     product_class: str
     risk_grade: int | None
     sets: tuple[str, ...]
+    benefits: tuple[Benefit, ...] = ()
 
 
 class Source(NamedTuple):
@@ -46,7 +55,16 @@ class Source(NamedTuple):
 
 def products_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Product, ...]:
     """Return the products of a bundle's file, whose ids are dense from 0."""
-    return tuple(Product(**{**entry, "sets": tuple(entry["sets"])}) for entry in entries)
+    return tuple(
+        Product(
+            **{
+                **entry,
+                "sets": tuple(entry["sets"]),
+                "benefits": tuple(Benefit(**benefit) for benefit in entry.get("benefits", ())),
+            }
+        )
+        for entry in entries
+    )
 
 
 def sources_of(products: Sequence[Product], weights: Mapping[str, float]) -> tuple[tuple[Source, ...], ...]:

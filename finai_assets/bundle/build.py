@@ -17,13 +17,14 @@ import pyarrow as pa
 from finai_assets.asset_graph import BUNDLE
 from finai_assets.bundle import content
 from finai_assets.bundle.choice import ChoiceLayers
+from finai_assets.bundle.facts import Known
 from finai_assets.bundle.golden import golden_content
 from finai_assets.bundle.layers import StudentFiles, gated_layers
 from finai_assets.features.registry import Registry
 from finai_assets.labels.task import Task
 from finai_assets.settings import Settings
 from finai_resources.errors import BundleError, GateError
-from serving_lambda.answer import reason_of
+from serving_lambda.answer import record_of
 from serving_lambda.bundle import (
     ALGORITHM,
     GOLDEN,
@@ -42,6 +43,7 @@ from serving_lambda.bundle import (
 )  # fmt: skip
 from serving_lambda.contract import Customer
 from serving_lambda.errors import ServingError
+from serving_lambda.facts import Fact
 from serving_lambda.lightgbm_c import Library
 from serving_lambda.path import choose, explained
 from serving_lambda.reasons import acceptable
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from finai_assets.labels.splits import Splits
 
 REASON_ROWS = 20  # golden rows whose reasons are read at build
+FAR = 9e11  # an amount longer than any customer's
+NOTHING_KNOWN = Known()
 
 
 def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function of, each by name
@@ -67,6 +71,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     versions: Mapping[str, str],
     overridden: Mapping[str, str] | None = None,
     choice: bytes | None = None,
+    known: Known = NOTHING_KNOWN,
 ) -> dict[str, bytes]:
     """Return the files of a signed bundle.
 
@@ -91,6 +96,8 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         student serves the task.
     choice
         The stored choice model; None where there is none, so that the shares are train counts.
+    known
+        What the reasons may name beyond the contract; what is typical is taken from the choice model.
 
     Raises
     ------
@@ -107,14 +114,16 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     rules = content.rules_content(content.read_config(content.RULES_FILE), registry, settings)
     used = {name for card, _ in models.values() for name in card.columns} | content.rule_columns(rules)
     used |= {name for model in chosen.models.values() for name in model.columns} if chosen else set()
-    contract = content.contract_columns(registry, used, templates, settings)
+    known = known._replace(typical=chosen.typical() if chosen else {})
+    facts = content.told_facts(registry, used, templates, settings, known)
+    contract = content.contract_columns(registry, used, templates, settings, facts)
     names = tuple(column["name"] for column in contract)
     positions = [registry.names.index(name) for name in names]
     files = {
         PRODUCTS: canonical({"products": content.products_content(products, settings, tasks)}),
         RANKING: canonical(content.ranking_content(shares, settings)),
         RULES: canonical(rules),
-        TEMPLATES: canonical(content.templates_content(templates, settings)),
+        TEMPLATES: canonical(content.templates_content(templates, settings, facts)),
         GOLDEN: canonical(golden_content(models, golden[:, positions], names, chosen)),
         **{name: text for name, (_, text) in models.items()},
         **(chosen.files() if chosen else {}),
@@ -179,27 +188,40 @@ def _check_golden(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> in
 
 
 def _check_texts(manifest: Mapping[str, Any], files: Mapping[str, bytes], templates: Mapping[str, Any]) -> int:
-    """Render every template for every product and displayable concept; return the number of texts."""
+    """Render every fact in every template, every product in every template, and real rows; return the number of texts."""
     bundle = _in_memory(manifest, files)
-    spoken = {"other"} | {column.concept for column in bundle.columns if column.displayable}
-    concepts = [entry for entry in templates["concepts"] if entry["id"] in spoken or entry["displayable"]]
-    checked = 0
-    for product in bundle.ranking.products:
-        names = {"ko": product.name_ko, "en": product.name}
-        for language in content.LANGUAGES:
-            texts = bundle.renderer.neutral(names, language)
-            for concept in concepts:
-                texts += bundle.renderer.grounded(concept[language], names, language)
-            for text in texts:
-                _check_text(text, names[language], language, templates)
-            checked += len(texts)
-    return checked + _check_golden_reasons(bundle, templates)
-
-
-def _check_golden_reasons(bundle: Bundle, templates: Mapping[str, Any]) -> int:
-    """Render the reasons of golden rows as serving does, values included, by both layers; return the number of texts."""
     of_layer = [{task: layers[which] for task, layers in bundle.layers.items()} for which in (0, -1)]
-    return sum(_check_reasons_of(bundle, models, templates) for models in of_layer)
+    return _check_parts(bundle, templates) + sum(_check_reasons_of(bundle, models, templates) for models in of_layer)
+
+
+def _check_parts(bundle: Bundle, templates: Mapping[str, Any]) -> int:
+    """Check sentences of facts before all that may follow them, and the neutral texts of every product.
+
+    The product with the longest name follows every sentence, the others follow the longest one.
+    """
+    renderer, checked = bundle.renderer, 0
+    for language in content.LANGUAGES:
+        names = {product: product.name_ko if language == "ko" else product.name for product in bundle.ranking.products}
+        longest = max(names, key=lambda product: len(names[product]))
+        sentences = [
+            sentence
+            for fact in renderer.teller.facts
+            for figure in _figures(fact)
+            for sentence in renderer.variants(fact, figure, language)
+        ]
+        for product, name in names.items():
+            first = sentences if product is longest else [max(sentences, key=len)] if sentences else []
+            texts = [f"{sentence} {after}" for sentence in first for after in renderer.after(product, language)]
+            texts += renderer.neutral(product, language)
+            for text in texts:
+                _check_text(text, name, language, templates)
+            checked += len(texts)
+    return checked
+
+
+def _figures(fact: Fact) -> tuple[float, ...]:
+    """Return the figures between which all that a fact tells lie; one of the far end where it has none."""
+    return (fact.low, fact.high if math.isfinite(fact.high) else max(FAR * (fact.shown_as == "money"), 999.0))
 
 
 def _check_reasons_of(bundle: Bundle, models: Mapping[str, Student], templates: Mapping[str, Any]) -> int:
@@ -218,7 +240,7 @@ def _check_reasons_of(bundle: Bundle, models: Mapping[str, Student], templates: 
         for choice, evidence in zip(choices, found, strict=True):
             product = bundle.ranking.products[choice.product_id]
             names = {"ko": product.name_ko, "en": product.name}
-            for language, text in reason_of(bundle, choice, evidence, customer).items():
+            for language, text in record_of(bundle, choice, evidence, customer).customer(bundle.renderer).items():
                 _check_text(text, names[language], language, templates)
                 checked += 1
     return checked
