@@ -1,8 +1,8 @@
 """Reasons that a branch employee can read out: approved templates whose slots are filled with the facts that were chosen.
 
-A reason is a sentence with one or two facts (:mod:`serving_lambda.facts`), a sentence that introduces the product, and what a
-benefit of the product offers where its merchant category meets a told fact, or else a closing. Customer and product choose the
-variant of each part, so that a customer reads the same text each time. A text that would break a limit gives way to a shorter
+A reason is a sentence with one or two facts (:mod:`serving_lambda.facts`), a sentence that introduces the product, what a benefit
+of the product offers where its merchant category meets a told fact, and a closing. Customer and product choose the variant of
+each part, so that a customer reads the same text each time. A text that would break a limit gives way to a shorter
 one, and at last to a neutral one that the build has checked for every product.
 """
 
@@ -90,11 +90,13 @@ class Renderer:
         for at in range(len(self.clauses[fact.form][language])):
             yield self._sentence([(fact, figure)], at, language)
 
-    def after(self, product: Product, language: str) -> Iterator[str]:
-        """Return everything that may follow the sentence of facts: introductions with each closing and each benefit."""
+    def after(self, product: Product, language: str, benefit: Benefit | None = None) -> Iterator[str]:
+        """Return everything that may follow the sentence of facts: introductions with each closing, or with a benefit."""
         slots = {"product": _name(product, language)}
-        ends = [_fill(entry[language], slots) for entry in self.closings]
-        ends += [self._offer(benefit, product, 0, language) for benefit in product.benefits]
+        if benefit is None:
+            ends = [_fill(entry[language], slots) for entry in self.closings]
+        else:
+            ends = [self._offer(benefit, product, at, language) for at in range(len(self._benefits))]
         for entry in self.introductions:
             for end in ends:
                 yield f"{_fill(entry[language], slots)} {end}"
@@ -107,12 +109,17 @@ class Renderer:
             introduction = _fill(self.introductions[intro][language], {"product": name})
             closing = _fill(self.closings[close][language], {"product": name})
             met = _met([fact for fact, _ in facts], product)
-            offer = self._offer(met, product, chosen, language) if met else ""
+            offer = [self._offer(met, product, chosen, language)] if met else []
             both = self._sentence(facts, chosen, language)
+            meeting = [entry for entry in facts if met and met.category in entry[0].categories]
+            first = self._sentence((meeting or facts)[:1], chosen, language)
             for parts in (
-                (both, introduction, offer or closing),
+                (both, introduction, *offer, closing),
+                (both, introduction, *offer),
+                (first, introduction, *offer),
                 (both, introduction, closing),
-                (self._sentence(facts[:1], chosen, language), introduction, closing),
+                (both, introduction),
+                (first, introduction, closing),
             ):
                 text = " ".join(parts)
                 if acceptable(text, name, language):
@@ -140,14 +147,15 @@ class Renderer:
         return _fill(texts[chosen % len(texts)], slots)
 
     def shown(self, figure: float, shown_as: str, language: str) -> str:
-        """Return a figure as it is told, rounded: percent and whole numbers to 1, years down, days up, won to 10,000."""
+        """Return a figure as it is told, rounded: percent and whole numbers to 1, years down, days up to 2 or more,
+        won to 10,000."""
         if shown_as == "percent":
             return f"{round(figure * 100)}%"
         if shown_as == "money":
             return self.money(figure, language)
         if shown_as == "years":
             return str(int(figure // 12))
-        return f"{max(ceil(figure), 1) if shown_as == 'days' else round(figure):,}"
+        return f"{max(ceil(figure), 2) if shown_as == 'days' else round(figure):,}"
 
     def money(self, amount: float, language: str) -> str:
         """Return an amount with its currency."""

@@ -41,19 +41,20 @@ from serving_lambda.bundle import (
     self_test,
     signature_of,
 )  # fmt: skip
+from serving_lambda.catalogue import Product
 from serving_lambda.contract import Customer
 from serving_lambda.errors import ServingError
 from serving_lambda.facts import Fact
 from serving_lambda.lightgbm_c import Library
 from serving_lambda.path import choose, explained
-from serving_lambda.reasons import acceptable
+from serving_lambda.reasons import LONGEST, Renderer, acceptable
 from serving_lambda.scorer import PRODUCT_MODEL, Student, score_row
 
 if TYPE_CHECKING:
     from finai_assets.labels.splits import Splits
 
 REASON_ROWS = 20  # golden rows whose reasons are read at build
-FAR = 9e11  # an amount longer than any customer's
+FAR = 9e8  # an amount as long as those of nearly all customers; a longer text gives way to a shorter one
 NOTHING_KNOWN = Known()
 
 
@@ -197,31 +198,49 @@ def _check_texts(manifest: Mapping[str, Any], files: Mapping[str, bytes], templa
 def _check_parts(bundle: Bundle, templates: Mapping[str, Any]) -> int:
     """Check sentences of facts before all that may follow them, and the neutral texts of every product.
 
-    The product with the longest name follows every sentence, the others follow the longest one.
+    The product with the longest name follows every sentence, the others follow the longest one; a benefit follows those that it
+    meets.
     """
-    renderer, checked = bundle.renderer, 0
+    checked = 0
     for language in content.LANGUAGES:
         names = {product: product.name_ko if language == "ko" else product.name for product in bundle.ranking.products}
         longest = max(names, key=lambda product: len(names[product]))
-        sentences = [
-            sentence
-            for fact in renderer.teller.facts
-            for figure in _figures(fact)
-            for sentence in renderer.variants(fact, figure, language)
-        ]
         for product, name in names.items():
-            first = sentences if product is longest else [max(sentences, key=len)] if sentences else []
-            texts = [f"{sentence} {after}" for sentence in first for after in renderer.after(product, language)]
-            texts += renderer.neutral(product, language)
-            for text in texts:
+            for text in _texts_of(bundle.renderer, product, language, every=product is longest):
                 _check_text(text, name, language, templates)
-            checked += len(texts)
+                checked += 1
     return checked
+
+
+def _texts_of(renderer: Renderer, product: Product, language: str, *, every: bool) -> list[str]:
+    """Return the texts of a product to check.
+
+    Before its closings comes every sentence or the longest one, before a benefit those that it meets. A text too long for a
+    benefit is left out, as the renderer leaves the benefit out.
+    """
+    sentences = {
+        fact.key: [text for figure in _figures(fact) for text in renderer.variants(fact, figure, language)]
+        for fact in renderer.teller.facts
+    }
+    whole = [text for texts in sentences.values() for text in texts]
+    closed = whole if every else [max(whole, key=len, default="")]
+    texts = [f"{text} {after}".strip() for text in closed for after in renderer.after(product, language)]
+    for benefit in product.benefits:
+        meeting = [
+            text
+            for fact in renderer.teller.facts
+            if benefit.category in fact.categories
+            for text in sentences[fact.key]
+        ]
+        offers = [f"{text} {after}" for text in meeting for after in renderer.after(product, language, benefit)]
+        texts += [text for text in offers if len(text) <= LONGEST]
+    return texts + renderer.neutral(product, language)
 
 
 def _figures(fact: Fact) -> tuple[float, ...]:
     """Return the figures between which all that a fact tells lie; one of the far end where it has none."""
-    return (fact.low, fact.high if math.isfinite(fact.high) else max(FAR * (fact.shown_as == "money"), 999.0))
+    far = {"money": FAR, "percent": 1.0}.get(fact.shown_as, 999.0)
+    return (fact.low, fact.high if math.isfinite(fact.high) else far)
 
 
 def _check_reasons_of(bundle: Bundle, models: Mapping[str, Student], templates: Mapping[str, Any]) -> int:

@@ -207,8 +207,9 @@ def told_facts(
         A family tells a column of another concept, or has too few variants.
     """
     columns = {column.name: column for column in _used_columns(registry, used)}
+    windows = {name: column.window_days for name, column in columns.items()}
     found = []
-    for fact in facts_content(templates, tuple(columns), settings, known):
+    for fact in facts_content(templates, windows, settings, known):
         column = columns[fact["column"]]
         if not is_displayable(column, templates):
             continue

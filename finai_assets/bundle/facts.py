@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from finai_assets.features.inputs import look_back_days
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
 
@@ -50,14 +51,14 @@ class _Named(NamedTuple):
 
 
 def facts_content(
-    templates: Mapping[str, Any], columns: Sequence[str], settings: Settings, known: Known
+    templates: Mapping[str, Any], columns: Mapping[str, int | None], settings: Settings, known: Known
 ) -> list[dict[str, Any]]:
     """Return the facts that a contract can tell, by family and form, in the order of the configuration.
 
     Parameters
     ----------
     columns
-        Names of the contract's columns that may be told, and of all others that facts may compare with, in contract order.
+        Name of each of the contract's columns to the days that it looks back over, in contract order.
 
     Raises
     ------
@@ -69,8 +70,10 @@ def facts_content(
     for family in templates["facts"]:
         for form in family["forms"]:
             if all(name in columns for name in (*form.get("needs", ()), *([form["base"]] if "base" in form else []))):
-                for column in columns:
-                    fact = _fact(family["family"], form, column, templates, settings, known)
+                for column, days in columns.items():
+                    fact = _fact(
+                        family["family"], form, column, _period(days, templates, settings), templates, settings, known
+                    )
                     if fact is not None:
                         found.append(fact)
     return found
@@ -103,6 +106,7 @@ def _fact(
     family: str,
     form: Mapping[str, Any],
     column: str,
+    period: dict[str, str],
     templates: Mapping[str, Any],
     settings: Settings,
     known: Known,
@@ -111,7 +115,9 @@ def _fact(
     given = next((match for pattern in form["columns"] if (match := _match(pattern, column)) is not None), None)
     if given is None:
         return None
-    named = _named(given, form, templates, settings, known)
+    if "months" in given:
+        period = _months(int(given["months"]))
+    named = _named(given, period, form, templates, settings, known)
     if named is None:
         return None
     above = known.typical.get(column) if form.get("above_typical") else None
@@ -153,6 +159,7 @@ def _match(pattern: str, column: str) -> dict[str, str] | None:
 
 def _named(
     given: Mapping[str, str],
+    period: dict[str, str],
     form: Mapping[str, Any],
     templates: Mapping[str, Any],
     settings: Settings,
@@ -160,8 +167,8 @@ def _named(
 ) -> _Named | None:
     """Return what a column names, or None where it names what is never told."""
     words = {
-        "period": _period(given, templates, settings),
-        "look_back": _months(settings.look_back_months),
+        "period": period,
+        "look_back": {"ko": _months(settings.look_back_months)["ko"], "en": f"{settings.look_back_months}-month"},
     }
     if "product" in given:
         product = next((entry for entry in settings.products if entry.code == given["product"]), None)
@@ -197,12 +204,12 @@ def _leaf(rank: int, words: Any, templates: Mapping[str, Any], settings: Setting
     return _Named({**words, "what": {"ko": found.name_ko, "en": found.name.lower()}}, None, (found.l2, found.l1))
 
 
-def _period(given: Mapping[str, str], templates: Mapping[str, Any], settings: Settings) -> dict[str, str]:
-    if "days" in given:
-        days = int(given["days"])
-        told: dict[str, str] | None = templates["periods"].get(days)
-        return told or {"ko": f"최근 {days}일", "en": f"the last {days} days"}
-    return _months(int(given["months"]) if "months" in given else settings.look_back_months)
+def _period(days: int | None, templates: Mapping[str, Any], settings: Settings) -> dict[str, str]:
+    """Return how the days that a column looks back over are told; the whole look-back is told in months."""
+    if days is None or days == look_back_days(settings):
+        return _months(settings.look_back_months)
+    told: dict[str, str] | None = templates["periods"].get(days)
+    return told or {"ko": f"최근 {days}일", "en": f"the last {days} days"}
 
 
 def _months(months: int) -> dict[str, str]:
