@@ -147,8 +147,7 @@ class Renderer:
         return _fill(texts[chosen % len(texts)], slots)
 
     def shown(self, figure: float, shown_as: str, language: str) -> str:
-        """Return a figure as it is told, rounded: percent and whole numbers to 1, years down, days up to 2 or more,
-        won to 10,000."""
+        """Return a figure as it is told: percent and whole numbers rounded, years down, days up to 2 or more, won to 10,000."""
         if shown_as == "percent":
             return f"{round(figure * 100)}%"
         if shown_as == "money":

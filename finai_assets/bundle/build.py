@@ -17,7 +17,7 @@ import pyarrow as pa
 from finai_assets.asset_graph import BUNDLE
 from finai_assets.bundle import content
 from finai_assets.bundle.choice import ChoiceLayers
-from finai_assets.bundle.facts import Known
+from finai_assets.bundle.facts import LANGUAGES, Known
 from finai_assets.bundle.golden import golden_content
 from finai_assets.bundle.layers import StudentFiles, gated_layers
 from finai_assets.features.registry import Registry
@@ -202,7 +202,7 @@ def _check_parts(bundle: Bundle, templates: Mapping[str, Any]) -> int:
     meets.
     """
     checked = 0
-    for language in content.LANGUAGES:
+    for language in LANGUAGES:
         names = {product: product.name_ko if language == "ko" else product.name for product in bundle.ranking.products}
         longest = max(names, key=lambda product: len(names[product]))
         for product, name in names.items():

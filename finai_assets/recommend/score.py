@@ -277,7 +277,7 @@ def _facts(told: Sequence[Sequence[Told]]) -> pa.ListArray:
     """Return the told facts of each row."""
     flat = [entry for of_row in told for entry in of_row]
     columns = zip(*flat, strict=True) if flat else [()] * len(Told._fields)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, FACT, strict=True)]
+    arrays = [pa.array(column, field.type, from_pandas=True) for column, field in zip(columns, FACT, strict=True)]
     ends = np.cumsum([0, *map(len, told)]).astype(np.int32)
     return pa.ListArray.from_arrays(ends, pa.StructArray.from_arrays(arrays, fields=list(FACT)))
 
