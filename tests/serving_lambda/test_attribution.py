@@ -16,7 +16,7 @@ from serving_lambda.contract import parse
 from serving_lambda.lightgbm_c import Model
 from serving_lambda.linear import LinearModel
 from serving_lambda.ranking import probability_of
-from serving_lambda.reasons import Evidence
+from serving_lambda.facts import Evidence
 from serving_lambda.scorer import Student
 from serving_lambda.shares import shares_of
 
