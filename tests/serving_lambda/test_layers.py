@@ -241,11 +241,11 @@ def test_a_damaged_layer_2_changes_no_answer_of_a_sound_copy(
 
 
 def test_a_bundle_of_the_schema_before_is_refused_with_a_code(bundle_files: dict[str, bytes]) -> None:
-    manifest = {**json.loads(bundle_files["manifest.json"]), "schema_version": 2}
+    manifest = {**json.loads(bundle_files["manifest.json"]), "schema_version": 3}
     raw = bundle_module.canonical(manifest)
     signature = {**json.loads(bundle_files["signature.json"]), "mac": bundle_module.signature_of(raw, KEY)}
     files = {**bundle_files, "manifest.json": raw, "signature.json": bundle_module.canonical(signature)}
-    with pytest.raises(ServingError, match="schema version 2, this code reads 3") as refused:
+    with pytest.raises(ServingError, match="schema version 3, this code reads 4") as refused:
         open_bundle(files.__getitem__, KEY)
     assert refused.value.code == "BUNDLE_UNREADABLE"
 
