@@ -8,26 +8,42 @@ from typing import Any
 from serving_lambda.attribution import strongest
 from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer
+from serving_lambda.facts import Evidence
 from serving_lambda.filters import Removed
 from serving_lambda.path import Choice
-from serving_lambda.reasons import Evidence
+from serving_lambda.record import Driver, Part, Record
 from serving_lambda.scorer import Scored
 
 
-def reason_of(bundle: Bundle, choice: Choice, evidence: Sequence[Evidence], customer: Customer) -> dict[str, str]:
-    """Return the reason for a product, in Korean and English."""
-    product = bundle.ranking.products[choice.product_id]
-    told = bundle.renderer.told(evidence)
-    return bundle.renderer.reason(told, product.name_ko, product.name, customer.customer_id, choice.product_id)
+def record_of(bundle: Bundle, choice: Choice, evidence: Sequence[Evidence], customer: Customer) -> Record:
+    """Return the evidence record of a product."""
+    term, ranked = choice.explained_by, choice.ranked
+    chosen = bundle.renderer.teller.choose(evidence, customer.row, choice.product_id)
+    drivers = strongest(evidence, bundle.ranking.attributions)
+    return Record(
+        customer_id=customer.customer_id,
+        product=bundle.ranking.products[choice.product_id],
+        score=choice.score,
+        layer=choice.layer,
+        bundle_id=bundle.bundle_id,
+        explained_by=term.task if term else None,
+        told=chosen.told,
+        carried=chosen.carried,
+        not_displayable=sum(entry.position not in chosen.tellable for entry in drivers),
+        drivers=tuple(Driver(bundle.names[entry.position], entry.value, entry.contribution) for entry in drivers),
+        parts=tuple(
+            Part(term.task, term.kind, term.weight * term.multiplier * term.boost, *term[-3:])
+            for term in (ranked.terms if ranked else ())
+        ),
+    )
 
 
 def described(
     bundle: Bundle, choice: Choice, evidence: Sequence[Evidence], customer: Customer, locale: str
 ) -> dict[str, Any]:
     """Return one recommendation as the caller sees it; contributions are in units of the explaining term's logarithm."""
-    product = bundle.ranking.products[choice.product_id]
-    ranked, term = choice.ranked, choice.explained_by
-    terms = ranked.terms if ranked else ()
+    record, ranked = record_of(bundle, choice, evidence, customer), choice.ranked
+    product, terms = record.product, ranked.terms if ranked else ()
     return {
         "product_id": choice.product_id,
         "product": product.code,
@@ -38,8 +54,12 @@ def described(
         "risk_penalty": ranked.risk_penalty if ranked else 0.0,
         "task_scores": {term.task: term.probability for term in terms},
         "layer": choice.layer,
-        "reason": reason_of(bundle, choice, evidence, customer),
-        "explained_by": term.task if term else None,
+        "reason": record.customer(bundle.renderer),
+        "banker": record.banker(bundle.renderer),
+        "facts": record.facts(bundle.renderer),
+        "carried": record.carried,
+        "not_displayable": record.not_displayable,
+        "explained_by": record.explained_by,
         "attributions": [
             {
                 "column": bundle.names[entry.position],

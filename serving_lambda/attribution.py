@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from serving_lambda.catalogue import ANY
-from serving_lambda.reasons import Evidence
+from serving_lambda.facts import Evidence
 from serving_lambda.scorer import Student
 
 LEAST = 1e-9  # of a probability in a denominator

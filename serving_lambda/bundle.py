@@ -90,7 +90,7 @@ class Bundle:
         self.offering = Offering.of(json.loads(files[OFFERING]), manifest["contract"]["asset_bands"])
         self.ranking = Ranking(json.loads(files[PRODUCTS])["products"], json.loads(files[RANKING]))
         self.rules = Rules(json.loads(files[RULES]), self.ranking.products)
-        self.renderer = Renderer(json.loads(files[TEMPLATES]), self.columns)
+        self.renderer = Renderer(json.loads(files[TEMPLATES]), self.columns, self.ranking.products)
         self._golden, self._read, self._library = files[GOLDEN], read, library
         self.filters = filters_of(exclude_held=self.ranking.exclude_held)
         entries = model_entries(manifest)

@@ -12,7 +12,7 @@ WEIGHT_KEYS = (ANY, NEXT_BEST_ACTION, "will_acquire")  # what the configuration 
 
 
 class Benefit(NamedTuple):
-    """What a product gives on spending in a merchant category."""
+    """What a product offers for payments in a merchant category (an l2 or l1 code of the merchant tree)."""
 
     category: str
     ko: str

@@ -16,13 +16,13 @@ from serving_lambda.bundle import Bundle
 from serving_lambda.contract import Customer
 from serving_lambda.diversify import diversify
 from serving_lambda.errors import ServingError
+from serving_lambda.facts import Evidence
 from serving_lambda.filters import NOTHING_SUITABLE, Removed, apply, stop
 from serving_lambda.lightgbm_c import Model
 from serving_lambda.linear import LinearModel
 from serving_lambda.offering import Occasion
 from serving_lambda.ports import KillSwitch
 from serving_lambda.ranking import Ranked, Term
-from serving_lambda.reasons import Evidence
 from serving_lambda.rules import Facts
 from serving_lambda.scorer import PRODUCT_MODEL, RULES_LAYER, Scored, Student, score_row
 

@@ -1,47 +1,32 @@
-"""Reasons that a branch employee can read out: approved templates whose slots are filled from the evidence.
+"""Reasons that a branch employee can read out: approved templates whose slots are filled with the facts that were chosen.
 
-The evidence is the positive part of a product's attributions, summed by concept. Only columns that the bundle marks as
-displayable take part; a text that would break a rule (length, share of Hangul) gives way to a plainer one, and at last to a
-neutral sentence that the build has checked for every product.
+A reason is a sentence with one or two facts (:mod:`serving_lambda.facts`), a sentence that introduces the product, what a benefit
+of the product offers where its merchant category meets a told fact, and a closing. Customer and product choose the variant of
+each part, so that a customer reads the same text each time. A text that would break a limit gives way to a shorter
+one, and at last to a neutral one that the build has checked for every product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from string import Formatter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
+
+from serving_lambda.facts import Fact, Teller, Told
+from serving_lambda.korean import MYRIAD, ended, hangul_share, in_myriads, particle
 
 if TYPE_CHECKING:
     from serving_lambda.bundle import ContractColumn
+    from serving_lambda.catalogue import Benefit, Product
 
 LONGEST = 200
 SHORTEST = 30
 HANGUL_SHARE = 0.8
-CONCEPTS_TOLD = 2
+LANGUAGES = ("ko", "en")
 
-Segment = tuple[str, str, str]  # literal text, slot ("" at the end), particles of the slot
-
-
-class Evidence(NamedTuple):
-    """One column's part in what moved a product: its place in the contract, its value, and its contribution.
-
-    ``contribution`` is the sum of ``of_task`` and ``of_share`` (:mod:`serving_lambda.attribution`).
-    """
-
-    position: int
-    value: float
-    contribution: float
-    of_task: float = 0.0
-    of_share: float = 0.0
-
-
-class Told(NamedTuple):
-    """A concept to tell, by its strongest column: the column's place in the contract, and its value."""
-
-    concept: str
-    position: int
-    value: float
+Segments = tuple[tuple[str, str, str], ...]  # literal text, slot ("" at the end), particles of the slot
 
 
 class Renderer:
@@ -50,106 +35,136 @@ class Renderer:
     Parameters
     ----------
     templates : mapping
-        ``grounded`` and ``neutral`` (lists of ``{ko, en}``), ``concepts`` (id to ``{ko, en, value, counter}``), ``units``
-        (unit to ``{ko, en}`` with slots ``{value}`` and ``{counter}``).
+        ``introductions``, ``closings``, ``benefits``, ``neutral`` (lists of ``{ko, en}``), ``clauses`` (form to ``{ko, en}``, a
+        list each), ``facts`` (:class:`~serving_lambda.facts.Teller`), ``concepts`` (id to ``{ko, en}``), ``currency``
+        (``{ko, en, myriads}``), ``terms`` (kind of term to ``{ko, en}``).
     columns : sequence of ContractColumn
+    products : sequence of Product
     """
 
-    def __init__(self, templates: Mapping[str, Any], columns: Sequence[ContractColumn]) -> None:
-        self._grounded = [{lang: _segments(text) for lang, text in entry.items()} for entry in templates["grounded"]]
-        self._neutral = [{lang: _segments(text) for lang, text in entry.items()} for entry in templates["neutral"]]
-        self._concepts: Mapping[str, Mapping[str, Any]] = templates["concepts"]
-        self._units: Mapping[str, Mapping[str, str]] = templates["units"]
-        self._columns = columns
+    def __init__(
+        self, templates: Mapping[str, Any], columns: Sequence[ContractColumn], products: Sequence[Product]
+    ) -> None:
+        self.teller = Teller(templates["facts"], columns, products)
+        self.clauses = {
+            form: {language: [_segments(text) for text in texts] for language, texts in by_language.items()}
+            for form, by_language in templates["clauses"].items()
+        }
+        self.introductions, self.closings, self._benefits, self._neutral = (
+            [{language: _segments(text) for language, text in entry.items()} for entry in templates[name]]
+            for name in ("introductions", "closings", "benefits", "neutral")
+        )
+        self.terms: Mapping[str, Mapping[str, str]] = templates["terms"]
+        self.currency: Mapping[str, Any] = templates["currency"]
+        self._concepts: Mapping[str, Mapping[str, str]] = templates["concepts"]
+        self.columns = columns
 
     def concept(self, position: int, language: str) -> str:
         """Return the name of a column's concept."""
-        return str(self._concepts[self._columns[position].concept][language])
+        return self._concepts[self.columns[position].concept][language]
 
-    def reason(
-        self, told: Sequence[Told], name_ko: str, name_en: str, customer_id: int | None, product_id: int
-    ) -> dict[str, str]:
+    def reason(self, told: Sequence[Told], product: Product, customer_id: int | None) -> dict[str, str]:
         """Return the reason in Korean and English.
 
         Parameters
         ----------
         told
-            What :meth:`told` chose of the evidence; empty where no model speaks.
-        name_ko, name_en
-            The product's names.
+            What was chosen of the evidence; empty where no model speaks or no fact can be told.
         customer_id
-            Chooses the template, so that a customer reads the same text each time.
+            Chooses the variant together with the product.
         """
-        chosen = crc32(f"{customer_id}:{product_id}".encode())
-        return {"ko": self._text("ko", told, name_ko, chosen), "en": self._text("en", told, name_en, chosen)}
+        chosen = crc32(f"{customer_id}:{product.product_id}".encode())
+        facts = [(self.teller.by_key[entry.key], entry.figure) for entry in told]
+        return {language: self._text(facts, product, chosen, language) for language in LANGUAGES}
 
-    def neutral(self, names: Mapping[str, str], language: str) -> list[str]:
+    def benefit_met(self, told: Sequence[Told], product: Product) -> Benefit | None:
+        """Return the first benefit of a product whose merchant category meets a told fact."""
+        return _met([self.teller.by_key[entry.key] for entry in told], product)
+
+    def neutral(self, product: Product, language: str) -> list[str]:
         """Return every neutral text for a product; the build checks them all."""
-        return [_fill(entry[language], {"product": names[language]}) for entry in self._neutral]
+        return [_fill(entry[language], {"product": _name(product, language)}) for entry in self._neutral]
 
-    def grounded(self, evidence: str, names: Mapping[str, str], language: str) -> list[str]:
-        """Return every grounded text for a product and one piece of evidence; the build checks them."""
-        slots = {"product": names[language], "evidence": evidence}
-        return [_fill(entry[language], slots) for entry in self._grounded]
+    def variants(self, fact: Fact, figure: float, language: str) -> Iterator[str]:
+        """Return the sentence of a fact in each of its variants."""
+        for at in range(len(self.clauses[fact.form][language])):
+            yield self._sentence([(fact, figure)], at, language)
 
-    def _text(self, language: str, told: Sequence[Told], product: str, chosen: int) -> str:
-        if told:
-            template = self._grounded[chosen % len(self._grounded)][language]
-            full = [self._phrase(entry, language) for entry in told]
-            plain = [str(self._concepts[entry.concept][language]) for entry in told]
-            for phrases in (full, full[:1], plain, plain[:1]):
-                text = _fill(template, {"product": product, "evidence": _joined(phrases, language)})
-                if acceptable(text, product, language):
+    def after(self, product: Product, language: str, benefit: Benefit | None = None) -> Iterator[str]:
+        """Return everything that may follow the sentence of facts: introductions with each closing, or with a benefit."""
+        slots = {"product": _name(product, language)}
+        if benefit is None:
+            ends = [_fill(entry[language], slots) for entry in self.closings]
+        else:
+            ends = [self._offer(benefit, product, at, language) for at in range(len(self._benefits))]
+        for entry in self.introductions:
+            for end in ends:
+                yield f"{_fill(entry[language], slots)} {end}"
+
+    def _text(self, facts: Sequence[tuple[Fact, float]], product: Product, chosen: int, language: str) -> str:
+        name = _name(product, language)
+        if facts:
+            chosen, intro = divmod(chosen, len(self.introductions))
+            chosen, close = divmod(chosen, len(self.closings))
+            introduction = _fill(self.introductions[intro][language], {"product": name})
+            closing = _fill(self.closings[close][language], {"product": name})
+            met = _met([fact for fact, _ in facts], product)
+            offer = [self._offer(met, product, chosen, language)] if met else []
+            both = self._sentence(facts, chosen, language)
+            meeting = [entry for entry in facts if met and met.category in entry[0].categories]
+            first = self._sentence((meeting or facts)[:1], chosen, language)
+            for parts in (
+                (both, introduction, *offer, closing),
+                (both, introduction, *offer),
+                (first, introduction, *offer),
+                (both, introduction, closing),
+                (both, introduction),
+                (first, introduction, closing),
+            ):
+                text = " ".join(parts)
+                if acceptable(text, name, language):
                     return text
-        return _fill(self._neutral[chosen % len(self._neutral)][language], {"product": product})
+        return _fill(self._neutral[chosen % len(self._neutral)][language], {"product": name})
 
-    def told(self, evidence: Iterable[Evidence]) -> list[Told]:
-        """Return the concepts that spoke for the product, strongest first, each with its strongest column.
+    def _offer(self, benefit: Benefit, product: Product, chosen: int, language: str) -> str:
+        template = self._benefits[chosen % len(self._benefits)][language]
+        text = benefit.ko if language == "ko" else benefit.en
+        return _fill(template, {"product": _name(product, language), "benefit": text.rstrip(".")})
 
-        Parameters
-        ----------
-        evidence
-            Every column that the explaining models read; empty where no model speaks.
-        """
-        totals: dict[str, float] = {}
-        best: dict[str, Evidence] = {}
-        for entry in evidence:
-            column = self._columns[entry.position]
-            if not column.displayable or entry.contribution == 0.0:
-                continue
-            totals[column.concept] = totals.get(column.concept, 0.0) + entry.contribution
-            held = best.get(column.concept)
-            if held is None or entry.contribution > held.contribution:
-                best[column.concept] = entry
-        spoke = sorted((-total, concept) for concept, total in totals.items() if total > 0)
-        return [Told(concept, best[concept].position, best[concept].value) for _, concept in spoke[:CONCEPTS_TOLD]]
-
-    def _phrase(self, told: Told, language: str) -> str:
-        """Return "description value" where the value can be told, else the concept's name."""
-        named = self._concepts[told.concept]
-        column = self._columns[told.position]
-        value = self.value(column, told.value, language) if named["value"] else None
-        if value is None:
-            return str(named[language])
+    def _sentence(self, facts: Sequence[tuple[Fact, float]], chosen: int, language: str) -> str:
+        """Return the facts as one sentence; the second takes another variant than the first."""
+        clauses = [self._clause(fact, figure, chosen + 3 * at, language) for at, (fact, figure) in enumerate(facts)]
         if language == "ko":
-            return f"{column.description_ko} {value}".rstrip()
-        meant = f"{_lowered(column.description)}: {value}" if value else _lowered(column.description)
-        return f"{named[language]} ({meant})"
+            return "고, ".join([*clauses[:-1], ended(clauses[-1])]) + "."
+        text = ", and ".join(clauses)
+        return f"{text[0].upper()}{text[1:]}."
 
-    def value(self, column: ContractColumn, value: float, language: str) -> str | None:
-        """Return a value with its unit as text, empty for a flag that is set, or None where it is not to be told."""
-        if value != value:  # noqa: PLR0124 -- NaN is the one value that differs from itself
-            return None
-        if column.kind == "binary":
-            return "" if value == 1.0 else None
-        if column.kind == "share":
-            return f"{round(value * 100)}%"
-        pattern = self._units.get(column.unit)
-        if pattern is None:
-            return None
-        shown = f"{round(value):,}" if abs(value) >= 100 or value == int(value) else f"{value:.1f}"
-        counter = self._concepts[column.concept]["counter"] if language == "ko" else ""
-        return pattern[language].replace("{value}", shown).replace("{counter}", counter)
+    def _clause(self, fact: Fact, figure: float, chosen: int, language: str) -> str:
+        texts = self.clauses[fact.form][language]
+        slots = {slot: text[language] for slot, text in fact.words.items()}
+        if fact.shown_as:
+            slots["value"] = self.shown(figure, fact.shown_as, language)
+        return _fill(texts[chosen % len(texts)], slots)
+
+    def shown(self, figure: float, shown_as: str, language: str) -> str:
+        """Return a figure as it is told: percent and whole numbers rounded, years down, days up to 2 or more, won to 10,000."""
+        if shown_as == "percent":
+            return f"{round(figure * 100)}%"
+        if shown_as == "money":
+            return self.money(figure, language)
+        if shown_as == "years":
+            return str(int(figure // 12))
+        return f"{max(ceil(figure), 2) if shown_as == 'days' else round(figure):,}"
+
+    def money(self, amount: float, language: str) -> str:
+        """Return an amount with its currency."""
+        if self.currency["myriads"] and amount >= MYRIAD:
+            if language == "ko":
+                return f"{in_myriads(amount)} {self.currency['ko']}"
+            amount = round(amount / MYRIAD) * MYRIAD
+        if language == "ko":
+            return f"{round(amount):,}{self.currency['ko']}"
+        return f"{self.currency['en']} {round(amount):,}"
 
 
 def acceptable(text: str, product: str, language: str) -> bool:
@@ -159,40 +174,22 @@ def acceptable(text: str, product: str, language: str) -> bool:
     return language != "ko" or hangul_share(text.replace(product, "")) >= HANGUL_SHARE
 
 
-def hangul_share(text: str) -> float:
-    """Return the share of Hangul syllables among the letters of a text."""
-    letters = sum(map(str.isalpha, text))
-    hangul = sum(map("가".__le__, text)) - sum(map("힣".__lt__, text))  # every syllable between is a letter
-    return hangul / letters if letters else 0.0
+def _met(facts: Sequence[Fact], product: Product) -> Benefit | None:
+    if not product.benefits:
+        return None
+    named = {category for fact in facts for category in fact.categories}
+    return next((benefit for benefit in product.benefits if benefit.category in named), None)
 
 
-def particle(word: str, pair: str) -> str:
-    """Return the particle that follows a word: the first of ``을/를`` after a final consonant, else the second.
-
-    After a word whose ending has no Korean reading here (a Latin letter), both are written: ``을(를)``.
-    """
-    closed, open_ = pair.split("/")
-    last = word.rstrip(")]\"' ")[-1:]
-    if "가" <= last <= "힣":
-        final = (ord(last) - ord("가")) % 28
-    elif last in _DIGIT_FINAL:
-        final = _DIGIT_FINAL[last]
-    else:
-        return f"{closed}({open_})"
-    if final == _RIEUL and closed == "으로":
-        return open_
-    return closed if final else open_
+def _name(product: Product, language: str) -> str:
+    return product.name_ko if language == "ko" else product.name
 
 
-_RIEUL = 8  # index of the final consonant that takes 로, not 으로
-_DIGIT_FINAL = {"0": 21, "1": 8, "2": 0, "3": 16, "4": 0, "5": 0, "6": 1, "7": 8, "8": 8, "9": 0, "%": 0}
-
-
-def _segments(template: str) -> tuple[Segment, ...]:
+def _segments(template: str) -> Segments:
     return tuple((literal, slot or "", spec or "") for literal, slot, spec, _ in Formatter().parse(template))
 
 
-def _fill(segments: Sequence[Segment], slots: Mapping[str, str]) -> str:
+def _fill(segments: Segments, slots: Mapping[str, str]) -> str:
     parts = []
     for literal, slot, pair in segments:
         parts.append(literal)
@@ -200,16 +197,3 @@ def _fill(segments: Sequence[Segment], slots: Mapping[str, str]) -> str:
             word = slots[slot]
             parts.append(word + (particle(word, pair) if pair else ""))
     return "".join(parts)
-
-
-def _joined(phrases: Sequence[str], language: str) -> str:
-    if len(phrases) == 1:
-        return phrases[0]
-    if language == "en":
-        return " and ".join(phrases)
-    return f"{phrases[0]}{particle(phrases[0], '과/와')} {phrases[1]}"
-
-
-def _lowered(text: str) -> str:
-    """Lower the first letter for the middle of a sentence, unless it begins an abbreviation."""
-    return text[0].lower() + text[1:] if len(text) > 1 and text[1].islower() else text

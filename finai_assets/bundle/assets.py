@@ -7,10 +7,12 @@ from finai_assets.asset_graph import BUNDLE, CHOICE, MATRIX, PRODUCT_TERMS, PROD
 from finai_assets.automation.specs import spec_of, stored, writing
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.content import RULES_FILE, read_config, rule_columns, rules_content
+from finai_assets.bundle.facts import Known
 from finai_assets.bundle.lineage import lineage_of
 from finai_assets.bundle.registry import export, register
 from finai_assets.bundle.shares import acquisition_shares
 from finai_assets.choice.model import FILE as CHOICE_FILE
+from finai_assets.features.state import load_states
 from finai_assets.platform import Platform
 from finai_assets.students.result import from_files, require_budget
 from finai_assets.training.matrix import load_matrix
@@ -18,8 +20,10 @@ from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
+from finai_resources.lake_session import LakeSession
 from finai_resources.warehouse_resource import WarehouseResource
 
+NAMED_BY = ("mcc_top30_multihot", "demographics")  # groups whose fitted states the reasons need
 FIDELITY_CHECK = "student_fidelity"  # C23: where a copy passes it by an override, layer 2 serves the task
 
 
@@ -58,6 +62,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             key=home.secrets().key("signing"),
             overridden=overridden_tasks(gates, session.lake, platform),
             choice=session.read_bytes(CHOICE, None, CHOICE_FILE),
+            known=known_of(session, platform),
             versions={"data": session.manifest(MATRIX).content_hash, "code": graph.code_version(BUNDLE)},
         )
         with writing(session, platform, BUNDLE, model=True) as out:
@@ -69,6 +74,15 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         return stored(session, BUNDLE, **budget, bundle_id=folder.name, folder=dg.MetadataValue.path(str(folder)))
 
     return [bundle]
+
+
+def known_of(session: LakeSession, platform: Platform) -> Known:
+    """Return what the fitted states of two groups know beyond the contract: codes by rank, and what stands for missing values."""
+    names = {group.name for group in platform.registry.available} & set(NAMED_BY)
+    states = load_states(session, sorted(names))
+    codes = states["mcc_top30_multihot"].params["mcc_codes"] if "mcc_top30_multihot" in states else ()
+    tenure = states["demographics"].params["tenure_median"] if "demographics" in states else ()
+    return Known(tuple(int(code) for code in codes), {"tenure_months": [float(value) for value in tenure]})
 
 
 def overridden_tasks(gates: Gates, lake: Lake, platform: Platform) -> dict[str, str]:

@@ -17,13 +17,14 @@ import pyarrow as pa
 from finai_assets.asset_graph import BUNDLE
 from finai_assets.bundle import content
 from finai_assets.bundle.choice import ChoiceLayers
+from finai_assets.bundle.facts import LANGUAGES, Known
 from finai_assets.bundle.golden import golden_content
 from finai_assets.bundle.layers import StudentFiles, gated_layers
 from finai_assets.features.registry import Registry
 from finai_assets.labels.task import Task
 from finai_assets.settings import Settings
 from finai_resources.errors import BundleError, GateError
-from serving_lambda.answer import reason_of
+from serving_lambda.answer import record_of
 from serving_lambda.bundle import (
     ALGORITHM,
     GOLDEN,
@@ -41,12 +42,14 @@ from serving_lambda.bundle import (
     self_test,
     signature_of,
 )  # fmt: skip
+from serving_lambda.catalogue import Product
 from serving_lambda.contract import Customer
 from serving_lambda.errors import ServingError
+from serving_lambda.facts import Fact
 from serving_lambda.lightgbm_c import Library
 from serving_lambda.offering import Occasion
 from serving_lambda.path import choose, explained
-from serving_lambda.reasons import acceptable
+from serving_lambda.reasons import LONGEST, Renderer, acceptable
 from serving_lambda.scorer import PRODUCT_MODEL, Student, score_row
 from serving_lambda.standing import RISKIEST, Standing
 
@@ -55,6 +58,8 @@ if TYPE_CHECKING:
 
 REASON_ROWS = 20  # golden rows whose reasons are read at build
 _ADULT, _A_DAY, _NEVER = 40, "2000-01-01", "9999-12-31"  # of the customers to whom they are told
+FAR = 9e8  # an amount as long as those of nearly all customers; a longer text gives way to a shorter one
+NOTHING_KNOWN = Known()
 
 
 def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function of, each by name
@@ -72,6 +77,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     versions: Mapping[str, str],
     overridden: Mapping[str, str] | None = None,
     choice: bytes | None = None,
+    known: Known = NOTHING_KNOWN,
 ) -> dict[str, bytes]:
     """Return the files of a signed bundle.
 
@@ -98,6 +104,8 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         student serves the task.
     choice
         The stored choice model; None where there is none, so that the shares are train counts.
+    known
+        What the reasons may name beyond the contract; what is typical is taken from the choice model.
 
     Raises
     ------
@@ -114,7 +122,9 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
     rules = content.rules_content(content.read_config(content.RULES_FILE), registry, settings)
     used = {name for card, _ in models.values() for name in card.columns} | content.rule_columns(rules)
     used |= {name for model in chosen.models.values() for name in model.columns} if chosen else set()
-    contract = content.contract_columns(registry, used, templates, settings)
+    known = known._replace(typical=chosen.typical() if chosen else {})
+    facts = content.told_facts(registry, used, templates, settings, known)
+    contract = content.contract_columns(registry, used, templates, settings, facts)
     names = tuple(column["name"] for column in contract)
     positions = [registry.names.index(name) for name in names]
     files = {
@@ -122,7 +132,7 @@ def build_bundle(  # noqa: PLR0913 -- everything that the bundle is a function o
         RANKING: canonical(content.ranking_content(shares, settings)),
         OFFERING: canonical(settings.offering.model_dump(mode="json")),
         RULES: canonical(rules),
-        TEMPLATES: canonical(content.templates_content(templates, settings)),
+        TEMPLATES: canonical(content.templates_content(templates, settings, facts)),
         GOLDEN: canonical(golden_content(models, golden[:, positions], names, chosen)),
         **{name: text for name, (_, text) in models.items()},
         **(chosen.files() if chosen else {}),
@@ -191,27 +201,58 @@ def _check_golden(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> in
 
 
 def _check_texts(manifest: Mapping[str, Any], files: Mapping[str, bytes], templates: Mapping[str, Any]) -> int:
-    """Render every template for every product and displayable concept; return the number of texts."""
+    """Render every fact in every template, every product in every template, and real rows; return the number of texts."""
     bundle = _in_memory(manifest, files)
-    spoken = {"other"} | {column.concept for column in bundle.columns if column.displayable}
-    concepts = [entry for entry in templates["concepts"] if entry["id"] in spoken or entry["displayable"]]
-    checked = 0
-    for product in bundle.ranking.products:
-        names = {"ko": product.name_ko, "en": product.name}
-        for language in content.LANGUAGES:
-            texts = bundle.renderer.neutral(names, language)
-            for concept in concepts:
-                texts += bundle.renderer.grounded(concept[language], names, language)
-            for text in texts:
-                _check_text(text, names[language], language, templates)
-            checked += len(texts)
-    return checked + _check_golden_reasons(bundle, templates)
-
-
-def _check_golden_reasons(bundle: Bundle, templates: Mapping[str, Any]) -> int:
-    """Render the reasons of golden rows as serving does, values included, by both layers; return the number of texts."""
     of_layer = [{task: layers[which] for task, layers in bundle.layers.items()} for which in (0, -1)]
-    return sum(_check_reasons_of(bundle, models, templates) for models in of_layer)
+    return _check_parts(bundle, templates) + sum(_check_reasons_of(bundle, models, templates) for models in of_layer)
+
+
+def _check_parts(bundle: Bundle, templates: Mapping[str, Any]) -> int:
+    """Check sentences of facts before all that may follow them, and the neutral texts of every product.
+
+    The product with the longest name follows every sentence, the others follow the longest one; a benefit follows those that it
+    meets.
+    """
+    checked = 0
+    for language in LANGUAGES:
+        names = {product: product.name_ko if language == "ko" else product.name for product in bundle.ranking.products}
+        longest = max(names, key=lambda product: len(names[product]))
+        for product, name in names.items():
+            for text in _texts_of(bundle.renderer, product, language, every=product is longest):
+                _check_text(text, name, language, templates)
+                checked += 1
+    return checked
+
+
+def _texts_of(renderer: Renderer, product: Product, language: str, *, every: bool) -> list[str]:
+    """Return the texts of a product to check.
+
+    Before its closings comes every sentence or the longest one, before a benefit those that it meets. A text too long for a
+    benefit is left out, as the renderer leaves the benefit out.
+    """
+    sentences = {
+        fact.key: [text for figure in _figures(fact) for text in renderer.variants(fact, figure, language)]
+        for fact in renderer.teller.facts
+    }
+    whole = [text for texts in sentences.values() for text in texts]
+    closed = whole if every else [max(whole, key=len, default="")]
+    texts = [f"{text} {after}".strip() for text in closed for after in renderer.after(product, language)]
+    for benefit in product.benefits:
+        meeting = [
+            text
+            for fact in renderer.teller.facts
+            if benefit.category in fact.categories
+            for text in sentences[fact.key]
+        ]
+        offers = [f"{text} {after}" for text in meeting for after in renderer.after(product, language, benefit)]
+        texts += [text for text in offers if len(text) <= LONGEST]
+    return texts + renderer.neutral(product, language)
+
+
+def _figures(fact: Fact) -> tuple[float, ...]:
+    """Return the figures between which all that a fact tells lie; one of the far end where it has none."""
+    far = {"money": FAR, "percent": 1.0}.get(fact.shown_as, 999.0)
+    return (fact.low, fact.high if math.isfinite(fact.high) else far)
 
 
 def _check_reasons_of(bundle: Bundle, models: Mapping[str, Student], templates: Mapping[str, Any]) -> int:
@@ -230,7 +271,7 @@ def _check_reasons_of(bundle: Bundle, models: Mapping[str, Student], templates: 
         for choice, evidence in zip(choices, found, strict=True):
             product = bundle.ranking.products[choice.product_id]
             names = {"ko": product.name_ko, "en": product.name}
-            for language, text in reason_of(bundle, choice, evidence, customer).items():
+            for language, text in record_of(bundle, choice, evidence, customer).customer(bundle.renderer).items():
                 _check_text(text, names[language], language, templates)
                 checked += 1
     return checked

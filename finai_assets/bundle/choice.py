@@ -58,6 +58,13 @@ class ChoiceLayers:
         """Return the files by name."""
         return {name: canonical(model.to_dict()) for name, model in self.models.items()}
 
+    def typical(self) -> dict[str, float]:
+        """Return what is typical of each column in train: the value that the best model reads as its mean."""
+        model = next(iter(self.models.values()))
+        center, size = model.squash.center, model.squash.size
+        values = np.divide(size * center, 1.0 - np.abs(center), out=np.zeros_like(size), where=np.abs(center) < 1.0)
+        return dict(zip(model.columns, values.tolist(), strict=True))
+
     def entry(self) -> dict[str, Any]:
         """Return the manifest's entry, which serving reads as that of a student of many classes."""
         (first, best), (second, behind) = self.models.items()

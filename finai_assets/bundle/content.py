@@ -16,13 +16,13 @@ import pyarrow as pa
 import yaml
 
 from finai_assets.asset_graph import PRODUCT_TERMS, PRODUCTS
+from finai_assets.bundle.facts import LANGUAGES, Known, clauses_content, facts_content
 from finai_assets.features.registry import Column, Registry
 from finai_assets.labels.task import Task, available
 from finai_assets.settings import CONFIG_FOLDER, Settings
 from finai_resources.errors import BundleError, ConfigError
 
 TEMPLATES_FILE, RULES_FILE = "reason_templates.yaml", "rules.yaml"
-LANGUAGES = ("ko", "en")
 _CONDITIONS = {"age", "held_count", "holds_class", "holds_no_class", "segment", "asset_band", "columns"}
 _LIMITS = ("minimum_age", "maximum_age", "minimum_asset_band")
 _SPACE = re.compile(r"\s+")
@@ -188,18 +188,58 @@ def rule_columns(rules: Mapping[str, Any]) -> set[str]:
 
 
 def contract_columns(
-    registry: Registry, used: Iterable[str], templates: Mapping[str, Any], settings: Settings
+    registry: Registry,
+    used: Iterable[str],
+    templates: Mapping[str, Any],
+    settings: Settings,
+    facts: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return the columns of a request, in matrix order, each with the texts that may be shown.
 
-    A column is displayable where its concept is, it holds no personal attribute, its description holds no forbidden word, and
-    it is no code whose value would be shown: a column is hidden unless all of this holds.
+    A column is displayable where one of the facts tells it.
 
     Raises
     ------
     BundleError
         A used column is not in the registry.
     """
+    currency, told = settings.dataset.currency, {fact["column"] for fact in facts}
+    return [
+        _contract_column(column, templates, currency, displayable=column.name in told)
+        for column in _used_columns(registry, used)
+    ]
+
+
+def told_facts(
+    registry: Registry, used: Iterable[str], templates: Mapping[str, Any], settings: Settings, known: Known
+) -> list[dict[str, Any]]:
+    """Return the facts that may be told of the used columns (:func:`finai_assets.bundle.facts.facts_content`).
+
+    Raises
+    ------
+    BundleError
+        A used column is not in the registry.
+    ConfigError
+        A family tells a column of another concept, or has too few variants.
+    """
+    columns = {column.name: column for column in _used_columns(registry, used)}
+    windows = {name: column.window_days for name, column in columns.items()}
+    found = []
+    for fact in facts_content(templates, windows, settings, known):
+        column = columns[fact["column"]]
+        if not is_displayable(column, templates):
+            continue
+        if (concept := concept_of(column, templates)["id"]) != fact["family"]:
+            raise ConfigError(
+                f"{fact['form']} tells {column.name}, which belongs to the concept {concept}",
+                where=f"{TEMPLATES_FILE}: {fact['family']}",
+                fix="a family tells the columns of the concept of its name",
+            )
+        found.append(fact)
+    return found
+
+
+def _used_columns(registry: Registry, used: Iterable[str]) -> list[Column]:
     wanted = set(used)
     if unknown := sorted(wanted - set(registry.names)):
         raise BundleError(
@@ -207,22 +247,23 @@ def contract_columns(
             where="bundle contract",
             fix="distil the students again on the present features",
         )
-    currency = settings.dataset.currency
-    return [_contract_column(column, templates, currency) for column in registry.columns if column.name in wanted]
+    return [column for column in registry.columns if column.name in wanted]
 
 
 def is_displayable(column: Column, templates: Mapping[str, Any]) -> bool:
-    """Return whether a column's meaning may be told to a customer (:func:`contract_columns`)."""
-    concept = concept_of(column, templates)
+    """Return whether a column's meaning may be told to a customer, were there a fact to tell it.
+
+    Its concept may be told, it holds no personal attribute, and its description holds no forbidden word: a column is hidden
+    unless all of this holds.
+    """
     text = {"ko": column.description_ko, "en": column.description}
     clean = not any(forbidden_in(text[language], language, templates) for language in LANGUAGES)
-    return bool(
-        concept["displayable"] and not column.pii and clean and not (column.kind == "code" and concept["value"])
-    )
+    return bool(concept_of(column, templates)["displayable"] and not column.pii and clean)
 
 
-def _contract_column(column: Column, templates: Mapping[str, Any], currency: str) -> dict[str, Any]:
-    concept = concept_of(column, templates)
+def _contract_column(
+    column: Column, templates: Mapping[str, Any], currency: str, *, displayable: bool
+) -> dict[str, Any]:
     return {
         "name": column.name,
         "group": column.group,
@@ -236,8 +277,8 @@ def _contract_column(column: Column, templates: Mapping[str, Any], currency: str
         "high": None if column.high is None else float(column.high),
         "description": column.description,
         "description_ko": column.description_ko,
-        "concept": concept["id"],
-        "displayable": is_displayable(column, templates),
+        "concept": concept_of(column, templates)["id"],
+        "displayable": displayable,
     }
 
 
@@ -257,8 +298,10 @@ def forbidden_in(text: str, language: str, templates: Mapping[str, Any]) -> list
     return [word for word in templates["forbidden"][language] if _SPACE.sub("", word).casefold() in bare]
 
 
-def templates_content(templates: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return the templates of the renderer, with units in the data set's currency.
+def templates_content(
+    templates: Mapping[str, Any], settings: Settings, facts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the templates of the renderer, with the facts that the contract can tell and the data set's currency.
 
     Raises
     ------
@@ -272,17 +315,12 @@ def templates_content(templates: Mapping[str, Any], settings: Settings) -> dict[
             where=f"{TEMPLATES_FILE}: currencies",
             fix=f"add it beside {', '.join(templates['currencies'])}",
         )
-    units = {
-        unit: {language: pattern[language].replace("{currency}", currency[language]) for language in LANGUAGES}
-        for unit, pattern in templates["units"].items()
-    }
     return {
-        "version": templates["version"],
-        "grounded": templates["grounded"],
-        "neutral": templates["neutral"],
+        **{name: templates[name] for name in ("version", "introductions", "closings", "benefits", "neutral", "terms")},
+        "clauses": clauses_content(templates),
         "concepts": {
-            entry["id"]: {**{key: entry[key] for key in ("ko", "en", "value")}, "counter": entry.get("counter", "")}
-            for entry in templates["concepts"]
+            entry["id"]: {language: entry[language] for language in LANGUAGES} for entry in templates["concepts"]
         },
-        "units": units,
+        "facts": list(facts),
+        "currency": currency,
     }

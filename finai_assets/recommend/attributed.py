@@ -12,7 +12,6 @@ from finai_assets.recommend.ranked import BY_RULES, Shares, Shown
 from serving_lambda.attribution import LEAST, slope, tells_apart
 from serving_lambda.bundle import Bundle
 from serving_lambda.catalogue import ANY
-from serving_lambda.reasons import CONCEPTS_TOLD, Told
 from serving_lambda.scorer import Student
 
 
@@ -133,43 +132,3 @@ def strongest_of(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.
         size[every, places[:, rank]] = -1.0
     rows, ranks = np.nonzero(contributions[every[:, None], places] != 0.0)
     return rows, places[rows, ranks]
-
-
-def told_of(bundle: Bundle, contributions: np.ndarray, rows: np.ndarray) -> list[list[Told]]:
-    """Return what each row's reason tells (:meth:`serving_lambda.reasons.Renderer.told`).
-
-    Parameters
-    ----------
-    contributions : float64 [r, contract columns]
-    rows : float32 [r, contract columns]
-        The customers' values.
-    """
-    columns: dict[str, list[int]] = {}
-    for place, column in enumerate(bundle.columns):
-        if column.displayable:
-            columns.setdefault(column.concept, []).append(place)
-    names = sorted(columns)
-    totals, best = _totals(contributions, [columns[name] for name in names])
-    chosen = np.argsort(-totals, axis=1, kind="stable")[:, :CONCEPTS_TOLD]  # of equal ones the first by name
-    every = np.arange(len(rows))[:, None]
-    positions = best[every, chosen]
-    spoke, values = totals[every, chosen] > 0.0, rows[every, positions]
-    return [
-        [Told(names[at], position, value) for at, position, value, tell in zip(*of_row, strict=True) if tell]
-        for of_row in zip(chosen.tolist(), positions.tolist(), values.tolist(), spoke.tolist(), strict=True)
-    ]
-
-
-def _totals(contributions: np.ndarray, concepts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return each concept's total, added column by column as in the handler, and its strongest column: [r, concepts]."""
-    totals = np.zeros((len(contributions), len(concepts)))
-    best = np.zeros(totals.shape, dtype=np.int64)
-    for at, places in enumerate(concepts):
-        total, largest = np.zeros(len(contributions)), np.zeros(len(contributions))
-        for place in places:
-            value = contributions[:, place]
-            total = total + value
-            better = value > largest
-            best[better, at], largest = place, np.where(better, value, largest)
-        totals[:, at] = total
-    return totals, best

@@ -145,7 +145,7 @@ def rank_block(ranking: Ranking, group: Group, found: Predicted, open_: np.ndarr
     """Return the score of every product and what explains it."""
     n, products = open_.shape
     score, source, spoken = np.zeros((n, products)), np.zeros((n, products), np.int64), np.zeros(products, bool)
-    multipliers = _multipliers(ranking, group)
+    multipliers = multipliers_of(ranking, group)
     boosts = np.array([ranking.boosts(customer) for customer in group.customers]) if ranking.rule_boosts else None
     for product in range(products):
         total, largest = np.zeros(n), np.full(n, -np.inf)
@@ -171,7 +171,7 @@ def _fatigue(ranking: Ranking, group: Group, product: int) -> np.ndarray | float
     return np.array([ranking.fatigue ** customer.contacts.get(product, 0) for customer in group.customers])
 
 
-def _multipliers(ranking: Ranking, group: Group) -> dict[str, np.ndarray]:
+def multipliers_of(ranking: Ranking, group: Group) -> dict[str, np.ndarray]:
     """Return the segment multiplier [n] of each kind of term that has one."""
     kinds = {kind for factors in ranking.multipliers.values() for kind in factors}
     return {

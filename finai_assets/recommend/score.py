@@ -22,12 +22,14 @@ from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
 from finai_assets.ingest.holdings import multi_hot
 from finai_assets.recommend import decisions
-from finai_assets.recommend.attributed import contributions_of, strongest_of, told_of
+from finai_assets.recommend.attributed import contributions_of, strongest_of
 from finai_assets.recommend.customers import contract_matrix, customers_of
 from finai_assets.recommend.groups import Group, Predicted, grouped, predicted
 from finai_assets.recommend.offered import offered_to
 from finai_assets.recommend.ranked import BY_RULES, Shares, Shown, ordered, shown_to
 from finai_assets.recommend.standing import Standings, read_standings
+from finai_assets.recommend.terms import TERM, terms_of
+from finai_assets.recommend.told import told_of
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import month_features
 from finai_resources.errors import BundleError, ContractError
@@ -36,11 +38,21 @@ from finai_resources.months import Month
 from finai_resources.progress import report_progress
 from serving_lambda.bundle import Bundle
 from serving_lambda.errors import ServingError
+from serving_lambda.facts import Told
 from serving_lambda.ports import Ports
 
 ABSENT = Ports()
 EXPLAINED_AT_ONCE = 2048  # shown products; bounds the memory of their contributions
-ATTRIBUTION = pa.struct([("column", pa.string()), ("contribution", pa.float32())])
+ATTRIBUTION = pa.struct([("column", pa.string()), ("value", pa.float32()), ("contribution", pa.float32())])
+FACT = pa.struct(
+    [
+        ("fact", pa.string()),
+        ("figure", pa.float64()),
+        ("value", pa.float64()),
+        ("base", pa.float64()),
+        ("contribution", pa.float64()),
+    ]
+)
 SCHEMA = pa.schema(
     [
         ("customer_id", pa.int64()),
@@ -52,7 +64,11 @@ SCHEMA = pa.schema(
         ("explained_by", pa.string()),
         ("reason_ko", pa.string()),
         ("reason_en", pa.string()),
+        ("facts", pa.list_(FACT)),
+        ("carried", pa.float32()),
+        ("not_displayable", pa.int8()),
         ("attributions", pa.list_(ATTRIBUTION)),
+        ("terms", pa.list_(TERM)),
         ("bundle_id", pa.string()),
     ]
 )
@@ -194,19 +210,24 @@ def _explained(
     for low in range(0, len(shown.customer), EXPLAINED_AT_ONCE):
         part = slice(low, low + EXPLAINED_AT_ONCE)
         contributions = contributions_of(bundle, group, found, shown, shares, part, threads)
-        yield _table(bundle, group, shown, part, contributions)
+        terms = terms_of(bundle, group, found, shown, shares, part)
+        yield _table(bundle, group, shown, part, contributions, terms)
 
 
-def _table(bundle: Bundle, group: Group, shown: Shown, part: slice, contributions: np.ndarray) -> pa.Table:
+def _table(
+    bundle: Bundle, group: Group, shown: Shown, part: slice, contributions: np.ndarray, terms: pa.ListArray
+) -> pa.Table:
     """Return some shown products as rows, with reasons and attributions."""
     customer, product, source = shown.customer[part], shown.product[part], shown.source[part]
     ids = [group.customers[place].customer_id for place in customer.tolist()]
     products = [bundle.ranking.products[place] for place in product.tolist()]
-    told = told_of(bundle, contributions, group.rows[customer])
+    rows = group.rows[customer]
+    spoken = told_of(bundle.renderer.teller, contributions, rows, product)
     reasons = [
-        bundle.renderer.reason(entry, of.name_ko, of.name, identity, of.product_id)
-        for entry, of, identity in zip(told, products, ids, strict=True)
+        bundle.renderer.reason(told, of, identity)
+        for told, of, identity in zip(spoken.told, products, ids, strict=True)
     ]
+    strongest = strongest_of(contributions, bundle.ranking.attributions)
     tasks = [
         None if origin == BY_RULES else bundle.ranking.sources[of.product_id][origin].task
         for of, origin in zip(products, source.tolist(), strict=True)
@@ -221,7 +242,11 @@ def _table(bundle: Bundle, group: Group, shown: Shown, part: slice, contribution
         "explained_by": tasks,
         "reason_ko": [reason["ko"] for reason in reasons],
         "reason_en": [reason["en"] for reason in reasons],
-        "attributions": _attributions(bundle, contributions),
+        "facts": _facts(spoken.told),
+        "carried": spoken.carried,
+        "not_displayable": np.bincount(strongest[0], ~spoken.tellable[strongest], minlength=len(ids)).astype(np.int8),
+        "attributions": _attributions(bundle, contributions, rows, strongest),
+        "terms": terms,
         "bundle_id": [bundle.bundle_id] * len(ids),
         _PLACE: group.at[customer],
     }
@@ -230,13 +255,25 @@ def _table(bundle: Bundle, group: Group, shown: Shown, part: slice, contribution
     )
 
 
-def _attributions(bundle: Bundle, contributions: np.ndarray) -> pa.ListArray:
-    """Return the strongest contributions of each row."""
-    rows, columns = strongest_of(contributions, bundle.ranking.attributions)
+def _facts(told: Sequence[Sequence[Told]]) -> pa.ListArray:
+    """Return the told facts of each row."""
+    flat = [entry for of_row in told for entry in of_row]
+    columns = zip(*flat, strict=True) if flat else [()] * len(Told._fields)
+    arrays = [pa.array(column, field.type, from_pandas=True) for column, field in zip(columns, FACT, strict=True)]
+    ends = np.cumsum([0, *map(len, told)]).astype(np.int32)
+    return pa.ListArray.from_arrays(ends, pa.StructArray.from_arrays(arrays, fields=list(FACT)))
+
+
+def _attributions(
+    bundle: Bundle, contributions: np.ndarray, values: np.ndarray, strongest: tuple[np.ndarray, np.ndarray]
+) -> pa.ListArray:
+    """Return the strongest contributions of each row, with the columns' values, null where missing."""
+    rows, columns = strongest
     entries = pa.StructArray.from_arrays(
         [
             pa.array(bundle.names).take(pa.array(columns)),
-            pa.array(contributions[rows, columns].astype(np.float32)),
+            pa.array(values[strongest], from_pandas=True),
+            pa.array(contributions[strongest].astype(np.float32)),
         ],
         fields=list(ATTRIBUTION),
     )

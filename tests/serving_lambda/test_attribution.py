@@ -13,10 +13,10 @@ from serving_lambda.attribution import combined, contrast, share_part, slope, st
 from serving_lambda.bundle import Bundle
 from serving_lambda.catalogue import ANY
 from serving_lambda.contract import parse
+from serving_lambda.facts import Evidence
 from serving_lambda.lightgbm_c import Model
 from serving_lambda.linear import LinearModel
 from serving_lambda.ranking import probability_of
-from serving_lambda.reasons import Evidence
 from serving_lambda.scorer import Student
 from serving_lambda.shares import shares_of
 

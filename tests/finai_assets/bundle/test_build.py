@@ -15,6 +15,7 @@ import pytest
 from bundle_fixtures import KEY, Made, terms_table
 
 from finai_assets.bundle import content
+from finai_assets.bundle.facts import Known
 from finai_assets.bundle.golden import reference_prediction
 from finai_assets.choice.model import ChoiceModel
 from finai_assets.features.registry import build_registry
@@ -169,7 +170,8 @@ def test_another_catalogue_or_count_is_refused(made: Made) -> None:
 
 def test_personal_attributes_codes_and_inferences_are_never_displayable(made: Made) -> None:
     templates = content.read_config(content.TEMPLATES_FILE)
-    columns = content.contract_columns(made.registry, made.registry.names, templates, made.settings)
+    facts = content.told_facts(made.registry, made.registry.names, templates, made.settings, Known())
+    columns = content.contract_columns(made.registry, made.registry.names, templates, made.settings, facts)
     shown = {column["name"] for column in columns if column["displayable"]}
     hidden = {
         "age",
@@ -183,7 +185,8 @@ def test_personal_attributes_codes_and_inferences_are_never_displayable(made: Ma
     }
     assert not hidden & shown
     assert "closures_total" not in shown
-    assert {"lag_amount_000", "lag_mcc_000", "txn_spend_90d", "held_time_deposit"} <= shown
+    assert {"txn_spend_90d", "held_time_deposit"} <= shown
+    assert not {"lag_amount_000", "held_mortgage", "merchant_l1_share_5", "roll_mean_30d"} & shown  # no fact tells them
     assert {c["concept"] for c in columns if c["group"] == "txn_lag_tensor"} == {"recent_transactions"}
     assert {c["name"] for c in columns if c["concept"] == "other"} == set()
 

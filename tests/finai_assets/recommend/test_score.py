@@ -123,6 +123,12 @@ def equals_the_handler(
                 (a["column"], np.float32(a["contribution"])) for a in entry["attributions"]
             ]
             assert row["bundle_id"] == bundle.bundle_id
+            assert [(f["figure"], f["value"], f["base"], f["contribution"]) for f in row["facts"]] == [
+                (f["figure"], f["value"], f["base"], f["contribution"]) for f in entry["facts"]
+            ]
+            assert row["carried"] == np.float32(entry["carried"])
+            assert row["not_displayable"] == entry["not_displayable"]
+            assert [t["value"] for t in row["terms"]] == [t["value"] for t in entry["terms"] if "value" in t]
     return layers
 
 
