@@ -14,13 +14,16 @@ from bundle_fixtures import Made, permissive
 from finai_assets.evaluation.lists.metrics import NDCG_3, accuracy_of_rows, rank_products, scores_of_lists
 from finai_assets.evaluation.lists.outcomes import Outcomes
 from finai_assets.evaluation.lists.rivals import RIVALS
+from finai_assets.recommend.customers import contract_matrix, customers_of
 from finai_assets.recommend.evaluate import evaluate_lists
-from finai_assets.recommend.lists_page import markdown
+from finai_assets.recommend.lists_page import lists_page, markdown
+from finai_assets.recommend.rule_lists import rule_scores
 from finai_assets.recommend.score import lists_of, score_block
 from finai_assets.recommend.standing import Standings
 from finai_assets.settings import Settings, load_settings
 from finai_assets.training.matrix import TrainingMatrix
 from serving_lambda.bundle import Bundle
+from serving_lambda.path import by_rules
 
 SIZES = {"train": 200, "validation": 80, "test": 120}
 SMALL = {
@@ -88,7 +91,7 @@ def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle
     found = evaluate_lists(bundle, panel.matrix, panel.outcomes, panel.profile, truth, settings)
     assert json.loads(json.dumps(found)) == found
     assert (found["rows"], found["acquiring"]) == (120, int(acquired.any(axis=1).sum()))
-    assert set(found["lists"]) == {"ours", "served", *RIVALS, "true_hazards"}
+    assert set(found["lists"]) == {"ours", "served", "rules", *RIVALS, "true_hazards"}
     customer = np.arange(SIZES["test"])
     score, served, layers, _ = lists_of(
         bundle, customer, panel.matrix.X[test], panel.matrix.columns, held, panel.profile, settings
@@ -108,15 +111,47 @@ def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle
         assert sum(group["rows"] for group in groups.values()) == 120, by
     assert set(found["groups"]["segment"]) == {"plus", "unknown"}
     assert set(found["groups"]["age"]) == {"unknown", "0-34", "35-49", "50-64", "65+"}
-    page = markdown(found)
-    assert all(f"| {name} |" in page for name in found["lists"])
+    families = found["families"]
+    assert sum(of["acquired"] for of in families.values()) == int(acquired.sum())
+    assert sum(of["served"] for of in families.values()) == int((served >= 0).sum())
+    cards = [product.family == "card" for product in settings.products]
+    assert families["card"]["acquired"] == int(acquired[:, cards].sum())
+    assert set(families) == set(settings.families)
+    table = markdown(found)
+    assert all(f"| {name} |" in table for name in found["lists"])
+    page = lists_page(found).decode()
+    assert page == lists_page(found).decode()
+    assert page.count("<svg") == 4
+    assert all(f'<th scope="row">{name}</th>' in page for name in (*found["lists"], *families))
+    assert "of the way from popularity" in page
 
 
 def test_without_a_truth_there_is_no_lift_share(panel: Any, bundle: Bundle, settings: Settings) -> None:
     found = evaluate_lists(bundle, panel.matrix, panel.outcomes, panel.profile, None, settings)
-    assert set(found["lists"]) == {"ours", "served", *RIVALS}
+    assert set(found["lists"]) == {"ours", "served", "rules", *RIVALS}
     assert all("lift_share" not in figures for figures in found["lists"].values())
     assert "lift share" not in markdown(found)
+    page = lists_page(found).decode()
+    assert "of the way from popularity" not in page
+    assert "true_hazards" not in page
+
+
+def test_the_rules_list_is_what_layer_3_offers(panel: Any, bundle: Bundle, settings: Settings) -> None:
+    test = panel.matrix.rows("test")
+    X, held = panel.matrix.X[test], panel.outcomes.held[test]
+    score = rule_scores(bundle, np.arange(SIZES["test"]), X, panel.matrix.columns, held, panel.profile)
+    rows = contract_matrix(bundle, X, panel.matrix.columns)
+    customers = customers_of(
+        bundle, np.arange(SIZES["test"]), rows, held, panel.profile["age"], panel.profile["segment"],
+        panel.profile["standing"], None,
+    )  # fmt: skip
+    ranked = rank_products(score, held)
+    for place in (0, 1, 17, 119):
+        offered = [choice.product_id for choice in by_rules(bundle, customers[place], set(customers[place].held))]
+        assert offered, place
+        assert [product for product in ranked[place].tolist() if product >= 0] == offered
+    conservative = {product.product_id for product in bundle.rules.conservative}
+    assert {product for product in ranked.ravel().tolist() if product >= 0} <= conservative
 
 
 def test_what_test_rows_acquire_changes_no_list(panel: Any, bundle: Bundle, settings: Settings) -> None:
