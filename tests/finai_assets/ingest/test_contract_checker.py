@@ -15,6 +15,7 @@ from hypothesis import settings as chosen_for
 from hypothesis import strategies as st
 from whole_months import check_snapshots, check_transactions
 
+from finai_assets.bundle.content import TEMPLATES_FILE, forbidden_in, read_config
 from finai_assets.ingest.adapter import product_catalogue, product_terms
 from finai_assets.ingest.contract import OTHER_MCC, PRODUCT_TERMS, SNAPSHOTS, TRANSACTIONS
 from finai_assets.ingest.contract_checker import (
@@ -336,3 +337,16 @@ def test_terms_that_contradict_themselves_are_refused(settings, changed, told):
     with pytest.raises(ContractError, match=told) as error:
         check_product_terms(pa.Table.from_pylist(rows, PRODUCT_TERMS), settings=settings, source="terms")
     assert "product_id=3" in str(error.value)
+
+
+def test_no_term_or_name_of_a_product_holds_a_word_that_reasons_may_not_hold(settings):
+    templates = read_config(TEMPLATES_FILE)
+    texts = [(benefit.ko, benefit.en) for product in settings.products for benefit in product.terms.benefits]
+    texts += [(product.name_ko, product.name) for product in settings.products]
+    assert len(texts) > 50
+    for pair in texts:
+        assert not [
+            word
+            for text, language in zip(pair, ("ko", "en"), strict=True)
+            for word in forbidden_in(text, language, templates)
+        ], pair

@@ -108,3 +108,20 @@ def test_a_digest_changes_with_its_own_sections_only() -> None:
 def test_a_policy_of_offering_that_means_nothing_is_refused(offering: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         load_settings(overrides={"offering": offering})
+
+
+def test_a_product_that_matures_at_another_time_than_its_terms_say_is_refused(folder: Path) -> None:
+    edit(
+        folder / "datasets" / "synthetic.yaml", "rate_high: 1.9, period_months: 12", "rate_high: 1.9, period_months: 13"
+    )
+    with pytest.raises(ConfigError) as raised:
+        load_settings(folder=folder)
+    assert "time_deposit has terms.period_months 13, but the generator lets it mature after 12 months" in str(
+        raised.value
+    )
+
+
+def test_bands_and_the_bounds_that_cut_them_agree(folder: Path) -> None:
+    edit(folder / "datasets" / "synthetic.yaml", "band_bounds: [-0.1, 0.9, 1.6]", "band_bounds: [-0.1, 0.9]")
+    with pytest.raises(ConfigError, match="one bound fewer than there are"):
+        load_settings(folder=folder)
