@@ -32,7 +32,7 @@ from finai_resources.whole_file import replace_file
 # Parts of the platform that do not exist yet, so that nobody looks for them.
 ABSENT = (
     "compliance report",
-    "consent, kill switch, safety gate and audit chain in the handler",
+    "kill switch, safety gate and audit chain in the handler",
 )
 SHOWN_RECOMMENDATIONS = 3
 TABLE_WIDTH = 204
