@@ -95,8 +95,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         return dg.AssetSelection.assets(*(path.split("/") for path in paths))
 
     splits, raw = platform.splits, settings.dataset.raw_months
-    run(named("source/panel", "raw/products", "raw/merchant_categories"))
-    run(named("raw/snapshots", "raw/transactions", "raw/protected_attributes"), raw.first, raw.last)
+    run(dg.AssetSelection.groups("source", "catalogue"))
+    run(dg.AssetSelection.groups("raw"), raw.first, raw.last)
     run(named("labels/splits") | dg.AssetSelection.groups("feature_state"))
     run(named(*(group.asset for group in platform.registry.available)), splits.months[0], splits.months[-1])
     run(named(*(task.asset for task in platform.available_tasks)), splits.months[0], splits.months[-1])
