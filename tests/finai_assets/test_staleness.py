@@ -293,7 +293,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
     # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.
-    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE} | CATALOGUE),
+    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE, LISTS} | CATALOGUE),
     # The truth that is stored beside the panel is that of the same definition, and the bundle's texts tell it.
     ("churn's definition", churn, {label_asset("churn_signal"), SOURCE, BUNDLE}),
     ("a label's formula", formula, {label_asset("mcc_diversity_trend")}),
@@ -303,7 +303,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("a word in the explanations' template", word_in_the_explanations, {EXPLANATIONS}),
     ("a word in the students' template", word_in_the_students, {FIDELITY}),
     # All pages extend the template that holds it.
-    ("the style of pages", style_of_pages, {EVALUATION, EXPLANATIONS, FIDELITY}),
+    ("the style of pages", style_of_pages, {EVALUATION, EXPLANATIONS, FIDELITY, LISTS}),
     # Templates name functions of modules that are handed over whole.
     ("a number in the evaluation's page", number_in_the_evaluation, {EVALUATION}),
     ("a number in the explanations' page", number_in_the_explanations, {EXPLANATIONS}),

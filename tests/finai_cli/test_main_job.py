@@ -156,7 +156,7 @@ def test_a_recheck_computes_nothing_and_a_damaged_month_fails_by_name(home: Path
     ended = finai("recheck", "--month", "2015-01", "--json", home=home)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     results = json.loads(ended.stdout)
-    assert {row["check"] for row in results} == {"C01", "C02", "C05", "C06", "C09", "C17"}
+    assert {row["check"] for row in results} == {"C01", "C02", "C05", "C06", "C09", "C17", "C45", "C46"}
     assert all(row["asset"].endswith("@2015-01") for row in results)
     assert {path: path.stat().st_mtime_ns for path in (home / "lake/features").rglob("_manifest.json")} == before
     lake = Lake.on_disk(home / "lake")
