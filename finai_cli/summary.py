@@ -9,16 +9,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from finai_assets.asset_graph import BUNDLE, EVALUATION, LISTS, RECOMMENDATIONS, SNAPSHOTS, is_label, student_asset
+from finai_assets.asset_graph import (
+    BUNDLE,
+    DECISIONS,
+    EVALUATION,
+    LISTS,
+    RECOMMENDATIONS,
+    SNAPSHOTS,
+    is_label,
+    student_asset,
+)
+from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry
 from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.evaluate import FILE as LISTS_FILE
-from finai_assets.recommend.lists_page import by_accuracy
+from finai_assets.recommend.lists_page import PAGE, by_accuracy
 from finai_assets.students.card import read_card
 from finai_checks.framework.check import Declared
 from finai_checks.framework.record import read_record
@@ -89,9 +100,16 @@ def _collect(
         "unavailable_tasks": {task.name: task.unavailable for task in platform.tasks if task.unavailable},
         "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
         "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
-        "recommendations": {"month": last, "rows": recommended.rows},
+        "recommendations": {
+            "month": last,
+            "rows": recommended.rows,
+            "nothing_offered": _nothing_offered(lake, last),
+            # Read when it is told, as an approval may come after the lists were made.
+            "approved": Registry.read(lake).aliases.get(CHAMPION_ALIAS) == bundle_id,
+        },
         "lists": {name: found for name, found in lists.items() if name not in {"rivals", "groups"}},
         "evaluation_report": evaluation_report_path(lake),
+        "lists_page": _page_of_lists(lake),
         "report": None,
         "absent": list(ABSENT),
         "stages": stages,
@@ -102,6 +120,17 @@ def _collect(
             **{name: version(name) for name in ("dagster", "torch", "lightgbm", "pyarrow", "numpy")},
         },
     }
+
+
+def _page_of_lists(lake: Lake) -> str:
+    manifest = lake.manifest(LISTS)
+    return next(lake.path(manifest, stored) for stored in manifest.files if stored.role == PAGE)
+
+
+def _nothing_offered(lake: Lake, month: str) -> dict[str, int]:
+    """Return how many customers are offered nothing, by code, the most frequent first."""
+    counts = pc.value_counts(pc.drop_null(lake.read(DECISIONS, month, columns=["code"])["code"])).to_pylist()
+    return {row["values"]: row["counts"] for row in sorted(counts, key=lambda row: (-row["counts"], row["values"]))}
 
 
 def _task(lake: Lake, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
@@ -172,6 +201,7 @@ def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Consol
     )
     bundle = summary["bundle"]
     console.print(f"evaluation report: {summary['evaluation_report']}", soft_wrap=True)
+    console.print(f"page of lists: {summary['lists_page']}", soft_wrap=True)
     console.print(f"bundle {bundle['id'][:16]} ({bundle['bytes'] / 1e6:.1f} MB): {bundle['folder']}", soft_wrap=True)
 
 
@@ -254,7 +284,15 @@ def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, consol
     (found,) = warehouse.query(
         "SELECT count(*) AS rows, count(DISTINCT customer_id) AS customers FROM recommendations.customers", reads=reads
     ).to_pylist()
+    nothing = summary["recommendations"]["nothing_offered"]
+    told = ", ".join(f"{code} {count:,}" for code, count in nothing.items())
     console.print(f"\n{found['rows']:,} recommendations to {found['customers']:,} customers for {month}:")
+    if nothing:
+        console.print(f"  nothing is offered to {sum(nothing.values()):,} customers: {told}", soft_wrap=True)
+    if not summary["recommendations"]["approved"]:
+        console.print(
+            "  not approved: their bundle is a challenger until `finai promote` makes it champion", soft_wrap=True
+        )
     shown = warehouse.query(
         "SELECT customer_id, product, score, layer, reason_ko, reason_en FROM recommendations.customers "
         "WHERE rank = 1 ORDER BY customer_id LIMIT $shown",

@@ -70,6 +70,7 @@ def test_every_task_is_told_beside_its_baselines_and_ceiling(summary: dict[str, 
         assert {"prior", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher"} <= set(test), name
         assert task["route"] in {"DISTILL", "DIRECT", "SKIP"}
     assert "ceiling" in summary["tasks"]["will_acquire_deposits"]["evaluation"]["test"]["metrics"]
+    assert "Lists beside their rivals" in Path(summary["lists_page"]).read_text(encoding="utf-8")
     assert "Trees win in" in Path(summary["evaluation_report"]).read_text(encoding="utf-8")
 
 
@@ -85,6 +86,9 @@ def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason_o
     offered = decisions.filter(pc.is_null(decisions["code"]))["customer_id"]
     assert set(table["customer_id"].to_pylist()) == set(offered.to_pylist())
     assert len(offered) > 0
+    nothing = summary["recommendations"]["nothing_offered"]
+    assert sum(nothing.values()) == len(customers) - len(offered)
+    assert summary["recommendations"]["approved"] is False  # nobody promoted the bundle
     assert set(decisions["code"].drop_null().to_pylist()) <= {*STOP_CODES, NOTHING_SUITABLE}
     assert pc.min(pc.utf8_length(table["reason_ko"])).as_py() > 10
     hangul = table["reason_ko"].to_pylist()[0]

@@ -7,7 +7,7 @@ import io
 import pyarrow as pa
 from rich.console import Console
 
-from finai_cli.summary import _print_recommendations
+from finai_cli.summary import _nothing_offered, _print_recommendations
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.warehouse import Warehouse
@@ -30,10 +30,22 @@ def test_the_first_product_of_the_first_three_customers_is_printed_with_its_reas
             )
         )
     printed = io.StringIO()
-    summary = {"recommendations": {"month": "2015-07"}}
+    summary = {"recommendations": {"month": "2015-07", "nothing_offered": {}, "approved": True}}
     _print_recommendations(summary, Warehouse(LakeSession(lake)), Console(file=printed, width=200))
     lines = printed.getvalue().strip().splitlines()
     assert lines[0] == "8 recommendations to 4 customers for 2015-07:"
     assert lines[1] == "  customer 7: product_7_1 (score 0.2500, layer 1)"
     assert lines[2:4] == ["    이유", "    reason"]
     assert [line.split(":")[0] for line in lines[1::3]] == ["  customer 7", "  customer 8", "  customer 9"]
+    codes = {"NO_MARKETING_CONSENT": 1200, "DO_NOT_CONTACT": 3}
+    summary["recommendations"] |= {"nothing_offered": codes, "approved": False}
+    _print_recommendations(summary, Warehouse(LakeSession(lake)), Console(file=printed, width=200))
+    told = printed.getvalue()
+    assert "  nothing is offered to 1,203 customers: NO_MARKETING_CONSENT 1,200, DO_NOT_CONTACT 3" in told
+    assert told.count("not approved: their bundle is a challenger") == 1
+
+
+def test_the_codes_of_nothing_offered_are_counted_the_most_frequent_first(lake: Lake) -> None:
+    with lake.write("recommendations/decisions", "2015-07") as out:
+        out.write(pa.table({"code": pa.array([None, "B", "A", "C", "C", None], pa.string())}))
+    assert list(_nothing_offered(lake, "2015-07").items()) == [("C", 2), ("A", 1), ("B", 1)]
