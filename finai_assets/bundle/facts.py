@@ -115,6 +115,8 @@ def _fact(
     given = next((match for pattern in form["columns"] if (match := _match(pattern, column)) is not None), None)
     if given is None:
         return None
+    if "base" in form and int(given["days"]) < DAYS_OF_MONTH:
+        return None  # a busy week is no month with more transactions
     if "months" in given:
         period = _months(int(given["months"]))
     named = _named(given, period, form, templates, settings, known)
