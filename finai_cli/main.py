@@ -21,6 +21,7 @@ from finai_cli.promotion_commands import (
     promote_command,
     rollback_command,
 )
+from finai_cli.reasons_command import reasons_command
 from finai_cli.sql_command import sql_command
 from finai_resources.errors import FinaiError
 
@@ -89,6 +90,7 @@ def run(
 
 
 app.command("sql")(sql_command)
+app.command("reasons")(reasons_command)
 app.command("recheck")(recheck_command)
 app.command("promote")(promote_command)
 app.command("approve")(approve_command)

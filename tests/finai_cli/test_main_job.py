@@ -104,6 +104,31 @@ def test_the_lake_and_the_matrix_hold_every_group(summary: dict[str, Any], home:
     assert len(matrix["columns"]) == 1211
 
 
+def test_the_reasons_of_a_customer_are_told_as_they_were_stored(summary: dict[str, Any], home: Path) -> None:
+    lake = Lake.on_disk(home / "lake")
+    month = summary["recommendations"]["month"]
+    table = lake.read("recommendations/customers", month)
+    customer = table["customer_id"][0].as_py()
+    stored = [row for row in table.to_pylist() if row["customer_id"] == customer]
+    ended = finai("reasons", str(customer), "--json", home=home)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["nothing_offered"] is None
+    assert [entry["product"] for entry in told["products"]] == [row["product"] for row in stored]
+    for entry, row in zip(told["products"], stored, strict=True):
+        assert entry["reason"] == {"ko": row["reason_ko"], "en": row["reason_en"]}
+        assert entry["carried"] == pytest.approx(row["carried"], abs=1e-6)
+        assert [driver["column"] for driver in entry["drivers"]] == [of["column"] for of in row["attributions"]]
+    decisions = lake.read("recommendations/decisions", month)
+    silent = decisions.filter(pc.is_valid(decisions["code"])).slice(0, 1).to_pylist()[0]
+    ended = finai("reasons", str(silent["customer_id"]), home=home)
+    assert ended.returncode == 0
+    assert silent["code"] in ended.stdout
+    ended = finai("reasons", "1", home=home)
+    assert ended.returncode == 1
+    assert "there is no customer 1" in ended.stderr
+
+
 def test_a_second_run_does_nothing(home: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (home / "lake").rglob("_manifest.json")}
     started = time.monotonic()

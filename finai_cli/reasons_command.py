@@ -1,0 +1,60 @@
+"""``finai reasons``: why a customer is shown what they are shown, in the words for customer, banker and auditor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform
+from finai_cli.output import print_json
+
+
+def reasons_command(
+    customer: Annotated[int, typer.Argument(help="token of the customer, as recommendations.customers has it")],
+    month: Annotated[
+        str | None, typer.Option(help="month that was scored, as in 2016-05; default: the last one")
+    ] = None,
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell one customer's list in three renderings of one record: for the customer, for the banker, for the auditor (--json).
+
+    The list is computed anew from the stored month by the handler's code and the bundle that scored the month.
+    """
+    platform = chosen_platform(dataset, profile, home)
+    from finai_assets.asset_graph import RECOMMENDATIONS
+    from finai_assets.bundle.registry import resolve
+    from finai_assets.recommend.one import records_of_customer
+    from finai_resources.home import Home
+    from finai_resources.lake_resource import lake_of_home
+    from finai_resources.months import Month
+    from finai_resources.secrets import SecretStore
+    from serving_lambda.bundle import load_bundle
+
+    at = Home.choose(dataset, profile, home)
+    session = lake_of_home(at).session()
+    lake = session.lake
+    chosen = Month.parse(month) if month else platform.settings.dataset.snapshot_months.last
+    scored_by = lake.manifest(RECOMMENDATIONS, chosen.key).extra["bundle_id"]
+    bundle = load_bundle(resolve(lake, at.root, scored_by), SecretStore(at.root).key("signing"))
+    records, nothing = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)
+    renderer = bundle.renderer
+    if as_json:
+        told = [{**record.auditor(renderer), "banker": record.banker(renderer)} for record in records]
+        print_json({"customer_id": customer, "month": chosen.key, "nothing_offered": nothing, "products": told})
+        return
+    console = Console()
+    if nothing:
+        console.print(f"nothing is offered to customer {customer} in {chosen.key}: {nothing}", soft_wrap=True)
+    for rank, record in enumerate(records, start=1):
+        console.print(f"[bold]{rank}. {record.product.name_ko} / {record.product.name}[/]", soft_wrap=True)
+        for audience, texts in (("customer", record.customer(renderer)), ("banker", record.banker(renderer))):
+            for language in ("ko", "en"):
+                console.print(f"  {audience} {language}: {texts[language]}", soft_wrap=True, highlight=False)
+        console.print(
+            f"  auditor: {len(record.drivers)} drivers, {record.carried:.0%} of the evidence told; see --json"
+        )
