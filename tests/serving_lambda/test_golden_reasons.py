@@ -10,11 +10,13 @@ import math
 from itertools import islice
 from pathlib import Path
 
+import pytest
+
 from finai_assets.bundle import content
 from finai_assets.bundle.facts import Known
 from finai_assets.ingest.adapter import product_catalogue, product_terms
 from finai_assets.platform import Platform
-from finai_assets.settings import load_settings
+from finai_assets.settings import available_datasets, load_settings
 from serving_lambda.bundle import ContractColumn
 from serving_lambda.catalogue import Product, products_of
 from serving_lambda.facts import Fact, Told
@@ -25,9 +27,9 @@ NUMBER = 100
 FIGURES = {"percent": (0.34, 0.12, 0.58), "money": (1_454_999.0, 320_000.0, 12_700_000.0)}
 
 
-def renderer_and_products() -> tuple[Renderer, tuple[Product, ...]]:
-    """Return the templates of the generated data set on all of its columns, and its products."""
-    settings = load_settings("synthetic", "demo")
+def renderer_and_products(dataset: str = "synthetic") -> tuple[Renderer, tuple[Product, ...]]:
+    """Return the templates of a data set on all of its columns, and its products."""
+    settings = load_settings(dataset, "demo")
     platform, templates = Platform.of(settings), content.read_config(content.TEMPLATES_FILE)
     registry, names = platform.registry, set(platform.registry.names)
     known = Known(ranked_codes=tuple(category.mcc for category in settings.merchant_categories[:30]))
@@ -99,6 +101,24 @@ def test_the_hundred_cover_every_form_of_fact_and_every_product_and_keep_the_lim
     assert sum(len(entry["facts"].split()) == 2 for entry in found) > NUMBER // 3
     benefits = [benefit.ko for product in products for benefit in product.benefits]
     assert sum(any(benefit in entry["ko"] for benefit in benefits) for entry in found) >= 10
+
+
+@pytest.mark.parametrize("dataset", available_datasets())
+def test_no_variant_of_a_fact_holds_a_forbidden_word_in_any_data_set(dataset: str) -> None:
+    """An amount and the verb behind it make words too: 코루나 and 이었 hold 나이."""
+    templates = content.read_config(content.TEMPLATES_FILE)
+    renderer, _ = renderer_and_products(dataset)
+    assert len(renderer.teller.facts) > 20
+    for fact in renderer.teller.facts:
+        for number in range(3):
+            figure = told(fact, number).figure
+            for language in LANGUAGES:
+                for sentence in renderer.variants(fact, figure, language):
+                    assert not content.forbidden_in(sentence, language, templates), sentence
+    if dataset == "berka":
+        spending = [fact for fact in renderer.teller.facts if fact.shown_as == "money"]
+        sentences = [text for fact in spending for text in renderer.variants(fact, 12_345.0, "ko")]
+        assert any("12,345코루나였습니다" in text for text in sentences)
 
 
 if __name__ == "__main__":
