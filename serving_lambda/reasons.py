@@ -90,6 +90,11 @@ class Renderer:
         for at in range(len(self.clauses[fact.form][language])):
             yield self._sentence([(fact, figure)], at, language)
 
+    def introduced(self, product: Product, language: str) -> Iterator[str]:
+        """Return every introduction of a product; with a sentence of facts each is a reason that has room for no closing."""
+        for entry in self.introductions:
+            yield _fill(entry[language], {"product": _name(product, language)})
+
     def after(self, product: Product, language: str, benefit: Benefit | None = None) -> Iterator[str]:
         """Return everything that may follow the sentence of facts: introductions with each closing, or with a benefit."""
         slots = {"product": _name(product, language)}
@@ -97,9 +102,9 @@ class Renderer:
             ends = [_fill(entry[language], slots) for entry in self.closings]
         else:
             ends = [self._offer(benefit, product, at, language) for at in range(len(self._benefits))]
-        for entry in self.introductions:
+        for introduction in self.introduced(product, language):
             for end in ends:
-                yield f"{_fill(entry[language], slots)} {end}"
+                yield f"{introduction} {end}"
 
     def _text(self, facts: Sequence[tuple[Fact, float]], product: Product, chosen: int, language: str) -> str:
         name = _name(product, language)
@@ -120,6 +125,7 @@ class Renderer:
                 (both, introduction, closing),
                 (both, introduction),
                 (first, introduction, closing),
+                (first, introduction),
             ):
                 text = " ".join(parts)
                 if acceptable(text, name, language):

@@ -227,16 +227,18 @@ def _check_parts(bundle: Bundle, templates: Mapping[str, Any]) -> int:
 def _texts_of(renderer: Renderer, product: Product, language: str, *, every: bool) -> list[str]:
     """Return the texts of a product to check.
 
-    Before its closings comes every sentence or the longest one, before a benefit those that it meets. A text too long for a
-    benefit is left out, as the renderer leaves the benefit out.
+    Before its introductions comes every sentence or the longest one, before a benefit those that it meets. A text too long for
+    a closing or a benefit is left out, as the renderer leaves the closing or the benefit out.
     """
     sentences = {
         fact.key: [text for figure in _figures(fact) for text in renderer.variants(fact, figure, language)]
         for fact in renderer.teller.facts
     }
     whole = [text for texts in sentences.values() for text in texts]
-    closed = whole if every else [max(whole, key=len, default="")]
-    texts = [f"{text} {after}".strip() for text in closed for after in renderer.after(product, language)]
+    closed = whole if every else sorted(whole, key=len)[-1:]
+    texts = [f"{text} {after}" for text in closed for after in renderer.introduced(product, language)]
+    endings = [f"{text} {after}" for text in closed for after in renderer.after(product, language)]
+    texts += [text for text in endings if len(text) <= LONGEST]
     for benefit in product.benefits:
         meeting = [
             text
