@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake
 
 ROOT = Path(__file__).resolve().parent.parent
+# Invariants are about values. An example's seconds depend on kernels that are compiled on first use, and on who else is working.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture
