@@ -13,13 +13,12 @@ from math import inf
 import pyarrow as pa
 
 from finai_assets.settings import Settings
+from serving_lambda.standing import CHANNELS, RISKIEST, SAFEST
 
 KEY = "customer_id"  # ascends in every table of customers
 # Where `unknown_mcc: other` puts a category that the catalogue does not list; no source may use the code itself.
 OTHER_MCC = 0
-CHANNELS = ("app", "sms", "email", "call")  # in which a customer may be contacted
 MARKETING, AUTOMATED_DECISION, DO_NOT_CONTACT = PURPOSES = ("marketing", "automated_decision", "do_not_contact")
-RISKIEST, SAFEST = 1, 6  # grades of a product and of a risk profile
 PRODUCT_CLASSES = ("deposit", "loan", "investment", "insurance", "card", "account")
 
 

@@ -17,13 +17,11 @@ from finai_assets.asset_graph import SOURCE_ASSET_BANDS, SOURCE_CONSENTS, SOURCE
 from finai_assets.ingest.contract import (
     ASSET_BANDS,
     AUTOMATED_DECISION,
-    CHANNELS,
     CONSENTS,
     CONTACTS,
     DO_NOT_CONTACT,
     MARKETING,
     RISK_PROFILES,
-    SAFEST,
 )
 from finai_assets.ingest.synthetic.compile import generator_of
 from finai_assets.ingest.synthetic.population import Population
@@ -31,6 +29,7 @@ from finai_assets.ingest.synthetic.record import STATE, Record
 from finai_assets.settings import Settings
 from finai_assets.settings.generator import OfferProcess
 from finai_resources.months import Month
+from serving_lambda.standing import CHANNELS, SAFEST
 
 # The kinds of consent in the order of the contract: by purpose, then channel.
 KINDS = (
