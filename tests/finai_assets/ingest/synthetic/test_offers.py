@@ -31,7 +31,13 @@ SHORT = {
     },
     "generator": {"customers": 90, "block_customers": 25, "truth_draws": 4},
 }
-TRUTHS = ("churn_signal", "nba_primary", "next_mcc", "segment_prediction", "will_acquire_lending")
+TRUTHS = (
+    "churn_signal",
+    "nba_primary",
+    "mcc_diversity_trend",
+    "top_mcc_shift",
+    "will_acquire_lending",
+)  # two by Monte Carlo
 OFFERS = ("source/risk_profiles", "source/consents", "source/contacts", "source/asset_bands")
 
 
