@@ -304,6 +304,7 @@ class CheckSettings(Section):
     max_constant_columns: Annotated[int, Field(ge=0)]
     replay_customers: Positive  # customers of a month whose features are recomputed
     probe_customers: Positive  # customers of a month in which each raw column is altered
+    matrix_rows: Positive  # of each month of the training matrix, compared with what is stored
     refit_rounding: Annotated[
         float, Field(ge=0)
     ]  # greatest distance of a refitted calibration of the teacher from the stored one

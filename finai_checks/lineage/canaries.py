@@ -15,6 +15,7 @@ from finai_assets.labels.tasks import build_tasks
 from finai_assets.settings import Settings
 from finai_checks.framework.check import NO_EVIDENCE, Canary, LakeCanary
 from finai_checks.framework.small_lake import SmallLake
+from finai_checks.lineage import matrix_canaries
 from finai_checks.lineage.checks import AS_DECLARED, COMPLETE, FREE_OF_LABELS
 from finai_checks.lineage.label_reach import Spans, lineage_free_of_labels
 from finai_checks.lineage.provenance import Provenance, lineage_complete
@@ -25,7 +26,7 @@ Stored = tuple[str, dict[str, str]]  # the hash of a content, and the hashes of 
 
 def plain_canaries(settings: Settings) -> list[Canary]:
     """Return columns that reach into a label or do not, and chains of hashes that hold or are broken."""
-    return [*_reaches(settings), *_chains()]
+    return [*_reaches(settings), *_chains(), *matrix_canaries.plain_canaries()]
 
 
 def _reaches(settings: Settings) -> list[Canary]:
@@ -118,6 +119,7 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(COMPLETE, MATRIX, "a column that the registry does not know", "declares age", _without_demographics),
         LakeCanary(COMPLETE, MATRIX, "features without provenance", "does not record that it was made from",
                    _without_provenance),
+        *matrix_canaries.lake_canaries(),
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""C10 and C16: features are made from what they declare, read no label, and trace back to raw tables."""
+"""C10 and C16: features are made from what they declare, read no label, and reach the models unchanged from raw tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from finai_assets.features.compute import raw_partitions
 from finai_assets.features.inputs import SNAPSHOTS, look_back_days
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
-from finai_assets.training.matrix import DESCRIPTION
+from finai_assets.training.matrix import DESCRIPTION, load_matrix
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
 from finai_checks.lineage.input_probe import probe_inputs
 from finai_checks.lineage.label_reach import Spans, lineage_free_of_labels, made_before
+from finai_checks.lineage.matrix_values import compare_matrix, matrix_of_stored_values
 from finai_checks.lineage.provenance import Provenance, lineage_complete
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest
@@ -47,17 +48,28 @@ COMPLETE = CheckKind(
     minimum=1,
     units="columns x months",
 )
-KINDS = (FREE_OF_LABELS, AS_DECLARED, COMPLETE)
+STORED_VALUES = CheckKind(
+    "C16",
+    "matrix_of_stored_values",
+    "sampled rows of every month of the training matrix hold, bit for bit, the features, tensors and labels that are stored of "
+    "that customer and that month, and the rows of validation and test are all that those months have",
+    blocking=True,
+    minimum=1000,
+    units="values",
+    thresholds=("checks.matrix_rows",),
+)
+KINDS = (FREE_OF_LABELS, AS_DECLARED, COMPLETE, STORED_VALUES)
 
 
 def declare_checks(platform: Platform) -> list[Declared]:
-    """Put C10 on the states of feature groups, and C16 on the training matrix."""
+    """Put C10 on the states of feature groups, and both of C16 on the training matrix."""
     settings = platform.settings
     states = [state_asset(group.name) for group in platform.registry.available]
     return [
         *(declare(FREE_OF_LABELS, state, evaluate_reach, settings) for state in states),
         *declare_together(AS_DECLARED, states, evaluate_inputs, settings),
         declare(COMPLETE, MATRIX, evaluate_provenance, settings),
+        declare(STORED_VALUES, MATRIX, evaluate_values, settings),
     ]
 
 
@@ -104,6 +116,21 @@ def evaluate_provenance(context: CheckContext, asset: str) -> CheckOutcome:
     months = sorted(month for of_split in stored["months"].values() for month in of_split)
     walk = Provenance(lambda address: _find(session, address), lambda address: _required(platform, address))
     return lineage_complete(walk, asset, inputs, months)
+
+
+def evaluate_values(context: CheckContext, _: str) -> CheckOutcome:
+    """Read sampled rows of the matrix again from the partitions of their months."""
+    platform, settings = context.platform, context.settings
+    found = compare_matrix(
+        context.session,
+        load_matrix(context.session),
+        platform.registry,
+        platform.available_tasks,
+        {split: [month.key for month in months] for split, months in platform.splits},
+        rows=settings.checks.matrix_rows,
+        seed=settings.seed,
+    )
+    return matrix_of_stored_values(found)
 
 
 def _find(session: LakeSession, address: str) -> Manifest | None:

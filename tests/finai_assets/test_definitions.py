@@ -110,6 +110,7 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C13_gap_split",
         "C14_prohibited_inputs_absent",
         "C16_lineage_complete",
+        "C16_matrix_of_stored_values",
         "C17_feature_drift_psi_important",
         "C26_bundle_integrity",
         "C28_teacher_is_reproducible",
