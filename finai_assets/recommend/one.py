@@ -1,4 +1,4 @@
-"""What one customer is shown, by the handler's own path on the stored month: the record behind each product of the list."""
+"""What single customers are shown, by the handler's own path on the stored month: the record behind each product of a list."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.features.registry import Registry
 from finai_assets.ingest.holdings import multi_hot
 from finai_assets.recommend.customers import contract_matrix, customers_of
+from finai_assets.recommend.offered import LIFTED
 from finai_assets.recommend.standing import read_standings
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import month_features
@@ -17,8 +18,13 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from serving_lambda.answer import record_of
 from serving_lambda.bundle import Bundle
+from serving_lambda.filters import stop
 from serving_lambda.path import answered
 from serving_lambda.record import Record
+from serving_lambda.standing import CHANNELS, Standing
+
+# What stands for what nobody knows, where somebody permits to serve all the same.
+PERMITTED = Standing(marketing=frozenset(CHANNELS), automated=True, do_not_contact=False, recent_messages=0)
 
 
 def records_of_customer(
@@ -33,17 +39,42 @@ def records_of_customer(
     LakeError
         The month is not stored, or has no such customer.
     """
-    span = customer_id, customer_id
-    snapshot = session.read_customers(SNAPSHOTS, month.key, *span, columns=["customer_id", "age", "segment", "held"])
-    if not snapshot.num_rows:
+    found = records_of_range(session, month, customer_id, customer_id, registry, settings, bundle)
+    if customer_id not in found:
         raise LakeError(
             f"there is no customer {customer_id}",
             where=f"{SNAPSHOTS}@{month.key}",
             fix="name one of the month's customers",
         )
-    ids, X = month_features(session, month, registry, *span)
-    standing = read_standings(session, np.array([month.key]), ids, bundle.offering, settings)
-    (customer,) = customers_of(
+    return found[customer_id]
+
+
+def records_of_range(
+    session: LakeSession,
+    month: Month,
+    low: int,
+    high: int,
+    registry: Registry,
+    settings: Settings,
+    bundle: Bundle,
+    *,
+    unknown_permitted: bool = False,
+) -> dict[int, tuple[list[Record], str | None]]:
+    """Return the same of every customer ``low .. high`` (both included), each answered alone.
+
+    Parameters
+    ----------
+    unknown_permitted
+        Whether something is served although consents or messages are unknown, as the month may have been scored.
+    """
+    snapshot = session.read_customers(
+        SNAPSHOTS, month.key, low, high, columns=["customer_id", "age", "segment", "held"]
+    )
+    if not snapshot.num_rows:
+        return {}
+    ids, X = month_features(session, month, registry, low, high)
+    standing = read_standings(session, np.array([month.key] * len(ids)), ids, bundle.offering, settings)
+    customers = customers_of(
         bundle,
         ids,
         contract_matrix(bundle, X, registry.names),
@@ -53,9 +84,15 @@ def records_of_customer(
         standing,
         None,
     )
-    found = answered(bundle, customer, settings.recommend.top_k, standing.occasion(0))
-    records = [
-        record_of(bundle, choice, evidence, customer)
-        for choice, evidence in zip(found.choices, found.evidence, strict=True)
-    ]
-    return records, found.nothing
+    records = {}
+    for at, customer in enumerate(customers):
+        occasion = standing.occasion(at)
+        if unknown_permitted and stop(customer, occasion, bundle.offering) in LIFTED:
+            customer = customer._replace(standing=customer.standing.filled(PERMITTED))  # noqa: PLW2901
+        found = answered(bundle, customer, settings.recommend.top_k, occasion)
+        told = [
+            record_of(bundle, choice, evidence, customer)
+            for choice, evidence in zip(found.choices, found.evidence, strict=True)
+        ]
+        records[int(ids[at])] = told, found.nothing
+    return records

@@ -1,4 +1,4 @@
-"""C31 and C32, the months that prove them: one sound, and one for each rule that is broken for one customer."""
+"""C28, C31 and C32, the months that prove them: one sound, and one for each rule that is broken for one customer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from finai_assets.settings import Settings
 from finai_checks.framework.check import NO_EVIDENCE, Canary, LakeCanary
-from finai_checks.offering.checks import CONSENT, SUITABILITY
+from finai_checks.offering.checks import CONSENT, REPLAYED, SUITABILITY
 from finai_checks.offering.consent import no_leak
 from finai_checks.offering.offers import Offers
+from finai_checks.offering.replayed import Answer, Told, recommendations_replayed
 from finai_checks.offering.suitability import suitable
 
 DAY = date(2016, 6, 1)
@@ -34,7 +35,7 @@ _WITHDRAWN = DAY - timedelta(days=1)
 
 def plain_canaries(settings: Settings) -> list[Canary]:
     """Return months that the checks must let pass or reject."""
-    return [*_of_suitability(settings), *_of_consent(settings)]
+    return [*_of_suitability(settings), *_of_consent(settings), *_of_replay()]
 
 
 def lake_canaries() -> list[LakeCanary]:
@@ -114,6 +115,33 @@ def _of_consent(settings: Settings) -> list[Canary]:
         decided("a channel to which the customer did not agree", "channels without consent",
                 lambda rows: rows[_YOUNG].update(channels=["call"])),
         canary("a month without customers", NO_EVIDENCE, lambda: replace(_month(), snapshots=_snapshots({}))),
+    ]  # fmt: skip
+
+
+def _of_replay() -> list[Canary]:
+    fund = Told(_FUND, 0.25, 1, "이유", "reason")
+    told = Answer((fund, fund._replace(product_id=_DEPOSIT)), None)
+    nothing = Answer((), "NO_MARKETING_CONSENT")
+
+    def canary(label: str, expects: str | None, changed: dict[int, Answer]) -> Canary:
+        stored = {_YOUNG: told, _SENIOR: nothing}
+        again = {_YOUNG: told, _SENIOR: nothing} if changed else {}
+        return Canary(REPLAYED, label, expects, lambda: recommendations_replayed({**stored, **changed}, again))
+
+    first, second = told.told
+
+    def first_changed(label: str, expects: str, **changed: Any) -> Canary:
+        return canary(label, expects, {_YOUNG: Answer((first._replace(**changed), second), None)})
+
+    return [
+        canary("a month that is answered alike", None, {_YOUNG: told}),
+        canary("products in another order", "in another order", {_YOUNG: Answer((second, first), None)}),
+        canary("the list of another customer", "customer 1: the code is None", {_SENIOR: told, _YOUNG: nothing}),
+        first_changed("a score of another model", "another score of product 1", score=0.26),
+        first_changed("the layer of another model", "another layer", layer=2),
+        first_changed("the reason of another product", "another reason_ko", reason_ko="다른 이유"),
+        canary("another code", "the handler says NO_MARKETING_CONSENT", {_SENIOR: nothing._replace(code="DO_NOT_CONTACT")}),
+        canary("nobody answered again", NO_EVIDENCE, {}),
     ]  # fmt: skip
 
 

@@ -1,9 +1,12 @@
-"""C31 and C32 on the recommendations of every month."""
+"""C28, C31 and C32 on the recommendations of every month."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pyarrow as pa
 
 from finai_assets.asset_graph import (
@@ -18,12 +21,16 @@ from finai_assets.asset_graph import (
     SNAPSHOTS,
     table_name,
 )
+from finai_assets.bundle.registry import resolve
 from finai_assets.platform import Platform
+from finai_assets.recommend.one import records_of_range
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
 from finai_checks.offering.consent import no_leak
 from finai_checks.offering.offers import Offers
+from finai_checks.offering.replayed import answer_of, answers_of, recommendations_replayed
 from finai_checks.offering.suitability import suitable
 from finai_resources.months import Month, month_range
+from serving_lambda.bundle import load_bundle
 
 SUITABILITY = CheckKind(
     "C31",
@@ -47,15 +54,26 @@ CONSENT = CheckKind(
     units="customers",
     thresholds=("offering.messages",),
 )
-KINDS = (SUITABILITY, CONSENT)
+REPLAYED = CheckKind(
+    "C28",
+    "recommendations_replayed",
+    "customers of the month who are answered one by one by the deployed code, from the stored features and the bundle that the "
+    "month names, get the products, scores, layers, reasons and codes that are stored",
+    blocking=True,
+    minimum=1,
+    units="customers",
+    thresholds=("checks.replay_recommendations", "seed"),
+)
+KINDS = (SUITABILITY, CONSENT, REPLAYED)
 
 
 def declare_checks(platform: Platform) -> list[Declared]:
-    """Put both checks on the recommendations of every month."""
+    """Put the checks on the recommendations of every month."""
     months = tuple(platform.settings.dataset.snapshot_months)
     return [
         declare(SUITABILITY, RECOMMENDATIONS, evaluate_suitability, platform.settings, months=months),
         declare(CONSENT, RECOMMENDATIONS, evaluate_consent, platform.settings, months=months),
+        declare(REPLAYED, RECOMMENDATIONS, evaluate_replay, platform.settings, months=months),
     ]
 
 
@@ -67,6 +85,29 @@ def evaluate_suitability(context: CheckContext, _: str) -> CheckOutcome:
 def evaluate_consent(context: CheckContext, _: str) -> CheckOutcome:
     """Judge what is stored by the raw tables as they are stored."""
     return no_leak(_offers(context), context.settings.offering)
+
+
+def evaluate_replay(context: CheckContext, asset: str) -> CheckOutcome:
+    """Answer neighbouring customers of the month again; their tokens are hashes, so that neighbours have nothing in common."""
+    session, month, settings = context.session, context.required_month, context.settings
+    decisions = session.read(DECISIONS, month.key)
+    ids = np.sort(decisions["customer_id"].to_numpy())
+    secrets = context.platform.secrets
+    if not len(ids) or secrets is None:
+        return CheckOutcome.no_evidence(customers=len(ids), key=secrets is not None)
+    count = min(settings.checks.replay_recommendations, len(ids))
+    first = int(np.random.default_rng([settings.seed, month.ordinal]).integers(len(ids) - count + 1))
+    chosen = ids[first : first + count]
+    made_by = session.manifest(asset, month.key).extra
+    with TemporaryDirectory(prefix="finai-bundle-") as folder:
+        bundle = load_bundle(resolve(session.lake, Path(folder), made_by["bundle_id"]), secrets.key("signing"))
+        records = records_of_range(
+            session, month, int(chosen[0]), int(chosen[-1]), context.platform.registry, settings, bundle,
+            unknown_permitted=bool(made_by["unknown_consent_permitted"]),
+        )  # fmt: skip
+        again = {customer: answer_of(*found, bundle.renderer) for customer, found in records.items()}
+    stored = answers_of(session.read_customers(asset, month.key, int(chosen[0]), int(chosen[-1])), decisions)
+    return recommendations_replayed(stored, again)
 
 
 def _offers(context: CheckContext) -> Offers:

@@ -113,6 +113,7 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C16_matrix_of_stored_values",
         "C17_feature_drift_psi_important",
         "C26_bundle_integrity",
+        "C28_recommendations_replayed",
         "C28_teacher_is_reproducible",
         "C29_challenger_beats_champion",
         "C30_promotion_signed_by_other",

@@ -63,7 +63,12 @@ def test_every_check_is_proved_on_plain_values_and_on_poisoned_copies_of_a_lake(
     on_lake = {canary.kind.name for canary in lake_canaries_listed(tmp_path / "again")}
     # The small lake's one student need not imitate its teacher, and it has no bundle: the rooms' own tests store both.
     elsewhere = {"student_fidelity", "enough_copies", "calibration", "explanation_preserved", "bundle_integrity"}
-    elsewhere |= {"lists_not_below_rivals", "suitability_zero_violations", "consent_zero_leak"}
+    elsewhere |= {
+        "lists_not_below_rivals",
+        "suitability_zero_violations",
+        "consent_zero_leak",
+        "recommendations_replayed",
+    }
     assert on_lake == {known.name for known in KINDS} - elsewhere
 
 
