@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow.compute as pc
 
@@ -18,13 +20,21 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from serving_lambda.answer import record_of
 from serving_lambda.bundle import Bundle
-from serving_lambda.filters import stop
+from serving_lambda.filters import Removed, stop
 from serving_lambda.path import answered
 from serving_lambda.record import Record
 from serving_lambda.standing import CHANNELS, Standing
 
 # What stands for what nobody knows, where somebody permits to serve all the same.
 PERMITTED = Standing(marketing=frozenset(CHANNELS), automated=True, do_not_contact=False, recent_messages=0)
+
+
+class Listed(NamedTuple):
+    """The record of each product that a customer is shown, why nothing is, and what was filtered."""
+
+    records: list[Record]
+    nothing: str | None
+    removed: list[Removed]
 
 
 def records_of_customer(
@@ -46,7 +56,7 @@ def records_of_customer(
             where=f"{SNAPSHOTS}@{month.key}",
             fix="name one of the month's customers",
         )
-    return found[customer_id]
+    return found[customer_id].records, found[customer_id].nothing
 
 
 def records_of_range(
@@ -59,7 +69,7 @@ def records_of_range(
     bundle: Bundle,
     *,
     unknown_permitted: bool = False,
-) -> dict[int, tuple[list[Record], str | None]]:
+) -> dict[int, Listed]:
     """Return the same of every customer ``low .. high`` (both included), each answered alone.
 
     Parameters
@@ -94,5 +104,5 @@ def records_of_range(
             record_of(bundle, choice, evidence, customer)
             for choice, evidence in zip(found.choices, found.evidence, strict=True)
         ]
-        records[int(ids[at])] = told, found.nothing
+        records[int(ids[at])] = Listed(told, found.nothing, found.removed)
     return records

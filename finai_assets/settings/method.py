@@ -304,6 +304,7 @@ class CheckSettings(Section):
     max_constant_columns: Annotated[int, Field(ge=0)]
     replay_customers: Positive  # customers of a month whose features are recomputed
     probe_customers: Positive  # customers of a month in which each raw column is altered
+    refit_in_audit: tuple[str, ...]  # feature groups whose states the audit alone fits again
     replay_recommendations: Positive  # customers of a month who are answered again one by one
     matrix_rows: Positive  # of each month of the training matrix, compared with what is stored
     refit_rounding: Annotated[

@@ -8,7 +8,7 @@ from finai_assets.asset_graph import CHOICE, COLUMNS, MATRIX, TEACHER, TRANSFER,
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
 from finai_checks.fits import spoiled_fits as spoiled
-from finai_checks.fits.checks import MODEL_REFIT, ON_TRAIN_ONLY, REFIT, TRANSFER_ROWS
+from finai_checks.fits.checks import MODEL_REFIT, ON_TRAIN_ONLY, QUICK_REFIT, REFIT, TRANSFER_ROWS
 from finai_checks.fits.refit import refit_is_equal
 from finai_checks.fits.scopes import Scope, fitted_on_train_only
 from finai_checks.framework.check import NO_EVIDENCE, Canary, CheckKind, LakeCanary
@@ -19,7 +19,7 @@ Parameters = dict[str, np.ndarray]
 
 def plain_canaries(_settings: Settings) -> list[Canary]:
     """Return rows inside and outside their scope, and parameters that refit equally or not."""
-    return [*_scopes(), *(canary for kind in (REFIT, MODEL_REFIT) for canary in _refits(kind))]
+    return [*_scopes(), *(canary for kind in (REFIT, QUICK_REFIT, MODEL_REFIT) for canary in _refits(kind))]
 
 
 def _scopes() -> list[Canary]:
@@ -95,6 +95,9 @@ def lake_canaries() -> list[LakeCanary]:
         LakeCanary(REFIT, state, "a parameter changed by one bit", "1 of", spoiled.one_bit_of_a_state),
         LakeCanary(REFIT, state, "a state that saw the test month and records that it did not", "differ after the re-fit",
                    spoiled.state_saw_test_in_secret),
+        LakeCanary(QUICK_REFIT, state, "a state as it was fitted"),
+        LakeCanary(QUICK_REFIT, state, "a state that saw the test month and records that it did not",
+                   "differ after the re-fit", spoiled.state_saw_test_in_secret),
         LakeCanary(REFIT, COLUMNS, "columns chosen on train"),
         LakeCanary(REFIT, COLUMNS, "columns chosen with test rows", "are missing after the re-fit", spoiled.columns_saw_test),
         LakeCanary(ON_TRAIN_ONLY, COLUMNS, "columns chosen on train"),

@@ -140,6 +140,8 @@ def _of_replay() -> list[Canary]:
         first_changed("a score of another model", "another score of product 1", score=0.26),
         first_changed("the layer of another model", "another layer", layer=2),
         first_changed("the reason of another product", "another reason_ko", reason_ko="다른 이유"),
+        canary("a filter that one alone applies", "product 1 is filtered (RISK_ABOVE_PROFILE) by one alone",
+               {_SENIOR: nothing._replace(removed=((_FUND, "RISK_ABOVE_PROFILE"),))}),
         canary("another code", "the handler says NO_MARKETING_CONSENT", {_SENIOR: nothing._replace(code="DO_NOT_CONTACT")}),
         canary("nobody answered again", NO_EVIDENCE, {}),
     ]  # fmt: skip

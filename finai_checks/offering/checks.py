@@ -105,7 +105,7 @@ def evaluate_replay(context: CheckContext, asset: str) -> CheckOutcome:
             session, month, int(chosen[0]), int(chosen[-1]), context.platform.registry, settings, bundle,
             unknown_permitted=bool(made_by["unknown_consent_permitted"]),
         )  # fmt: skip
-        again = {customer: answer_of(*found, bundle.renderer) for customer, found in records.items()}
+        again = {customer: answer_of(found, bundle.renderer) for customer, found in records.items()}
     stored = answers_of(session.read_customers(asset, month.key, int(chosen[0]), int(chosen[-1])), decisions)
     return recommendations_replayed(stored, again)
 

@@ -6,15 +6,14 @@ path, from the stored features and the bundle that the month names, and compared
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.recommend.one import Listed
 from finai_checks.framework.check import CheckOutcome
 from serving_lambda.reasons import Renderer
-from serving_lambda.record import Record
 
 SHOWN = 5
 
@@ -30,21 +29,22 @@ class Told(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a customer gets, in order, and the code of why nothing, where nothing is."""
+    """What a customer gets, in order, the code of why nothing, where nothing is, and of each product that is filtered."""
 
     told: tuple[Told, ...]
     code: str | None
+    removed: tuple[tuple[int, str], ...] = ()
 
 
-def answer_of(records: Sequence[Record], code: str | None, renderer: Renderer) -> Answer:
+def answer_of(listed: Listed, renderer: Renderer) -> Answer:
     """Return what the handler's path gives, as the month stores it."""
     told = []
-    for record in records:
+    for record in listed.records:
         reason = record.customer(renderer)
         told.append(
             Told(record.product.product_id, float(np.float32(record.score)), record.layer, reason["ko"], reason["en"])
         )
-    return Answer(tuple(told), code)
+    return Answer(tuple(told), listed.nothing, tuple(sorted((at, code) for at, code in listed.removed)))
 
 
 def answers_of(recommendations: pa.Table, decisions: pa.Table) -> dict[int, Answer]:
@@ -54,8 +54,12 @@ def answers_of(recommendations: pa.Table, decisions: pa.Table) -> dict[int, Answ
         entry = Told(*(row[name] for name in Told._fields))
         told.setdefault(row["customer_id"], []).append((row["rank"], entry))
     return {
-        row["customer_id"]: Answer(tuple(entry for _, entry in sorted(told.get(row["customer_id"], []))), row["code"])
-        for row in decisions.select(["customer_id", "code"]).to_pylist()
+        row["customer_id"]: Answer(
+            tuple(entry for _, entry in sorted(told.get(row["customer_id"], []))),
+            row["code"],
+            tuple(sorted((entry["product_id"], entry["code"]) for entry in row["removed"])),
+        )
+        for row in decisions.select(["customer_id", "code", "removed"]).to_pylist()
     }
 
 
@@ -80,6 +84,9 @@ def _difference(stored: Answer | None, again: Answer) -> str:
         return "no decision is stored"
     if stored.code != again.code:
         return f"the code is {stored.code}, the handler says {again.code}"
+    if stored.removed != again.removed:
+        at, code = min(set(stored.removed) ^ set(again.removed))
+        return f"product {at} is filtered ({code}) by one alone"
     if [entry.product_id for entry in stored.told] != [entry.product_id for entry in again.told]:
         return "other products, or in another order"
     for mine, theirs in zip(stored.told, again.told, strict=True):

@@ -60,6 +60,8 @@ class Fault:
         Changes of the code.
     spoil : callable, optional
         ``(home)``: changes what is stored, before the run.
+    audit : bool
+        Whether the run itself need not find it, and the audit (``finai recheck --audit``) must.
     short : bool
         Whether it belongs to the ten that every test run repeats.
     """
@@ -70,6 +72,7 @@ class Fault:
     caught_by: tuple[str, ...]
     edits: tuple[Edit, ...] = ()
     spoil: Callable[[Path], None] | None = None
+    audit: bool = False
     short: bool = False
 
 

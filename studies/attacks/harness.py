@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = ("finai_assets", "finai_checks", "finai_cli", "finai_resources", "serving_lambda", "studies", "configs")
 PROFILE = "smoke"
 LIMIT_S = 1200
+RUN, AUDIT = ("run",), ("recheck", "--audit")
 _ENTRY = "import sys; from finai_cli.main import run_cli\nif __name__ == '__main__':\n    sys.exit(run_cli())\n"
 _NAMED = re.compile(r"\bC\d\d ([a-z_0-9]+) on ([\w./]+(?:@[\d-]+)?)")
 
@@ -93,7 +94,11 @@ def attack(fault: Fault, home: Path, work: Path, *, code: Path = ROOT) -> Found:
         shutil.copytree(home, spoiled)
         if fault.spoil is not None:
             fault.spoil(spoiled)
-        ran, seconds = _run(copy, spoiled, kernels=copy / "kernels" if compiled else work / "kernels")
+        kernels = copy / "kernels" if compiled else work / "kernels"
+        ran, seconds = _run(copy, spoiled, kernels=kernels)
+        if fault.audit and ran.returncode == 0:
+            ran, more = _run(copy, spoiled, kernels=kernels, command=AUDIT)
+            seconds += more
     finally:
         for folder in (copy, spoiled):
             shutil.rmtree(folder, ignore_errors=True)
@@ -128,15 +133,17 @@ def _did_nothing(output: str) -> bool:
     return bool(ends) and all(done == skipped for done, skipped in ends if done != "0")
 
 
-def _run(code: Path, home: Path, *, kernels: Path | None = None) -> tuple[subprocess.CompletedProcess[str], float]:
+def _run(
+    code: Path, home: Path, *, kernels: Path | None = None, command: Sequence[str] = RUN
+) -> tuple[subprocess.CompletedProcess[str], float]:
     started = time.perf_counter()
     entry = code / "attacked_run.py"
     entry.write_text(_ENTRY, encoding="utf-8")
-    command = [sys.executable, str(entry), "run", "--dataset", "synthetic", "--profile", PROFILE, "--home", str(home)]
+    words = [sys.executable, str(entry), *command, "--dataset", "synthetic", "--profile", PROFILE, "--home", str(home)]
     try:
         # The program is this interpreter, and its arguments are this module's.
         ran = subprocess.run(  # noqa: S603
-            command,
+            words,
             cwd=code,
             env=_environment(code, kernels),
             capture_output=True,

@@ -106,6 +106,7 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C12_fitted_on_train_only",
         "C12_model_refit_is_equal",
         "C12_refit_is_equal",
+        "C12_states_refitted",
         "C12_transfer_rows",
         "C13_gap_split",
         "C14_prohibited_inputs_absent",

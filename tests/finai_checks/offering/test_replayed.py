@@ -14,10 +14,11 @@ def test_stored_rows_become_answers_in_the_order_of_their_ranks() -> None:
         {"customer_id": 7, "rank": rank, **TOLD._replace(product_id=product)._asdict()}
         for rank, product in ((2, 5), (1, 3))
     ]
-    decisions = pa.table({"customer_id": [7, 8], "code": [None, "NOTHING_SUITABLE"]})
+    removed = [[], [{"product_id": 4, "code": "AGE_UNKNOWN"}]]
+    decisions = pa.table({"customer_id": [7, 8], "code": [None, "NOTHING_SUITABLE"], "removed": removed})
     found = answers_of(pa.Table.from_pylist(rows), decisions)
     assert [entry.product_id for entry in found[7].told] == [3, 5]
-    assert found[8] == Answer((), "NOTHING_SUITABLE")
+    assert found[8] == Answer((), "NOTHING_SUITABLE", ((4, "AGE_UNKNOWN"),))
 
 
 def test_a_customer_without_a_stored_decision_is_a_difference() -> None:
