@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install lock demo test test-fast lint ui bench clean help
+.PHONY: install lock demo test test-fast lint ui bench attack clean help
 
 help:            ## list these commands
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/: .*## */\t/' | expand -t 14
@@ -50,6 +50,10 @@ bench: install   ## measure features, persistence, checks, Dagster, generator, s
 	$(BIN)/python -m benchmarks.teacher --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/teacher.json
 	$(BIN)/python -m benchmarks.students time --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/students_time.json
 	$(BIN)/python -m benchmarks.students budget --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/students_budget.json
+
+attack: install  ## plant faults in copies of the code and of a small home, and see which check stops each (some 90 minutes)
+	$(BIN)/python -m studies.attacks --home $${FINAI_HOME:-.finai/attacked} --json docs/data/attacks.json
+	$(BIN)/python -m finai_checks.document
 
 clean:           ## remove the homes in .finai and the results of benchmarks
 	rm -rf .finai benchmarks/out

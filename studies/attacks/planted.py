@@ -147,9 +147,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "window-too-long",
         "label",
-        "the label window of payments does not end with its month",
+        "the label window ends a month late",
         RECOMPUTED,
-        (Edit(WINDOWS, "kept = present & (ts >= low.cutoff_us) & (ts < high.cutoff_us)", "kept = present & (ts > 0)"),),
+        (
+            Edit(
+                WINDOWS,
+                "    end = month + settings.horizon_months\n",
+                "    end = month + settings.horizon_months + 1\n",
+            ),
+        ),
         short=True,
     ),
     Fault(

@@ -77,7 +77,7 @@ def test_what_is_served_by_permission_fails_the_check_and_shows_as_overridden(
     lake: Lake, secrets: SecretStore, settings: Settings
 ) -> None:
     sign(lake, secrets)
-    _, declared = declare_checks(Platform.of(settings))
+    _, declared, _ = declare_checks(Platform.of(settings))
     leak = next(
         c for c in canaries.plain_canaries(settings) if c.label.startswith("a month without consents that offers s")
     )
