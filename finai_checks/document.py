@@ -21,6 +21,7 @@ from finai_resources.json_text import to_json
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 TARGET = _DOCS / "checks.md"
 PROOFS = _DOCS / "data" / "proofs.json"
+ATTACKS = _DOCS / "data" / "attacks.json"
 
 _INTRODUCTION = """# Checks
 
@@ -48,6 +49,8 @@ def render(proofs: Mapping[str, Any]) -> str:
         lines += ["", f"Last proof: {proofs['proved_at']}."]
     for kind in KINDS:
         lines += ["", *_section(kind, threshold_values(settings, kind), proofs.get("checks", {}).get(kind.name))]
+    if ATTACKS.exists():
+        lines += ["", *_attacks(json.loads(ATTACKS.read_text(encoding="utf-8")))]
     awaited = ", ".join(sorted(regulation_map().awaited))
     lines += ["", "## Not built yet", "", f"Articles also name these checks, which do not exist yet: {awaited}."]
     return "\n".join(lines) + "\n"
@@ -74,6 +77,24 @@ def _section(kind: CheckKind, thresholds: Mapping[str, Any], proof: Mapping[str,
     if proof:
         yield f"- Must pass: {'; '.join(proof['good_inputs'])}."
         yield f"- Must fail: {'; '.join(proof['bad_inputs'])}."
+
+
+def _attacks(attacks: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    caught = sum(attack["outcome"] == "caught" for attack in attacks.values())
+    yield "## Planted faults"
+    yield ""
+    yield (
+        f"`make attack` plants each of {len(attacks)} faults in a copy of the code, or of what is stored, lets `finai run` go on "
+        f"in a finished home of the smoke profile, and says what stopped it: {caught} were stopped by a check that is meant to. "
+        "The time is that of the whole run, until it stops; a fault that only an audit can find takes the run and the audit."
+    )
+    yield ""
+    yield "| kind | planted | outcome | by | s |"
+    yield "|---|---|---|---|---|"
+    for attack in attacks.values():
+        by = ", ".join(f"[{name}](#{name})" for name in attack["checks"]) or "a gate"
+        by = by if attack["outcome"] != "not stopped" else ""
+        yield f"| {attack['kind']} | {attack['what']} | {attack['outcome']} | {by} | {attack['seconds']} |"
 
 
 def proofs_json(proofs: Sequence[Proof]) -> str:

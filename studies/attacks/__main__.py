@@ -60,7 +60,7 @@ def _attack(chosen: Sequence[Fault], home: Path, results: Path | None) -> int:
         if fault.name in done and done[fault.name]["outcome"] == "caught":
             continue
         found = attack(fault, home, work)
-        done[fault.name] = found.to_json()
+        done[fault.name] = found.to_json(fault)
         _print(number, len(chosen), fault, found)
         if results is not None:
             results.write_bytes(to_json(done, indent=1))

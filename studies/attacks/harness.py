@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,9 +52,15 @@ class Found:
     seconds: float
     said: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as plain values."""
-        return asdict(self)
+    def to_json(self, fault: Fault) -> dict[str, Any]:
+        """Return the record beside what was planted, as plain values; what the run said names paths of this machine and stays out."""
+        return {
+            "kind": fault.kind,
+            "what": fault.what,
+            "outcome": self.outcome,
+            "checks": list(self.checks),
+            "seconds": round(self.seconds),
+        }
 
 
 def clean_home(home: Path, *, code: Path = ROOT) -> float:
