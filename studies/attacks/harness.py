@@ -53,7 +53,7 @@ class Found:
     said: str
 
     def to_json(self, fault: Fault) -> dict[str, Any]:
-        """Return the record beside what was planted, as plain values; what the run said names paths of this machine and stays out."""
+        """Return the record beside what was planted, as plain values; what the run said names paths and stays out."""
         return {
             "kind": fault.kind,
             "what": fault.what,
