@@ -20,7 +20,7 @@ from finai_assets.labels.task import Task
 from finai_assets.settings import Settings
 from finai_checks.framework.check import CheckOutcome
 from finai_checks.labels.recomputed import differing
-from finai_checks.point_in_time.replay import sample_runs, sampled_rows
+from finai_checks.point_in_time.sample import sample_of_kinds, sampled_rows
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
@@ -62,13 +62,13 @@ def derive_again(session: LakeSession, task: Task, month: Month, settings: Setti
     LakeError
         A raw partition, or the label, is absent or damaged.
     """
-    runs = sample_runs(session, task.asset, month, customers, settings.seed)
-    if not runs:
+    sample = sample_of_kinds(session, month, customers, settings.seed)
+    if not len(sample):
         return Again(task.name, 0, 0, 0)
-    stored = sampled_rows(session, task.asset, month, runs).sort_by("customer_id").combine_chunks()
+    stored = sampled_rows(session, task.asset, month, sample).sort_by("customer_id").combine_chunks()
     with tempfile.TemporaryDirectory(prefix="finai-labels-") as folder:
         lake = Lake.on_disk(folder, compression="none")
-        altered = _write_altered(session, lake, task, month, runs, settings)
+        altered = _write_altered(session, lake, task, month, sample, settings)
         compute_labels(LakeSession(lake), month, (task,), settings, versions=one_version(VERSION))
         again = lake.read(task.asset, month.key).sort_by("customer_id").combine_chunks()
     if again["customer_id"].equals(stored["customer_id"]):
@@ -79,7 +79,7 @@ def derive_again(session: LakeSession, task: Task, month: Month, settings: Setti
 
 
 def _write_altered(
-    session: LakeSession, lake: Lake, task: Task, month: Month, runs: Sequence[np.ndarray], settings: Settings
+    session: LakeSession, lake: Lake, task: Task, month: Month, sample: np.ndarray, settings: Settings
 ) -> int:
     """Write the raw tables with all altered that a task does not declare; return how many values are."""
     rng = np.random.default_rng([settings.seed, month.ordinal])
@@ -90,8 +90,8 @@ def _write_altered(
     reached = {past for months in kept.values() for past in months}
     altered = 0
     for past in month_range(max(raw.first, min(reached) - AROUND), min(raw.last, max(reached) + AROUND)):
-        snapshots = sampled_rows(session, SNAPSHOTS, past, runs).sort_by("customer_id").combine_chunks()
-        lines = sampled_rows(session, TRANSACTIONS, past, runs).combine_chunks()
+        snapshots = sampled_rows(session, SNAPSHOTS, past, sample).sort_by("customer_id").combine_chunks()
+        lines = sampled_rows(session, TRANSACTIONS, past, sample).combine_chunks()
         # Who is present in the label's own month is part of every definition; what they hold then is not.
         declared = _declared(task, SNAPSHOTS) if _content(task, past, month, kept[SNAPSHOTS]) else set()
         changed, count = _shuffled(snapshots, {"customer_id", *declared}, rng)

@@ -8,7 +8,7 @@ is only read.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
 from finai_assets.training.labelling import read_labels
 from finai_assets.training.matrix import TrainingMatrix
-from finai_checks.point_in_time.replay import sample_runs, sampled_rows
+from finai_checks.point_in_time.sample import sample_of_kinds, sampled_rows
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
@@ -77,12 +77,12 @@ def swap_futures(
     """
     settings, groups, tasks = platform.settings, platform.registry.available, platform.available_tasks
     rows = np.flatnonzero(matrix.month == month.key)
-    runs = sample_runs(session, groups[0].asset, month, customers, settings.seed)
-    if not runs or not len(rows):
+    sample = sample_of_kinds(session, month, customers, settings.seed)
+    if not len(sample) or not len(rows):
         return None
     order = np.argsort(matrix.customer[rows])
     rows = rows[order]
-    ids = np.intersect1d(np.concatenate(runs), matrix.customer[rows])
+    ids = np.intersect1d(sample, matrix.customer[rows])
     if len(ids) < 2:
         return None
     sampled = rows[np.searchsorted(matrix.customer[rows], ids)]
@@ -90,7 +90,7 @@ def swap_futures(
     states = load_states(session, groups)
     with tempfile.TemporaryDirectory(prefix="finai-swap-") as folder:
         copy = LakeSession(Lake.on_disk(Path(folder), compression="none"))
-        _write_swapped(session, copy, platform, month, runs, ids, donor)
+        _write_swapped(session, copy, platform, month, ids, donor)
         compute_labels(copy, month, tasks, settings, versions=one_version("swap"))
         derived = read_labels(copy, month, ids, matrix.tasks)
         block = read_block(copy, month, int(ids[0]), int(ids[-1]), settings)
@@ -122,7 +122,6 @@ def _write_swapped(
     copy: LakeSession,
     platform: Platform,
     month: Month,
-    runs: Sequence[np.ndarray],
     ids: np.ndarray,
     donor: np.ndarray,
 ) -> None:
@@ -138,7 +137,7 @@ def _write_swapped(
         wanted |= sources(task, month, settings)
     for asset, key in sorted(wanted):
         past = Month.parse(key)
-        table = sampled_rows(session, asset, past, runs)
+        table = sampled_rows(session, asset, past, ids)
         table = table.filter(pc.is_in(table["customer_id"], value_set=pa.array(ids)))
         if asset == SNAPSHOTS:
             later = np.full(table.num_rows, past > month)

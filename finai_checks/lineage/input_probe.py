@@ -23,12 +23,11 @@ from scipy.stats import binomtest
 
 from finai_assets.features.block import Block, read_block
 from finai_assets.features.fit import load_states, transform_group
-from finai_assets.features.inputs import SNAPSHOTS
 from finai_assets.features.registry import Column, Group, Params
 from finai_assets.settings import Settings
 from finai_checks.framework.check import CheckOutcome
 from finai_checks.lineage.raw_alterations import Alteration, RawTables, alterations, read_raw
-from finai_checks.point_in_time.replay import sample_runs
+from finai_checks.point_in_time.sample import sample_of_kinds
 from finai_resources.errors import FinaiError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -133,13 +132,13 @@ def probe_inputs(
     LakeError
         A raw partition or a state is absent or damaged.
     """
-    runs = sample_runs(session, SNAPSHOTS, month, customers, settings.seed)
-    if not runs:
+    sample = sample_of_kinds(session, month, customers, settings.seed)
+    if not len(sample):
         return {group.name: CheckOutcome.no_evidence(month=month.key) for group in groups}
-    tables = read_raw(session, month, runs, settings)
+    tables = read_raw(session, month, sample, settings)
     states = load_states(session, groups)
     reactions: dict[str, list[Reaction]] = {group.name: [] for group in groups}
-    count = sum(map(len, runs))
+    count = len(sample)
     rng = np.random.default_rng([settings.seed, month.ordinal])
     with tempfile.TemporaryDirectory(prefix="finai-inputs-") as folder:
         copies = _Copies(Lake.on_disk(Path(folder), compression="none"), month, settings)

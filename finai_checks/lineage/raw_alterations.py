@@ -6,7 +6,7 @@ the look-back, and keys, order and months stay as the data contract wants them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -28,7 +28,7 @@ from finai_assets.features.inputs import (
 )
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
-from finai_checks.point_in_time.replay import sampled_rows
+from finai_checks.point_in_time.sample import sampled_rows
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -81,11 +81,11 @@ class Alteration:
     values: int
 
 
-def read_raw(session: LakeSession, month: Month, runs: Sequence[np.ndarray], settings: Settings) -> RawTables:
-    """Read the data up to the cutoff of the customers in some runs of ids (each ascending)."""
+def read_raw(session: LakeSession, month: Month, sample: np.ndarray, settings: Settings) -> RawTables:
+    """Read the data up to the cutoff of the customers in a sample (ascending ids)."""
     months = look_back(month, settings)
-    snapshots = {past: sampled_rows(session, SNAPSHOTS, past, runs).combine_chunks() for past in months}
-    lines = {past: sampled_rows(session, TRANSACTIONS, past, runs).combine_chunks() for past in months}
+    snapshots = {past: sampled_rows(session, SNAPSHOTS, past, sample).combine_chunks() for past in months}
+    lines = {past: sampled_rows(session, TRANSACTIONS, past, sample).combine_chunks() for past in months}
     cut = {past: table.filter(pc.less(table["ts"].cast(pa.int64()), month.cutoff_us)) for past, table in lines.items()}
     return RawTables(snapshots, cut, session.read(PRODUCTS), session.read(CATEGORIES))
 

@@ -18,17 +18,15 @@ import pyarrow.compute as pc
 from finai_assets.features.block import read_block
 from finai_assets.features.fit import load_states, transform_group
 from finai_assets.features.inputs import CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS
-from finai_assets.features.reading import read_range
 from finai_assets.features.registry import Group
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_checks.framework.check import CheckOutcome
+from finai_checks.point_in_time.sample import sample_of_kinds, sampled_rows
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
-# One run of neighbouring ids: pseudonyms are hashes, so neighbours have nothing in common, and the fewest rows are decoded.
-RANGES = 1
 PASSES = ("nothing after the cutoff", "garbage after the cutoff")
 
 
@@ -53,7 +51,7 @@ def replay_month(
     Parameters
     ----------
     customers : int
-        About how many customers the sample has.
+        How many the sample has, at most; there are some of every kind (:mod:`finai_checks.point_in_time.sample`).
 
     Returns
     -------
@@ -65,49 +63,29 @@ def replay_month(
     LakeError
         A raw or feature partition, or a state, is absent or damaged.
     """
-    runs = sample_runs(session, groups[0].asset, month, customers, settings.seed)
-    if not runs:
+    sample = sample_of_kinds(session, month, customers, settings.seed)
+    if not len(sample):
         return {group.name: CheckOutcome.no_evidence(month=month.key) for group in groups}
-    stored = {group.name: _stored(session, group, month, runs) for group in groups}
+    stored = {group.name: _stored(session, group, month, sample) for group in groups}
     states = load_states(session, groups)
     differences: dict[str, list[Difference]] = {group.name: [] for group in groups}
     compared = dict.fromkeys(differences, 0)
     with tempfile.TemporaryDirectory(prefix="finai-replay-") as folder:
         lake = Lake.on_disk(folder, compression="none")
-        known = _copy_known(session, lake, settings, month, runs)
+        known = _copy_known(session, lake, settings, month, sample)
         for future in PASSES:
             if future == PASSES[1]:
-                _add_garbage(lake, known, settings, month, runs)
-            block = read_block(LakeSession(lake), month, int(runs[0][0]), int(runs[-1][-1]), settings)
+                _add_garbage(lake, known, settings, month, sample)
+            block = read_block(LakeSession(lake), month, int(sample[0]), int(sample[-1]), settings)
             for group in groups:
                 values, _ = transform_group(group, block.view(group.columns), states[group.name].params, settings)
                 differences[group.name] += _compare(group, future, block.customer_id, stored[group.name], values)
                 compared[group.name] += values.size
-    return {
-        group.name: _outcome(differences[group.name], compared[group.name], sum(map(len, runs)), month)
-        for group in groups
-    }
+    return {group.name: _outcome(differences[group.name], compared[group.name], len(sample), month) for group in groups}
 
 
-def sample_runs(session: LakeSession, asset: str, month: Month, customers: int, seed: int) -> list[np.ndarray]:
-    """Return about ``customers`` ids of a month: runs of neighbouring ids, ascending, that begin at seeded positions."""
-    ids = np.sort(session.read(asset, month.key, columns=["customer_id"])["customer_id"].to_numpy())
-    if len(ids) <= customers:
-        return [ids] if len(ids) else []
-    run = -(-customers // RANGES)
-    starts = np.random.default_rng([seed, month.ordinal]).choice(len(ids) - run, RANGES)
-    positions = np.unique(starts[:, None] + np.arange(run))
-    return [ids[part] for part in np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1)]
-
-
-def sampled_rows(session: LakeSession, asset: str, month: Month, runs: Sequence[np.ndarray]) -> pa.Table:
-    """Return the rows of the sampled customers; only row groups that reach into a run are decoded."""
-    table = pa.concat_tables([read_range(session, asset, month, int(run[0]), int(run[-1])) for run in runs])
-    return table.filter(pc.is_in(table["customer_id"], value_set=pa.array(np.concatenate(runs))))
-
-
-def _stored(session: LakeSession, group: Group, month: Month, runs: Sequence[np.ndarray]) -> pa.Table:
-    return sampled_rows(session, group.asset, month, runs).sort_by("customer_id").combine_chunks()
+def _stored(session: LakeSession, group: Group, month: Month, sample: np.ndarray) -> pa.Table:
+    return sampled_rows(session, group.asset, month, sample).sort_by("customer_id").combine_chunks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +96,16 @@ class _Known:
     transactions: pa.Table
 
 
-def _copy_known(
-    session: LakeSession, lake: Lake, settings: Settings, month: Month, runs: Sequence[np.ndarray]
-) -> _Known:
+def _copy_known(session: LakeSession, lake: Lake, settings: Settings, month: Month, sample: np.ndarray) -> _Known:
     """Write the sample's data up to the cutoff, and nothing else; return those of the snapshot month."""
     for asset in (PRODUCTS, CATEGORIES):
         with lake.write(asset) as out:
             out.write(session.read(asset))
     known: _Known | None = None
     for past in look_back(month, settings):
-        lines = sampled_rows(session, TRANSACTIONS, past, runs)
+        lines = sampled_rows(session, TRANSACTIONS, past, sample)
         known = _Known(
-            sampled_rows(session, SNAPSHOTS, past, runs),
+            sampled_rows(session, SNAPSHOTS, past, sample),
             lines.filter(pc.less(lines["ts"].cast(pa.int64()), month.cutoff_us)),
         )
         for asset, table in ((SNAPSHOTS, known.snapshots), (TRANSACTIONS, known.transactions)):
@@ -139,10 +115,10 @@ def _copy_known(
     return known
 
 
-def _add_garbage(lake: Lake, known: _Known, settings: Settings, month: Month, runs: Sequence[np.ndarray]) -> None:
+def _add_garbage(lake: Lake, known: _Known, settings: Settings, month: Month, sample: np.ndarray) -> None:
     """Write garbage for all that lies after the cutoff: into the snapshot month's file, and into the month after it."""
     rng = np.random.default_rng([settings.seed, month.ordinal])
-    sample, schema, last = np.concatenate(runs), known.transactions.schema, known.snapshots
+    schema, last = known.transactions.schema, known.snapshots
     ids = last["customer_id"]
     shuffled = last.take(rng.permutation(len(last)))
     garbage = {

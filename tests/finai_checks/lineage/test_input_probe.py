@@ -24,7 +24,7 @@ from finai_checks.framework.check import CheckOutcome
 from finai_checks.lineage.input_probe import Reaction, changed_rows, judge, probe_inputs
 from finai_checks.lineage.label_reach import RAW_COLUMNS
 from finai_checks.lineage.raw_alterations import CUSTOMER, Alteration, RawTables, alterations, read_raw
-from finai_checks.point_in_time.replay import sample_runs
+from finai_checks.point_in_time.sample import sample_of_kinds
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
@@ -64,7 +64,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, made: Settings, registry: Reg
 @pytest.fixture(scope="module")
 def tables(lake: Lake, made: Settings) -> RawTables:
     session = LakeSession(lake)
-    return read_raw(session, MONTH, sample_runs(session, "raw/snapshots", MONTH, 40, made.seed), made)
+    return read_raw(session, MONTH, sample_of_kinds(session, MONTH, 40, made.seed), made)
 
 
 @pytest.fixture(scope="module")
