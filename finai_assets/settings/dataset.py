@@ -61,7 +61,7 @@ class DatasetSettings(Section):
     """Where the data come from and which months they cover."""
 
     name: str
-    adapter: Literal["synthetic", "berka"]
+    adapter: Literal["synthetic", "berka", "tables"]
     source: str | None
     real_customers: bool
     currency: str
