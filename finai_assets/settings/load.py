@@ -9,6 +9,7 @@ code knows a data set's name, a column's name, or a threshold.
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import hashlib
 import json
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from finai_assets.settings.dataset import DatasetSettings, MerchantCategory, Pro
 from finai_assets.settings.explanation import ExplanationSettings
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.settings.generator import GeneratorSettings
+from finai_assets.settings.lacks import complete
 from finai_assets.settings.lists import ListSettings
 from finai_assets.settings.method import (
     BaselineSettings,
@@ -95,6 +97,9 @@ class Settings(Section):
                 raise ValueError(
                     f"products: {product.code} has family {product.family!r}, not one of {list(self.families)}"
                 )
+        for key in ("never_held", "never_acquired"):
+            if idle := [pattern for pattern in getattr(self.dataset, key) if not fnmatch.filter(codes, pattern)]:
+                raise ValueError(f"dataset.{key}: no product has a code like {idle}")
         for name, members in self.acquisition_sets.items():
             if unknown := set(members) - set(codes):
                 raise ValueError(f"acquisition_sets.{name}: unknown products {sorted(unknown)}")
@@ -222,7 +227,7 @@ def load_settings(
     for _, layer in layers:
         merged = _merge(merged, layer)
     try:
-        return Settings.model_validate(merged)
+        return complete(Settings.model_validate(merged))
     except ValidationError as error:
         raise _explain(error, layers) from None
 
