@@ -26,6 +26,12 @@ class SourceSettings(Section):
         File, glob or folder below the source folder; also absolute or ``s3://``. Several are read one after the other.
     url, table, query
         A database instead of files; ``${NAME}`` in the URL stands for a variable of the environment.
+    unterminated
+        What to do with a text file whose last line has no line end, so that it may have been cut off: note it, or refuse it.
+    nanoseconds
+        What to do with those below a microsecond, in columns of Parquet and Arrow.
+    union
+        Whether files of the source may have different columns, a column that one lacks being null there.
     missing
         Texts that mean missing: in every column, or by column.
     computed
@@ -56,6 +62,9 @@ class SourceSettings(Section):
     widths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     skip_rows: Annotated[int, Field(ge=0)] = 0
     skip_footer: Annotated[int, Field(ge=0)] = 0
+    unterminated: Literal["note", "refuse"] = "note"
+    nanoseconds: Literal["refuse", "truncate"] = "refuse"
+    union: bool = False
     missing: tuple[str, ...] | dict[str, tuple[str, ...]] = ("",)
     computed: dict[str, Expression] = {}
     known_from: Expression | None = None
@@ -280,5 +289,7 @@ class TablesSettings(Section):
         if (self.transactions is None) != (self.categories is None):
             raise ValueError("`transactions` and `categories` belong together: give both or neither")
         if self.transactions is None and self.holdings.derived:
-            raise ValueError("holdings.derived are told by transactions: give `transactions`, or hold products by rows or flags")
+            raise ValueError(
+                "holdings.derived are told by transactions: give `transactions`, or hold products by rows or flags"
+            )
         return self
