@@ -29,7 +29,7 @@ class SourceSettings(Section):
     url, table, query
         A database instead of files; ``${NAME}`` in the URL stands for a variable of the environment.
     unterminated
-        Whether a text file's last line may lack its line end; without one it may have been cut off.
+        What to do with a text file whose last line has no line end, so that it may have been cut off: note it, or refuse it.
     nanoseconds
         What to do with those below a microsecond, in columns of Parquet and Arrow.
     union
@@ -66,7 +66,7 @@ class SourceSettings(Section):
     widths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     skip_rows: Annotated[int, Field(ge=0)] = 0
     skip_footer: Annotated[int, Field(ge=0)] = 0
-    unterminated: bool = False
+    unterminated: Literal["note", "refuse"] = "note"
     nanoseconds: Literal["refuse", "truncate"] = "refuse"
     union: bool = False
     missing: tuple[str, ...] | dict[str, tuple[str, ...]] = ("",)

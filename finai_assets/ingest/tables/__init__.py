@@ -1,1 +1,1 @@
-"""The adapter of a bank's own tables: sources as views of a month, and expressions that map them onto the data contract."""
+"""A bank's own tables, mapped onto the data contract by a data set's file alone."""
