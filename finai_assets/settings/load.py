@@ -9,6 +9,7 @@ code knows a data set's name, a column's name, or a threshold.
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import hashlib
 import json
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from finai_assets.settings.dataset import DatasetSettings, MerchantCategory, Pro
 from finai_assets.settings.explanation import ExplanationSettings
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.settings.generator import GeneratorSettings
+from finai_assets.settings.lacks import complete
 from finai_assets.settings.lists import ListSettings
 from finai_assets.settings.method import (
     BaselineSettings,
@@ -43,6 +45,7 @@ from finai_assets.settings.method import (
 from finai_assets.settings.offering import OfferingSettings
 from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.recommend import RecommendSettings
+from finai_assets.settings.tables import TablesSettings, require_agreement
 from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
 
@@ -82,6 +85,7 @@ class Settings(Section):
     acquisition_sets: dict[str, tuple[str, ...]]
     merchant_categories: tuple[MerchantCategory, ...] = ()
     generator: GeneratorSettings | None = None
+    tables: TablesSettings | None = None
 
     @model_validator(mode="after")
     def _catalogue_agrees(self) -> Settings:
@@ -93,9 +97,28 @@ class Settings(Section):
                 raise ValueError(
                     f"products: {product.code} has family {product.family!r}, not one of {list(self.families)}"
                 )
+        for key in ("never_held", "never_acquired"):
+            if idle := [pattern for pattern in getattr(self.dataset, key) if not fnmatch.filter(codes, pattern)]:
+                raise ValueError(f"dataset.{key}: no product has a code like {idle}")
         for name, members in self.acquisition_sets.items():
             if unknown := set(members) - set(codes):
                 raise ValueError(f"acquisition_sets.{name}: unknown products {sorted(unknown)}")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_policy_of_unknown_categories(cls, value: Any) -> Any:
+        """Take ``dataset.unknown_mcc`` from the categories of own tables, which say it too."""
+        if isinstance(value, dict) and isinstance(tables := value.get("tables"), dict):
+            categories, dataset = tables.get("categories") or {}, value.get("dataset")
+            if isinstance(dataset, dict) and isinstance(categories, dict):
+                policy = {"unknown_mcc": categories.get("unknown", "error")}
+                return {**value, "dataset": policy | dataset}
+        return value
+
+    @model_validator(mode="after")
+    def _tables_agree(self) -> Settings:
+        require_agreement(self.tables, self.dataset, [product.code for product in self.products])
         return self
 
     @model_validator(mode="after")
@@ -197,7 +220,7 @@ def load_settings(
     for _, layer in layers:
         merged = _merge(merged, layer)
     try:
-        return Settings.model_validate(merged)
+        return complete(Settings.model_validate(merged))
     except ValidationError as error:
         raise _explain(error, layers) from None
 
