@@ -18,6 +18,7 @@ from finai_checks.framework.regulations import regulation_map
 from finai_checks.framework.run import EVIDENCE, run_checks
 from finai_cli.display import display
 from finai_cli.execute import dagster_instance
+from finai_cli.output import styled
 from finai_cli.run import lake_of
 from finai_resources.chained_log import ChainedLog, Head
 from finai_resources.errors import ConfigError
@@ -151,11 +152,11 @@ def recheck_table(results: list[Rechecked]) -> Table:
         if passed:
             where = passed[0].as_dict()["asset"] if len(passed) == 1 else f"{len(passed)} assets and months"
             total = sum(result.outcome.n for result in passed)
-            table.add_row(f"{kind.id} {kind.name}", where, "[green]passed[/]", f"{total:,} {kind.units}", "")
+            table.add_row(f"{kind.id} {kind.name}", where, styled(("passed", "green")), f"{total:,} {kind.units}", "")
         for result in of_kind:
             if not result.outcome.passed:
                 row = result.as_dict()
-                verdict = "[red]failed[/]" if kind.blocking else "[yellow]warned[/]"
+                verdict = styled(("failed", "red") if kind.blocking else ("warned", "yellow"))
                 table.add_row(
                     f"{kind.id} {kind.name}", row["asset"], verdict, f"{row['n']:,} {kind.units}", row["reason"]
                 )
@@ -223,7 +224,7 @@ def evidence_table(rows: list[dict[str, Any]]) -> Table:
     for name in ("#", "recorded", "check", "asset", "verdict", "n", "why"):
         table.add_column(name, overflow="fold", justify="right" if name in {"#", "n"} else "left")
     for row in rows:
-        verdict = "[green]passed[/]" if row["passed"] else "[red]failed[/]"
+        verdict = styled(("passed", "green") if row["passed"] else ("failed", "red"))
         check = f"{row['check']} {row['name']}"
         table.add_row(
             str(row["sequence"]), row["recorded_at"], check, row["asset"], verdict, f"{row['n']:,}", row["reason"]

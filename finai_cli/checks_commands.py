@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, parse_months
-from finai_cli.output import print_json
+from finai_cli.output import Terminal, print_json, styled
 from finai_resources.whole_file import replace_file
 
 checks_app = typer.Typer(
@@ -33,7 +32,7 @@ def checks_list(dataset: Dataset = "synthetic", profile: Profile = "demo", as_js
     if as_json:
         print_json(kind_rows(platform))
         return
-    Console().print(kind_table(platform))
+    Terminal().print(kind_table(platform))
 
 
 @checks_app.command("prove")
@@ -53,7 +52,7 @@ def checks_prove(
     from finai_cli.prove import proof_table, prove
     from finai_resources.home import Home
 
-    console = Console(stderr=as_json)
+    console = Terminal(stderr=as_json)
     proofs = prove(platform, Home.choose(dataset, profile, home), console)
     if out is not None:
         from finai_checks.document import proofs_json
@@ -90,7 +89,7 @@ def checks_docs(
     from finai_resources.lake_session import LakeSession
 
     place = Home.choose(dataset, profile, home)
-    lake, console = lake_of(platform, place), Console()
+    lake, console = lake_of(platform, place), Terminal()
     stored = lake.partitions(SNAPSHOTS)
     if not stored:
         raise ConfigError("no raw month is stored", where=str(place.root), fix="`finai run` first")
@@ -99,7 +98,7 @@ def checks_docs(
         folder = (out or place.root / "data_docs").resolve()
         page = write_data_docs(LakeSession(lake), platform.settings, months, folder)
         shown.advance()
-    console.print(f"[bold green]done[/]: {page}", soft_wrap=True)
+    console.print(styled(("done", "bold green"), f": {page}"), soft_wrap=True)
 
 
 def recheck_command(
@@ -124,7 +123,7 @@ def recheck_command(
     from finai_resources.home import Home
 
     months = parse_months(month) if month else None
-    place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
+    place, console = Home.choose(dataset, profile, home), Terminal(stderr=as_json)
     results = checks_commands.recheck(platform, place, console, months=months, only=check, audit=audit)
     if as_json:
         print_json([result.as_dict() for result in results])
@@ -152,9 +151,9 @@ def evidence_verify(
     from finai_resources.home import Home
 
     head, faults = verify_evidence(lake_of(platform, Home.choose(dataset, profile, home)), anchor)
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     for fault in faults:
-        console.print(f"[bold red]fault[/] {fault}", highlight=False)
+        console.print(styled(("fault", "bold red"), f" {fault}"), highlight=False)
     console.print(f"{head.count:,} entries, {len(faults)} faults; head {head.count}:{head.digest}", highlight=False)
     if faults:
         raise typer.Exit(1)
@@ -179,7 +178,7 @@ def evidence_list(
     if as_json:
         print_json(rows)
         return
-    Console().print(evidence_table(rows))
+    Terminal().print(evidence_table(rows))
 
 
 Approver = Annotated[str, typer.Option(help="person who takes the responsibility")]
@@ -219,7 +218,8 @@ def overrides_add(  # noqa: PLR0913, PLR0917 - each is an option of the command
     months = tuple(parse_months(month or []))
     grant = Grant(kind(check).name, asset, months, approver, reason, last)
     row = add_override(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets, grant)
-    Console().print(f"override [bold]{row.id}[/]: {row.check} on {row.asset} until {row.expires}", highlight=False)
+    told = styled("override ", (row.id, "bold"), f": {row.check} on {row.asset} until {row.expires}")
+    Terminal().print(told, highlight=False)
 
 
 @overrides_app.command("revoke")
@@ -240,7 +240,7 @@ def overrides_revoke(
     demand_key(platform.secrets)
     lake = lake_of(platform, Home.choose(dataset, profile, home))
     revoke_override(lake, platform.secrets, identity, approver=approver, reason=reason)
-    Console().print(f"override [bold]{identity}[/] is revoked", highlight=False)
+    Terminal().print(styled("override ", (identity, "bold"), " is revoked"), highlight=False)
 
 
 @overrides_app.command("list")
@@ -255,7 +255,8 @@ def overrides_list(
 
     found = Overrides.read(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets)
     if found.fault:
-        Console(stderr=True).print(f"[bold red]fault[/] in the log of overrides; no override counts: {found.fault}")
+        fault = f" in the log of overrides; no override counts: {found.fault}"
+        Terminal(stderr=True).print(styled(("fault", "bold red"), fault))
         raise typer.Exit(1)
     rows = found.rows
     if as_json:
@@ -269,4 +270,4 @@ def overrides_list(
         told = row.override
         months = ", ".join(told.months) or "all"
         table.add_row(told.id, row.state, told.check, told.asset, months, told.approver, told.reason, str(told.expires))
-    Console().print(table)
+    Terminal().print(table)

@@ -10,6 +10,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from finai_resources.printable import printable
 from finai_resources.progress import watched
 
 LINE_SECONDS = 15.0  # from one plain line of a stage to the next, at least
@@ -41,11 +42,11 @@ def display(console: Console) -> Iterator[Display]:
         return
     bars = Progress(
         SpinnerColumn(),
-        TextColumn("{task.description:<26}"),
+        TextColumn("{task.description:<26}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
     )
     with bars:
@@ -114,5 +115,5 @@ class Lines:
 
     def _print(self, *parts: str) -> None:
         line = f"{self.title}: {', '.join(filter(None, parts))}"
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
         self.printed = self.clock()

@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from finai_assets.features.registry import Column, Group, Registry
+from finai_cli.output import styled
 from finai_resources.errors import ConfigError
 
 
@@ -37,7 +38,7 @@ def column_table(group: Group) -> Table:
         table.add_column(name, no_wrap=name in {"column", "kind", "unit", "window"})
     for column in group.declared:
         gone = group.unavailable.get(column.name)
-        meaning = column.description + (f" [yellow](unavailable: {gone})[/]" if gone else "")
+        meaning = styled(column.description, (f" (unavailable: {gone})" if gone else "", "yellow"))
         table.add_row(column.name, column.kind, column.unit, window(column), column.fit_scope, column.missing, meaning)
     return table
 

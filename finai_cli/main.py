@@ -8,12 +8,11 @@ from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
-from finai_cli.output import print_json
+from finai_cli.output import Terminal, print_error, print_json, styled
 from finai_cli.promotion_commands import (
     approve_command,
     bundles_app,
@@ -62,7 +61,7 @@ def run(
     from finai_assets.platform import Platform
     from finai_resources.home import Home
 
-    console = Console(stderr=as_json)
+    console = Terminal(stderr=as_json)
     platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
     from finai_cli.run import run_main_job
@@ -83,8 +82,10 @@ def run(
     ran = sum(stage["ran"] for stage in summary["stages"])
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(
-        f"[bold green]done[/]: {did} in {summary['seconds']:.0f} s, peak {summary['peak_mib']:,.0f} MiB; "
-        f"summary: {place.summary}",
+        styled(
+            ("done", "bold green"),
+            f": {did} in {summary['seconds']:.0f} s, peak {summary['peak_mib']:,.0f} MiB; summary: {place.summary}",
+        ),
         soft_wrap=True,
     )
 
@@ -126,7 +127,7 @@ def generate(
     platform = Platform.of(settings)
     place = Home.choose("synthetic", profile, home)
     place.prepare()
-    console = Console(stderr=as_json)
+    console = Terminal(stderr=as_json)
     with display(console) as show, show("Generating", 1, 0) as shown:
         report = simulate(
             settings,
@@ -142,7 +143,7 @@ def generate(
         return
     for table in render(report):
         console.print(table)
-    console.print(f"[bold green]done[/]: {place.lake_root}/source")
+    console.print(styled(("done", "bold green"), f": {place.lake_root}/source"))
 
 
 @config_app.command("show")
@@ -176,7 +177,7 @@ def features_list(
     if as_json:
         print_json(as_rows(registry, group))
         return
-    Console().print(column_table(registry.group(group)) if group else group_table(registry))
+    Terminal().print(column_table(registry.group(group)) if group else group_table(registry))
 
 
 @features_app.command("show")
@@ -201,7 +202,7 @@ def features_show(
     table.add_column()
     for name, value in description.items():
         table.add_row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
-    Console().print(table)
+    Terminal().print(table)
 
 
 @app.command()
@@ -217,11 +218,13 @@ def doctor(
     else:
         table = Table(show_header=False, box=None)
         for finding in findings:
-            mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "wrong": "[red]wrong[/]"}[finding.verdict]
+            mark = styled((finding.verdict, {"ok": "green", "note": "yellow", "wrong": "red"}[finding.verdict]))
             table.add_row(
-                mark, finding.subject, finding.found + (f"\n[dim]fix: {finding.fix}[/]" if finding.fix else "")
+                mark,
+                finding.subject,
+                styled(finding.found, (f"\nfix: {finding.fix}" if finding.fix else "", "dim")),
             )
-        Console().print(table)
+        Terminal().print(table)
     if any(finding.verdict == "wrong" for finding in findings):
         raise typer.Exit(1)
 
@@ -231,7 +234,7 @@ def run_cli() -> None:
     try:
         app()
     except FinaiError as error:
-        Console(stderr=True, soft_wrap=True).print("[bold red]error[/]", str(error), markup=True, highlight=False)
+        print_error(error)
         sys.exit(1)
 
 

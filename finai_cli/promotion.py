@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from finai_assets.asset_graph import CHAMPION
 from finai_assets.bundle.registry import CHALLENGER, Registry
@@ -26,6 +27,7 @@ from finai_assets.promotion.gather import Desk
 from finai_assets.promotion.signatures import OF_PERSON, Statement
 from finai_checks.gates import CheckGates
 from finai_cli.execute import QUIET, dagster_instance, failure_of
+from finai_cli.output import styled
 from finai_cli.plan import Unit
 from finai_cli.run import lake_of
 from finai_resources.errors import SecretError
@@ -142,7 +144,7 @@ def print_decision(decision: Decision, console: Console, *, dry_run: bool) -> No
     for name in ("criterion", "verdict", "code", "n", "why"):
         table.add_column(name, overflow="fold", justify="right" if name == "n" else "left")
     for criterion in verdict.criteria:
-        mark = "[green]holds[/]" if criterion.passed else "[red]refused[/]"
+        mark = styled(("holds", "green") if criterion.passed else ("refused", "red"))
         table.add_row(criterion.name, mark, criterion.code, str(criterion.n), criterion.reason)
     console.print(table)
     if facts is not None and facts.comparison:
@@ -151,7 +153,7 @@ def print_decision(decision: Decision, console: Console, *, dry_run: bool) -> No
         told = ", ".join(verdict.awaited)
         console.print(f"awaited, and mandatory as soon as they exist: {told}", highlight=False)
     for warning in verdict.warnings:
-        console.print(f"[yellow]moved[/] {warning}", highlight=False)
+        console.print(styled(("moved", "yellow"), f" {warning}"), highlight=False)
     console.print(_last_line(decision, dry_run=dry_run), highlight=False, soft_wrap=True)
 
 
@@ -165,7 +167,7 @@ def comparison_table(rows: Any) -> Table:
         colour = {"better": "green", "worse": "red"}.get(row.verdict, "dim")
         table.add_row(
             row.task, row.metric, f"{row.n:,}", _figure(row.challenger), _figure(row.champion),
-            _figure(row.difference, "+.4f"), interval, f"[{colour}]{row.verdict}[/]",
+            _figure(row.difference, "+.4f"), interval, styled((row.verdict, colour)),
         )  # fmt: skip
     return table
 
@@ -174,15 +176,17 @@ def _figure(value: float | None, form: str = ".4f") -> str:
     return "" if value is None else format(value, form)
 
 
-def _last_line(decision: Decision, *, dry_run: bool) -> str:
+def _last_line(decision: Decision, *, dry_run: bool) -> Text:
     verdict = decision.verdict
     if decision.promoted:
-        return f"[bold green]promoted[/]: {verdict.bundle} is champion; `finai rollback` takes it back"
+        return styled(("promoted", "bold green"), f": {verdict.bundle} is champion; `finai rollback` takes it back")
     if verdict.passed and dry_run:
-        return "[bold green]would be promoted[/]: nothing was written"
+        return styled(("would be promoted", "bold green"), ": nothing was written")
     if verdict.codes == ("APPROVAL_MISSING",):
-        return f"[bold yellow]waiting[/]: somebody else runs `finai approve {verdict.bundle[:12]}`; the champion stays"
-    return f"[bold red]refused[/]: {', '.join(verdict.codes)}; the champion stays (docs/promotion.md tells the codes)"
+        told = f": somebody else runs `finai approve {verdict.bundle[:12]}`; the champion stays"
+        return styled(("waiting", "bold yellow"), told)
+    told = f": {', '.join(verdict.codes)}; the champion stays (docs/promotion.md tells the codes)"
+    return styled(("refused", "bold red"), told)
 
 
 def people_rows(office: Office) -> list[dict[str, Any]]:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform
-from finai_cli.output import print_json
+from finai_cli.output import Terminal, print_json, styled
 
 if TYPE_CHECKING:
     from finai_assets.promotion.decide import Decision
@@ -56,7 +55,7 @@ def _tell(decision: Decision, *, as_json: bool, dry_run: bool = False) -> None:
     if as_json:
         print_json(decision_json(decision))
     else:
-        print_decision(decision, Console(), dry_run=dry_run)
+        print_decision(decision, Terminal(), dry_run=dry_run)
     if not decision.verdict.passed:
         raise typer.Exit(1)
 
@@ -75,8 +74,8 @@ def approve_command(
     """
     office = _office(dataset, profile, home)
     statement = office.approve(bundle, person)
-    console = Console(stderr=as_json, soft_wrap=True)
-    console.print(f"[bold green]approved[/]: {statement.bundle}", highlight=False)
+    console = Terminal(stderr=as_json, soft_wrap=True)
+    console.print(styled(("approved", "bold green"), f": {statement.bundle}"), highlight=False)
     if not office.platform.settings.promotion.auto_promote:
         console.print("`finai promote` decides now, and promotes it if every criterion holds", highlight=False)
         if as_json:
@@ -100,8 +99,10 @@ def rollback_command(
     if as_json:
         print_json(aliases)
         return
-    Console(soft_wrap=True).print(
-        f"[bold green]rolled back[/]: {aliases['champion']} is champion, {aliases['previous']} is previous",
+    Terminal(soft_wrap=True).print(
+        styled(
+            ("rolled back", "bold green"), f": {aliases['champion']} is champion, {aliases['previous']} is previous"
+        ),
         highlight=False,
     )
 
@@ -118,9 +119,9 @@ def bundles_list(
     if as_json:
         print_json(rows)
     elif rows:
-        Console().print(list_table(rows))
+        Terminal().print(list_table(rows))
     else:
-        Console().print("no bundle is registered yet: `finai run` builds and registers one")
+        Terminal().print("no bundle is registered yet: `finai run` builds and registers one")
 
 
 @bundles_app.command("show")
@@ -139,13 +140,13 @@ def bundles_show(
     if as_json:
         print_json(told)
         return
-    console = Console(soft_wrap=True)
-    console.print(f"[bold]{told['bundle']}[/] {', '.join(told['aliases'])}", highlight=False)
+    console = Terminal(soft_wrap=True)
+    console.print(styled((told["bundle"], "bold"), f" {', '.join(told['aliases'])}"), highlight=False)
     for name in ("dataset", "profile", "schema_version", "versions", "columns", "files"):
         console.print(f"  {name}: {told[name]}", highlight=False)
     console.print(task_table(told["tasks"]))
     for fault in told["faults"]:
-        console.print(f"[bold red]fault[/] {fault}", highlight=False)
+        console.print(styled(("fault", "bold red"), f" {fault}"), highlight=False)
     for entry in told["history"]:
         console.print(f"  {entry['at'][:19]}  {entry['what']}", highlight=False)
 
@@ -168,11 +169,11 @@ def bundles_diff(
     if as_json:
         print_json({**told, **(asdict(compared) if compared else {})})
         return
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     for name, value in told.items():
-        console.print(f"[bold]{name}[/]: {value or 'none'}", highlight=False)
+        console.print(styled((name, "bold"), f": {value or 'none'}"), highlight=False)
     for fault in compared.faults if compared else ():
-        console.print(f"[bold red]{fault.code}[/] {fault.what}", highlight=False)
+        console.print(styled((fault.code, "bold red"), f" {fault.what}"), highlight=False)
     if compared and compared.tasks:
         console.print(comparison_table(compared.tasks))
         console.print(shift_table(compared))
@@ -195,10 +196,10 @@ def keys_new(
     if as_json:
         print_json({"name": name, "key": public, "stored_in": str(office.secrets.path)})
         return
-    console = Console(soft_wrap=True)
-    console.print(f"[bold green]done[/]: private key in {office.secrets.path}", highlight=False)
+    console = Terminal(soft_wrap=True)
+    console.print(styled(("done", "bold green"), f": private key in {office.secrets.path}"), highlight=False)
     console.print("enter the public key in the configuration, where others see the change:\n", highlight=False)
-    console.print(f"promotion:\n  people:\n    {name}: {{key: {public}, roles: \\[author]}}", highlight=False)
+    console.print(f"promotion:\n  people:\n    {name}: {{key: {public}, roles: [author]}}", highlight=False)
 
 
 @keys_app.command("list")
@@ -220,7 +221,7 @@ def keys_list(
         here = "in the home" if row["private_key_in_home"] else ""
         known = row["key"] or "not in promotion.people"
         table.add_row(row["name"], ", ".join(row["roles"]), known, here)
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _office(dataset: str, profile: str, home: Path | None) -> Any:

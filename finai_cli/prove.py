@@ -14,6 +14,7 @@ from finai_checks.framework.run import EVIDENCE
 from finai_checks.framework.small_lake import small_settings
 from finai_checks.proof import Proof, lake_canaries, plain_canaries, run_canaries
 from finai_cli.display import display
+from finai_cli.output import styled
 from finai_cli.run import lake_of
 from finai_resources.chained_log import ChainedLog
 from finai_resources.home import Home
@@ -62,13 +63,17 @@ def proof_table(proofs: list[Proof]) -> Table:
             f"{proof.kind.id} {proof.kind.name}",
             f"{good}/{len(proof.good)}",
             f"{bad}/{len(proof.bad)}",
-            "[green]yes[/]" if proof.proved else "[red]no[/]",
+            styled(("yes", "green") if proof.proved else ("no", "red")),
             f"{example.canary.label}: {example.outcome.reason}" if example else "",
         )
         for result in proof.results:
             if not result.right:
                 row = result.as_dict()
                 table.add_row(
-                    "", "", "", "[red]wrong[/]", f"{row['input']} must {row['must']}: {row['reason'] or 'passed'}"
+                    "",
+                    "",
+                    "",
+                    styled(("wrong", "red")),
+                    f"{row['input']} must {row['must']}: {row['reason'] or 'passed'}",
                 )
     return table

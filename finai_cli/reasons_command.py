@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform
-from finai_cli.output import print_json
+from finai_cli.output import Terminal, print_json, styled
 
 
 def reasons_command(
@@ -47,11 +46,12 @@ def reasons_command(
         told = [{**record.auditor(renderer), "banker": record.banker(renderer)} for record in records]
         print_json({"customer_id": customer, "month": chosen.key, "nothing_offered": nothing, "products": told})
         return
-    console = Console()
+    console = Terminal()
     if nothing:
         console.print(f"nothing is offered to customer {customer} in {chosen.key}: {nothing}", soft_wrap=True)
     for rank, record in enumerate(records, start=1):
-        console.print(f"[bold]{rank}. {record.product.name_ko} / {record.product.name}[/]", soft_wrap=True)
+        title = f"{rank}. {record.product.name_ko} / {record.product.name}"
+        console.print(styled((title, "bold")), soft_wrap=True)
         for audience, texts in (("customer", record.customer(renderer)), ("banker", record.banker(renderer))):
             for language in ("ko", "en"):
                 console.print(f"  {audience} {language}: {texts[language]}", soft_wrap=True, highlight=False)

@@ -13,6 +13,7 @@ from finai_checks.framework.check import Declared
 from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
+from finai_cli.output import styled
 from finai_cli.plan import Stage, Unit, main_job, outdated_checks, stale_assets
 from finai_cli.summary import write_summary
 from finai_resources.home import Home
@@ -88,7 +89,7 @@ def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: lis
         todo = [(unit, assets) for unit, assets in stale if assets]
         judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
         recheck = f", {judged} checks of stored assets" if judged else ""
-        console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{recheck}")
+        console.print(styled((stage.title, "bold"), f": {len(todo)} of {len(stage.units)} runs{recheck}"))
         for unit, assets in todo[:3]:
             named = ", ".join(assets[:4]) + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
             console.print(f"  {unit.partition or 'once':<8} {named}")

@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from finai_cli.output import Terminal, styled
 from finai_resources.home import Home
 from finai_resources.lake_resource import lake_of_home
 from finai_resources.warehouse import Warehouse
@@ -45,7 +46,7 @@ def answer_table(answer: pa.Table, shown: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for field in answer.schema:
         number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
-        table.add_column(Text(field.name), justify="right" if number else "left", no_wrap=True)
+        table.add_column(field.name, justify="right" if number else "left", no_wrap=True)
     for row in answer_rows(answer.slice(0, shown)):
         table.add_row(*(_cell(value) for value in row.values()))
     return table
@@ -53,8 +54,8 @@ def answer_table(answer: pa.Table, shown: int) -> Table:
 
 def print_whole(console: Console, table: Table) -> None:
     """Print a table in its full width; a narrower terminal wraps or scrolls it."""
-    wide = Measurement.get(Console(width=MEASURED, file=console.file), console.options.update(width=MEASURED), table)
-    Console(file=console.file, width=max(console.width, wide.maximum)).print(table)
+    wide = Measurement.get(Terminal(width=MEASURED, file=console.file), console.options.update(width=MEASURED), table)
+    Terminal(file=console.file, width=max(console.width, wide.maximum)).print(table)
 
 
 def table_rows(tables: list[LakeTable]) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ def list_of_tables(tables: list[LakeTable]) -> Table:
     for table in tables:
         months = table.months
         span = f"{months[0]}..{months[-1]} ({len(months)})" if months else ""
-        listed.add_row(Text(table.name), f"{table.rows:,}", span)
+        listed.add_row(table.name, f"{table.rows:,}", span)
     return listed
 
 
@@ -88,11 +89,11 @@ def _unique(answer: pa.Table) -> pa.Table:
 
 def _cell(value: Any) -> Text:
     if value is None:
-        return Text("null", style="dim")
+        return styled(("null", "dim"))
     if isinstance(value, float):
-        return Text(f"{value:.6g}")
+        return styled(f"{value:.6g}")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return Text(text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…")
+    return styled(text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…")
 
 
 def _plain(value: Any) -> Any:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_settings
-from finai_cli.output import print_json
+from finai_cli.output import Terminal, print_json
 
 SHOWN = 100
 
@@ -44,7 +43,7 @@ def sql_command(
     from finai_resources.home import Home
 
     warehouse = warehouse_of(Home.choose(dataset, profile, home))
-    console = Console()
+    console = Terminal()
     if question is None:
         found = warehouse.tables()
         print_json(table_rows(found)) if as_json else print_whole(console, list_of_tables(found))

@@ -33,6 +33,7 @@ from finai_assets.recommend.lists_page import PAGE, by_accuracy
 from finai_assets.students.card import read_card
 from finai_checks.framework.check import Declared
 from finai_checks.framework.record import read_record
+from finai_cli.output import Terminal, styled
 from finai_resources.home import Home
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
@@ -181,10 +182,10 @@ def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Consol
     """Print the tables of tasks and lists, three recommendations, the counts of checks, and the paths of report and bundle."""
     table = task_table(summary)
     # A table narrower than its figures is unreadable; a terminal narrower than the table wraps or scrolls it.
-    Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
+    Terminal(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
     for name, reason in summary["unavailable_tasks"].items():
-        console.print(f"[yellow]not available[/] {name}: {reason}")
-    Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(list_table(summary["lists"]))
+        console.print(styled(("not available", "yellow"), f" {name}: {reason}"))
+    Terminal(file=console.file, width=max(console.width, TABLE_WIDTH)).print(list_table(summary["lists"]))
     _print_recommendations(summary, warehouse, console)
     checks = summary["checks"]
     console.print(
@@ -301,7 +302,8 @@ def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, consol
     )
     for row in shown.to_pylist():
         score = f"score {row['score']:.4f}, layer {row['layer']}"
-        console.print(f"  customer {row['customer_id']}: [bold]{row['product']}[/] ({score})", soft_wrap=True)
+        line = styled(f"  customer {row['customer_id']}: ", (row["product"], "bold"), f" ({score})")
+        console.print(line, soft_wrap=True)
         console.print(f"    {row['reason_ko']}\n    {row['reason_en']}", soft_wrap=True)
 
 

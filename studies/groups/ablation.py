@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from finai_assets.evaluation.baselines import lightgbm, prior
@@ -37,6 +36,7 @@ from finai_assets.scoring.resampling import all_copies
 from finai_assets.settings import Settings, load_settings
 from finai_assets.training.matrix import ASSET, DESCRIPTION, TrainingMatrix, load_matrix
 from finai_cli.display import Display, display
+from finai_cli.output import Terminal
 from finai_cli.run import lake_of
 from finai_resources.errors import ConfigError, LakeError
 from finai_resources.home import Home
@@ -325,7 +325,7 @@ def main() -> None:
     }
     results = ResultFile(given.out, header)
     units = open_units(study, range(given.seeds), results.done)
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if units:
         try:
             with display(console) as show:
@@ -341,7 +341,7 @@ def main() -> None:
         "command": shlex.join(["python", "-m", "studies.groups.ablation", *sys.argv[1:]]),
         **summarise(lines, columns, study.settings.baselines.raw_groups, confidence=confidence),
     }
-    Console(width=160).print(render(summary))
+    Terminal(width=160).print(render(summary))
     if given.summary:
         replace_file(given.summary, compact(summary).encode())
 

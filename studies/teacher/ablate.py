@@ -16,6 +16,7 @@ from finai_assets.settings import Settings
 from finai_assets.training.matrix import ASSET, load_matrix
 from finai_checks.gates import CheckGates
 from finai_cli.display import display
+from finai_cli.output import Terminal, styled
 from finai_cli.run import lake_of
 from finai_resources.errors import LakeError
 from finai_resources.home import Home
@@ -85,7 +86,8 @@ def open_study(platform: Platform, home: Home, order: Order, console: Console) -
         raise LakeError("this home has no training matrix", where=str(home.root), fix=f"{command} makes it")
     CheckGates(platform).demand(lake, [(ASSET, None)])
     if not platform.graph.is_current(lake, ASSET):
-        console.print(f"[yellow]note[/] the matrix was made by other code or settings; {command} makes it anew")
+        told = f" the matrix was made by other code or settings; {command} makes it anew"
+        console.print(styled(("note", "yellow"), told))
     if order.epochs is not None:
         teacher = settings.teacher.model_copy(update={"epochs": order.epochs})
         settings = settings.model_copy(update={"teacher": teacher})
@@ -93,13 +95,13 @@ def open_study(platform: Platform, home: Home, order: Order, console: Console) -
         load_matrix(lake), platform.registry, settings, content=manifest.content_hash, customers=order.customers
     )
     for name, reason in study.left_out.items():
-        console.print(f"[yellow]note[/] task {name} is left out: {reason}")
+        console.print(styled(("note", "yellow"), f" task {name} is left out: {reason}"))
     return study
 
 
 def _open_again(settings: Settings, home: Home, order: Order) -> Study:
     """Open the study once more, in another process."""
-    return open_study(Platform.of(settings), home, order, Console(quiet=True))
+    return open_study(Platform.of(settings), home, order, Terminal(quiet=True))
 
 
 def _run(

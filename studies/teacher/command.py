@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
+from finai_cli.output import Terminal, styled
 
 
 def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
@@ -56,14 +56,14 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         from studies.teacher import ablation_page as page
 
         page.write_page()
-        Console().print(f"[bold green]done[/]: {page.TARGET}", soft_wrap=True)
+        Terminal().print(styled(("done", "bold green"), f": {page.TARGET}"), soft_wrap=True)
         return
     settings = chosen_settings(dataset, profile, source)  # a wrong value is reported before the heavy imports
     from finai_assets.platform import Platform
     from finai_resources.home import Home
     from studies.teacher.ablate import SUMMARY, Order, ablate, as_text, folder_of, result_table, write_out
 
-    place, console = Home.choose(dataset, profile, home), Console(stderr=as_json)
+    place, console = Home.choose(dataset, profile, home), Terminal(stderr=as_json)
     named = [name.strip() for name in variants.split(",")] if variants is not None else None
     order = Order(named, seeds, customers, epochs, workers)
     try:
@@ -79,4 +79,4 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
         sys.stdout.write(as_text(summary))
         return
     console.print(result_table(summary))
-    console.print(f"[bold green]done[/]: {folder_of(place) / SUMMARY}", soft_wrap=True)
+    console.print(styled(("done", "bold green"), f": {folder_of(place) / SUMMARY}"), soft_wrap=True)

@@ -179,19 +179,20 @@ class _Fields:
 
 def _agreed_delimiter(first: Block, dialect: Dialect, shown: str) -> str:
     """Return the one common delimiter that splits the first lines into an equal number of fields, two at least."""
-    splits = {}
+    splits, seen = {}, False
     for delimiter in COMMON:
         try:
             records, _ = _Fields(delimiter, dialect.quote, shown).split(first.text, first.line, 20)
         except ContractError:
             continue
         counts = {len(record) for record in records}
+        seen = seen or counts != {1}
         if len(counts) == 1 and counts != {1}:
             splits[delimiter] = counts.pop()
     if len(splits) == 1:
         return next(iter(splits))
     head = first.text.splitlines()[0]
-    if splits or any(delimiter in head for delimiter in COMMON):
+    if seen:
         said = " and ".join(map(repr, splits)) or "no common delimiter"
         raise ContractError(
             f"the delimiter is not declared, and {said} splits the first lines evenly, for example {excerpt(head)!r}",
@@ -362,10 +363,10 @@ def _uneven(broken: _Broken, columns: int, fields: _Fields, shown: str) -> Contr
     fix = f"quote fields that contain {fields.delimiter!r}, or export the file again"
     if broken.unterminated and broken.at_end:
         fix = "the file ends in the middle of a line: fetch or export it again"
-    elif broken.at_end:
-        fix = f"if the last lines are a footer, declare `skip_footer: {broken.rows}`; otherwise {fix}"
     elif broken.rows > broken.records / 2:
         fix = f"if lines stand above the header, leave them out by `skip_rows`; otherwise {fix}"
+    elif broken.at_end:
+        fix = f"if the last lines are a footer, declare `skip_footer: {broken.rows}`; otherwise {fix}"
     return ContractError(
         f"{rows} another number of fields than the header's {columns}, for example {'; '.join(broken.examples or [])}",
         where=f"{shown}, every column",

@@ -1,9 +1,9 @@
 """Numbers as a country and a program write them, by a declared rule: what the rule does not read is no number.
 
-One pattern in RE2's syntax serves Arrow and DuckDB alike. Read are an optional sign before the digits, digits that the declared
-sign groups by three or not at all, the declared decimal sign with digits before it, behind it or both, and an exponent. ``5-`` and
-``(5)`` are numbers only where they are declared; ``12.34,5``, ``1.5`` under the decimal sign ``,`` and the grouping sign ``.``,
-``1,234,56``, ``NaN``, ``1 €`` and digits of other scripts are none.
+One pattern in RE2's syntax serves Arrow and DuckDB alike. It reads an optional sign, digits that the declared sign groups by
+three or not at all, the declared decimal sign with digits before it, behind it or both, and an exponent. ``5-`` and ``(5)`` are
+numbers only where they are declared; ``12.34,5``, ``1.5`` under the decimal sign ``,`` and the grouping sign ``.``, ``1,234,56``,
+``NaN``, ``1 €`` and digits of other scripts are none.
 """
 
 from __future__ import annotations
