@@ -6,7 +6,10 @@ reason. A reason that somebody wrote is kept; every other is a sentence that nam
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
+
+from finai_assets.settings.experts import NEEDED_GROUPS
 
 if TYPE_CHECKING:
     from finai_assets.settings.load import Settings
@@ -42,3 +45,14 @@ def complete(settings: Settings) -> Settings:
             parts = dict.fromkeys(names, tables[owner]) | parts
     completed = dataset.model_copy(update={"unavailable_tables": tables, "lacks": parts})
     return settings.model_copy(update={"dataset": completed})
+
+
+def with_usable_experts(settings: Settings, groups: Collection[str]) -> Settings:
+    """Return the settings with those of the teacher's experts that the feature groups of a data set suffice for."""
+    teacher = settings.teacher
+    usable = tuple(
+        name
+        for name in teacher.experts
+        if set(groups) & set(NEEDED_GROUPS.get(name, teacher.routing.get(name, groups)))
+    )
+    return settings.model_copy(update={"teacher": teacher.model_copy(update={"experts": usable})})

@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 from finai_assets.features.block import read_block
 from finai_assets.features.fit import load_states, transform_group
 from finai_assets.features.inputs import CATEGORIES, PRODUCTS, SNAPSHOTS, TRANSACTIONS
-from finai_assets.features.reading import read_range
 from finai_assets.features.registry import Group
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_checks.framework.check import CheckOutcome
+from finai_checks.framework.raw import catalogue_table, sampled_rows, sampled_transactions
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -100,12 +100,6 @@ def sample_runs(session: LakeSession, asset: str, month: Month, customers: int, 
     return [ids[part] for part in np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1)]
 
 
-def sampled_rows(session: LakeSession, asset: str, month: Month, runs: Sequence[np.ndarray]) -> pa.Table:
-    """Return the rows of the sampled customers; only row groups that reach into a run are decoded."""
-    table = pa.concat_tables([read_range(session, asset, month, int(run[0]), int(run[-1])) for run in runs])
-    return table.filter(pc.is_in(table["customer_id"], value_set=pa.array(np.concatenate(runs))))
-
-
 def _stored(session: LakeSession, group: Group, month: Month, runs: Sequence[np.ndarray]) -> pa.Table:
     return sampled_rows(session, group.asset, month, runs).sort_by("customer_id").combine_chunks()
 
@@ -124,10 +118,10 @@ def _copy_known(
     """Write the sample's data up to the cutoff, and nothing else; return those of the snapshot month."""
     for asset in (PRODUCTS, CATEGORIES):
         with lake.write(asset) as out:
-            out.write(session.read(asset))
+            out.write(catalogue_table(session, settings, asset))
     known: _Known | None = None
     for past in look_back(month, settings):
-        lines = sampled_rows(session, TRANSACTIONS, past, runs)
+        lines = sampled_transactions(session, settings, past, runs)
         known = _Known(
             sampled_rows(session, SNAPSHOTS, past, runs),
             lines.filter(pc.less(lines["ts"].cast(pa.int64()), month.cutoff_us)),
