@@ -79,7 +79,7 @@ class DatasetSettings(Section):
     """
 
     name: str
-    adapter: Literal["synthetic", "berka"]
+    adapter: Literal["synthetic", "berka", "tables"]
     source: str | None
     real_customers: bool
     currency: str

@@ -45,6 +45,7 @@ from finai_assets.settings.method import (
 from finai_assets.settings.offering import OfferingSettings
 from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.recommend import RecommendSettings
+from finai_assets.settings.tables import TablesSettings
 from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
 
@@ -84,6 +85,7 @@ class Settings(Section):
     acquisition_sets: dict[str, tuple[str, ...]]
     merchant_categories: tuple[MerchantCategory, ...] = ()
     generator: GeneratorSettings | None = None
+    tables: TablesSettings | None = None
 
     @model_validator(mode="after")
     def _catalogue_agrees(self) -> Settings:
@@ -101,6 +103,29 @@ class Settings(Section):
         for name, members in self.acquisition_sets.items():
             if unknown := set(members) - set(codes):
                 raise ValueError(f"acquisition_sets.{name}: unknown products {sorted(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _tables_agree(self) -> Settings:
+        tables, adapter = self.tables, self.dataset.adapter
+        if adapter == "tables" and tables is None:
+            raise ValueError("dataset.adapter is tables: the section `tables` has to say how they are read")
+        if adapter != "tables" and tables is not None:
+            raise ValueError(f"the section `tables` is of dataset.adapter tables, not {adapter}: remove one of them")
+        if tables is not None:
+            codes = {*(tables.holdings.flags.columns.values() if tables.holdings.flags else ()), *tables.holdings.derived}
+            if unknown := codes - {product.code for product in self.products}:
+                raise ValueError(f"tables.holdings: unknown products {sorted(unknown)}: add them to `products`")
+            if tables.categories is not None and tables.categories.unknown != self.dataset.unknown_mcc:
+                raise ValueError(
+                    f"dataset.unknown_mcc is {self.dataset.unknown_mcc}, but tables.categories.unknown is "
+                    f"{tables.categories.unknown}: give both the same value"
+                )
+            for name in ("risk_profiles", "consents", "contacts", "asset_bands"):
+                if (getattr(tables, name) is None) != (name in self.dataset.unavailable_tables):
+                    raise ValueError(
+                        f"tables.{name}: map the table, or declare it in dataset.unavailable_tables with the reason: one of them"
+                    )
         return self
 
     @model_validator(mode="after")
