@@ -122,10 +122,10 @@ class Settings(Section):
                     f"{tables.categories.unknown}: give both the same value"
                 )
             for name in ("risk_profiles", "consents", "contacts", "asset_bands"):
-                if (getattr(tables, name) is None) != (name in self.dataset.unavailable_tables):
-                    raise ValueError(
-                        f"tables.{name}: map the table, or declare it in dataset.unavailable_tables with the reason: one of them"
-                    )
+                if getattr(tables, name) is not None and name in self.dataset.unavailable_tables:
+                    raise ValueError(f"tables.{name} is mapped, and declared absent in dataset.unavailable_tables: keep one")
+            if tables.asset_bands is not None and not self.dataset.asset_bands:
+                raise ValueError("tables.asset_bands is mapped: list the bands in ascending order in dataset.asset_bands")
         return self
 
     @model_validator(mode="after")
