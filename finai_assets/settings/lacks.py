@@ -76,7 +76,7 @@ def _unmapped_tables(mapped: TablesSettings) -> dict[str, str]:
 def _unmapped_parts(mapped: TablesSettings) -> dict[str, str]:
     """Return the parts of the other tables that a mapping says nothing of."""
     found = {
-        name: f"the mapping gives no {name.replace('_', ' ')} (tables.snapshots.columns)"
+        name: f"the mapping gives no {name} (tables.snapshots.columns)"
         for name in get_args(SnapshotColumn)
         if name not in mapped.snapshots.columns
     }
