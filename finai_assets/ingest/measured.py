@@ -121,8 +121,11 @@ def _to_declare(seen: _Seen, adapter: Adapter, settings: Settings) -> dict[str, 
     never_acquired = [
         code for code, held, taken in zip(codes, seen.held, seen.acquired, strict=True) if held and not taken
     ]
-    if with_products and codes and not seen.acquired.any():
-        lacks["acquisitions"] = f"no customer comes to hold a product by {dataset.splits.train.last}"
+    if with_products and not seen.acquired.any():
+        lacks["acquisitions"], never_acquired = (
+            f"no customer comes to hold a product by {dataset.splits.train.last}",
+            [],
+        )
     found: dict[str, Any] = {
         "lacks": {name: why for name, why in lacks.items() if name not in dataset.lacks},
         "never_held": dict.fromkeys(never_held, f"no customer holds it in {span}") if with_products else {},

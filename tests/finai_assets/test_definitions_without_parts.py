@@ -70,7 +70,9 @@ def test_without_products_the_run_ends_after_the_students_and_says_so() -> None:
     platform = platform_without(NO_PRODUCTS)
     assert not OFFERS & set(platform.graph.paths)
     assert {MATRIX, EVALUATION, "students/next_mcc", "students/fidelity"} <= set(platform.graph.paths)
-    assert not [path for path in platform.graph.paths if path in {"raw/products", "raw/product_terms", "labels/nba_primary"}]
+    assert not [
+        path for path in platform.graph.paths if path in {"raw/products", "raw/product_terms", "labels/nba_primary"}
+    ]
     told = str(what_ends(platform))
     assert told == (
         "The run ends after the students, as there is nothing to recommend: the shop sells nothing that is held."

@@ -123,7 +123,7 @@ def test_a_set_of_which_nothing_is_acquired_takes_its_task_and_its_class() -> No
     some = derived(without(never_acquired={loans[0]: WHY}))
     assert set(some.columns) == {f"acquired_3m_{loans[0]}"}
     assert not some.tasks
-    every = derived(without(never_held={code: WHY for code in loans}))
+    every = derived(without(never_held=dict.fromkeys(loans, WHY)))
     assert set(every.tasks) == {"will_acquire_lending"}
     assert set(every.columns) == {
         *(f"{kind}_{code}" for kind in ("held", "acquired_3m") for code in loans), "acquisition_posterior_loan",
@@ -142,7 +142,9 @@ def test_every_pattern_of_what_inputs_do_not_tell_names_something() -> None:
     for need in NEEDS:
         assert all(any(fnmatch(name, pattern) for name in columns) for pattern in need.columns), need
         assert all(any(fnmatch(name, pattern) for name in tasks) for pattern in need.tasks), need
-    posteriors = {name.removeprefix("acquisition_posterior_") for name in columns if name.startswith("acquisition_post")}
+    posteriors = {
+        name.removeprefix("acquisition_posterior_") for name in columns if name.startswith("acquisition_post")
+    }
     assert posteriors <= set(PRODUCT_CLASSES)
 
 

@@ -14,7 +14,14 @@ ORDERS = {"orders": {"path": "orders.csv", "known_from": "day"}}
 SHOP: dict[str, Any] = {
     "sources": ORDERS,
     "snapshots": {"from": "orders", "customer": "buyer", "columns": {"age": "age", "segment": "grade"}},
-    "transactions": {"from": "orders", "customer": "buyer", "ts": "day", "amount": "-price", "category": "kind", "id": "number"},
+    "transactions": {
+        "from": "orders",
+        "customer": "buyer",
+        "ts": "day",
+        "amount": "-price",
+        "category": "kind",
+        "id": "number",
+    },
     "categories": {"codes": {"1": {"name": "one", "l2": "some", "l1": "all"}}},
 }
 
@@ -60,9 +67,9 @@ def test_without_transactions_nothing_of_them_is_there() -> None:
 
 def test_a_written_reason_is_kept() -> None:
     settings = load_settings("synthetic", "smoke", overrides={"dataset": {"lacks": {"income": "nobody was asked"}}})
-    assert complete(settings.model_copy(update={"tables": TablesSettings.model_validate(SHOP)})).dataset.lacks["income"] == (
-        "nobody was asked"
-    )
+    assert complete(settings.model_copy(update={"tables": TablesSettings.model_validate(SHOP)})).dataset.lacks[
+        "income"
+    ] == ("nobody was asked")
 
 
 def test_to_complete_twice_is_to_complete_once() -> None:
