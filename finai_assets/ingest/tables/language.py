@@ -17,7 +17,9 @@ import duckdb
 from finai_resources.errors import ConfigError, ContractError
 
 # Functions of DuckDB's catalogue that are called stable but are none for our purpose.
-_UNSTABLE = frozenset({"getvariable", "getenv", "version", "current_user", "user", "session_user", "pg_typeof", "try", "query"})
+_UNSTABLE = frozenset(
+    {"getvariable", "getenv", "version", "current_user", "user", "session_user", "pg_typeof", "try", "query"}
+)
 _IN_ORDER = frozenset(
     {"first", "last", "any_value", "arbitrary", "list", "array_agg", "string_agg", "group_concat", "listagg", "mode"}
 )  # fmt: skip
@@ -48,16 +50,6 @@ MACROS = (
 OWN_FUNCTIONS = frozenset({"month_start", "cutoff", "refuse", "parse_date", "parse_time", "whole_number", "flag"})
 
 
-def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """Return a value as an SQL string."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def said(error: Exception) -> str:
     """Return what DuckDB says of an error, in a line; a refused value's own words where it has such."""
     message = str(error)
@@ -67,15 +59,16 @@ def said(error: Exception) -> str:
     return first.split(": ", 1)[-1].split(" when casting from", 1)[0]
 
 
-def expression(sql: str, *, where: str, subqueries: bool = False, names: Collection[str] = ()) -> str:
+@cache
+def expression(sql: str, *, where: str, renamed: str = "") -> str:
     """Return an expression as it will run: parsed, allowed, its casts strict.
 
     Parameters
     ----------
     where
         Its place in the settings, for errors.
-    subqueries
-        Whether it may hold a query over ``names``.
+    renamed
+        The source by whose signs ``number`` reads; the usual ones where it is empty.
 
     Raises
     ------
@@ -88,9 +81,14 @@ def expression(sql: str, *, where: str, subqueries: bool = False, names: Collect
     if not plain or node["from_table"]["type"] != "EMPTY" or node["where_clause"] or node["group_expressions"]:
         raise _refused(sql, where, "it is more than one expression", "write one expression")
     for each in _nodes(node):
-        if each.get("class") == "SUBQUERY" and not subqueries:
-            raise _refused(sql, where, "it holds a query", "write the query under tables.queries, and join it in `from`")
-    _allow(tree, sql, where, names)
+        if each.get("class") == "SUBQUERY":
+            raise _refused(
+                sql, where, "it holds a query", "write the query under tables.queries, and join it in `from`"
+            )
+        if each.get("type") == "FUNCTION" and each["function_name"] == "number" and renamed:
+            each["qualified_name"] = {"path": [f"number_{renamed}"]}
+            each["function_name"] = f"number_{renamed}"
+    _allow(tree, sql, where, ())
     return _strict(tree).removeprefix("SELECT ")
 
 
@@ -106,7 +104,9 @@ def relation(sql: str, *, where: str, names: Collection[str]) -> str:
     node = tree["statements"][0]["node"]
     extra = node.get("where_clause") or node.get("group_expressions") or node.get("modifiers") or node.get("having")
     if node.get("type") != "SELECT_NODE" or extra:
-        raise _refused(sql, where, "it is more than names that are joined", "put conditions under `where`, or write a query")
+        raise _refused(
+            sql, where, "it is more than names that are joined", "put conditions under `where`, or write a query"
+        )
     _allow(tree, sql, where, names)
     return _strict(tree).removeprefix("SELECT * FROM ")
 
@@ -124,11 +124,16 @@ def query(sql: str, *, where: str, names: Collection[str]) -> str:
     return _strict(tree)
 
 
-def columns_of(sql: str) -> list[str]:
-    """Return the names of the columns that a checked expression reads, in order."""
+@cache
+def _columns_of(sql: str) -> tuple[str, ...]:
     tree = _parse(f"SELECT ({sql}\n)", sql, "")
     found = [node["column_names"][-1] for node in _nodes(tree) if node.get("class") == "COLUMN_REF"]
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
+
+
+def columns_of(sql: str) -> list[str]:
+    """Return the names of the columns that a checked expression reads, in order."""
+    return list(_columns_of(sql))
 
 
 def tables_of(relation: str) -> list[str]:
@@ -155,7 +160,9 @@ def unbound(error: duckdb.Error, sql: str, *, where: str, have: Collection[str],
         return unknown_column(message.split('"')[1], where=where, have=have, source=source)
     return ContractError(
         f"{where} does not fit the rows: {message} (in {sql})",
-        where=f"{source}, column {', '.join(columns_of(sql)) or where}" if not sql.lower().startswith(("select", "with")) else source,
+        where=f"{source}, column {', '.join(columns_of(sql)) or where}"
+        if not sql.lower().startswith(("select", "with"))
+        else source,
         fix=f"change the expression; the rows have {', '.join(have)}",
     )
 
@@ -196,7 +203,9 @@ def _allow(tree: dict[str, Any], sql: str, where: str, names: Collection[str]) -
         if kind == "BASE_TABLE" and (node["schema_name"] or node["table_name"] not in {*names, *own}):
             near = difflib.get_close_matches(node["table_name"], names, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            refuse(f"there are no rows {node['table_name']!r}", f"{hint}name one of {', '.join(names) or 'tables.sources'}")
+            refuse(
+                f"there are no rows {node['table_name']!r}", f"{hint}name one of {', '.join(names) or 'tables.sources'}"
+            )
         elif kind == "TABLE_FUNCTION" and node["function"]["function_name"] not in _TABLE_FUNCTIONS:
             refuse(f"{node['function']['function_name']} reads what is no source", "name it under tables.sources")
         elif kind == "OPERATOR_TRY":
@@ -216,7 +225,9 @@ def _allow(tree: dict[str, Any], sql: str, where: str, names: Collection[str]) -
 def _allow_function(node: dict[str, Any], refuse: Callable[[str, str], None]) -> None:
     name = node["function_name"].lower()
     if name in _volatile():
-        refuse(f"{name} gives another value in another run", "use month_start() or cutoff() for the month, and no chance")
+        refuse(
+            f"{name} gives another value in another run", "use month_start() or cutoff() for the month, and no chance"
+        )
     ordered = (node.get("order_bys") or {}).get("orders")
     if name in _IN_ORDER and not ordered:
         refuse(f"{name} depends on the order of the rows", f"write {name}(... ORDER BY ...), or use min or max")

@@ -22,14 +22,18 @@ from finai_assets.ingest.contract import (
     protected_contract,
 )
 from finai_assets.ingest.pseudonym import pseudonymise
-from finai_assets.ingest.tables.language import columns_of, quoted, text
+from finai_assets.ingest.tables.database import POSITION, tried
+from finai_assets.ingest.tables.language import columns_of
 from finai_assets.ingest.tables.selection import Selection
-from finai_assets.ingest.tables.views import POSITION, MonthViews, check_sources, tried
+from finai_assets.ingest.tables.views import MonthViews, check_sources
 from finai_assets.settings import Settings
 from finai_assets.settings.tables import DebitSettings, HoldingRows, OfferRows, SnapshotRows, TransactionRows
 from finai_resources.months import Month
+from finai_resources.sql_text import literal, quoted
 
-_BATCH = 1 << 16  # rows of a piece; a multiple of DuckDB's vectors of 2,048, so that pieces have the same rows everywhere
+_BATCH = (
+    1 << 16
+)  # rows of a piece; a multiple of DuckDB's vectors of 2,048, so that pieces have the same rows everywhere
 
 
 class MonthMapping:
@@ -72,7 +76,9 @@ class MonthMapping:
         }
         return MonthTables(
             snapshots=self._stream("snapshots", self._snapshots_sql()),
-            transactions=None if mapping.transactions is None else self._stream("transactions", self._transactions_sql()),
+            transactions=None
+            if mapping.transactions is None
+            else self._stream("transactions", self._transactions_sql()),
             protected=None if mapping.protected is None else self._stream("protected", self._protected_sql()),
             figures=self.figures,
             **offers,
@@ -86,11 +92,17 @@ class MonthMapping:
         if rows.month is not None:
             checked = chosen.checked(rows.month, "month")
             local = self.views.local_time(checked, chosen.relation, where="tables.snapshots.month")
-            chosen.broken(self.out, checked, f"{tried(local)} IS NULL", "tables.snapshots.month: not a date", "correct the dates")
+            chosen.broken(
+                self.out, checked, f"{tried(local)} IS NULL", "tables.snapshots.month: not a date", "correct the dates"
+            )
             within = f"date_trunc('month', {tried(local)}.v) = month_start()"
-        values = {name: chosen.value(sql, f"columns.{name}", SNAPSHOTS.field(name).type) for name, sql in rows.columns.items()}
+        values = {
+            name: chosen.value(sql, f"columns.{name}", SNAPSHOTS.field(name).type) for name, sql in rows.columns.items()
+        }
         if (protected := self.mapping.protected) is not None:
-            values |= {f"protected {name}": chosen.value(sql, name, pa.string()) for name, sql in protected.columns.items()}
+            values |= {
+                f"protected {name}": chosen.value(sql, name, pa.string()) for name, sql in protected.columns.items()
+            }
         if (flags := self.mapping.holdings.flags) is not None:
             values |= {
                 f"held {code}": chosen.value(sql, f"holdings.flags.columns.{code}", pa.bool_())
@@ -128,7 +140,11 @@ class MonthMapping:
         chosen = Selection(self.views, rows, "tables.transactions")
         ts = chosen.value(rows.ts, "ts", pa.timestamp("us"))
         chosen.broken(
-            self.out, ts, f"{chosen.condition} AND {tried(ts)} IS NULL", "tables.transactions.ts: not a time", "correct the times"
+            self.out,
+            ts,
+            f"{chosen.condition} AND {tried(ts)} IS NULL",
+            "tables.transactions.ts: not a time",
+            "correct the times",
         )
         chosen.broken(
             self.out,
@@ -178,16 +194,19 @@ class MonthMapping:
         """Count words that are neither a debit's nor a credit's, and amounts whose sign contradicts them."""
         word = f"CAST({chosen.checked(debit.column, 'debit.column')} AS VARCHAR)"
         where = f"{chosen.condition} AND {within}"
-        known = ", ".join(map(text, (*debit.words, *debit.credit)))
+        known = ", ".join(map(literal, (*debit.words, *debit.credit)))
         rule = f"unknown word: neither a debit ({', '.join(debit.words)}) nor a credit ({', '.join(debit.credit)})"
         fix = "add the word to tables.transactions.debit.words or .credit"
         chosen.broken(self.out, word, f"{where} AND coalesce({word} NOT IN ({known}), true)", rule, fix)
         value = f"{tried(amount)}.v"
         if debit.sign == "unsigned":
-            wrong, rule = f"{value} < 0", "a sign beside the words for debit and credit, which contradicts them or counts twice"
+            wrong, rule = (
+                f"{value} < 0",
+                "a sign beside the words for debit and credit, which contradicts them or counts twice",
+            )
             fix = "set tables.transactions.debit.sign: signed where amounts carry the sign too, or correct the amounts"
         else:
-            is_debit = f"{word} IN ({', '.join(map(text, debit.words))})"
+            is_debit = f"{word} IN ({', '.join(map(literal, debit.words))})"
             wrong = f"CASE WHEN {is_debit} THEN {value} > 0 ELSE {value} < 0 END"
             rule, fix = "the sign of the amount contradicts the word", "correct the rows at the source"
         both = f"({amount} IS NULL OR {word} IS NULL)"  # names the columns of both, for the examples
@@ -196,10 +215,15 @@ class MonthMapping:
     def _once(self, chosen: Selection, stage: str, sql: str, checked: str, ts: str) -> None:
         """Count transactions whose identity another one has, of this month or of an earlier one."""
         columns = columns_of(checked)
-        rule, fix = "transactions with the same id", "deliver each transaction once, or map the id that tells them apart"
+        rule, fix = (
+            "transactions with the same id",
+            "deliver each transaction once, or map the id that tells them apart",
+        )
         violation = Violation(chosen.source_of(columns), ", ".join(columns) or "id", rule, fix)
         flat = f"(SELECT {POSITION}, id.v AS id, ts.v AS ts, amount.v AS amount FROM {stage} WHERE id.v IS NOT NULL)"
-        numbered = f"(SELECT *, row_number() OVER (PARTITION BY id ORDER BY ts, {POSITION}, amount) AS again FROM {flat})"
+        numbered = (
+            f"(SELECT *, row_number() OVER (PARTITION BY id ORDER BY ts, {POSITION}, amount) AS again FROM {flat})"
+        )
         self.views.count(self.out, violation, numbered, "again > 1", ["id", "ts", "amount"])
         before = f"SELECT {tried(checked)}.v FROM {chosen.relation} WHERE {chosen.condition} AND {tried(ts)}.v < month_start()"
         self.views.count(self.out, violation, flat, f"id IN ({before})", ["id", "ts", "amount"])
@@ -239,7 +263,9 @@ class MonthMapping:
         kind = "" if rows.merchant is None else chosen.kind(chosen.checked(rows.merchant, "merchant"))
         found = self._column(f"SELECT DISTINCT merchant.v FROM {stage} WHERE merchant.v IS NOT NULL ORDER BY 1")
         number = kind in {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "USMALLINT", "UINTEGER", "UTINYINT"}
-        ids = [int(each) for each in found] if number else pseudonymise((f"merchant:{each}" for each in found), self.key)
+        ids = (
+            [int(each) for each in found] if number else pseudonymise((f"merchant:{each}" for each in found), self.key)
+        )
         self._store("merchants", pa.table({"merchant": pa.array(found, pa.string()), "id": pa.array(ids, pa.int64())}))
 
     def _transactions_sql(self) -> str:
@@ -265,7 +291,12 @@ class MonthMapping:
             where = f"tables.holdings.derived.{code}"
             checked = self.views.bound(sql, "mapped.transactions", where=where, source="the mapped transactions")
             self.views.unreadable(
-                self.out, checked, "mapped.transactions", f"{tried(checked)} IS NULL", where=where, source="transactions"
+                self.out,
+                checked,
+                "mapped.transactions",
+                f"{tried(checked)} IS NULL",
+                where=where,
+                source="transactions",
             )
             found.append(f"SELECT identifier, {self._product(code)} FROM mapped.transactions WHERE {tried(checked)}.v")
         empty = "SELECT CAST(NULL AS VARCHAR) AS identifier, CAST(NULL AS SMALLINT) AS product_id WHERE false"
@@ -284,21 +315,29 @@ class MonthMapping:
         values = {
             "product": product,
             "opened": chosen.value(rows.opened, "opened", pa.timestamp("us")),
-            "closed": "CAST(NULL AS TIMESTAMP)" if rows.closed is None else chosen.value(rows.closed, "closed", pa.timestamp("us")),
+            "closed": "CAST(NULL AS TIMESTAMP)"
+            if rows.closed is None
+            else chosen.value(rows.closed, "closed", pa.timestamp("us")),
         }
         stage = chosen.stage(f"stage holdings {index}", values, self.out, required=("product", "opened"))
-        words = list((rows.words or {}).items()) if rows.words is not None else [(c, c) for c in self.settings.product_ids]
+        words = (
+            list((rows.words or {}).items()) if rows.words is not None else [(c, c) for c in self.settings.product_ids]
+        )
         ids = [self.settings.product_ids[code] for _, code in words]
         table = self._store(
             f"words {index}",
-            pa.table({"word": pa.array([word for word, _ in words], pa.string()), "product_id": pa.array(ids, pa.int16())}),
+            pa.table(
+                {"word": pa.array([word for word, _ in words], pa.string()), "product_id": pa.array(ids, pa.int16())}
+            ),
         )
         unknown = f"product IS NOT NULL AND product NOT IN (SELECT word FROM {table})"
         named = columns_of(product)
         rule = f"unknown word for a product: known are {', '.join(word for word, _ in words)}"
         fix = f"add the word to {where}.words with the product's code, or leave its rows out by `where`"
         violation = Violation(chosen.source_of(named), ", ".join(named) or "product", rule, fix)
-        self.views.count(self.out, violation, f"(SELECT {POSITION}, product.v AS product FROM {stage})", unknown, ["product"])
+        self.views.count(
+            self.out, violation, f"(SELECT {POSITION}, product.v AS product FROM {stage})", unknown, ["product"]
+        )
         return (
             f"SELECT s.identifier.v, w.product_id FROM {stage} s JOIN {table} w ON s.product.v = w.word "
             "WHERE s.opened.v < cutoff() AND (s.closed.v IS NULL OR s.closed.v >= cutoff())"
@@ -311,12 +350,16 @@ class MonthMapping:
         chosen = Selection(self.views, rows, where)
         fields = {field.name: field.type for field in contract.schema if field.name != "customer_id"}
         if unknown := sorted(set(rows.columns) - set(fields)):
-            chosen.broken(self.out, "1", "true", f"{where}.columns: unknown {', '.join(unknown)}", f"name {', '.join(fields)}")
+            chosen.broken(
+                self.out, "1", "true", f"{where}.columns: unknown {', '.join(unknown)}", f"name {', '.join(fields)}"
+            )
         values = {}
         for name, kind in fields.items():
             sql = rows.columns.get(name)
             wanted = pa.string() if name == "product_id" else kind
-            values[name] = f"CAST(NULL AS {_SQL[str(wanted)]})" if sql is None else chosen.value(sql, f"columns.{name}", wanted)
+            values[name] = (
+                f"CAST(NULL AS {_SQL[str(wanted)]})" if sql is None else chosen.value(sql, f"columns.{name}", wanted)
+            )
         within = _within(values["ts"]) if "ts" in values else "true"
         stage = chosen.stage(f"stage {contract.name}", values, self.out, within=within)
         self.sources[contract.name] = chosen.source
@@ -344,7 +387,7 @@ class MonthMapping:
             schema = contract.schema if contract.name == name else schema
         source = self.sources[name]
         yield Piece(source, schema.empty_table())
-        for batch in self.views.db.cursor().execute(sql).to_arrow_reader(_BATCH):
+        for batch in self.views.db.cursor().sql(sql).to_arrow_reader(_BATCH):
             table = pa.Table.from_batches([batch])
             yield Piece(source, pa.Table.from_arrays([table[c.name].cast(c.type) for c in schema], schema=schema))
 
@@ -382,7 +425,7 @@ def _signed(chosen: Selection, rows: TransactionRows, amount: str) -> str:
     if rows.debit is None or rows.debit.sign == "signed":
         return amount
     word = f"CAST({chosen.checked(rows.debit.column, 'debit.column')} AS VARCHAR)"
-    return f"CASE WHEN {word} IN ({', '.join(map(text, rows.debit.words))}) THEN -({amount}) ELSE {amount} END"
+    return f"CASE WHEN {word} IN ({', '.join(map(literal, rows.debit.words))}) THEN -({amount}) ELSE {amount} END"
 
 
 def _products(settings: Settings) -> pa.Table:

@@ -8,13 +8,25 @@ import pyarrow as pa
 
 from finai_assets.ingest.conform import Violation, Violations
 from finai_assets.ingest.tables import language
-from finai_assets.ingest.tables.language import quoted
-from finai_assets.ingest.tables.views import POSITION, MonthViews, tried
+from finai_assets.ingest.tables.database import POSITION, tried
+from finai_assets.ingest.tables.views import MonthViews
 from finai_assets.settings.tables import RowsSettings
 from finai_resources.errors import ContractError
+from finai_resources.sql_text import quoted
 
 _NESTED = ("STRUCT", "MAP", "UNION")
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
+_INTEGERS = {
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "UHUGEINT",
+}
 _FIX = "correct the values at the source, list what means missing, or leave the rows out by `where`"
 
 
@@ -90,10 +102,18 @@ class Selection:
         if t.is_boolean(kind):
             return f"flag({checked})" if found == "VARCHAR" else f"CAST({checked} AS BOOLEAN)"
         if t.is_integer(kind):
-            number = f"CAST({checked} AS DOUBLE)" if found == "VARCHAR" else checked
+            number = self._number(checked) if found == "VARCHAR" else checked
             whole = number if found in _INTEGERS | {"BOOLEAN"} else f"whole_number({number})"
             return f"CAST({whole} AS {_INTEGER[kind.bit_width]})"
-        return f"CAST({checked} AS {'DOUBLE' if t.is_floating(kind) else 'VARCHAR'})"
+        if t.is_floating(kind):
+            return self._number(checked) if found == "VARCHAR" else f"CAST({checked} AS DOUBLE)"
+        return f"CAST({checked} AS VARCHAR)"
+
+    def _number(self, checked: str) -> str:
+        """Return a text as a number, by the signs of the one source that its columns are of."""
+        columns = set(language.columns_of(checked))
+        own = [name for name in self.tables if columns and columns <= set(self.views.columns(quoted(name)))]
+        return f"{quoted(f'number_{own[0]}' if own else 'number')}({checked})"
 
     def identifier(self, sql: str, name: str) -> str:
         """Return an identifier as the whole text of an expression.
@@ -105,7 +125,9 @@ class Selection:
         """
         checked = self.checked(sql, name)
         found = self.kind(checked)
-        whole = found in _INTEGERS | {"VARCHAR", "UUID", '"NULL"'} or (found.startswith("DECIMAL") and found.endswith(",0)"))
+        whole = found in _INTEGERS | {"VARCHAR", "UUID", '"NULL"'} or (
+            found.startswith("DECIMAL") and found.endswith(",0)")
+        )
         if not whole:
             columns = language.columns_of(checked)
             raise ContractError(
@@ -116,7 +138,13 @@ class Selection:
         return f"CAST({checked} AS VARCHAR)"
 
     def stage(
-        self, table: str, values: Mapping[str, str], out: Violations, *, within: str = "true", required: tuple[str, ...] = ()
+        self,
+        table: str,
+        values: Mapping[str, str],
+        out: Violations,
+        *,
+        within: str = "true",
+        required: tuple[str, ...] = (),
     ) -> str:
         """Store the values of the rows as a table of structs, null where one cannot be read, and count what is wrong.
 
@@ -141,10 +169,14 @@ class Selection:
         columns = {"identifier": self.identifier(self.customer, "customer"), **values}
         rows = f"FROM {self.relation} WHERE {self.condition} AND {within}"
         listed = ", ".join(f"{tried(sql)} AS {quoted(column)}" for column, sql in columns.items())
-        self.views.run(f"CREATE TABLE {name} AS SELECT {position}, {listed} {rows}", name, where=self.where, source=self.source)
+        self.views.run(
+            f"CREATE TABLE {name} AS SELECT {position}, {listed} {rows}", name, where=self.where, source=self.source
+        )
         for checked, part in self._conditions:
             where = f"{self.where}.{part}"
-            self.views.unreadable(out, checked, self.relation, f"{tried(checked)} IS NULL", where=where, source=self.source)
+            self.views.unreadable(
+                out, checked, self.relation, f"{tried(checked)} IS NULL", where=where, source=self.source
+            )
         sums = ", ".join(f"count(*) - count({quoted(c)}), count({quoted(c)}) - count({quoted(c)}.v)" for c in columns)
         counts = self.views.one(f"SELECT {sums} FROM {name}")
         for (column, sql), unread, absent in zip(columns.items(), counts[::2], counts[1::2], strict=True):
