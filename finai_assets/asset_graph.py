@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finai_assets.source import code_version, files_version
+from finai_resources.errors import ConfigError
 from finai_resources.lake_session import is_current
 
 if TYPE_CHECKING:
@@ -596,8 +597,23 @@ class AssetGraph:
         return path in self._members
 
     def __getitem__(self, path: str) -> Asset:
-        """Return the declaration behind a path."""
-        return self._members[path][0]
+        """Return the declaration behind a path.
+
+        Raises
+        ------
+        ConfigError
+            The data set has no such asset.
+        """
+        return self._member(path)[0]
+
+    def _member(self, path: str) -> tuple[Asset, Member | None]:
+        if path not in self._members:
+            raise ConfigError(
+                f"the data set {self.settings.dataset.name} has no asset {path}",
+                where="asset graph",
+                fix="`finai run` tells which tables and tasks it is without, and where it ends",
+            )
+        return self._members[path]
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
@@ -615,7 +631,7 @@ class AssetGraph:
 
     def reads(self, path: str) -> Iterator[tuple[str, Read]]:
         """Yield the path of each upstream of an asset, and the declaration of the read."""
-        asset, member = self._members[path]
+        asset, member = self._member(path)
         for read in asset.reads:
             if member is not None and read.window in member.not_read:
                 continue
@@ -660,14 +676,14 @@ class AssetGraph:
         return self.settings.only(*(name for path in paths for name in self._sections(path)), *UNVERSIONED)
 
     def _sections(self, path: str) -> list[str]:
-        asset, member = self._members[path]
+        asset, member = self._member(path)
         own = {"{own}": member.settings if member is not None else ()}
         names = [name for setting in asset.settings for name in own.get(setting, (setting,))]
         return [name for name in dict.fromkeys(names) if not name.startswith("declared.")]
 
     def starts(self, path: str) -> tuple[str, ...]:
         """Return the functions that compute an asset."""
-        asset, member = self._members[path]
+        asset, member = self._member(path)
         own = {**self.code, **(member.code if member is not None else {})}
         return tuple(name for start in asset.code for name in own.get(start, (start,)))
 
@@ -677,7 +693,7 @@ class AssetGraph:
 
     def config_version(self, path: str) -> str:
         """Return the hash of the settings, declarations and configuration files that an asset's functions receive."""
-        asset, member = self._members[path]
+        asset, member = self._member(path)
         versioned = [name for name in self._sections(path) if name != "lake"]
         declared = {**self.declared, "declared.own": member.declaration if member else None}
         content: dict[str, Any] = {"settings": self.settings.only(*versioned).model_dump(mode="json")}

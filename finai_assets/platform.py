@@ -17,6 +17,7 @@ from finai_assets.labels.tasks import build_tasks
 from finai_assets.labels.windows import months_read
 from finai_assets.partitions import look_back
 from finai_assets.settings import CONFIG_FOLDER, Settings
+from finai_assets.settings.lacks import with_usable_experts
 from finai_resources.secrets import SecretStore
 
 # The fields of a task that the training matrix stores.
@@ -37,6 +38,8 @@ class Platform:
     def of(cls, settings: Settings, secrets: SecretStore | None = None, *, more_tasks: Sequence[Task] = ()) -> Platform:
         """Derive the registries from the settings; their errors about wrong settings pass through.
 
+        An expert of the teacher for which the data set has no feature group is left out.
+
         Parameters
         ----------
         secrets
@@ -44,9 +47,9 @@ class Platform:
         more_tasks
             Rows behind those of the table of tasks.
         """
-        return cls(
-            settings, build_registry(settings), build_tasks(settings, more_tasks), make_splits(settings), secrets
-        )
+        registry = build_registry(settings)
+        settings = with_usable_experts(settings, [group.name for group in registry.available])
+        return cls(settings, registry, build_tasks(settings, more_tasks), make_splits(settings), secrets)
 
     @property
     def available_tasks(self) -> tuple[Task, ...]:

@@ -106,9 +106,12 @@ def main() -> None:
             f"validation {', '.join(months['validation'])}, test {', '.join(months['test'])}; "
             f"{summary['columns']['available']:,} columns in {len(summary['groups'])} groups.\n\n{table(summary)}\n\n"
         )
+        if not summary["tasks"]:
+            continue
         fidelity = LakeSession(Lake.on_disk(Home.at(Path(folder)).lake_root)).read_json(FIDELITY, None, FILE)
         sys.stdout.write(f"Students, copies: {', '.join(fidelity['copies'])}\n\n{student_table(fidelity)}\n\n")
-        lists = summary["lists"]
+        if not (lists := summary["lists"]):
+            continue
         sys.stdout.write(
             f"Lists, {lists['acquiring']:,} of {lists['rows']:,} test rows acquire something; served by layer "
             f"{', '.join(f'{layer}: {count:,}' for layer, count in lists['layers'].items())}\n\n{lists_table(lists)}\n\n"

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from finai_assets.asset_graph import (
@@ -74,11 +75,6 @@ def _collect(
     settings, registry = platform.settings, platform.registry
     snapshots = list(settings.dataset.snapshot_months)
     last = snapshots[-1].key
-    bundle = lake.manifest(BUNDLE)
-    bundle_id = json.loads(lake.read_bytes(BUNDLE, None, "manifest.json"))["bundle_id"]
-    recommended = lake.manifest(RECOMMENDATIONS, last)
-    evaluation = json.loads(lake.read_bytes(EVALUATION, None, "evaluation.json"))
-    lists = json.loads(lake.read_bytes(LISTS, None, LISTS_FILE))
     verdicts = check_verdicts(lake, checks, platform)
     return {
         "dataset": settings.dataset.name,
@@ -97,20 +93,13 @@ def _collect(
             "unavailable": {name: reason for group in registry for name, reason in group.unavailable.items()},
             "constant": verdicts["constant_columns"],
         },
-        "tasks": {task.name: _task(lake, evaluation, task.name) for task in platform.available_tasks},
+        "derived": dict(settings.dataset.derived),
+        "unavailable_tables": dict(settings.dataset.unavailable_tables),
         "unavailable_tasks": {task.name: task.unavailable for task in platform.tasks if task.unavailable},
+        "ends": what_ends(platform),
+        **_models(platform, lake),
+        **_offers(platform, home, lake, last),
         "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
-        "bundle": {"id": bundle_id, "bytes": bundle.bytes, "folder": str(home.bundles / bundle_id)},
-        "recommendations": {
-            "month": last,
-            "rows": recommended.rows,
-            "nothing_offered": _nothing_offered(lake, last),
-            # Read when it is told, as an approval may come after the lists were made.
-            "approved": Registry.read(lake).aliases.get(CHAMPION_ALIAS) == bundle_id,
-        },
-        "lists": {name: found for name, found in lists.items() if name not in {"rivals", "groups"}},
-        "evaluation_report": evaluation_report_path(lake),
-        "lists_page": _page_of_lists(lake),
         "report": None,
         "absent": list(ABSENT),
         "stages": stages,
@@ -120,6 +109,47 @@ def _collect(
             "python": machine.python_version(),
             **{name: version(name) for name in ("dagster", "torch", "lightgbm", "pyarrow", "numpy")},
         },
+    }
+
+
+def what_ends(platform: Platform) -> str | None:
+    """Return in one sentence where the main job of a data set ends before recommendations, and why; None where it does not."""
+    if EVALUATION not in platform.graph:
+        return "The run ends after the features: the data set can carry no prediction task."
+    if BUNDLE not in platform.graph:
+        reason = platform.settings.dataset.unavailable_tables["products"]
+        return f"The run ends after the students, as there is nothing to recommend: {reason}."
+    return None
+
+
+def _models(platform: Platform, lake: Lake) -> dict[str, Any]:
+    """Return the tasks with the scores of their models, and the page about them."""
+    if EVALUATION not in platform.graph:
+        return {"tasks": {}, "evaluation_report": None}
+    evaluation = json.loads(lake.read_bytes(EVALUATION, None, "evaluation.json"))
+    return {
+        "tasks": {task.name: _task(lake, evaluation, task.name) for task in platform.available_tasks},
+        "evaluation_report": evaluation_report_path(lake),
+    }
+
+
+def _offers(platform: Platform, home: Home, lake: Lake, month: str) -> dict[str, Any]:
+    """Return the bundle, what it recommends in a month, and how good its lists are; None each where nothing is recommended."""
+    if BUNDLE not in platform.graph:
+        return dict.fromkeys(("bundle", "recommendations", "lists", "lists_page"))
+    bundle_id = json.loads(lake.read_bytes(BUNDLE, None, "manifest.json"))["bundle_id"]
+    lists = json.loads(lake.read_bytes(LISTS, None, LISTS_FILE))
+    return {
+        "bundle": {"id": bundle_id, "bytes": lake.manifest(BUNDLE).bytes, "folder": str(home.bundles / bundle_id)},
+        "recommendations": {
+            "month": month,
+            "rows": lake.manifest(RECOMMENDATIONS, month).rows,
+            "nothing_offered": _nothing_offered(lake, month),
+            # Read when it is told, as an approval may come after the lists were made.
+            "approved": Registry.read(lake).aliases.get(CHAMPION_ALIAS) == bundle_id,
+        },
+        "lists": {name: found for name, found in lists.items() if name not in {"rivals", "groups"}},
+        "lists_page": _page_of_lists(lake),
     }
 
 
@@ -180,13 +210,17 @@ def _partitions(check: Declared, platform: Platform) -> list[str | None]:
 
 def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
     """Print the tables of tasks and lists, three recommendations, the counts of checks, and the paths of report and bundle."""
-    table = task_table(summary)
     # A table narrower than its figures is unreadable; a terminal narrower than the table wraps or scrolls it.
-    Terminal(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
+    wide = Terminal(file=console.file, width=max(console.width, TABLE_WIDTH))
+    if summary["tasks"]:
+        wide.print(task_table(summary))
     for name, reason in summary["unavailable_tasks"].items():
         console.print(styled(("not available", "yellow"), f" {name}: {reason}"))
-    Terminal(file=console.file, width=max(console.width, TABLE_WIDTH)).print(list_table(summary["lists"]))
-    _print_recommendations(summary, warehouse, console)
+    for name, how in summary["derived"].items():
+        console.print(styled(("derived", "yellow"), f" {name}: {how}"))
+    if summary["lists"]:
+        wide.print(list_table(summary["lists"]))
+        _print_recommendations(summary, warehouse, console)
     checks = summary["checks"]
     console.print(
         f"checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed, "
@@ -200,10 +234,15 @@ def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Consol
         f"{summary['columns']['constant']} constant",
         soft_wrap=True,
     )
-    bundle = summary["bundle"]
-    console.print(f"evaluation report: {summary['evaluation_report']}", soft_wrap=True)
-    console.print(f"page of lists: {summary['lists_page']}", soft_wrap=True)
-    console.print(f"bundle {bundle['id'][:16]} ({bundle['bytes'] / 1e6:.1f} MB): {bundle['folder']}", soft_wrap=True)
+    if summary["evaluation_report"]:
+        console.print(f"evaluation report: {summary['evaluation_report']}", soft_wrap=True)
+    if bundle := summary["bundle"]:
+        console.print(f"page of lists: {summary['lists_page']}", soft_wrap=True)
+        console.print(
+            f"bundle {bundle['id'][:16]} ({bundle['bytes'] / 1e6:.1f} MB): {bundle['folder']}", soft_wrap=True
+        )
+    if summary["ends"]:
+        console.print(escape(summary["ends"]), soft_wrap=True)
 
 
 def task_table(summary: dict[str, Any]) -> Table:

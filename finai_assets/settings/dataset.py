@@ -90,13 +90,11 @@ class DatasetSettings(Section):
     sentinels: dict[str, tuple[float, ...]]
     unknown_mcc: Literal["error", "other"]
     lacks: dict[Part, str] = Field(default_factory=dict)
-    never_held: dict[str, str] = Field(
-        default_factory=dict
-    )  # patterns of product codes: nobody holds it in the train months
-    never_acquired: dict[str, str] = Field(default_factory=dict)  # patterns of product codes: held, but nobody comes to hold it in the train months
-    derived: dict[
-        Literal["categories", "segment"], str
-    ] = {}  # what the source has not and is made from something else: how
+    # Patterns of product codes: nobody holds it in the train months; it is held, but nobody comes to hold it in them.
+    never_held: dict[str, str] = Field(default_factory=dict)
+    never_acquired: dict[str, str] = Field(default_factory=dict)
+    # What the source has not and the mapping makes from something else: how.
+    derived: dict[Literal["categories", "products", "segment"], str] = Field(default_factory=dict)
     unavailable_columns: dict[str, str] = Field(default_factory=dict)  # patterns of column names
     unavailable_tasks: dict[str, str] = Field(default_factory=dict)
     unavailable_tables: dict[OptionalTable, str] = Field(default_factory=dict)

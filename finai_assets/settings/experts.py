@@ -8,6 +8,15 @@ from pydantic import Field, model_validator
 
 from finai_assets.settings.base import Positive, PositiveNumber, Section
 
+# An expert -> the feature groups of which it needs one; every other expert is built from any group of its route.
+NEEDED_GROUPS = {
+    "temporal": ("txn_lag_tensor",),
+    "hgcn": ("merchant_hierarchy",),
+    "optimal_transport": ("merchant_hierarchy",),
+    "perslay": ("tda_global", "tda_local"),
+    "lightgcn": ("product_holdings",),
+}
+
 
 class TemporalSettings(Section):
     """Sizes of the expert that reads the transaction sequence."""

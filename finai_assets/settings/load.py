@@ -238,7 +238,10 @@ def _explain(error: ValidationError, layers: list[tuple[Path, dict[str, Any]]]) 
         return ConfigError(
             f"unknown key {path[-1]!r}{more}", where=where, fix=f"{hint}allowed here: {', '.join(allowed)}"
         )
-    return ConfigError(f"found {first['input']!r}{more}", where=where, fix=_requirement(first))
+    found = (
+        f"found {first['input']!r}" if path else "sections contradict each other"
+    )  # of all, the values would fill pages
+    return ConfigError(f"{found}{more}", where=where, fix=_requirement(first))
 
 
 def _requirement(detail: ErrorDetails) -> str:

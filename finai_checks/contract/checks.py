@@ -9,6 +9,7 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.contract.suite import schema_contract
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
+from finai_checks.framework.raw import catalogue_table, is_absent
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
@@ -34,12 +35,12 @@ def evaluate_contract(context: CheckContext, asset: str) -> CheckOutcome:
     """Validate the snapshots, the transactions and the tables for offering of a month; ``asset`` is that of the snapshots."""
     session, month = context.session, context.required_month
     tables = read_tables(session, month, context.settings)
-    snapshots, transactions = (tables.pop(table_name(path)) for path in (asset, TRANSACTIONS))
-    mccs = session.read(CATEGORIES)["mcc"].to_numpy()
+    snapshots, transactions = tables.pop(table_name(asset)), tables.pop(table_name(TRANSACTIONS), None)
+    mccs = catalogue_table(session, context.settings, CATEGORIES)["mcc"].to_numpy()
     return schema_contract(snapshots, transactions, month, context.settings, tables, mccs=mccs)
 
 
 def read_tables(session: LakeSession, month: Month, settings: Settings) -> dict[str, pa.Table]:
-    """Return the raw tables of a month that are validated, by name: those for offering as far as the data set has them."""
-    offers = [path for path in OFFER_TABLES if table_name(path) not in settings.dataset.unavailable_tables]
-    return {table_name(path): session.read(path, month.key) for path in (SNAPSHOTS, TRANSACTIONS, *offers)}
+    """Return the raw tables of a month that are validated, by name, as far as the data set has them."""
+    paths = [path for path in (SNAPSHOTS, TRANSACTIONS, *OFFER_TABLES) if not is_absent(settings, path)]
+    return {table_name(path): session.read(path, month.key) for path in paths}

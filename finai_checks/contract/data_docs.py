@@ -10,6 +10,7 @@ from finai_assets.asset_graph import CATEGORIES
 from finai_assets.settings import Settings
 from finai_checks.contract.checks import read_tables
 from finai_checks.contract.suite import suites
+from finai_checks.framework.raw import catalogue_table
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.progress import report_progress
@@ -38,7 +39,7 @@ def write_data_docs(session: LakeSession, settings: Settings, months: Sequence[M
     context = gx.get_context(mode="file", project_root_dir=folder)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.variables.analytics_enabled = False
-    mccs = session.read(CATEGORIES)["mcc"].to_numpy()
+    mccs = catalogue_table(session, settings, CATEGORIES)["mcc"].to_numpy()
     for done, month in enumerate(months, start=1):
         tables = read_tables(session, month, settings)
         for name, frame, expectations in suites(tables, month, settings, mccs=mccs):

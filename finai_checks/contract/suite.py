@@ -49,7 +49,7 @@ Build = Callable[[Any], list[Any]]
 
 def schema_contract(
     snapshots: pa.Table,
-    transactions: pa.Table,
+    transactions: pa.Table | None,
     month: Month,
     settings: Settings,
     offers: Mapping[str, pa.Table] | None = None,
@@ -61,6 +61,8 @@ def schema_contract(
 
     Parameters
     ----------
+    transactions
+        None where the data set has none.
     offers
         The month's tables for offering by name, those that are to be validated; any of them may be empty.
     mccs
@@ -74,10 +76,11 @@ def schema_contract(
         ``n`` counts the rows of all tables; ``observed`` gives rows in all, rows validated and expectations by table; ``table``
         has one row for each expectation. No snapshot or no transaction is no evidence.
     """
-    tables = {"snapshots": snapshots, "transactions": transactions, **(offers or {})}
+    lines = {} if transactions is None else {"transactions": transactions}
+    tables = {"snapshots": snapshots, **lines, **(offers or {})}
     contracts = _contracts(settings, tables)
     rows = {name: table.num_rows for name, table in tables.items()}
-    if not (rows["snapshots"] and rows["transactions"]):
+    if not all(rows[name] for name in ("snapshots", *lines)):
         return CheckOutcome.no_evidence(rows=rows)
     results = [
         row

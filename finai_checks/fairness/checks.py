@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from finai_assets.asset_graph import MATRIX, TEACHER, student_asset
+from finai_assets.asset_graph import MATRIX, PROTECTED, TEACHER, student_asset
 from finai_assets.platform import Platform
 from finai_assets.students.card import DIRECT_MODEL, MODEL, read_card
 from finai_assets.teacher.store import teacher_from_files
@@ -48,10 +48,10 @@ KINDS = (ABSENT, STRENGTH)
 
 
 def declare_checks(platform: Platform) -> list[Declared]:
-    """Put C14 on the teacher and the students, and C15 on the training matrix."""
+    """Put C14 on the teacher and the students, and C15 on the training matrix where protected attributes are known."""
     settings, students = platform.settings, [student_asset(task.name) for task in platform.available_tasks]
     return [
-        declare(STRENGTH, MATRIX, evaluate_proxies, settings),
+        *([declare(STRENGTH, MATRIX, evaluate_proxies, settings)] if PROTECTED in platform.graph else []),
         declare(ABSENT, TEACHER, evaluate_teacher_inputs, settings),
         *declare_together(ABSENT, students, evaluate_student_inputs, settings),
     ]
@@ -115,7 +115,9 @@ def _sources(context: CheckContext) -> dict[str, Sequence[str]]:
 
 
 def _carried(context: CheckContext, matrix: TrainingMatrix) -> Mapping[str, Sequence[Carrier]]:
-    """Return the exact proxies among the columns of the matrix, by column."""
+    """Return the exact proxies among the columns of the matrix, by column; none where no protected attribute is known."""
+    if PROTECTED not in context.platform.graph:
+        return {}
     policy, seed = context.settings.checks.prohibited_inputs, context.settings.seed
     known = protected_rows(context.session, matrix, customers=policy.customers, seed=seed)
     X = np.ascontiguousarray(matrix.X[known.rows])

@@ -19,8 +19,9 @@ from finai_assets.labels.derive import compute_labels
 from finai_assets.labels.task import Task
 from finai_assets.settings import Settings
 from finai_checks.framework.check import CheckOutcome
+from finai_checks.framework.raw import sampled_rows, sampled_transactions
 from finai_checks.labels.recomputed import differing
-from finai_checks.point_in_time.sample import sample_of_kinds, sampled_rows
+from finai_checks.point_in_time.sample import sample_of_kinds
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
@@ -62,7 +63,7 @@ def derive_again(session: LakeSession, task: Task, month: Month, settings: Setti
     LakeError
         A raw partition, or the label, is absent or damaged.
     """
-    sample = sample_of_kinds(session, month, customers, settings.seed)
+    sample = sample_of_kinds(session, month, customers, settings)
     if not len(sample):
         return Again(task.name, 0, 0, 0)
     stored = sampled_rows(session, task.asset, month, sample).sort_by("customer_id").combine_chunks()
@@ -91,7 +92,7 @@ def _write_altered(
     altered = 0
     for past in month_range(max(raw.first, min(reached) - AROUND), min(raw.last, max(reached) + AROUND)):
         snapshots = sampled_rows(session, SNAPSHOTS, past, sample).sort_by("customer_id").combine_chunks()
-        lines = sampled_rows(session, TRANSACTIONS, past, sample).combine_chunks()
+        lines = sampled_transactions(session, settings, past, sample).combine_chunks()
         # Who is present in the label's own month is part of every definition; what they hold then is not.
         declared = _declared(task, SNAPSHOTS) if _content(task, past, month, kept[SNAPSHOTS]) else set()
         changed, count = _shuffled(snapshots, {"customer_id", *declared}, rng)

@@ -25,7 +25,8 @@ from finai_assets.partitions import look_back
 from finai_assets.platform import Platform
 from finai_assets.training.labelling import read_labels
 from finai_assets.training.matrix import TrainingMatrix
-from finai_checks.point_in_time.sample import sample_of_kinds, sampled_rows
+from finai_checks.framework.raw import catalogue_table, is_absent, sampled_rows
+from finai_checks.point_in_time.sample import sample_of_kinds
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import one_version
@@ -77,7 +78,7 @@ def swap_futures(
     """
     settings, groups, tasks = platform.settings, platform.registry.available, platform.available_tasks
     rows = np.flatnonzero(matrix.month == month.key)
-    sample = sample_of_kinds(session, month, customers, settings.seed)
+    sample = sample_of_kinds(session, month, customers, settings)
     if not len(sample) or not len(rows):
         return None
     order = np.argsort(matrix.customer[rows])
@@ -131,8 +132,9 @@ def _write_swapped(
     recipient[donor] = ids  # by position of the donor
     for asset in (PRODUCTS, CATEGORIES):
         with copy.lake.write(asset) as out:
-            out.write(session.read(asset))
-    wanted = {(asset, m.key) for asset in (SNAPSHOTS, TRANSACTIONS) for m in look_back(month, settings)}
+            out.write(catalogue_table(session, settings, asset))
+    tables = [asset for asset in (SNAPSHOTS, TRANSACTIONS) if not is_absent(settings, asset)]
+    wanted = {(asset, m.key) for asset in tables for m in look_back(month, settings)}
     for task in platform.available_tasks:
         wanted |= sources(task, month, settings)
     for asset, key in sorted(wanted):

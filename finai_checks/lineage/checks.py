@@ -84,7 +84,8 @@ def evaluate_reach(context: CheckContext, asset: str) -> CheckOutcome:
     platform = context.platform
     last = platform.splits.train[-1]
     columns = context.group(asset).columns
-    declared = lineage_free_of_labels(columns, platform.available_tasks, spans(platform.settings, last))
+    tasks = platform.available_tasks or platform.tasks  # where no task is left, those that there are elsewhere
+    declared = lineage_free_of_labels(columns, tasks, spans(platform.settings, last))
     upstream = context.session.manifest(asset).upstream
     if not upstream:
         return CheckOutcome.no_evidence(**declared.observed)

@@ -132,7 +132,7 @@ def probe_inputs(
     LakeError
         A raw partition or a state is absent or damaged.
     """
-    sample = sample_of_kinds(session, month, customers, settings.seed)
+    sample = sample_of_kinds(session, month, customers, settings)
     if not len(sample):
         return {group.name: CheckOutcome.no_evidence(month=month.key) for group in groups}
     tables = read_raw(session, month, sample, settings)

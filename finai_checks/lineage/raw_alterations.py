@@ -28,7 +28,7 @@ from finai_assets.features.inputs import (
 )
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
-from finai_checks.point_in_time.sample import sampled_rows
+from finai_checks.framework.raw import catalogue_table, sampled_rows, sampled_transactions
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -85,9 +85,10 @@ def read_raw(session: LakeSession, month: Month, sample: np.ndarray, settings: S
     """Read the data up to the cutoff of the customers in a sample (ascending ids)."""
     months = look_back(month, settings)
     snapshots = {past: sampled_rows(session, SNAPSHOTS, past, sample).combine_chunks() for past in months}
-    lines = {past: sampled_rows(session, TRANSACTIONS, past, sample).combine_chunks() for past in months}
+    lines = {past: sampled_transactions(session, settings, past, sample).combine_chunks() for past in months}
     cut = {past: table.filter(pc.less(table["ts"].cast(pa.int64()), month.cutoff_us)) for past, table in lines.items()}
-    return RawTables(snapshots, cut, session.read(PRODUCTS), session.read(CATEGORIES))
+    products, categories = (catalogue_table(session, settings, asset) for asset in (PRODUCTS, CATEGORIES))
+    return RawTables(snapshots, cut, products, categories)
 
 
 def alterations(tables: RawTables, rng: np.random.Generator) -> Iterator[Alteration]:

@@ -22,7 +22,8 @@ from finai_assets.features.registry import Group
 from finai_assets.partitions import look_back
 from finai_assets.settings import Settings
 from finai_checks.framework.check import CheckOutcome
-from finai_checks.point_in_time.sample import sample_of_kinds, sampled_rows
+from finai_checks.framework.raw import catalogue_table, sampled_rows, sampled_transactions
+from finai_checks.point_in_time.sample import sample_of_kinds
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -63,7 +64,7 @@ def replay_month(
     LakeError
         A raw or feature partition, or a state, is absent or damaged.
     """
-    sample = sample_of_kinds(session, month, customers, settings.seed)
+    sample = sample_of_kinds(session, month, customers, settings)
     if not len(sample):
         return {group.name: CheckOutcome.no_evidence(month=month.key) for group in groups}
     stored = {group.name: _stored(session, group, month, sample) for group in groups}
@@ -100,10 +101,10 @@ def _copy_known(session: LakeSession, lake: Lake, settings: Settings, month: Mon
     """Write the sample's data up to the cutoff, and nothing else; return those of the snapshot month."""
     for asset in (PRODUCTS, CATEGORIES):
         with lake.write(asset) as out:
-            out.write(session.read(asset))
+            out.write(catalogue_table(session, settings, asset))
     known: _Known | None = None
     for past in look_back(month, settings):
-        lines = sampled_rows(session, TRANSACTIONS, past, sample)
+        lines = sampled_transactions(session, settings, past, sample)
         known = _Known(
             sampled_rows(session, SNAPSHOTS, past, sample),
             lines.filter(pc.less(lines["ts"].cast(pa.int64()), month.cutoff_us)),

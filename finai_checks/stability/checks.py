@@ -168,8 +168,9 @@ def _volume(context: CheckContext, asset: str) -> CheckOutcome:
 def evaluate_raw_volume(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare customers, transactions and amounts of a month with those of the last months."""
     session, month, rules = context.session, context.required_month, context.settings.checks.volume
-    earlier = {past.key: raw_flows(session, past) for past in earlier_months(session, asset, month, rules.months)}
-    current = raw_flows(session, month)
+    months = earlier_months(session, asset, month, rules.months)
+    earlier = {past.key: raw_flows(session, context.settings, past) for past in months}
+    current = raw_flows(session, context.settings, month)
     return volume_stable(current, earlier, deviations=rules.deviations, floor_share=rules.floor_share)
 
 

@@ -15,7 +15,9 @@ from finai_assets.features.inputs import SNAPSHOTS, TRANSACTIONS
 from finai_assets.features.registry import Group
 from finai_assets.features.statistics import Reference
 from finai_assets.platform import Platform
+from finai_assets.settings import Settings
 from finai_assets.students.card import read_card
+from finai_checks.framework.raw import is_absent
 from finai_checks.stability.verdicts import Drift, Missing
 from finai_resources.errors import BundleError
 from finai_resources.lake_session import LakeSession
@@ -52,8 +54,11 @@ def student_columns(session: LakeSession, platform: Platform) -> frozenset[str]:
     return frozenset(found)
 
 
-def raw_flows(session: LakeSession, month: Month) -> dict[str, float]:
-    """Return a month's customers, and its transactions and amount moved a day (months differ in length)."""
+def raw_flows(session: LakeSession, settings: Settings, month: Month) -> dict[str, float]:
+    """Return a month's customers, and its transactions and amount moved a day (months differ in length), where it has any."""
+    customers = float(session.manifest(SNAPSHOTS, month.key).rows)
+    if is_absent(settings, TRANSACTIONS):
+        return {"customers": customers}
     days = (month.cutoff - month.start).days
     lines = session.manifest(TRANSACTIONS, month.key).rows
     moved = 0.0
@@ -61,7 +66,7 @@ def raw_flows(session: LakeSession, month: Month) -> dict[str, float]:
         amount = session.read(TRANSACTIONS, month.key, columns=["amount"])["amount"]
         moved = float(pc.sum(pc.abs(amount)).as_py() or 0.0)
     return {
-        "customers": float(session.manifest(SNAPSHOTS, month.key).rows),
+        "customers": customers,
         "transactions a day": lines / days,
         "amount a day": moved / days,
     }

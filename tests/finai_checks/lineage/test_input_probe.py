@@ -64,7 +64,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, made: Settings, registry: Reg
 @pytest.fixture(scope="module")
 def tables(lake: Lake, made: Settings) -> RawTables:
     session = LakeSession(lake)
-    return read_raw(session, MONTH, sample_of_kinds(session, MONTH, 40, made.seed), made)
+    return read_raw(session, MONTH, sample_of_kinds(session, MONTH, 40, made), made)
 
 
 @pytest.fixture(scope="module")
