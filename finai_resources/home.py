@@ -49,6 +49,11 @@ class Home:
         return self.root / "bundles"
 
     @property
+    def cache(self) -> Path:
+        """Return the folder of what can be computed again: digests of the source's files and rows."""
+        return self.root / "cache"
+
+    @property
     def summary(self) -> Path:
         """Return the file with the summary of the last run."""
         return self.root / "summary.json"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.ingest.adapter import MonthTables, Piece, product_catalogue
+from finai_assets.ingest.adapter import FileDigest, MonthTables, Piece, product_catalogue
 from finai_assets.ingest.berka_codes import AGE_BANDS, CATEGORIES, LOAN_PRODUCT, PAYMENT_PRODUCT
 from finai_assets.ingest.berka_source import COLUMNS, BerkaSource, month_of, read_source
 from finai_assets.ingest.contract import MERCHANT_CATEGORIES, SNAPSHOTS, TRANSACTIONS, protected_contract
@@ -56,6 +56,7 @@ class BerkaAdapter:
                 where="dataset.segment_thresholds",
                 fix="give one ascending bound fewer than there are segments",
             )
+        self._files = self.current_files(settings, file_sha256)
         self.source = read_source(self.folder, key, unknown_category=settings.dataset.unknown_mcc)
         self._held_from, self._held_until = _product_months(self.source, settings)
         self._first_day = np.full(len(self.source.customer), _NEVER)
@@ -78,10 +79,15 @@ class BerkaAdapter:
         rows = [{"mcc": leaf.code, "name": leaf.name, "l2": leaf.l2, "l1": leaf.l1} for leaf in CATEGORIES]
         return pa.Table.from_pylist(rows, schema=MERCHANT_CATEGORIES)
 
-    def source_files(self) -> dict[str, str]:
+    @classmethod
+    def current_files(cls, settings: Settings, digest: FileDigest) -> dict[str, str]:
         """Return the SHA-256 of each of the seven files."""
-        paths = [find_file(self.folder, table) for table in COLUMNS]
-        return {path.name: file_sha256(path) for path in paths}
+        folder = source_folder(settings.dataset.source)
+        return {path.name: digest(path) for path in (find_file(folder, table) for table in COLUMNS)}
+
+    def source_files(self) -> dict[str, str]:
+        """Return the SHA-256 of each of the seven files, taken before they were read."""
+        return self._files
 
     def source_schema(self) -> dict[str, dict[str, str]]:
         """Return the columns of each of the seven files."""

@@ -69,9 +69,22 @@ def find_file(folder: Path, table: str) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Return the SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises
+    ------
+    ContractError
+        The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ContractError(
+            f"the file cannot be read ({error.strerror})",
+            where=str(path),
+            fix="put the file back, or let this user read it",
+        ) from error
 
 
 def read_file(path: Path, columns: Sequence[str], *, delimiter: str = ";", encoding: str = "utf-8") -> pa.Table:
