@@ -176,7 +176,7 @@ def _schema_notes(suspects: Iterable[Manifest], now: Mapping[str, Mapping[str, s
     before: Mapping[str, Mapping[str, str]] = others[-1]
     told = []
     for table in sorted(before.keys() | now.keys()):
-        was, has = before.get(table, {}), now.get(table, {})
+        was, has = (dict(sorted(each.get(table, {}).items())) for each in (before, now))
         changes = [f"new column {name} ({has[name]})" for name in has if name not in was]
         changes += [f"column {name} ({was[name]}) is gone" for name in was if name not in has]
         changes += [
