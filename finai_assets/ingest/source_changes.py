@@ -30,6 +30,7 @@ from finai_resources.whole_file import replace_file
 
 Rows = Mapping[str, Any]  # ``rows`` and ``digest``
 _NAME = "source_rows.json"
+_SHOWN = 4  # changes of a table's columns
 
 
 @dataclass(frozen=True)
@@ -183,5 +184,7 @@ def _schema_notes(suspects: Iterable[Manifest], now: Mapping[str, Mapping[str, s
             f"column {name} was {was[name]}, is {has[name]}" for name in has if was.get(name, has[name]) != has[name]
         ]
         if changes:
-            told.append(f"the source's schema has changed since the load: {table}: {'; '.join(changes)}")
+            more = [f"and {len(changes) - _SHOWN} more"] if len(changes) > _SHOWN else []
+            shown = "; ".join([*changes[:_SHOWN], *more])
+            told.append(f"the source's schema has changed since the load: {table}: {shown}")
     return tuple(told)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,10 +91,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bank(loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bank]:
+def bank(loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bank:
     monkeypatch.setenv("FINAI_PSEUDONYM_KEY", KEY.hex())
     shutil.copytree(loaded, tmp_path, dirs_exist_ok=True)
-    yield Bank(Lake.on_disk(tmp_path / "home" / "lake"), tmp_path / "home", tmp_path / "bank")
+    return Bank(Lake.on_disk(tmp_path / "home" / "lake"), tmp_path / "home", tmp_path / "bank")
 
 
 def at(*paths: str, months: tuple[str, ...]) -> set[str]:
@@ -345,7 +345,7 @@ def test_the_reason_tells_whether_rows_were_added_or_altered(bank: Bank):
     ("change", "told"),
     [
         (unused_column_added, "trans: new column note (string)"),
-        (retyped, "trans: column amount was string, is double; column balance was string, is double;"),
+        (retyped, "trans: column account was string, is int64; column amount was string, is double;"),
     ],
 )
 def test_a_change_of_the_schema_is_told_though_it_makes_nothing_stale(bank: Bank, change, told):

@@ -1,0 +1,116 @@
+"""What ``finai run --dry-run`` says of a source that has changed since its months were loaded."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from finai_assets.asset_graph import CATALOGUE_TABLES, SNAPSHOTS, TRANSACTIONS, group_asset
+from finai_assets.ingest.adapter import open_adapter
+from finai_assets.ingest.load import load_catalogue, load_month
+from finai_assets.platform import Platform
+from finai_assets.settings import load_settings
+from finai_cli import run as module
+from finai_cli.run import run_main_job
+from finai_resources.home import Home
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
+from finai_resources.months import Month
+from tests.finai_assets.ingest.test_berka import KEY, write_czech
+
+GROUP = group_asset("demographics")
+MONTHS = ("1993-01", "1993-02", "1993-03")
+
+
+def platform_of(source: Path | None) -> Platform:
+    return Platform.of(
+        load_settings("berka", "demo", overrides={"dataset": {"source": str(source)}} if source else None)
+    )
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("loaded")
+    (root / "bank").mkdir()
+    graph = platform_of(write_czech(root / "bank")).graph
+    settings = graph.settings_of(SNAPSHOTS, *CATALOGUE_TABLES)
+    lake = Lake.on_disk(root / "home" / "lake")
+    session = LakeSession(lake)
+    adapter = open_adapter(settings, KEY, session)
+    load_catalogue(adapter, session, settings, **graph.versions(CATALOGUE_TABLES[0]))
+    for month in MONTHS:
+        load_month(adapter, session, Month.parse(month), settings, **graph.versions(SNAPSHOTS))
+    for month in MONTHS:  # a group that reads a month's transactions
+        reading = LakeSession(lake)
+        reading.manifest(TRANSACTIONS, month)
+        with reading.write(GROUP, month, **graph.versions(GROUP)) as out:
+            out.write(pa.table({"customer_id": [1]}))
+    return root
+
+
+@pytest.fixture
+def root(loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FINAI_PSEUDONYM_KEY", KEY.hex())
+    monkeypatch.setattr(module, "declared_checks", lambda _: [])
+    shutil.copytree(loaded, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def plan(root: Path, source: Path | None) -> dict[str, list[str]]:
+    """Return the lines of the plan, by stage."""
+    console = Console(file=io.StringIO(), width=200)
+    run_main_job(platform_of(source), Home.at(root / "home"), console, dry_run=True)
+    said: dict[str, list[str]] = {"": []}
+    stage = ""
+    for line in console.file.getvalue().splitlines():  # type: ignore[attr-defined] # the console's file is the buffer above
+        if not line.startswith(" ") and " runs" in line:
+            stage = line.partition(":")[0]
+        said.setdefault(stage, []).append(line)
+    return said
+
+
+def named(lines: list[str], month: str) -> list[str]:
+    return [line for line in lines if line.strip().startswith(month)]
+
+
+def test_the_month_what_reads_it_and_why_are_shown(root: Path):
+    source = root / "bank"
+    before = plan(root, source)
+    assert not named(before["Raw tables"], "1993-02")
+    with (source / "trans.asc").open("a") as file:
+        file.write('30;1;930220;"VYBER";"VYBER";5;0;"";"";\n')
+    said = plan(root, source)
+    assert named(said["Raw tables"], "1993-02")
+    assert not named(said["Raw tables"], "1993-01")
+    assert f"{TRANSACTIONS} 1993-02: 1 row more than loaded" in " ".join(said["Raw tables"])
+    (of_february,) = named(said["Features"], "1993-02")
+    assert GROUP in of_february
+    (of_january,) = named(said["Features"], "1993-01")
+    assert GROUP not in of_january
+
+
+def test_a_new_column_is_told_and_nothing_is_stale(root: Path):
+    file = root / "bank" / "loan.asc"
+    head, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([f"{head};[bold]note", *(f"{row};x" for row in rows)]) + "\n")
+    said = plan(root, root / "bank")
+    assert any("loan: new column [bold]note (string)" in line for line in said[""])
+    assert not named(said["Raw tables"], "1993-01")
+
+
+def test_without_the_source_the_plan_says_what_it_cannot_judge(root: Path):
+    said = plan(root, None)
+    assert any("the source is not named" in line for line in said[""])
+    assert not named(said["Raw tables"], "1993-01")
+
+
+def test_a_plan_of_a_home_that_does_not_exist_makes_none(root: Path):
+    shutil.rmtree(root / "home")
+    said = plan(root, root / "bank")
+    assert named(said["Raw tables"], "1993-01")
+    assert not (root / "home").exists()
