@@ -23,7 +23,7 @@ from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.manifest import address
 from finai_resources.secrets import SecretStore
-from finai_resources.warehouse import rebuild
+from finai_resources.warehouse import rebuild, shows
 
 
 @dataclass
@@ -57,7 +57,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     with dagster_instance(home) as instance, display(console) as show:
         runner = Runner(platform, home, lake, instance)
         reports = [_run_stage(stage, runner, checks, show, changes.altered) for stage in stages]
-    if lake.is_local and any(report.ran for report in reports):
+    if lake.is_local and (any(report.ran for report in reports) or not shows(lake, home.warehouse)):
         rebuild(lake, home.warehouse)
     return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
 
