@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, home_and_platform
 from finai_cli.output import print_json
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def keys_new(
 
     On a machine that others use, move the private half to where only the person reads it, and give it as FINAI_PERSON_KEY.
     """
-    office = _office(dataset, profile, home)
+    office = _office(dataset, profile, home, begins=True)
     public = office.new_key(name)
     if as_json:
         print_json({"name": name, "key": public, "stored_in": str(office.secrets.path)})
@@ -223,9 +223,12 @@ def keys_list(
     Console().print(table)
 
 
-def _office(dataset: str, profile: str, home: Path | None) -> Any:
-    platform = chosen_platform(dataset, profile, home)
+def _office(dataset: str, profile: str, home: Path | None, *, begins: bool = False) -> Any:
+    """Return the promotions of a home, which need not be there where the command may begin it."""
     from finai_cli.promotion import Office
     from finai_resources.home import Home
 
-    return Office(platform, Home.choose(dataset, profile, home))
+    if begins:
+        return Office(chosen_platform(dataset, profile, home), Home.choose(dataset, profile, home))
+    place, platform = home_and_platform(dataset, profile, home)
+    return Office(platform, place)

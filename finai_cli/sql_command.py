@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_settings
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_settings, filled_home
 from finai_cli.output import print_json
 
 SHOWN = 100
@@ -41,9 +41,8 @@ def sql_command(
         )
     chosen_settings(dataset, profile, None)  # refuses a data set or profile that does not exist
     from finai_cli.sql import answer_rows, answer_table, list_of_tables, print_whole, table_rows, warehouse_of
-    from finai_resources.home import Home
 
-    warehouse = warehouse_of(Home.choose(dataset, profile, home))
+    warehouse = warehouse_of(filled_home(dataset, profile, home))
     console = Console()
     if question is None:
         found = warehouse.tables()

@@ -64,6 +64,11 @@ class Home:
         """Return the DuckDB file of views over the lake."""
         return self.root / "finai.duckdb"
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether there is a lake, which the first run makes; whether one in S3 is there shows when it is read."""
+        return self.lake_root.startswith("s3://") or Path(self.lake_root).is_dir()
+
     def prepare(self) -> None:
         """Create the folders, and ``dagster.yaml`` where there is none, or one of ours that names folders."""
         self.dagster.mkdir(parents=True, exist_ok=True)

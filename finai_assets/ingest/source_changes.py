@@ -19,7 +19,7 @@ from finai_assets.ingest.file_digests import FileDigests, read_cache
 from finai_assets.ingest.load import SOURCE_ROWS, catalogue_pieces, digest_of, month_pieces
 from finai_assets.ingest.pseudonym import key_id, pseudonym_key
 from finai_assets.settings import Settings
-from finai_resources.errors import ConfigError, SecretError
+from finai_resources.errors import ConfigError
 from finai_resources.json_text import to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -150,13 +150,8 @@ class _Content:
 
 def _present_key(settings: Settings, secrets: SecretStore) -> bytes:
     """Return the pseudonym key, and make none: rows under a new key would equal no stored ones."""
-    if settings.dataset.real_customers and secrets.find("pseudonym") is None:
-        raise SecretError(
-            "the key that the stored customers were pseudonymised with is not at hand, so that no row of the source can be "
-            "compared with theirs",
-            where=str(secrets.path),
-            fix="put the file back, or set FINAI_PSEUDONYM_KEY to that key",
-        )
+    if settings.dataset.real_customers:
+        secrets.present("pseudonym")
     return pseudonym_key(settings, secrets)
 
 
