@@ -70,9 +70,8 @@ def home_and_platform(dataset: str, profile: str, home: Path | None) -> tuple[An
     ConfigError
         A setting is wrong, or nothing is stored in the home.
     """
-    chosen_settings(dataset, profile, None)
-    place = filled_home(dataset, profile, home)
-    return place, chosen_platform(dataset, profile, home)
+    platform = chosen_platform(dataset, profile, home)
+    return filled_home(dataset, profile, home), platform
 
 
 def chosen_platform(dataset: str, profile: str, home: Path | None = None) -> Any:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, home_and_platform
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, filled_home
 from finai_cli.output import print_json
 
 if TYPE_CHECKING:
@@ -225,10 +225,8 @@ def keys_list(
 
 def _office(dataset: str, profile: str, home: Path | None, *, begins: bool = False) -> Any:
     """Return the promotions of a home, which need not be there where the command may begin it."""
+    platform = chosen_platform(dataset, profile, home)
     from finai_cli.promotion import Office
     from finai_resources.home import Home
 
-    if begins:
-        return Office(chosen_platform(dataset, profile, home), Home.choose(dataset, profile, home))
-    place, platform = home_and_platform(dataset, profile, home)
-    return Office(platform, place)
+    return Office(platform, (Home.choose if begins else filled_home)(dataset, profile, home))

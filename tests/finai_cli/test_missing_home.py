@@ -105,3 +105,12 @@ def test_a_home_whose_lake_lies_elsewhere_is_read(tmp_path: Path, monkeypatch: p
     assert filled_home("synthetic", "demo", tmp_path / "home").lake_root == str(tmp_path / "lake")
     monkeypatch.setenv("FINAI_LAKE", "s3://bucket/lake")
     assert filled_home("synthetic", "demo", tmp_path / "home").lake_root == "s3://bucket/lake"
+
+
+def test_an_empty_evidence_log_is_not_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FINAI_HOME", str(tmp_path))
+    with Lake.on_disk(tmp_path / "lake").write("raw/things") as out:
+        out.put("x", b"1")
+    ended = ask("evidence verify", [])
+    assert ended.exit_code == 1
+    assert "the evidence log holds no entry" in str(ended.exception)
