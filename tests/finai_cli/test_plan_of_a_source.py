@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 from pathlib import Path
@@ -16,6 +17,8 @@ from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.platform import Platform
 from finai_assets.settings import load_settings
 from finai_cli import run as module
+from finai_cli.execute import Runner, dagster_instance
+from finai_cli.plan import main_job
 from finai_cli.run import run_main_job
 from finai_resources.home import Home
 from finai_resources.lake import Lake
@@ -61,10 +64,10 @@ def root(loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def plan(root: Path, source: Path | None) -> dict[str, list[str]]:
+def plan(root: Path, source: Path | None, home: str = "home") -> dict[str, list[str]]:
     """Return the lines of the plan, by stage."""
     console = Console(file=io.StringIO(), width=200)
-    run_main_job(platform_of(source), Home.at(root / "home"), console, dry_run=True)
+    run_main_job(platform_of(source), Home.at(root / home), console, dry_run=True)
     said: dict[str, list[str]] = {"": []}
     stage = ""
     for line in console.file.getvalue().splitlines():  # type: ignore[attr-defined] # the console's file is the buffer above
@@ -114,3 +117,33 @@ def test_a_plan_of_a_home_that_does_not_exist_makes_none(root: Path):
     said = plan(root, root / "bank")
     assert named(said["Raw tables"], "1993-01")
     assert not (root / "home").exists()
+
+
+def test_in_a_moved_home_the_plan_is_the_same(root: Path):
+    before = plan(root, root / "bank")
+    (root / "home").rename(root / "moved")
+    assert plan(root, root / "bank", "moved") == before
+    assert not (root / "home").exists()
+
+
+def test_a_run_in_a_copied_home_alters_no_byte_of_the_original(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DAGSTER_HOME", "")  # so that the one that a run sets is taken away again
+    with dagster_instance(Home.at(root / "home")):  # as a first run does
+        pass
+    shutil.copytree(root / "home", root / "copy")
+    before = digests(root / "home")
+    copy, platform = Home.at(root / "copy"), platform_of(root / "bank")
+    lake = Lake.on_disk(copy.lake_root)
+    unit = next(unit for stage in main_job(platform) for unit in stage.units if CATALOGUE_TABLES[0] in unit.assets)
+    for path in CATALOGUE_TABLES:
+        lake.delete(path)
+    with dagster_instance(copy) as instance:
+        Runner(platform, copy, lake, instance).run(unit, list(CATALOGUE_TABLES), [])
+        assert len(instance.get_runs()) == 1
+    assert lake.find(CATALOGUE_TABLES[0]) is not None
+    assert digests(root / "home") == before
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
