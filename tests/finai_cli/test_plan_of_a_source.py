@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -147,3 +148,27 @@ def test_a_run_in_a_copied_home_alters_no_byte_of_the_original(root: Path, monke
 def digests(folder: Path) -> dict[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.slow
+def test_an_appended_row_enters_at_the_next_run_which_loads_its_month_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    raw = [stage for stage in main_job(platform_of(None)) if TRANSACTIONS in stage.units[0].assets]
+    stages = [replace(stage, units=tuple(unit for unit in stage.units if unit.partition in MONTHS)) for stage in raw]
+    monkeypatch.setattr(module, "main_job", lambda _: stages)
+    monkeypatch.setattr(module, "write_summary", lambda *given: {"ran": [stage["ran"] for stage in given[-1]]})
+    home, lake = Home.at(root / "home"), Lake.on_disk(root / "home" / "lake")
+    with (root / "bank" / "trans.asc").open("a") as file:
+        file.write('30;1;930220;"VYBER";"VYBER";5;0;"";"";\n')
+    before = {month: lake.manifest(TRANSACTIONS, month) for month in MONTHS}
+
+    def run() -> list[int]:
+        return run_main_job(platform_of(root / "bank"), home, Console(file=io.StringIO()))["ran"]
+
+    assert run() == [1]
+    after = {month: lake.manifest(TRANSACTIONS, month) for month in MONTHS}
+    assert [month for month in MONTHS if after[month] != before[month]] == ["1993-02"]
+    assert after["1993-02"].rows == before["1993-02"].rows + 1
+    assert run() == [0]
