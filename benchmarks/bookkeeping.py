@@ -73,6 +73,7 @@ def measure(platform: Platform, months: int, *, batched: bool, folder: Path) -> 
     """Return CPU-seconds of each month."""
     home = Home.at(folder)
     home.prepare()
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
     if batched:
         os.environ[BATCH_VARIABLE] = str(BATCH_SIZE)
     else:

@@ -262,6 +262,7 @@ ASSETS = (
             (*_SOURCE_SETTINGS, "families", "products", "generator"),
             (Read(SOURCE),),
             together=True,
+            unversioned=("dataset.source",),  # the rows that were read decide, wherever they lie
         )
         for path in CATALOGUE_TABLES
     ),
@@ -274,6 +275,7 @@ ASSETS = (
             (Read(SOURCE),),
             Partitions.RAW,
             together=True,
+            unversioned=("dataset.source",),
         )
         for path in RAW_TABLES
     ),

@@ -170,10 +170,18 @@ def verify_evidence(lake: Lake, anchor: str | None) -> tuple[Head, list[str]]:
     ----------
     anchor
         ``COUNT:HASH``, an earlier head that was kept outside the lake.
+
+    Raises
+    ------
+    ConfigError
+        The log is empty: there is nothing whose truth could be told.
     """
     log = ChainedLog(lake, EVIDENCE)
     faults = log.verify(anchor=_parse_anchor(anchor) if anchor else None)
-    return log.head(), [f"entry {fault.sequence}: {fault.what}" for fault in faults]
+    head = log.head()
+    if not head.count and not faults:
+        raise ConfigError("the evidence log holds no entry", where=lake.root, fix="`finai run` writes it")
+    return head, [f"entry {fault.sequence}: {fault.what}" for fault in faults]
 
 
 def last_evidence(lake: Lake, count: int, only: str | None) -> list[dict[str, Any]]:

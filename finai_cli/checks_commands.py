@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, parse_months
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, home_and_platform, parse_months
 from finai_cli.output import Terminal, print_json, styled
 from finai_resources.whole_file import replace_file
 
@@ -79,16 +79,14 @@ def checks_docs(
     out: Annotated[Path | None, typer.Option(help="folder of the pages; default: <home>/data_docs")] = None,
 ) -> None:
     """Write Great Expectations' pages about the raw tables of stored months; they load their styles from public networks."""
-    platform = chosen_platform(dataset, profile, home)
+    place, platform = home_and_platform(dataset, profile, home)
     from finai_assets.asset_graph import SNAPSHOTS
     from finai_checks.contract.data_docs import write_data_docs
     from finai_cli.display import display
     from finai_cli.run import lake_of
     from finai_resources.errors import ConfigError
-    from finai_resources.home import Home
     from finai_resources.lake_session import LakeSession
 
-    place = Home.choose(dataset, profile, home)
     lake, console = lake_of(platform, place), Terminal()
     stored = lake.partitions(SNAPSHOTS)
     if not stored:
@@ -118,12 +116,11 @@ def recheck_command(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate checks on the stored assets without computing these again; exit code 1 where a blocking check fails."""
-    platform = chosen_platform(dataset, profile, home)
-    from finai_cli import checks as checks_commands
-    from finai_resources.home import Home
-
     months = parse_months(month) if month else None
-    place, console = Home.choose(dataset, profile, home), Terminal(stderr=as_json)
+    place, platform = home_and_platform(dataset, profile, home)
+    from finai_cli import checks as checks_commands
+
+    console = Terminal(stderr=as_json)
     results = checks_commands.recheck(platform, place, console, months=months, only=check, audit=audit)
     if as_json:
         print_json([result.as_dict() for result in results])
@@ -145,12 +142,11 @@ def evidence_verify(
     Keep the head that it prints outside the lake, and give it as --anchor next time: then a log that was
     written anew as a whole is found too.
     """
-    platform = chosen_platform(dataset, profile, home)
+    place, platform = home_and_platform(dataset, profile, home)
     from finai_cli.checks import verify_evidence
     from finai_cli.run import lake_of
-    from finai_resources.home import Home
 
-    head, faults = verify_evidence(lake_of(platform, Home.choose(dataset, profile, home)), anchor)
+    head, faults = verify_evidence(lake_of(platform, place), anchor)
     console = Terminal(soft_wrap=True)
     for fault in faults:
         console.print(styled(("fault", "bold red"), f" {fault}"), highlight=False)
@@ -169,12 +165,11 @@ def evidence_list(
     as_json: AsJson = False,
 ) -> None:
     """List the latest entries of the evidence log, newest first."""
-    platform = chosen_platform(dataset, profile, home)
+    place, platform = home_and_platform(dataset, profile, home)
     from finai_cli.checks import evidence_table, last_evidence
     from finai_cli.run import lake_of
-    from finai_resources.home import Home
 
-    rows = last_evidence(lake_of(platform, Home.choose(dataset, profile, home)), last, check)
+    rows = last_evidence(lake_of(platform, place), last, check)
     if as_json:
         print_json(rows)
         return
@@ -203,12 +198,11 @@ def overrides_add(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
     `finai recheck` applies the override to a stored asset.
     """
-    platform = chosen_platform(dataset, profile, home)
+    place, platform = home_and_platform(dataset, profile, home)
     from finai_checks.catalogue import kind
     from finai_checks.framework.overrides import Grant, add_override, demand_key
     from finai_cli.run import lake_of
     from finai_resources.errors import ConfigError
-    from finai_resources.home import Home
 
     demand_key(platform.secrets)
     try:
@@ -217,7 +211,7 @@ def overrides_add(  # noqa: PLR0913, PLR0917 - each is an option of the command
         raise ConfigError(str(error), where="--expires", fix="for example 2026-12-31") from None
     months = tuple(parse_months(month or []))
     grant = Grant(kind(check).name, asset, months, approver, reason, last)
-    row = add_override(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets, grant)
+    row = add_override(lake_of(platform, place), platform.secrets, grant)
     told = styled("override ", (row.id, "bold"), f": {row.check} on {row.asset} until {row.expires}")
     Terminal().print(told, highlight=False)
 
@@ -232,13 +226,12 @@ def overrides_revoke(
     home: HomeOption = None,
 ) -> None:
     """End an override before its last day."""
-    platform = chosen_platform(dataset, profile, home)
+    place, platform = home_and_platform(dataset, profile, home)
     from finai_checks.framework.overrides import demand_key, revoke_override
     from finai_cli.run import lake_of
-    from finai_resources.home import Home
 
     demand_key(platform.secrets)
-    lake = lake_of(platform, Home.choose(dataset, profile, home))
+    lake = lake_of(platform, place)
     revoke_override(lake, platform.secrets, identity, approver=approver, reason=reason)
     Terminal().print(styled("override ", (identity, "bold"), " is revoked"), highlight=False)
 
@@ -248,12 +241,11 @@ def overrides_list(
     dataset: Dataset = "synthetic", profile: Profile = "demo", home: HomeOption = None, as_json: AsJson = False
 ) -> None:
     """List all overrides with their state today; without FINAI_OVERRIDE_KEY none can be verified."""
-    platform = chosen_platform(dataset, profile, home)
+    place, platform = home_and_platform(dataset, profile, home)
     from finai_checks.framework.overrides import Overrides
     from finai_cli.run import lake_of
-    from finai_resources.home import Home
 
-    found = Overrides.read(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets)
+    found = Overrides.read(lake_of(platform, place), platform.secrets)
     if found.fault:
         fault = f" in the log of overrides; no override counts: {found.fault}"
         Terminal(stderr=True).print(styled(("fault", "bold red"), fault))

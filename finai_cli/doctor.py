@@ -12,6 +12,7 @@ from typing import Literal
 
 import psutil
 
+from finai_cli.options import named_home
 from finai_resources.errors import FinaiError
 from finai_resources.home import Home
 from finai_resources.lake import Lake
@@ -40,7 +41,7 @@ def examine(dataset: str, profile: str, home: Path | None) -> list[Finding]:
         _disk(place, profile),
         *_config(dataset, profile),
     ]
-    findings += [_keys(place), *_lake(place)]
+    findings += [_keys(place), *_lake(place, named=named_home(home))]
     return findings
 
 
@@ -103,10 +104,13 @@ def _keys(place: Home) -> Finding:
     return Finding("ok", "keys", "private file" if file.exists() else "none stored yet")
 
 
-def _lake(place: Home) -> list[Finding]:
+def _lake(place: Home, *, named: bool) -> list[Finding]:
     if place.lake_root.startswith("s3://"):
         return [Finding("note", "lake", place.lake_root, "its partitions are checked when they are read")]
     root = Path(place.lake_root)
+    if not place.root.exists() and named:
+        fix = "name the home with --home or FINAI_HOME, or fill this one with `finai run`"
+        return [Finding("wrong", "home", f"there is no folder {place.root}", fix)]
     if not root.exists():
         return [Finding("ok", "lake", f"{root} does not exist yet; `finai run` makes it")]
     lake = Lake.on_disk(root)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from finai_assets.features.registry import Column, Group, Registry
+from finai_cli.options import filled_home, named_home
 from finai_cli.output import styled
 from finai_resources.errors import ConfigError
 
@@ -73,13 +74,13 @@ def describe(registry: Registry, name: str, dataset: str, profile: str, home: Pa
             fix=f"did you mean {', '.join(near)}?" if near else "`finai features list --group GROUP` lists them",
         )
     group, column = columns[name]
-    place = Home.choose(dataset, profile, home)
+    place = filled_home(dataset, profile, home) if named_home(home) else Home.choose(dataset, profile, home)
     described: dict[str, Any] = {**asdict(column)}
     described["inputs"] = ", ".join(column.inputs)
     described["window_days"] = window(column)
     if reason := group.unavailable.get(name):
         described["unavailable"] = reason
-    if not place.lake_root.startswith("s3://") and Path(place.lake_root).exists():
+    if place.is_filled and not place.lake_root.startswith("s3://"):
         lake = Lake.on_disk(place.lake_root)
         for month in lake.partitions(group.asset):
             stored = json.loads(lake.read_bytes(group.asset, month, STATISTICS_FILE))

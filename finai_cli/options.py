@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,44 @@ def chosen_settings(dataset: str, profile: str, source: str | None) -> Any:
 
     overrides = {"dataset": {"source": str(Path(source).expanduser().resolve())}} if source else None
     return load_settings(dataset, profile, overrides=overrides)
+
+
+def named_home(home: Path | None) -> bool:
+    """Return whether somebody named a home: then it has to be there, also for a command that can do without one."""
+    return home is not None or bool(os.environ.get("FINAI_HOME"))
+
+
+def filled_home(dataset: str, profile: str, home: Path | None = None) -> Any:
+    """Return the home that a command reads.
+
+    Raises
+    ------
+    ConfigError
+        Nothing is stored there. Only `finai run` and the few commands that begin a home make one.
+    """
+    from finai_resources.errors import ConfigError
+    from finai_resources.home import Home
+
+    place = Home.choose(dataset, profile, home)
+    if not place.is_filled:
+        raise ConfigError(
+            "the folder holds no lake" if place.root.is_dir() else "there is no home in this folder",
+            where=str(place.root),
+            fix="name the home with --home or FINAI_HOME, or fill this one with `finai run`",
+        )
+    return place
+
+
+def home_and_platform(dataset: str, profile: str, home: Path | None) -> tuple[Any, Any]:
+    """Return the home that a command reads, and its platform.
+
+    Raises
+    ------
+    ConfigError
+        A setting is wrong, or nothing is stored in the home.
+    """
+    platform = chosen_platform(dataset, profile, home)
+    return filled_home(dataset, profile, home), platform
 
 
 def chosen_platform(dataset: str, profile: str, home: Path | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from finai_assets.asset_graph import JOBS, Job, Partitions
@@ -10,6 +11,7 @@ from finai_assets.platform import Platform
 from finai_checks.framework.check import Declared
 from finai_checks.framework.record import has_passed, read_record
 from finai_resources.lake import Lake
+from finai_resources.manifest import address
 from finai_resources.months import Month
 
 
@@ -53,27 +55,50 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
     return [Unit(job.name, paths, month) for month in (months[-1:] if job.months == "last" else months)]
 
 
-def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[str]:
+def stale_assets(
+    lake: Lake, platform: Platform, unit: Unit, checks: list[Declared], altered: Collection[str] = ()
+) -> list[str]:
     """Return the stale assets of a unit, in order.
 
     An asset is stale if it is missing, was made by another code version, config version or upstream content, or has no passed
     record of a blocking check; so are the assets of the unit that read it.
+
+    Parameters
+    ----------
+    altered
+        Addresses of partitions that the source no longer agrees with, or that read one of these: stale too.
     """
     stale = [
         path
         for path in unit.assets
-        if not platform.graph.is_current(lake, path, unit.partition)
+        if not _is_current(lake, platform, path, unit.partition, altered)
         or not all(has_passed(lake, check, unit.partition) for check in _of(checks, path, blocking=True))
     ]
     return platform.graph.downstream(stale, unit.assets)
 
 
-def outdated_checks(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[Declared]:
+def _is_current(lake: Lake, platform: Platform, path: str, partition: str | None, altered: Collection[str]) -> bool:
+    return address(path, partition) not in altered and platform.graph.is_current(lake, path, partition)
+
+
+def made_from(lake: Lake, unit: Unit, altered: Collection[str]) -> set[str]:
+    """Return the addresses of a unit's stored partitions that were made from altered ones, through others of the unit too."""
+    found: set[str] = set()
+    for path in unit.assets:
+        manifest = lake.find(path, unit.partition)
+        if manifest is not None and any(name in altered or name in found for name in manifest.upstream):
+            found.add(address(path, unit.partition))
+    return found
+
+
+def outdated_checks(
+    lake: Lake, platform: Platform, unit: Unit, checks: list[Declared], altered: Collection[str] = ()
+) -> list[Declared]:
     """Return the checks that have no record for a current asset's content by their present thresholds and code."""
     return [
         check
         for path in unit.assets
-        if platform.graph.is_current(lake, path, unit.partition)
+        if _is_current(lake, platform, path, unit.partition, altered)
         for check in _of(checks, path)
         if unit.month is None or unit.month in (check.months or ())
         if read_record(lake, check, unit.partition) is None

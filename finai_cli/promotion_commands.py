@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, filled_home
 from finai_cli.output import Terminal, print_json, styled
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def keys_new(
 
     On a machine that others use, move the private half to where only the person reads it, and give it as FINAI_PERSON_KEY.
     """
-    office = _office(dataset, profile, home)
+    office = _office(dataset, profile, home, begins=True)
     public = office.new_key(name)
     if as_json:
         print_json({"name": name, "key": public, "stored_in": str(office.secrets.path)})
@@ -224,9 +224,10 @@ def keys_list(
     Terminal().print(table)
 
 
-def _office(dataset: str, profile: str, home: Path | None) -> Any:
+def _office(dataset: str, profile: str, home: Path | None, *, begins: bool = False) -> Any:
+    """Return the promotions of a home, which need not be there where the command may begin it."""
     platform = chosen_platform(dataset, profile, home)
     from finai_cli.promotion import Office
     from finai_resources.home import Home
 
-    return Office(platform, Home.choose(dataset, profile, home))
+    return Office(platform, (Home.choose if begins else filled_home)(dataset, profile, home))

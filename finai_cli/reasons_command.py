@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, home_and_platform
 from finai_cli.output import Terminal, print_json, styled
 
 
@@ -24,22 +24,20 @@ def reasons_command(
 
     The list is computed anew from the stored month by the handler's code and the bundle that scored the month.
     """
-    platform = chosen_platform(dataset, profile, home)
+    at, platform = home_and_platform(dataset, profile, home)
     from finai_assets.asset_graph import RECOMMENDATIONS
     from finai_assets.bundle.registry import resolve
     from finai_assets.recommend.one import records_of_customer
-    from finai_resources.home import Home
     from finai_resources.lake_resource import lake_of_home
     from finai_resources.months import Month
     from finai_resources.secrets import SecretStore
     from serving_lambda.bundle import load_bundle
 
-    at = Home.choose(dataset, profile, home)
     session = lake_of_home(at).session()
     lake = session.lake
     chosen = Month.parse(month) if month else platform.settings.dataset.snapshot_months.last
     scored_by = lake.manifest(RECOMMENDATIONS, chosen.key).extra["bundle_id"]
-    bundle = load_bundle(resolve(lake, at.root, scored_by), SecretStore(at.root).key("signing"))
+    bundle = load_bundle(resolve(lake, at.root, scored_by), SecretStore(at.root).present("signing"))
     records, nothing = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)
     renderer = bundle.renderer
     if as_json:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
+from finai_assets.ingest.source_changes import SourceChanges, source_changes
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
@@ -14,12 +17,14 @@ from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
 from finai_cli.output import styled
-from finai_cli.plan import Stage, Unit, main_job, outdated_checks, stale_assets
+from finai_cli.plan import Stage, Unit, made_from, main_job, outdated_checks, stale_assets
 from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.warehouse import rebuild
+from finai_resources.manifest import address
+from finai_resources.secrets import SecretStore
+from finai_resources.warehouse import rebuild, shows
 
 
 @dataclass
@@ -42,14 +47,18 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     """
     checks = declared_checks(platform)
     stages = main_job(platform)
+    lake = lake_of(platform, home)
+    cache = home.cache if home.root.is_dir() or not dry_run else None
+    changes = source_changes(platform.graph, lake, SecretStore(home.root), cache)
+    for note in changes.notes:
+        console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     if dry_run:
-        _print_plan(lake_of(platform, home), platform, stages, checks, console)
+        _print_plan(lake, platform, stages, checks, changes, console)
         return {}
     with dagster_instance(home) as instance, display(console) as show:
-        lake = lake_of(platform, home)
         runner = Runner(platform, home, lake, instance)
-        reports = [_run_stage(stage, runner, checks, show) for stage in stages]
-    if lake.is_local and any(report.ran for report in reports):
+        reports = [_run_stage(stage, runner, checks, show, changes.altered) for stage in stages]
+    if lake.is_local and (any(report.ran for report in reports) or not shows(lake, home.warehouse)):
         rebuild(lake, home.warehouse)
     return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
 
@@ -63,15 +72,17 @@ def lake_of(platform: Platform, home: Home) -> Lake:
     return resource.open()
 
 
-def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Display) -> StageReport:
+def _run_stage(
+    stage: Stage, runner: Runner, checks: list[Declared], show: Display, altered: Collection[str] = ()
+) -> StageReport:
     ran = 0
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
-                outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
+                outdated = outdated_checks(runner.lake, runner.platform, unit, checks, altered)
                 if outdated:
                     runner.judge(unit, outdated)
-                stale = stale_assets(runner.lake, runner.platform, unit, checks)
+                stale = stale_assets(runner.lake, runner.platform, unit, checks, altered)
                 if stale:
                     shown.note(unit.partition or "")
                     runner.run(unit, stale, checks)
@@ -83,15 +94,31 @@ def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Displ
     return StageReport(stage.name, len(stage.units), ran, meter.figures())
 
 
-def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console) -> None:
+def _print_plan(
+    lake: Lake,
+    platform: Platform,
+    stages: list[Stage],
+    checks: list[Declared],
+    changes: SourceChanges,
+    console: Console,
+) -> None:
+    altered = set(changes.altered)
     for stage in stages:
-        stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
-        todo = [(unit, assets) for unit, assets in stale if assets]
-        judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
+        todo: list[tuple[Unit, list[str]]] = []
+        judged = 0
+        for unit in stage.units:
+            if altered:
+                altered |= made_from(lake, unit, altered)
+            if assets := stale_assets(lake, platform, unit, checks, altered):
+                todo.append((unit, assets))
+            judged += len(outdated_checks(lake, platform, unit, checks, altered))
         recheck = f", {judged} checks of stored assets" if judged else ""
         console.print(styled((stage.title, "bold"), f": {len(todo)} of {len(stage.units)} runs{recheck}"))
         for unit, assets in todo[:3]:
             named = ", ".join(assets[:4]) + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
             console.print(f"  {unit.partition or 'once':<8} {named}")
+            for path in assets:
+                if why := changes.altered.get(address(path, unit.partition)):
+                    console.print(f"           {' '.join(filter(None, (path, unit.partition)))}: {why}", soft_wrap=True)
         if len(todo) > 3:
             console.print(f"  ... and {len(todo) - 3} more months")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_settings
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_settings, filled_home
 from finai_cli.output import Terminal, print_json
 
 SHOWN = 100
@@ -40,9 +40,8 @@ def sql_command(
         )
     chosen_settings(dataset, profile, None)  # refuses a data set or profile that does not exist
     from finai_cli.sql import answer_rows, answer_table, list_of_tables, print_whole, table_rows, warehouse_of
-    from finai_resources.home import Home
 
-    warehouse = warehouse_of(Home.choose(dataset, profile, home))
+    warehouse = warehouse_of(filled_home(dataset, profile, home))
     console = Terminal()
     if question is None:
         found = warehouse.tables()

@@ -54,10 +54,20 @@ TABLE_WIDTH = 204
 def write_summary(
     platform: Platform, home: Home, lake: Lake, checks: list[Declared], stages: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Collect the summary, write it to the home, and return it."""
-    summary = plain(_collect(platform, home, lake, checks, _with_earlier_figures(home, stages)))
-    replace_file(home.summary, to_json(summary, indent=1))
-    return dict(summary)
+    """Collect the summary, write it to the home, with paths from there so that the home may move, and return it."""
+    summary = dict(plain(_collect(platform, home, lake, checks, _with_earlier_figures(home, stages))))
+    replace_file(home.summary, to_json(_from_home(summary, home), indent=1))
+    return summary
+
+
+def _from_home(summary: dict[str, Any], home: Home) -> dict[str, Any]:
+    """Return the summary with the paths below the home's folder as they are seen from there."""
+
+    def seen(path: str) -> str:
+        return str(Path(path).relative_to(home.root)) if Path(path).is_relative_to(home.root) else path
+
+    bundle = {**summary["bundle"], "folder": seen(summary["bundle"]["folder"])}
+    return {**summary, "bundle": bundle, **{name: seen(summary[name]) for name in ("evaluation_report", "lists_page")}}
 
 
 def _with_earlier_figures(home: Home, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:

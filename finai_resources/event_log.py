@@ -7,8 +7,10 @@ materialisations. Rows and queries are the stock storage's own, so any Dagster t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dagster import StringSource
 from dagster._core.events import (
     EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
     DagsterEvent,
@@ -23,6 +25,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 if TYPE_CHECKING:
     import dagster as dg
+    from dagster._config import UserConfigSchema
     from dagster._core.events.log import EventLogEntry
     from dagster._serdes import ConfigurableClassData
 
@@ -34,11 +37,16 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """Stores many materialisations in one transaction; ``dagster.yaml`` names it (see ``finai_resources.home``)."""
 
     @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """Return the schema of its section in ``dagster.yaml``: ``home``, the folder of the instance."""
+        return {"home": StringSource}
+
+    @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> BatchedSqliteEventLogStorage:
-        """Return the storage that ``dagster.yaml`` names."""
-        return cls(inst_data=inst_data, **config_value)
+        """Return the storage that ``dagster.yaml`` names, in the folder where Dagster has it by default."""
+        return cls(inst_data=inst_data, base_dir=str(Path(config_value["home"]) / "history" / "runs"))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store a batch of materialisations of one run; anything else is stored one by one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -49,6 +50,11 @@ class Home:
         return self.root / "bundles"
 
     @property
+    def cache(self) -> Path:
+        """Return the folder of what can be computed again: digests of the source's files and rows."""
+        return self.root / "cache"
+
+    @property
     def summary(self) -> Path:
         """Return the file with the summary of the last run."""
         return self.root / "summary.json"
@@ -58,22 +64,29 @@ class Home:
         """Return the DuckDB file of views over the lake."""
         return self.root / "finai.duckdb"
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether there is a lake, which the first run makes; whether one in S3 is there shows when it is read."""
+        return self.lake_root.startswith("s3://") or Path(self.lake_root).is_dir()
+
     def prepare(self) -> None:
-        """Create the folders, and ``dagster.yaml`` where there is none."""
+        """Create the folders, and ``dagster.yaml`` where there is none, or one of ours that names folders."""
         self.dagster.mkdir(parents=True, exist_ok=True)
         config = self.dagster / "dagster.yaml"
-        if not config.exists():
-            replace_file(config, yaml.safe_dump(instance_config(self.dagster), sort_keys=False).encode())
+        if not config.exists() or _names_folders(yaml.safe_load(config.read_text(encoding="utf-8"))):
+            replace_file(config, yaml.safe_dump(INSTANCE, sort_keys=False).encode())
 
 
-def instance_config(folder: Path) -> dict[str, object]:
-    """Return the embedded Dagster instance: SQLite, with asset events of a batch stored in one transaction."""
-    runs = {"module": "dagster._core.storage.runs", "class": "SqliteRunStorage"}
-    events = {"module": "finai_resources.event_log", "class": "BatchedSqliteEventLogStorage"}
-    schedules = {"module": "dagster._core.storage.schedules", "class": "SqliteScheduleStorage"}
-    return {
-        "run_storage": {**runs, "config": {"base_dir": str(folder / "history")}},
-        "event_log_storage": {**events, "config": {"base_dir": str(folder / "history" / "runs")}},
-        "schedule_storage": {**schedules, "config": {"base_dir": str(folder / "schedules")}},
-        "telemetry": {"enabled": False},
-    }
+_EVENT_LOG = {"module": "finai_resources.event_log", "class": "BatchedSqliteEventLogStorage"}
+# The embedded Dagster instance: SQLite below DAGSTER_HOME, with asset events of a batch stored in one transaction. It names no
+# folder, so that a home which was copied or moved writes into itself.
+INSTANCE: dict[str, Any] = {
+    "event_log_storage": {**_EVENT_LOG, "config": {"home": {"env": "DAGSTER_HOME"}}},
+    "telemetry": {"enabled": False},
+}
+
+
+def _names_folders(config: object) -> bool:
+    """Return whether a configuration is one that earlier versions wrote, which a copied home shares with its original."""
+    log = config.get("event_log_storage") if isinstance(config, dict) else None
+    return isinstance(log, dict) and {**_EVENT_LOG, **log} == log and "base_dir" in (log.get("config") or {})

@@ -68,10 +68,8 @@ class Lake:
 
     @classmethod
     def on_disk(cls, folder: Path | str, **options: Any) -> Lake:
-        """Return a lake in a folder, which is created where it is absent."""
-        path = Path(folder).resolve()
-        path.mkdir(parents=True, exist_ok=True)
-        return cls(pafs.LocalFileSystem(), path.as_posix(), **options)
+        """Return a lake in a folder, which the first write makes."""
+        return cls(pafs.LocalFileSystem(), Path(folder).resolve().as_posix(), **options)
 
     @property
     def is_local(self) -> bool:

@@ -80,7 +80,7 @@ def names(lake: Lake, folder: str) -> list[str]:
 def _staging(lake: Lake) -> Iterator[Path]:
     """Yield the folder in which the lake's files are written before they appear in their place."""
     folder = Path(lake.root) / "_staging"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
     except OSError as error:

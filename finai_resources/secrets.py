@@ -58,6 +58,23 @@ class SecretStore:
             )
         return value
 
+    def present(self, name: str) -> bytes:
+        """Return a key that has to be there, as what it made is stored; unlike :meth:`key` this makes none.
+
+        Raises
+        ------
+        SecretError
+            There is no such key.
+        """
+        found = self.find(name)
+        if found is None:
+            raise SecretError(
+                f"the {name} key that the stored data were made with is not at hand",
+                where=str(self.path),
+                fix=f"put the file back, or set FINAI_{name.upper()}_KEY to that key",
+            )
+        return found
+
     def find(self, name: str) -> bytes | None:
         """Return a key, or None where there is none; unlike :meth:`key` it makes none."""
         variable = f"FINAI_{name.upper()}_KEY"

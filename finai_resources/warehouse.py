@@ -216,6 +216,15 @@ def rebuild(lake: Lake, file: Path) -> list[str]:
     return made
 
 
+def shows(lake: Lake, file: Path) -> bool:
+    """Return whether a DuckDB file of :func:`rebuild` shows this lake; one that was copied with its home shows the original's."""
+    if not file.is_file():
+        return False
+    with duckdb.connect(str(file), read_only=True) as connection:
+        found = connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal").fetchall()
+    return all(f"'{lake.root}/" in sql for (sql,) in found)
+
+
 def _close(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
     """Forbid a connection to read anything but its views, whose files may be given as a pattern."""
     allowed = sorted({*paths, *map(exact_path, paths)})

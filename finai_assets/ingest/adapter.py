@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -51,6 +52,8 @@ class MonthTables:
 class Adapter(Protocol):
     """A source, in the terms of the data contract."""
 
+    def __init__(self, settings: Settings, key: bytes, session: LakeSession) -> None: ...
+
     @property
     def name(self) -> str:
         """Return the source's name in errors and manifests."""
@@ -64,8 +67,34 @@ class Adapter(Protocol):
     def merchant_categories(self) -> pa.Table:
         """Return ``raw/merchant_categories``."""
 
+    @classmethod
+    def current_files(cls, settings: Settings, cache: Path | None) -> dict[str, str]:
+        """Return what :meth:`source_files` would, before the adapter is opened, at the cost of the files' bytes or less.
+
+        Equal files hold equal rows: where they are those that a month was loaded from, no row is read to see that the month is
+        current. Where they are not, the rows decide, as :meth:`month` gives them.
+
+        Parameters
+        ----------
+        cache
+            The home's folder of what can be computed again, where digests of files are remembered; None for nowhere.
+
+        Returns
+        -------
+        dict
+            Nothing, where the source lies in the lake and is the upstream of the raw tables. A database counts as a file whose
+            digest follows from what the queries return.
+
+        Raises
+        ------
+        ConfigError
+            The source is not named or not there.
+        ContractError
+            A file is missing or cannot be read.
+        """
+
     def source_files(self) -> dict[str, str]:
-        """Return the SHA-256 of each file (or the content hash of each partition) that the source consists of."""
+        """Return the digest of each file that the adapter has read, by a name that is the same wherever the source lies."""
 
     def source_schema(self) -> dict[str, dict[str, str]]:
         """Return the columns and types of each of the source's tables, as the source has them."""
@@ -74,7 +103,10 @@ class Adapter(Protocol):
         """Return the :func:`~finai_assets.ingest.pseudonym.witness` of the key that tokens are made with."""
 
     def month(self, month: Month) -> MonthTables:
-        """Return one month; nothing in it may depend on anything at or after the month's cutoff."""
+        """Return one month; nothing in it may depend on anything at or after the month's cutoff.
+
+        Nor on the order of the source's rows: rows with equal keys are put in an order of their own.
+        """
 
 
 SOURCE_OF = {table_name(path): path for path in SOURCE_TABLES}
@@ -83,6 +115,13 @@ ADAPTERS = {
     "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
     "tables": "finai_assets.ingest.tables.adapter:TablesAdapter",
 }
+
+
+def adapter_class(settings: Settings) -> type[Adapter]:
+    """Return the class of the data set's adapter."""
+    module, _, name = ADAPTERS[settings.dataset.adapter].partition(":")
+    found: type[Adapter] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def open_adapter(settings: Settings, key: bytes, session: LakeSession) -> Adapter:
@@ -102,9 +141,7 @@ def open_adapter(settings: Settings, key: bytes, session: LakeSession) -> Adapte
     ContractError
         A source file cannot be read or lacks a column.
     """
-    module, _, name = ADAPTERS[settings.dataset.adapter].partition(":")
-    opened: Adapter = getattr(importlib.import_module(module), name)(settings, key, session)
-    return opened
+    return adapter_class(settings)(settings, key, session)
 
 
 def product_catalogue(settings: Settings) -> pa.Table:
@@ -152,8 +189,13 @@ class SyntheticAdapter:
 
         return category_table(self.settings)
 
-    def source_files(self) -> dict[str, str]:
+    @classmethod
+    def current_files(cls, settings: Settings, cache: Path | None) -> dict[str, str]:
         """Return nothing: a generated panel has no files; its partitions are the upstream of the raw tables."""
+        return {}
+
+    def source_files(self) -> dict[str, str]:
+        """Return nothing: a generated panel has no files."""
         return {}
 
     def source_schema(self) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The folder of a source, the digest of a file, and the hash of a schema."""
+"""The folder of a source, and the hash of a schema."""
 
 from __future__ import annotations
 
@@ -31,12 +31,6 @@ def source_folder(source: str | None) -> Path:
             fix="pass `--source FOLDER` or set FINAI_SOURCE to the folder that holds its tables",
         )
     return folder
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def schema_hash(schemas: Mapping[str, Mapping[str, str]]) -> str:

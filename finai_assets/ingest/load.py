@@ -23,6 +23,7 @@ from finai_assets.asset_graph import (
     table_name,
 )
 from finai_assets.ingest.adapter import Adapter, MonthTables, Piece, product_terms
+from finai_assets.ingest.contract import offer_contracts
 from finai_assets.ingest.contract_checker import (
     MonthChecker,
     check_merchant_categories,
@@ -31,6 +32,7 @@ from finai_assets.ingest.contract_checker import (
     check_products,
 )
 from finai_assets.ingest.files import schema_hash
+from finai_assets.ingest.row_digest import RowDigest
 from finai_assets.settings import Settings
 from finai_resources.errors import ContractError
 from finai_resources.lake_session import LakeSession
@@ -39,7 +41,7 @@ from finai_resources.partition_writer import PartitionWriter
 
 ROW_GROUP = 16_384  # a block of customers decodes the row groups that it reaches into
 Figures = dict[str, dict[str, Any]]
-Step = tuple[str, Iterable[Piece], Callable[..., pa.Table]]  # an asset, its stream, and the check of a piece
+SOURCE_ROWS = "source_rows"  # under this name a manifest records the rows that it was made from, by number and digest
 
 
 def load_catalogue(
@@ -57,21 +59,73 @@ def load_catalogue(
     ContractError
         A rule of the contract is broken; no table is written.
     """
-    absent, tables = settings.dataset.unavailable_tables, {}
-    if table_name(PRODUCTS) not in absent:
-        tables[PRODUCTS] = check_products(adapter.products(), settings=settings, source=f"{adapter.name} products")
-        tables[PRODUCT_TERMS] = check_product_terms(
-            product_terms(settings), settings=settings, source=f"{adapter.name} product terms"
-        )
-    if table_name(CATEGORIES) not in absent:
-        tables[CATEGORIES] = check_merchant_categories(
-            adapter.merchant_categories(), settings=settings, source=f"{adapter.name} merchant categories"
-        )
+    given = catalogue_pieces(adapter, settings)
+    checks = {PRODUCTS: check_products, PRODUCT_TERMS: check_product_terms, CATEGORIES: check_merchant_categories}
+    tables = {
+        asset: checks[asset](piece.table, settings=settings, source=piece.source) for asset, piece in given.items()
+    }
     extra = provenance(adapter)
     for asset, table in tables.items():
         with session.write(asset, code_version=code_version, config_hash=config_hash, extra=extra) as out:
             out.write(table)
+            out.extra[SOURCE_ROWS] = digest_of([given[asset]])
     return {asset: {"rows": table.num_rows} for asset, table in tables.items()}
+
+
+def catalogue_pieces(adapter: Adapter, settings: Settings) -> dict[str, Piece]:
+    """Return the tables without months as the source gives them, by asset; none that the data set declares absent."""
+    absent, found = settings.dataset.unavailable_tables, dict[str, Piece]()
+    if table_name(PRODUCTS) not in absent:
+        found[PRODUCTS] = Piece(f"{adapter.name} products", adapter.products())
+        found[PRODUCT_TERMS] = Piece(f"{adapter.name} product terms", product_terms(settings))
+    if table_name(CATEGORIES) not in absent:
+        found[CATEGORIES] = Piece(f"{adapter.name} merchant categories", adapter.merchant_categories())
+    return found
+
+
+def month_pieces(streams: MonthTables, settings: Settings, source: str) -> dict[str, Iterable[Piece]]:
+    """Return the streams of one month as the source gives them, by asset; none of a table that the data set declares absent.
+
+    Raises
+    ------
+    ContractError
+        The source lacks a table that the data set does not declare absent.
+    """
+    absent, found = settings.dataset.unavailable_tables, dict[str, Iterable[Piece]]()
+    for asset, stream in (
+        (SNAPSHOTS, streams.snapshots),
+        (TRANSACTIONS, streams.transactions),
+        (PROTECTED, streams.protected),
+    ):
+        if table_name(asset) not in absent:
+            found[asset] = _delivered(stream, table_name(asset), source)
+    contracts = {contract.name: contract for contract in offer_contracts(settings)}
+    for asset in OFFER_TABLES:
+        if (contract := contracts.get(table_name(asset))) is not None:
+            stream = _delivered(getattr(streams, contract.name), contract.name, source)
+            found[asset] = chain(
+                [Piece(source, contract.schema.empty_table())], stream
+            )  # it may have no row in a month
+    return found
+
+
+def _delivered(stream: Iterable[Piece] | None, table: str, source: str) -> Iterable[Piece]:
+    """Return the stream of a table that the data set does not declare absent."""
+    if stream is None:
+        raise ContractError(
+            f"the source has no {table}",
+            where=f"{source}, table {table}",
+            fix=f"deliver the table, or declare it in dataset.unavailable_tables.{table} with the reason",
+        )
+    return stream
+
+
+def digest_of(pieces: Iterable[Piece]) -> dict[str, int | str]:
+    """Return the number and the digest of the rows of a stream, as :data:`SOURCE_ROWS` records them."""
+    digest = RowDigest()
+    for piece in pieces:
+        digest.add(piece.table)
+    return digest.facts()
 
 
 def provenance(adapter: Adapter) -> dict[str, Any]:
@@ -115,49 +169,20 @@ def load_month(
     absent = settings.dataset.unavailable_tables
     mccs = [] if table_name(CATEGORIES) in absent else adapter.merchant_categories()["mcc"].to_numpy()
     checker = MonthChecker(month, settings, np.asarray(mccs, np.int32))
+    checks = {SNAPSHOTS: checker.snapshots, TRANSACTIONS: checker.transactions, PROTECTED: checker.protected}
     streams = adapter.month(month)
-    steps: list[Step] = [(SNAPSHOTS, streams.snapshots, checker.snapshots)]
-    for asset, stream, check in (
-        (TRANSACTIONS, streams.transactions, checker.transactions),
-        (PROTECTED, streams.protected, checker.protected),
-    ):
-        if table_name(asset) not in absent:
-            steps.append((asset, _delivered(stream, table_name(asset), adapter.name), check))
-    steps += _offers(streams, adapter.name, checker)
     figures: Figures = {}
     extra = provenance(adapter)
     with ExitStack() as stack:
-        for asset, pieces, check in steps:
+        for asset, pieces in month_pieces(streams, settings, adapter.name).items():
             out = stack.enter_context(
                 session.write(asset, month.key, code_version=code_version, config_hash=config_hash, extra=extra)
             )
-            figures[asset] = _stage(pieces, check, checker, out) | dict(streams.figures.get(table_name(asset), {}))
+            check = checks.get(asset) or partial(checker.offer, table_name(asset))
+            told = streams.figures.get(table_name(asset), {})
+            figures[asset] = _stage(pieces, check, checker, out) | dict(told)
         checker.finish([table_name(asset) for asset in (SNAPSHOTS, TRANSACTIONS) if table_name(asset) not in absent])
     return figures
-
-
-def _delivered(stream: Iterable[Piece] | None, table: str, source: str) -> Iterable[Piece]:
-    """Return the stream of a table that the data set does not declare absent."""
-    if stream is None:
-        raise ContractError(
-            f"the source has no {table}",
-            where=f"{source}, table {table}",
-            fix=f"deliver the table, or declare it in dataset.unavailable_tables.{table} with the reason",
-        )
-    return stream
-
-
-def _offers(streams: MonthTables, source: str, checker: MonthChecker) -> list[Step]:
-    """Return the step of each table for offering that the data set has; any of them may have no row in a month."""
-    found: list[Step] = []
-    for asset in OFFER_TABLES:
-        contract = checker.offers.get(table_name(asset))
-        if contract is None:
-            continue
-        stream = _delivered(getattr(streams, contract.name), contract.name, source)
-        empty = Piece(source, contract.schema.empty_table())
-        found.append((asset, chain([empty], stream), partial(checker.offer, contract.name)))
-    return found
 
 
 def _stage(
@@ -165,14 +190,20 @@ def _stage(
 ) -> dict[str, Any]:
     """Check the pieces of one table and stage them, unless a rule is already broken; return the table's figures."""
     counts = _Counts()
+    # A generated panel's rows are those of its source partitions, which are the upstream.
+    digest = RowDigest() if out.extra["source_files"] else None
     table: pa.Table | None = None
     for piece in pieces:
         table = check(piece.table, source=piece.source)
+        if digest is not None:
+            digest.add(piece.table)
         if not checker.violations and table.num_rows:
             out.write(table, row_group_size=ROW_GROUP)
             counts.add(table)
     if table is not None and not counts.rows:
         out.write(table)  # a table without rows is still a table
+    if digest is not None:
+        out.extra[SOURCE_ROWS] = digest.facts()
     return counts.figures()
 
 

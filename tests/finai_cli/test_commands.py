@@ -61,7 +61,7 @@ def test_features_list_counts_1211_columns_in_17_groups(tmp_path: Path) -> None:
         (("features", "list", "--group", "nope"), "there is no feature group 'nope'"),
         (("sql",), "no question is given"),
         (("sql", "SELECT 1", "--tables"), "exclude each other"),
-        (("sql", "SELECT 1"), "there is no lake here"),
+        (("sql", "SELECT 1"), "the folder holds no lake"),
     ],
 )
 def test_a_mistake_is_one_clear_text_and_exit_code_1(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from finai_assets.ingest.source_changes import SourceChanges
 from finai_cli import run as module
 from finai_cli.display import LINE_SECONDS, Lines, display
 from finai_resources.progress import report_progress
@@ -125,13 +126,14 @@ def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "main_job", lambda _platform: stages)
     monkeypatch.setattr(module, "Runner", FakeRunner)
     monkeypatch.setattr(module, "lake_of", lambda *_: SimpleNamespace(is_local=False))
+    monkeypatch.setattr(module, "source_changes", lambda *_: SourceChanges())
     monkeypatch.setattr(module, "outdated_checks", lambda *_: [])
     monkeypatch.setattr(module, "stale_assets", lambda *_: ["asset"] if len(done) < 2 else [])
     monkeypatch.setattr(module, "write_summary", lambda *_: {})
     monkeypatch.setattr("finai_cli.display.LINE_SECONDS", 0.0)
     console = file_console()
     home = module.Home.at(tmp_path)
-    module.run_main_job(cast(Any, None), home, console)
+    module.run_main_job(cast(Any, SimpleNamespace(graph=None)), home, console)
     said = lines_of(console)
     assert said[0] == "Raw tables: begins, 0/2"
     assert any(line.startswith("Raw tables: 0/2") and line.endswith("customers 5/10") for line in said)

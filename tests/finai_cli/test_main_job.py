@@ -61,7 +61,7 @@ def test_it_ends_with_thirteen_tasks_a_bundle_and_recommendations(summary: dict[
     assert len(summary["groups"]) == 17
     assert summary["checks"]["failed"] == 0
     assert summary["checks"]["missing"] == 0
-    assert Path(summary["bundle"]["folder"], "manifest.json").exists()
+    assert Path(home, summary["bundle"]["folder"], "manifest.json").exists()
 
 
 def test_every_task_is_told_beside_its_baselines_and_ceiling(summary: dict[str, Any]) -> None:
@@ -70,8 +70,8 @@ def test_every_task_is_told_beside_its_baselines_and_ceiling(summary: dict[str, 
         assert {"prior", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher"} <= set(test), name
         assert task["route"] in {"DISTILL", "DIRECT", "SKIP"}
     assert "ceiling" in summary["tasks"]["will_acquire_deposits"]["evaluation"]["test"]["metrics"]
-    assert "Lists beside their rivals" in Path(summary["lists_page"]).read_text(encoding="utf-8")
-    assert "Trees win in" in Path(summary["evaluation_report"]).read_text(encoding="utf-8")
+    assert "Lists beside their rivals" in Path(home, summary["lists_page"]).read_text(encoding="utf-8")
+    assert "Trees win in" in Path(home, summary["evaluation_report"]).read_text(encoding="utf-8")
 
 
 def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason_or_a_code_of_why_not(

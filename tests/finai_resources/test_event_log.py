@@ -31,10 +31,11 @@ def group(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult()
 
 
-def run(folder: Path, *, stock: bool) -> tuple[dg.DagsterInstance, int]:
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *, stock: bool) -> tuple[dg.DagsterInstance, int]:
     """Return an instance that holds two months of the group, and how many transactions that took."""
     home = Home.at(folder)
     home.prepare()
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
     if stock:
         (home.dagster / "dagster.yaml").write_text(yaml.safe_dump({"telemetry": {"enabled": False}}))
     instance = dg.DagsterInstance.from_config(str(home.dagster))
@@ -56,9 +57,9 @@ def both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[tuple[dg.DagsterInstance, int], tuple[dg.DagsterInstance, int]]:
     monkeypatch.delenv(BATCH_VARIABLE, raising=False)
-    stock = run(tmp_path / "stock", stock=True)
+    stock = run(tmp_path / "stock", monkeypatch, stock=True)
     monkeypatch.setenv(BATCH_VARIABLE, "50")
-    return stock, run(tmp_path / "batched", stock=False)
+    return stock, run(tmp_path / "batched", monkeypatch, stock=False)
 
 
 def told(instance: dg.DagsterInstance, ask: Callable[[dg.DagsterInstance, dg.AssetKey], object]) -> list[object]:

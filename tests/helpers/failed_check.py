@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from finai_assets.definitions import build_definitions
 from finai_checks.framework.small_lake import SmallLake, small_settings
+from finai_cli.execute import dagster_instance
 from finai_resources.home import Home
 
 GROUP, CONSUMER, BESIDE = "features/demographics", "recommendations/customers", "recommendations/decisions"
@@ -33,10 +34,9 @@ def make(home: Home) -> tuple[str, str]:
     at = table.schema.get_field_index("income")
     spoiled = table.set_column(at, table.schema.field(at), pc.multiply(table["income"], 20.0))
     small.rewrite("raw/snapshots", month.key, spoiled)
-    home.prepare()
     definitions = build(home)
     keys = [dg.AssetKey(path.split("/")) for path in (GROUP, CONSUMER, BESIDE)]
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with dagster_instance(home) as instance:
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             asset_selection=keys,

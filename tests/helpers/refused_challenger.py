@@ -14,6 +14,7 @@ from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_checks.gates import CheckGates
+from finai_cli.execute import dagster_instance
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 
@@ -36,8 +37,7 @@ def poison(home: Home) -> Office:
     """Fill a home, promote a bundle, let a poisoned one be judged, and return the office."""
     os.environ["FINAI_SIGNING_KEY"] = KEY.hex()
     office = furnished(make(), Lake.on_disk(Path(home.lake_root)), home.root)
-    home.prepare()
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with dagster_instance(home) as instance:
         for reason in ("", "it looked fine to us"):
             office.sign("challenger", reason)
             job = build(home).resolve_job_def("promote")

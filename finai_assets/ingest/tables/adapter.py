@@ -29,6 +29,8 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.sql_text import quoted
 
+SOURCES = "sources"  # folder of the cache
+
 
 class TablesAdapter:
     """Files and databases, mapped by YAML alone.
@@ -60,28 +62,26 @@ class TablesAdapter:
 
     def _cache(self, session: LakeSession | None) -> Path:
         if session is not None and session.lake.is_local:
-            return Path(session.lake.root).parent / "cache" / "sources"
+            return Path(session.lake.root).parent / "cache" / SOURCES
         self._temporary = tempfile.TemporaryDirectory(prefix="finai-sources-")
         return Path(self._temporary.name)
+
+    @classmethod
+    def current_files(cls, settings: Settings, cache: Path | None) -> dict[str, str]:
+        """Return the digest of each file as it is now; a text file that has changed is read into the cache by the way."""
+        with tempfile.TemporaryDirectory(prefix="finai-sources-") as folder:
+            place = cache / SOURCES if cache is not None else Path(folder)
+            return _files(_read(settings, place).values())
 
     @cached_property
     def rows(self) -> dict[str, Rows]:
         """Return the rows of each source, read or found in the cache."""
-        named = self.settings.dataset.source
-        folder = source_folder(named) if named is not None or self._needs_folder() else None
-        return {
-            name: read_source(name, source, folder, self.cache, time_zone=self.tables.time_zone)
-            for name, source in self.tables.sources.items()
-        }
+        return _read(self.settings, self.cache)
 
     @cached_property
     def computed(self) -> dict[str, Path]:
         """Return the Parquet of each source with what is computed for its rows."""
         return compute_sources(self.tables, self.rows, self.cache)
-
-    def _needs_folder(self) -> bool:
-        places = [place for source in self.tables.sources.values() for place in _paths(source.path)]
-        return any("://" not in place and not Path(place).expanduser().is_absolute() for place in places)
 
     def views(self, month: Month | None) -> MonthViews:
         """Return the sources as known at a month's cutoff, or all their rows."""
@@ -144,7 +144,7 @@ class TablesAdapter:
 
     def source_files(self) -> dict[str, str]:
         """Return the digest of each file."""
-        return {shown: digest for rows in self.rows.values() for shown, digest in rows.files.items()}
+        return _files(self.rows.values())
 
     def source_schema(self) -> dict[str, dict[str, str]]:
         """Return the columns and types of each source."""
@@ -176,6 +176,22 @@ class TablesAdapter:
             }
         )
         return MonthMapping(self.views(month), self.settings, codes, self._key, month, out)
+
+
+def _read(settings: Settings, cache: Path) -> dict[str, Rows]:
+    assert settings.tables is not None  # noqa: S101 -- the adapter refuses settings without the section
+    places = [place for source in settings.tables.sources.values() for place in _paths(source.path)]
+    relative = any("://" not in place and not Path(place).expanduser().is_absolute() for place in places)
+    named = settings.dataset.source
+    folder = source_folder(named) if named is not None or relative else None
+    return {
+        name: read_source(name, source, folder, cache, time_zone=settings.tables.time_zone)
+        for name, source in settings.tables.sources.items()
+    }
+
+
+def _files(rows: Iterable[Rows]) -> dict[str, str]:
+    return {shown: digest for each in rows for shown, digest in each.files.items()}
 
 
 def violations(adapter: TablesAdapter, months: Iterable[Month]) -> Violations:
