@@ -16,6 +16,7 @@ from finai_assets.asset_graph import SOURCE, SOURCE_SNAPSHOTS, SOURCE_TABLES, ta
 from finai_assets.ingest.contract import PRODUCT_TERMS, PRODUCTS
 from finai_assets.ingest.pseudonym import witness
 from finai_assets.settings import Settings
+from finai_assets.settings.adapters import known_adapters
 from finai_resources.errors import ConfigError
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
@@ -76,11 +77,6 @@ class Adapter(Protocol):
 
 
 SOURCE_OF = {table_name(path): path for path in SOURCE_TABLES}
-# By path, so that a data set imports, and is versioned by, its own adapter alone.
-ADAPTERS = {
-    "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
-    "berka": "finai_assets.ingest.berka:BerkaAdapter",
-}
 
 
 def open_adapter(settings: Settings, key: bytes, session: LakeSession) -> Adapter:
@@ -100,8 +96,17 @@ def open_adapter(settings: Settings, key: bytes, session: LakeSession) -> Adapte
     ContractError
         A source file cannot be read or lacks a column.
     """
-    module, _, name = ADAPTERS[settings.dataset.adapter].partition(":")
-    opened: Adapter = getattr(importlib.import_module(module), name)(settings, key, session)
+    path = known_adapters()[settings.dataset.adapter]
+    module, _, name = path.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"the adapter {settings.dataset.adapter!r} cannot be imported ({error})",
+            where=path,
+            fix="install its package again, or correct its entry point",
+        ) from error
+    opened: Adapter = made(settings, key, session)
     return opened
 
 
