@@ -197,6 +197,8 @@ class Asset:
         Templates that its pages are rendered from, below the root of the source; part of its code version.
     only : str
         The adapter of the data sets that have it; empty for all.
+    needs : tuple of str
+        What a data set has to have for the asset to exist: :data:`TASKS` that it can carry, or :data:`OFFERS` too.
     """
 
     path: str
@@ -210,11 +212,14 @@ class Asset:
     files: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     only: str = ""
+    needs: tuple[str, ...] = ()
 
 
-# Storage, memory and the months that exist: every asset's functions receive these settings. They take part in the config version
-# only of assets that name them among their settings; no other value depends on them.
-UNVERSIONED = ("lake", "dataset.raw_months", "dataset.snapshot_months")
+TASKS, OFFERS = "tasks", "offers"  # a task that the data set can carry; such tasks, and products to recommend by them
+
+# Storage, memory, and the months and tables that exist: every asset's functions receive these settings. They take part in the
+# config version only of assets that name them among their settings; no other value depends on them.
+UNVERSIONED = ("lake", "dataset.raw_months", "dataset.snapshot_months", "dataset.unavailable_tables")
 _SOURCE_SETTINGS = (  # what adapters and the data contract receive
     "dataset.name", "dataset.adapter", "dataset.source", "dataset.real_customers", "dataset.segments",
     "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "dataset.unavailable_tables",
@@ -309,6 +314,7 @@ ASSETS = (
          "declared.tasks"),
         (Read(SPLITS, asked=True), Read(_STATE, asked=True), Read(_GROUP, Window.SPLITS, asked=True, columns=True),
          Read(_LABEL, Window.SPLITS, asked=True), Read(PRODUCTS), Read(CATEGORIES)),
+        needs=(TASKS,),
     ),
     Asset(
         TEACHER,
@@ -317,6 +323,7 @@ ASSETS = (
          "finai_assets.teacher.store:teacher_to_files"),
         ("seed", *_NETWORK, "checks.reproducible.fingerprint_steps", "declared.columns"),
         (Read(MATRIX, asked=True),),
+        needs=(TASKS,),
     ),
     Asset(
         PREDICTIONS,
@@ -325,6 +332,7 @@ ASSETS = (
          "finai_assets.teacher.result:predict", "finai_assets.teacher.predictions:predictions_table"),
         ("seed", *_NETWORK, "declared.columns"),
         (Read(MATRIX), Read(TEACHER)),
+        needs=(TASKS,),
     ),
     Asset(
         EVALUATION,
@@ -337,6 +345,7 @@ ASSETS = (
          "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
         templates=(*_PAGE, "finai_assets/evaluation/templates/evaluation.html.j2"),
+        needs=(TASKS,),
     ),
     Asset(
         EXPLANATIONS,
@@ -347,6 +356,7 @@ ASSETS = (
         ("profile", "seed", "dataset.name", *_NETWORK, "explanations", "metrics", "declared.columns"),
         (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
         templates=(*_PAGE, "finai_assets/evaluation/templates/explanations.html.j2"),
+        needs=(TASKS,),
     ),
     Asset(
         COLUMNS,
@@ -356,6 +366,7 @@ ASSETS = (
         ("seed", "inputs", *(f"students.{name}" for name in _OF_COLUMNS), "declared.columns", "declared.displayable",
          "declared.rule_columns"),
         (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS)),
+        needs=(TASKS,),
     ),
     Asset(
         TRANSFER,
@@ -368,6 +379,7 @@ ASSETS = (
         ("seed", *_NETWORK, "students.transfer_rows", "declared.columns"),
         (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(COLUMNS, asked=True),
          Read(_GROUP, Window.TRANSFER, asked=True)),
+        needs=(TASKS,),
     ),
     Asset(
         _STUDENT,
@@ -381,6 +393,7 @@ ASSETS = (
          Read(TRANSFER, asked=True)),
         # C23 compares the stored figures with today's floors, and another check counts the copies.
         unversioned=("students.fidelity", "students.minimum_copies", "students.accepted"),
+        needs=(TASKS,),
     ),
     Asset(
         FIDELITY,
@@ -396,6 +409,7 @@ ASSETS = (
         # The count of copies is compared with today's; a page made again would be another than the one that a bundle stands for.
         unversioned=("students.minimum_copies", "students.accepted"),
         templates=(*_PAGE, "finai_assets/evaluation/templates/fidelity.html.j2"),
+        needs=(TASKS,),
     ),
     Asset(
         CHOICE,
@@ -405,6 +419,7 @@ ASSETS = (
          "finai_assets.choice.train:train_choice", "finai_assets.choice.model:to_file"),
         ("seed", "horizon_months", "inputs", "choice", "products.code", "declared.columns"),
         (Read(MATRIX, asked=True), Read(COLUMNS, asked=True), Read(SNAPSHOTS, Window.OUTCOMES)),
+        needs=(OFFERS,),
     ),
     Asset(
         BUNDLE,
@@ -423,6 +438,7 @@ ASSETS = (
          Read(EVALUATION, asked=True, data=False),
          Read(FIDELITY, data=False)),  # stops no bundle: a promotion asks for its checks
         files=("reason_templates.yaml", "rules.yaml"),
+        needs=(OFFERS,),
     ),
     Asset(
         LISTS,
@@ -436,6 +452,7 @@ ASSETS = (
         (Read(MATRIX, asked=True), Read(BUNDLE, asked=True), Read(SNAPSHOTS, Window.OUTCOMES),
          *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.TEST_MESSAGES)),
         templates=(*_PAGE, "finai_assets/evaluation/templates/lists.html.j2"),
+        needs=(OFFERS,),
     ),
     Asset(
         CHAMPION,
@@ -443,6 +460,7 @@ ASSETS = (
         ("finai_assets.promotion.decide:decide", "finai_assets.bundle.registry:register"),
         ("profile", "seed", "dataset.name", "metrics", "promotion"),
         (Read(BUNDLE), Read(MATRIX), Read(LISTS, data=False)),  # asks no gate: whatever failed is a refusal with its record
+        needs=(OFFERS,),
     ),
     *(
         Asset(
@@ -455,6 +473,7 @@ ASSETS = (
              Read(CONTACTS, Window.MESSAGES, asked=True)),
             Partitions.SNAPSHOT,
             together=True,
+            needs=(OFFERS,),
         )
         for path in (RECOMMENDATIONS, DECISIONS)
     ),
@@ -553,13 +572,17 @@ class AssetGraph:
     def _members(self) -> dict[str, tuple[Asset, Member | None]]:
         found: dict[str, tuple[Asset, Member | None]] = {}
         for asset in ASSETS:
-            if asset.only in {"", self.settings.dataset.adapter} and not self._lacks(asset.path):
+            if self._exists(asset):
                 found |= {path: (asset, member) for path, member in self._each(asset.path)}
         return found
 
-    def _lacks(self, path: str) -> bool:
-        """Return whether a path is that of a table which the data set declares not to have."""
-        return path in OFFER_TABLES and table_name(path) in self.settings.dataset.unavailable_tables
+    def _exists(self, asset: Asset) -> bool:
+        """Return whether the data set has what an asset is made from."""
+        dataset, absent = self.settings.dataset, self.settings.dataset.unavailable_tables
+        if is_raw(asset.path) and table_name(asset.path) in absent:
+            return False
+        there = {TASKS: bool(self.tasks), OFFERS: bool(self.tasks) and table_name(PRODUCTS) not in absent}
+        return asset.only in {"", dataset.adapter} and all(there[need] for need in asset.needs)
 
     def _each(self, template: str) -> Iterator[tuple[str, Member | None]]:
         if "{group}" in template:

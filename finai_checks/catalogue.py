@@ -76,5 +76,5 @@ def kind(name: str) -> CheckKind:
 
 
 def declared_checks(platform: Platform, themes: Sequence[Theme] = THEMES) -> list[Declared]:
-    """Return every check of a data set: each kind on each asset that it sits on."""
-    return [check for theme in themes for check in theme.declare(platform)]
+    """Return every check of a data set: each kind on each asset that it sits on and that the data set has."""
+    return [check for theme in themes for check in theme.declare(platform) if check.asset in platform.graph]

@@ -37,8 +37,9 @@ class Stage:
 
 
 def main_job(platform: Platform) -> list[Stage]:
-    """Return all stages of the main job in order, up to date or not."""
-    return [Stage(job.stage, job.title, tuple(_units(platform, job))) for job in JOBS if job.stage]
+    """Return all stages of the main job that have an asset in order, up to date or not."""
+    jobs = [job for job in JOBS if job.stage and platform.graph.in_groups(job.groups)]
+    return [Stage(job.stage, job.title, tuple(_units(platform, job))) for job in jobs]
 
 
 def _units(platform: Platform, job: Job) -> list[Unit]:

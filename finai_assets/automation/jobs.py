@@ -19,7 +19,7 @@ AUDIT_JOB = "audit"
 
 
 def build_jobs(platform: Platform, audit: Sequence[dg.AssetCheckKey] = ()) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Return the jobs of a data set.
+    """Return the jobs of a data set: those that have an asset.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def build_jobs(platform: Platform, audit: Sequence[dg.AssetCheckKey] = ()) -> li
         Checks that are too expensive for every run: they have a job of their own.
     """
     audited = dg.AssetSelection.checks(*audit)
-    jobs = [_job(job, platform, audited if audit else None) for job in JOBS]
+    jobs = [_job(job, platform, audited if audit else None) for job in JOBS if platform.graph.in_groups(job.groups)]
     if audit:
         text = "Checks that are too expensive for every run: refits, and what each group really reads."
         jobs.append(dg.define_asset_job(AUDIT_JOB, audited, description=text, executor_def=EXECUTOR))

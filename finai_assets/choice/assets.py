@@ -16,7 +16,9 @@ from finai_resources.lake_resource import LakeResource
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the choice model."""
+    """Return the choice model, where there are products to choose from."""
+    if CHOICE not in platform.graph:
+        return []
     description = (
         "Which product a customer acquires next, of those that are open: a conditional logit, linear in the columns that "
         "students read, and a second one of holdings alone, which stands behind it."

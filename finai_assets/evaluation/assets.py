@@ -29,7 +29,9 @@ REPORT = "report.html"
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the evaluation and the explanations."""
+    """Return the evaluation and the explanations, where there is a teacher."""
+    if EVALUATION not in platform.graph:
+        return []
     return [_evaluation(platform), _explanations(platform)]
 
 

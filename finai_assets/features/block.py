@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finai_assets.asset_graph import table_name
 from finai_assets.features.catalogue import Catalogue, read_catalogue
 from finai_assets.features.events import Events, read_events
 from finai_assets.features.holdings import read_held
@@ -163,5 +164,10 @@ def read_block(
         snapshot, ids = snapshot.take(order), ids[order]
     months = look_back(month, settings)
     held, observed = read_held(session, months, ids, len(settings.products))
-    events = read_events(session, months, ids, since=months[0].start_us, cutoff=month.cutoff_us)
-    return Block(month, ids, snapshot, held, observed, events, read_catalogue(session))
+    absent = settings.dataset.unavailable_tables
+    events = (
+        Events.none(len(ids))
+        if table_name(TRANSACTIONS) in absent
+        else read_events(session, months, ids, since=months[0].start_us, cutoff=month.cutoff_us)
+    )
+    return Block(month, ids, snapshot, held, observed, events, read_catalogue(session, absent))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
 
+from finai_assets.asset_graph import table_name
 from finai_assets.features.inputs import CATEGORIES, PRODUCTS
 from finai_resources.lake_session import LakeSession
 
@@ -35,17 +37,28 @@ class Catalogue:
         return cls(*(np.empty(0, np.int32) for _ in range(4)))
 
 
-def read_catalogue(session: LakeSession) -> Catalogue:
+def read_catalogue(session: LakeSession, absent: Container[str] = ()) -> Catalogue:
     """Read ``raw/products`` and ``raw/merchant_categories``.
+
+    Parameters
+    ----------
+    absent
+        Names of the tables that the data set declares not to have: they hold no entry.
 
     Raises
     ------
     LakeError
-        One of them is absent.
+        One of the others is not stored.
     """
-    products = session.read(PRODUCTS, columns=["product_id", "family"]).sort_by("product_id")
-    leaves = session.read(CATEGORIES, columns=["mcc", "l2", "l1"]).sort_by("mcc")
     return Catalogue(
-        np.asarray(products["family"].to_numpy(), np.int32),
-        *(np.asarray(leaves[name].to_numpy(), np.int32) for name in ("mcc", "l2", "l1")),
+        *_columns(session, PRODUCTS, ("product_id", "family"), absent)[1:],
+        *_columns(session, CATEGORIES, ("mcc", "l2", "l1"), absent),
     )
+
+
+def _columns(session: LakeSession, path: str, names: tuple[str, ...], absent: Container[str]) -> list[np.ndarray]:
+    """Return columns of a table, int32, by ascending order of the first."""
+    if table_name(path) in absent:
+        return [np.empty(0, np.int32) for _ in names]
+    table = session.read(path, columns=list(names)).sort_by(names[0])
+    return [np.asarray(table[name].to_numpy(), np.int32) for name in names]

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from finai_assets.asset_graph import group_asset
+from finai_assets.ingest.derive import unavailable_columns
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_resources.errors import ConfigError
 
@@ -198,12 +199,8 @@ def build_registry(settings: Settings) -> Registry:
     for number, name in enumerate(FeatureGroupSettings.names(), start=1):
         module = importlib.import_module(f"{_PACKAGE}.{name}")
         declared: tuple[Column, ...] = module.columns(settings)
-        unavailable = {}
-        for column in declared:
-            for pattern, reason in patterns.items():
-                if fnmatch(column.name, pattern):
-                    unavailable[column.name] = reason
-                    used.add(pattern)
+        unavailable = {name: why.reason for name, why in unavailable_columns(declared, settings).items()}
+        used |= {pattern for pattern in patterns if any(fnmatch(column.name, pattern) for column in declared)}
         groups.append(
             Group(
                 name,

@@ -35,12 +35,12 @@ class Piece:
 class MonthTables:
     """One month as streams of pieces, each in the order that the table's contract asks for.
 
-    The streams with a default are None where the source lacks them; ``dataset.unavailable_tables`` must say so too.
+    Every stream but that of the snapshots is None where the source lacks it; ``dataset.unavailable_tables`` must say so too.
     """
 
     snapshots: Iterable[Piece]
-    transactions: Iterable[Piece]
-    protected: Iterable[Piece]
+    transactions: Iterable[Piece] | None
+    protected: Iterable[Piece] | None
     risk_profiles: Iterable[Piece] | None = None
     consents: Iterable[Piece] | None = None
     contacts: Iterable[Piece] | None = None

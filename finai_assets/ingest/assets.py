@@ -40,7 +40,8 @@ DESCRIPTIONS = dict(
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """Return the ingest assets of a data set."""
     source = [_source(platform)] if SOURCE in platform.graph else []
-    return [*source, _catalogue(platform), _monthly(platform)]
+    catalogue = [_catalogue(platform)] if _catalogue_paths(platform) else []
+    return [*source, *catalogue, _monthly(platform)]
 
 
 def _source(platform: Platform) -> dg.AssetsDefinition:
@@ -76,15 +77,20 @@ def _source(platform: Platform) -> dg.AssetsDefinition:
     return panel
 
 
+def _catalogue_paths(platform: Platform) -> list[str]:
+    return [path for path in CATALOGUE_TABLES if path in platform.graph]
+
+
 def _catalogue(platform: Platform) -> dg.AssetsDefinition:
-    specs = [spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}) for path in CATALOGUE_TABLES]
+    paths = _catalogue_paths(platform)
+    specs = [spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}) for path in paths]
 
     @dg.multi_asset(name="raw_catalogue", specs=specs)
     def catalogue(lake: LakeResource, home: HomeResource) -> Iterator[dg.MaterializeResult]:
-        session, settings = lake.session(), platform.graph.settings_of(CATALOGUE_TABLES[0])
+        session, settings = lake.session(), platform.graph.settings_of(*paths)
         adapter = open_adapter(settings, pseudonym_key(settings, home.secrets()), session)
-        load_catalogue(adapter, session, settings, **platform.graph.versions(CATALOGUE_TABLES[0]))
-        yield from (stored(session, path) for path in CATALOGUE_TABLES)
+        load_catalogue(adapter, session, settings, **platform.graph.versions(paths[0]))
+        yield from (stored(session, path) for path in paths)
 
     return catalogue
 

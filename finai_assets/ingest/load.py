@@ -45,7 +45,7 @@ Step = tuple[str, Iterable[Piece], Callable[..., pa.Table]]  # an asset, its str
 def load_catalogue(
     adapter: Adapter, session: LakeSession, settings: Settings, *, code_version: str, config_hash: str = ""
 ) -> Figures:
-    """Check and write ``raw/products``, ``raw/product_terms`` and ``raw/merchant_categories``.
+    """Check and write ``raw/products``, ``raw/product_terms`` and ``raw/merchant_categories``, as far as there are such.
 
     Returns
     -------
@@ -57,15 +57,16 @@ def load_catalogue(
     ContractError
         A rule of the contract is broken; no table is written.
     """
-    tables = {
-        PRODUCTS: check_products(adapter.products(), settings=settings, source=f"{adapter.name} products"),
-        PRODUCT_TERMS: check_product_terms(
+    absent, tables = settings.dataset.unavailable_tables, {}
+    if table_name(PRODUCTS) not in absent:
+        tables[PRODUCTS] = check_products(adapter.products(), settings=settings, source=f"{adapter.name} products")
+        tables[PRODUCT_TERMS] = check_product_terms(
             product_terms(settings), settings=settings, source=f"{adapter.name} product terms"
-        ),
-        CATEGORIES: check_merchant_categories(
+        )
+    if table_name(CATEGORIES) not in absent:
+        tables[CATEGORIES] = check_merchant_categories(
             adapter.merchant_categories(), settings=settings, source=f"{adapter.name} merchant categories"
-        ),
-    }
+        )
     extra = provenance(adapter)
     for asset, table in tables.items():
         with session.write(asset, code_version=code_version, config_hash=config_hash, extra=extra) as out:
@@ -111,15 +112,18 @@ def load_month(
     """
     span = settings.dataset.raw_months
     check_months(adapter.months(), span.first, span.last, source=adapter.name)
-    mccs = adapter.merchant_categories()["mcc"].to_numpy()
-    checker = MonthChecker(month, settings, mccs)
+    absent = settings.dataset.unavailable_tables
+    mccs = [] if table_name(CATEGORIES) in absent else adapter.merchant_categories()["mcc"].to_numpy()
+    checker = MonthChecker(month, settings, np.asarray(mccs, np.int32))
     streams = adapter.month(month)
-    steps: list[Step] = [
-        (SNAPSHOTS, streams.snapshots, checker.snapshots),
+    steps: list[Step] = [(SNAPSHOTS, streams.snapshots, checker.snapshots)]
+    for asset, stream, check in (
         (TRANSACTIONS, streams.transactions, checker.transactions),
         (PROTECTED, streams.protected, checker.protected),
-        *_offers(streams, adapter.name, checker),
-    ]
+    ):
+        if table_name(asset) not in absent:
+            steps.append((asset, _delivered(stream, table_name(asset), adapter.name), check))
+    steps += _offers(streams, adapter.name, checker)
     figures: Figures = {}
     extra = provenance(adapter)
     with ExitStack() as stack:
@@ -128,8 +132,19 @@ def load_month(
                 session.write(asset, month.key, code_version=code_version, config_hash=config_hash, extra=extra)
             )
             figures[asset] = _stage(pieces, check, checker, out)
-        checker.finish()
+        checker.finish([table_name(asset) for asset in (SNAPSHOTS, TRANSACTIONS) if table_name(asset) not in absent])
     return figures
+
+
+def _delivered(stream: Iterable[Piece] | None, table: str, source: str) -> Iterable[Piece]:
+    """Return the stream of a table that the data set does not declare absent."""
+    if stream is None:
+        raise ContractError(
+            f"the source has no {table}",
+            where=f"{source}, table {table}",
+            fix=f"deliver the table, or declare it in dataset.unavailable_tables.{table} with the reason",
+        )
+    return stream
 
 
 def _offers(streams: MonthTables, source: str, checker: MonthChecker) -> list[Step]:
@@ -139,13 +154,7 @@ def _offers(streams: MonthTables, source: str, checker: MonthChecker) -> list[St
         contract = checker.offers.get(table_name(asset))
         if contract is None:
             continue
-        stream: Iterable[Piece] | None = getattr(streams, contract.name)
-        if stream is None:
-            raise ContractError(
-                f"the source has no {contract.name}",
-                where=f"{source}, table {contract.name}",
-                fix=f"deliver the table, or declare it in dataset.unavailable_tables.{contract.name} with the reason",
-            )
+        stream = _delivered(getattr(streams, contract.name), contract.name, source)
         empty = Piece(source, contract.schema.empty_table())
         found.append((asset, chain([empty], stream), partial(checker.offer, contract.name)))
     return found

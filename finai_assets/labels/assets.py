@@ -17,7 +17,8 @@ from finai_resources.months import Month
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """Return the labels of the available tasks, and the splits."""
-    return [_labels(platform), _splits(platform)]
+    labels = [_labels(platform)] if platform.available_tasks else []
+    return [*labels, _splits(platform)]
 
 
 def _labels(platform: Platform) -> dg.AssetsDefinition:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from finai_assets.features.inputs import HELD, MCC, SEGMENT, TS
+from finai_assets.ingest.derive import unavailable_tasks
 from finai_assets.labels.task import Task, Window, available
 from finai_resources.errors import ConfigError
 
@@ -49,7 +50,7 @@ def build_tasks(settings: Settings, more: Sequence[Task] = ()) -> tuple[Task, ..
     ------
     ConfigError
         Two rows have one name, ``unavailable_tasks`` names a task that does not exist, an acquisition set has no task, or an
-        available task lacks its acquisition set or its classes.
+        available task lacks its classes.
     """
     tasks = (*_rows(settings), *more)
     if twice := sorted(name for name, count in Counter(task.name for task in tasks).items() if count > 1):
@@ -69,22 +70,15 @@ def build_tasks(settings: Settings, more: Sequence[Task] = ()) -> tuple[Task, ..
             where="acquisition_sets",
             fix=f"allowed: {', '.join(sorted(sets))}",
         )
+    gone = {name: why.reason for name, why in unavailable_tasks(tasks, settings).items()}
     for task in tasks:
-        if task.name in reasons:
-            continue
-        if task.kind == "multiclass" and not task.class_names and task.vocabulary is None:
+        if task.name not in gone and task.kind == "multiclass" and not task.class_names and task.vocabulary is None:
             raise ConfigError(
                 "the task has no class",
                 where=f"task {task.name}",
                 fix="name its classes, or declare it in dataset.unavailable_tasks with the reason",
             )
-        if task.acquires and task.acquires not in settings.acquisition_sets:
-            raise ConfigError(
-                f"there is no acquisition set {task.acquires!r}",
-                where="acquisition_sets",
-                fix=f"list its products, or declare {task.name} in dataset.unavailable_tasks with the reason",
-            )
-    return tuple(replace(task, unavailable=reasons.get(task.name, task.unavailable)) for task in tasks)
+    return tuple(replace(task, unavailable=gone.get(task.name, task.unavailable)) for task in tasks)
 
 
 def _rows(settings: Settings) -> list[Task]:

@@ -27,7 +27,9 @@ CONSENT_CHECK = "consent_zero_leak"  # C32: an override of it lets products be s
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the monthly recommendations, and the evaluation of lists."""
+    """Return the monthly recommendations, and the evaluation of lists, where there is a bundle."""
+    if RECOMMENDATIONS not in platform.graph:
+        return []
     descriptions = {
         RECOMMENDATIONS: "Products that every customer is offered, with scores, layer, and a reason in Korean and English.",
         DECISIONS: (

@@ -16,6 +16,7 @@ GROUP = "finai.adapters"
 SHIPPED = {
     "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
     "berka": "finai_assets.ingest.berka:BerkaAdapter",
+    "tables": "finai_assets.ingest.tables.adapter:TablesAdapter",
 }
 
 

@@ -58,8 +58,26 @@ class SplitSettings(Section):
     test: MonthSpan
 
 
+# Raw tables that a source may be without. What is made from them is derived to be unavailable.
+OptionalTable = Literal[
+    "transactions", "merchant_categories", "products", "product_terms", "protected_attributes", "risk_profiles", "consents",
+    "contacts", "asset_bands",
+]  # fmt: skip
+# Parts of the other raw tables that a source may be without: columns of the snapshots, what transactions tell, and changes of
+# the products that are held.
+Part = Literal[
+    "age", "income", "tenure_months", "is_active", "gender", "segment", "country", "channel", "time_of_day", "merchants",
+    "categories", "acquisitions", "closures",
+]  # fmt: skip
+
+
 class DatasetSettings(Section):
-    """Where the data come from and which months they cover."""
+    """Where the data come from, which months they cover, and what they are without.
+
+    What a source lacks is declared here with the reason, and completed from the rest of the settings
+    (:mod:`finai_assets.settings.lacks`); which columns, groups and tasks cannot be carried follows from it
+    (:mod:`finai_assets.ingest.derive`). ``unavailable_columns`` and ``unavailable_tasks`` are for what follows from nothing.
+    """
 
     name: str
     adapter: Annotated[str, AfterValidator(require_known)]  # one of the product, or of an installed package
@@ -74,10 +92,19 @@ class DatasetSettings(Section):
     segment_thresholds: tuple[float, ...] = ()
     sentinels: dict[str, tuple[float, ...]]
     unknown_mcc: Literal["error", "other"]
-    unavailable_columns: dict[str, str]
-    unavailable_tasks: dict[str, str]
-    # Raw tables that the source has not, each with its reason.
-    unavailable_tables: dict[Literal["risk_profiles", "consents", "contacts", "asset_bands"], str]
+    lacks: dict[Part, str] = Field(default_factory=dict)
+    never_held: dict[str, str] = Field(
+        default_factory=dict
+    )  # patterns of product codes: nobody holds it in the train months
+    never_acquired: dict[
+        str, str
+    ] = {}  # patterns of product codes: held, but nobody comes to hold it in the train months
+    derived: dict[
+        Literal["categories", "segment"], str
+    ] = {}  # what the source has not and is made from something else: how
+    unavailable_columns: dict[str, str] = Field(default_factory=dict)  # patterns of column names
+    unavailable_tasks: dict[str, str] = Field(default_factory=dict)
+    unavailable_tables: dict[OptionalTable, str] = Field(default_factory=dict)
     asset_bands: tuple[str, ...] = ()  # ascending
 
     @model_validator(mode="after")
@@ -97,9 +124,9 @@ class DatasetSettings(Section):
     def _bands_fit_tables(self) -> DatasetSettings:
         if len(set(self.asset_bands)) != len(self.asset_bands):
             raise ValueError("asset_bands: a band occurs twice")
-        if bool(self.asset_bands) == ("asset_bands" in self.unavailable_tables):
+        if self.asset_bands and "asset_bands" in self.unavailable_tables:
             raise ValueError(
-                "list asset_bands in ascending order, or declare the table in unavailable_tables: one of them"
+                "asset_bands lists bands of a table that unavailable_tables declares absent: keep one of them"
             )
         return self
 

@@ -9,6 +9,7 @@ code knows a data set's name, a column's name, or a threshold.
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import hashlib
 import json
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from finai_assets.settings.explanation import ExplanationSettings
 from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.settings.folders import CONFIG_FOLDER, DATASETS, config_folders, lay_over, read_yaml
 from finai_assets.settings.generator import GeneratorSettings
+from finai_assets.settings.lacks import complete
 from finai_assets.settings.lists import ListSettings
 from finai_assets.settings.method import (
     BaselineSettings,
@@ -43,6 +45,7 @@ from finai_assets.settings.method import (
 from finai_assets.settings.offering import OfferingSettings
 from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.recommend import RecommendSettings
+from finai_assets.settings.tables import TablesSettings
 from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
 
@@ -80,6 +83,7 @@ class Settings(Section):
     acquisition_sets: dict[str, tuple[str, ...]]
     merchant_categories: tuple[MerchantCategory, ...] = ()
     generator: GeneratorSettings | None = None
+    tables: TablesSettings | None = None
 
     @model_validator(mode="after")
     def _catalogue_agrees(self) -> Settings:
@@ -91,9 +95,38 @@ class Settings(Section):
                 raise ValueError(
                     f"products: {product.code} has family {product.family!r}, not one of {list(self.families)}"
                 )
+        for key in ("never_held", "never_acquired"):
+            if idle := [pattern for pattern in getattr(self.dataset, key) if not fnmatch.filter(codes, pattern)]:
+                raise ValueError(f"dataset.{key}: no product has a code like {idle}")
         for name, members in self.acquisition_sets.items():
             if unknown := set(members) - set(codes):
                 raise ValueError(f"acquisition_sets.{name}: unknown products {sorted(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _tables_agree(self) -> Settings:
+        tables, adapter = self.tables, self.dataset.adapter
+        if adapter == "tables" and tables is None:
+            raise ValueError("dataset.adapter is tables: the section `tables` has to say how they are read")
+        if adapter != "tables" and tables is not None:
+            raise ValueError(f"the section `tables` is of dataset.adapter tables, not {adapter}: remove one of them")
+        if tables is not None:
+            codes = {
+                *(tables.holdings.flags.columns.values() if tables.holdings.flags else ()),
+                *tables.holdings.derived,
+            }
+            if unknown := codes - {product.code for product in self.products}:
+                raise ValueError(f"tables.holdings: unknown products {sorted(unknown)}: add them to `products`")
+            if tables.categories is not None and tables.categories.unknown != self.dataset.unknown_mcc:
+                raise ValueError(
+                    f"dataset.unknown_mcc is {self.dataset.unknown_mcc}, but tables.categories.unknown is "
+                    f"{tables.categories.unknown}: give both the same value"
+                )
+            for name in ("risk_profiles", "consents", "contacts", "asset_bands"):
+                if (getattr(tables, name) is None) != (name in self.dataset.unavailable_tables):
+                    raise ValueError(
+                        f"tables.{name}: map the table, or declare it in dataset.unavailable_tables with the reason: one of them"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -179,7 +212,7 @@ def load_settings(
     for _, layer in layers:
         merged = lay_over(merged, layer)
     try:
-        settings = Settings.model_validate(merged)
+        settings = complete(Settings.model_validate(merged))
     except ValidationError as error:
         raise _explain(error, layers) from None
     if settings.dataset.name != dataset:

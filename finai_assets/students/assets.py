@@ -27,7 +27,9 @@ from finai_resources.progress import report_progress
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the columns, the transfer set, the students, and what is told of all of them."""
+    """Return the columns, the transfer set, the students, and what is told of all of them, where there is a teacher."""
+    if COLUMNS not in platform.graph:
+        return []
     return [_columns(platform), _transfer_set(platform), _students(platform), _fidelity(platform)]
 
 

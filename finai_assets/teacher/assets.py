@@ -14,7 +14,9 @@ from finai_resources.lake_resource import LakeResource
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the teacher's assets."""
+    """Return the teacher's assets, where there is a task to learn."""
+    if TEACHER not in platform.graph:
+        return []
     return [_ple(platform), _predictions(platform)]
 
 

@@ -14,7 +14,9 @@ from finai_resources.months import Month
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the training matrix."""
+    """Return the training matrix, where there is a task to learn."""
+    if MATRIX not in platform.graph:
+        return []
     description = "Feature columns and labels of the train, validation and test months, row by row, memory-mapped."
 
     @dg.multi_asset(name="training_matrix", specs=[spec_of(platform, MATRIX, description, {"numpy"})])

@@ -153,7 +153,10 @@ def build_matrix(
     description = {
         "columns": list(registry.names),
         "tensors": [tensor.to_dict() for tensor in tensors],
-        "catalogue": {name: values.tolist() for name, values in asdict(read_catalogue(session)).items()},
+        "catalogue": {
+            name: values.tolist()
+            for name, values in asdict(read_catalogue(session, settings.dataset.unavailable_tables)).items()
+        },
         "tasks": [asdict(task) for task in described],
         "rows": {name: sum(len(c.customer) for c in chunks if c.split == name) for name in SPLITS},
         "months": {name: [month.key for month in sorted(splits_months[name])] for name in SPLITS},

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from finai_assets.features.inputs import AGE, CHANNEL, COUNTRY, GENDER, HELD, INCOME, IS_ACTIVE, SEGMENT, TENURE
 from finai_assets.features.registry import Column, Params
+from finai_assets.ingest.derive import has_input
 
 if TYPE_CHECKING:
     from finai_assets.features.block import Block
@@ -28,13 +29,14 @@ _UNSEEN = "0 = missing or unseen in train"
 def columns(settings: Settings) -> tuple[Column, ...]:  # the signature is that of every group
     """Return the eleven columns."""
     group = "demographics"
+    age = (AGE,) if has_input(AGE, settings.dataset) else ()  # without it the train median is that of all customers
     return (
         Column("age", group, "continuous", "years", "Age at the snapshot", "나이", (AGE,), None, "train",
                "imputed by the train median", low=0, high=130, pii=True),
-        Column("income", group, "continuous", "KRW", "Yearly income", "연 소득", (INCOME, AGE), None, "train", _BY_AGE,
+        Column("income", group, "continuous", "KRW", "Yearly income", "연 소득", (INCOME, *age), None, "train", _BY_AGE,
                low=0, pii=True),
         Column("tenure_months", group, "continuous", "months", "Months since the customer joined", "거래 기간",
-               (TENURE, AGE), None, "train", _BY_AGE, low=0),
+               (TENURE, *age), None, "train", _BY_AGE, low=0),
         Column("num_products", group, "count", "1", "Products held at the snapshot", "보유 상품 수", (HELD,), None, "none",
                "never missing", low=0),
         Column("is_active", group, "binary", "1", "Whether the customer is active", "활동 고객 여부", (IS_ACTIVE,), None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -18,6 +17,7 @@ import pyarrow as pa
 from finai_assets.features.groups import demographics, derived_temporal, txn_behavior
 from finai_assets.features.inputs import SNAPSHOTS
 from finai_assets.features.registry import Column, Params
+from finai_assets.ingest.derive import FACTS, unavailable_column
 from finai_resources.errors import GateError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ CLIP = 5.0  # standard deviations: one customer's extreme value must not rule a 
 SETTINGS = (  # those of the three groups, and the columns that the data set lacks
     "feature_groups.demographics",
     "feature_groups.txn_behavior",
-    "dataset.unavailable_columns",
+    *FACTS,
 )
 _KINDS = ("continuous", "count", "share")
 _OWN, _DEMOGRAPHICS = "scalar_", "demographics_"
@@ -125,8 +125,7 @@ def _declared(settings: Settings) -> tuple[Column, ...]:
 
 
 def _is_scalar(column: Column, settings: Settings) -> bool:
-    carried = not any(fnmatch(column.name, pattern) for pattern in settings.dataset.unavailable_columns)
-    return carried and column.kind in _KINDS
+    return column.kind in _KINDS and unavailable_column(column, settings.dataset) is None
 
 
 def _known(block: Block, settings: Settings) -> Block:

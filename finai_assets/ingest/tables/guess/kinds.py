@@ -13,12 +13,34 @@ from typing import Literal
 
 Name = Literal["date", "number", "flag", "text", "nested", "empty"]
 MISSING = frozenset(
-    {"", "na", "n/a", "n.a.", "#n/a", "nan", "null", "(null)", "none", "nil", "-", "--", "?", ".", "\\n", "unknown", "unk", "missing"}
+    {
+        "", "na", "n/a", "n.a.", "#n/a", "nan", "null", "(null)", "none", "nil", "-", "--", "?", ".", "\\n", "unknown", "unk",
+        "missing",
+    }
 )  # fmt: skip
-FLAGS = ({"0", "1"}, {"y", "n"}, {"yes", "no"}, {"true", "false"}, {"t", "f"}, {"s", "n"}, {"예", "아니오"}, {"1.0", "0.0"})
-_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d%b%Y", "%d %b %Y")
+FLAGS = (
+    {"0", "1"},
+    {"y", "n"},
+    {"yes", "no"},
+    {"true", "false"},
+    {"t", "f"},
+    {"s", "n"},
+    {"예", "아니오"},
+    {"1.0", "0.0"},
+)
+_DAYS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d%b%Y",
+    "%d %b %Y",
+)  # fmt: skip
 _TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %I:%M:%S %p")
-FORMATS = (*(day + time for day in _DAYS for time in _TIMES), "%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d %H%M%S", "%Y-%m", "%Y%m")
+FORMATS = (
+    *(day + time for day in _DAYS for time in _TIMES),
+    "%Y%m%d",
+    "%Y%m%d%H%M%S",
+    "%Y%m%d %H%M%S",
+    "%Y-%m",
+    "%Y%m",
+)
 COMPACT = "%y%m%d"  # also any number of six digits: only a name can tell
 _NO_DAY = re.compile(r"^(0{4}-0{2}-0{2}.*|9{4}-12-31.*|9{6,8}|0{6,8}|31[./-]12[./-]9999|99991231)$")
 _PLAIN = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
@@ -96,7 +118,7 @@ def parses(value: str, form: str) -> bool:
     if form in {"%Y%m%d", "%Y%m", "%Y%m%d%H%M%S", COMPACT} and len(value) != len(f"{datetime(2000, 1, 1):{form}}"):
         return False
     try:
-        read = datetime.strptime(value, form)  # noqa: DTZ007 - only the year is looked at
+        read = datetime.strptime(value, form)
     except ValueError:
         return False
     return YEARS[0] <= read.year <= YEARS[1]
@@ -109,7 +131,8 @@ def _number(values: Sequence[str], missing: Sequence[str]) -> Kind | None:
     elif all(_GROUPED[","].match(value) for value in values):
         thousands = ","
         if not any("." in value or value.count(",") > 1 for value in values):
-            question = f"{next(v for v in values if ',' in v)!r} is read with a comma between thousands; it could be a decimal comma"
+            shown = next(value for value in values if "," in value)
+            question = f"{shown!r} is read with a comma between thousands; it could be a decimal comma"
     elif all(_COMMA.match(value) for value in values):
         decimal = ","
     elif all(_GROUPED["."].match(value) for value in values):
@@ -118,9 +141,13 @@ def _number(values: Sequence[str], missing: Sequence[str]) -> Kind | None:
         return None
     marks = _sentinels(values, decimal, thousands)
     if marks:
-        question = question or f"{', '.join(marks)} stands far from every other value: is it a mark for a missing value?"
+        question = (
+            question or f"{', '.join(marks)} stands far from every other value: is it a mark for a missing value?"
+        )
     rest = [value for value in values if value not in marks]
-    compact = bool(rest) and all(value.isdigit() and (parses(value, COMPACT) or _NO_DAY.match(value)) for value in values)
+    compact = bool(rest) and all(
+        value.isdigit() and (parses(value, COMPACT) or _NO_DAY.match(value)) for value in values
+    )
     return Kind(
         "number",
         decimal=decimal,

@@ -1,7 +1,7 @@
 """How a text file is written: its encoding, what lies between its fields, its header, lines above it.
 
-DuckDB's sniffer proposes a dialect from the first lines; what it cannot say (an encoding, columns that blanks align, a header above
-text alone) is told here. The proposal is tried by reading the whole file with it.
+DuckDB's sniffer proposes a dialect from the first lines; what it cannot say (an encoding, columns that blanks align, a header
+above text alone) is told here.
 """
 
 from __future__ import annotations
@@ -57,7 +57,12 @@ def sniff(path: Path) -> Sniffed:
     skip = found.pop("skip_rows", 0)
     rows = [_fields(line, found.get("delimiter")) for line in lines[skip:]]
     header = has_header(rows)
-    keys |= {"format": "csv", **({"skip_rows": skip} if skip else {}), "delimiter": found["delimiter"], "header": header}
+    keys |= {
+        "format": "csv",
+        **({"skip_rows": skip} if skip else {}),
+        "delimiter": found["delimiter"],
+        "header": header,
+    }
     names = tuple(name.strip() for name in rows[0])
     if not header:
         names = tuple(f"column_{place}" for place in range(1, len(rows[0]) + 1))
@@ -69,7 +74,7 @@ def sniff(path: Path) -> Sniffed:
 def encoding_of(head: bytes) -> tuple[str, str]:
     """Return the codec of a text's first bytes, and the question that they leave open, or none.
 
-    UTF-8 is told by its own rules. Korean text in cp949 is told by what it decodes to; every other byte table reads every text, so
+    UTF-8 is told by its own rules, and Korean text in cp949 by what it decodes to. Every other byte table reads every text, so
     that only a person knows.
     """
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -82,7 +87,10 @@ def encoding_of(head: bytes) -> tuple[str, str]:
         letters = "".join(_BEYOND_ASCII.findall(head.decode("cp949", errors="ignore")))
         if len(_HANGUL.findall(letters)) >= 0.8 * len(letters):
             return "cp949", ""
-    return "cp1252", "the encoding cannot be told from the bytes: cp1252 is western; cp1250, iso-8859-2 and others read them too"
+    return (
+        "cp1252",
+        "the encoding cannot be told from the bytes: cp1252 is western; cp1250, iso-8859-2 and others read them too",
+    )
 
 
 def has_header(rows: list[list[str]]) -> bool:
@@ -147,7 +155,6 @@ def _aligned(lines: list[str]) -> dict[str, Any] | None:
 
 
 def _fields(line: str, delimiter: str | None) -> list[str]:
-
 
     if delimiter == "whitespace":
         return line.split()
