@@ -16,6 +16,7 @@ from rich.text import Text
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.features_commands import features_app
 from finai_cli.global_options import CommandGroup
+from finai_cli.init_command import init_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
 from finai_cli.output import print_json
 from finai_cli.promotion_commands import (
@@ -123,6 +124,7 @@ def run(
 
 app.command("sql")(sql_command)
 app.command("ui")(ui_command)
+app.command("init")(init_command)
 app.command("reasons")(reasons_command)
 app.command("recheck")(recheck_command)
 app.command("promote")(promote_command)

@@ -35,6 +35,7 @@ _DAYS = (
 _TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %I:%M:%S %p")
 FORMATS = (
     *(day + time for day in _DAYS for time in _TIMES),
+    *(f"%y%m%d{time}" for time in _TIMES[1:]),
     "%Y%m%d",
     "%Y%m%d%H%M%S",
     "%Y%m%d %H%M%S",
