@@ -1,4 +1,4 @@
-"""``finai init``: looks at the files of a bank and writes a first YAML of a data set, with what it could not know as questions."""
+"""``finai init``: looks at files and writes the first YAML of a data set, with what it could not know as questions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from finai_cli.output import print_json
 from finai_cli.options import AsJson
+from finai_cli.output import print_json
 
 DEFAULT_FOLDER = "finai-config"  # where no folder of configuration is named
 _NAME = re.compile(r"^[a-z][a-z0-9_-]*$")

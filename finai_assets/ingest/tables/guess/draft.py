@@ -137,7 +137,7 @@ def _content(
         "feature_groups": _groups(base, found, connection),
         "tables": section,
     }
-    return {key: value for key, value in content.items() if value != {} or key in {"acquisition_sets"}}, questions
+    return {key: value for key, value in content.items() if value != {} or key == "acquisition_sets"}, questions
 
 
 def _section(found: Mapped) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -196,10 +197,11 @@ def _plain(file: Path, keys: dict[str, Any], folder: Path, name: str) -> Path:
     if encoding == "utf-8" and keys["delimiter"] != "whitespace":
         return file
     target = folder / f"{name}.txt"
-    opened = gzip.open(file, "rt", encoding=encoding, errors="replace") if file.suffix == ".gz" else file.open(
-        encoding=encoding, errors="replace"
-    )  # fmt: skip
-    with opened as given, target.open("w", encoding="utf-8") as made:
+    with (
+        gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stored,
+        io.TextIOWrapper(stored, encoding=encoding, errors="replace") as given,  # type: ignore[arg-type]
+        target.open("w", encoding="utf-8") as made,
+    ):
         for line in given:
             made.write("\t".join(line.split()) + "\n" if keys["delimiter"] == "whitespace" else line)
     return target
@@ -216,7 +218,7 @@ def _sqlite(file: Path, connection: duckdb.DuckDBPyConnection, taken: set[str]) 
         for table in tables:
             name = source_name(table, taken)
             taken = taken | {name}
-            cursor = database.execute(f"SELECT * FROM {quoted(table)}")  # noqa: S608 - a name of the database's own list
+            cursor = database.execute(f"SELECT * FROM {quoted(table)}")
             names = [column[0] for column in cursor.description]
             types = _sqlite_types(database, table, names)
             columns = ", ".join(f"{quoted(column)} {types[column]}" for column in names)
@@ -231,7 +233,7 @@ def _sqlite_types(database: sqlite3.Connection, table: str, names: Sequence[str]
     of = {"integer": "BIGINT", "real": "DOUBLE"}
     found = {}
     for name in names:
-        kinds = database.execute(  # noqa: S608 - names of the database's own list
+        kinds = database.execute(
             f"SELECT DISTINCT typeof({quoted(name)}) FROM {quoted(table)} WHERE {quoted(name)} IS NOT NULL"
         ).fetchall()
         held = {of.get(kind[0], "VARCHAR") for kind in kinds}

@@ -1,4 +1,4 @@
-"""The mapping of understood tables onto the contract: snapshots, transactions, holdings, categories, as far as they can be guessed."""
+"""The mapping of understood tables onto the contract: snapshots, transactions, holdings, categories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finai_assets.ingest.tables.guess.document import Path
-from finai_assets.ingest.tables.guess.expressions import as_flag, code_of, name_of
+from finai_assets.ingest.tables.guess.expressions import as_flag, code_of, has_time, name_of
 from finai_assets.ingest.tables.guess.joins import Join, path_to
 from finai_assets.ingest.tables.guess.products import Products
 from finai_assets.ingest.tables.guess.profile import literal
@@ -128,9 +128,8 @@ def _transactions(table: Table, bounds: Sequence[float], found: Mapped) -> None:
     if merchant := found.sources.column(table, "merchant"):
         rows["merchant"] = merchant
         found.mapped.add("merchants")
-    if table.column("time").kind.format is None and not table.column("time").type.startswith("DATE"):
-        found.mapped.add("time_of_day")
-    elif "%H" in (table.column("time").kind.format or ""):
+    time = table.column("time")
+    if has_time(time.kind) or time.type.startswith("TIMESTAMP"):
         found.mapped.add("time_of_day")
     if identity := found.sources.column(table, "transaction_id"):
         rows["id"] = identity
@@ -165,10 +164,9 @@ def _categories(table: Table, amount: str, bounds: Sequence[float], found: Mappe
     name = name_of(column.name)
     values = [value for value, _ in column.values][:_MOST_CODES]
     numbers = all(value.isdigit() and int(value) > 0 for value in values)
-    codes = {
-        (int(value) if numbers else value): {"name": value, "l2": f"group_{value[:2]}" if numbers else code_of(value), "l1": _l1(value, numbers)}
-        for value in sorted(values)
-    }  # fmt: skip
+    codes: dict[int | str, dict[str, str]] = {
+        int(value) if numbers else value: _leaf(value, numbers=numbers) for value in sorted(values)
+    }
     expression = name if column.is_text or numbers else f"CAST({name} AS VARCHAR)"
     if column.nulls or "" in values:
         codes.pop("", None)
@@ -185,8 +183,11 @@ def _categories(table: Table, amount: str, bounds: Sequence[float], found: Mappe
     return expression
 
 
-def _l1(value: str, numbers: bool) -> str:
-    return f"group_{value[:1]}" if numbers else code_of(value)
+def _leaf(value: str, *, numbers: bool) -> dict[str, str]:
+    """Return the place of a category in the tree: below the first digits of a number, or by itself."""
+    if numbers:
+        return {"name": value, "l2": f"group_{value[:2]}", "l1": f"group_{value[:1]}"}
+    return {"name": value, "l2": code_of(value), "l1": code_of(value)}
 
 
 def _panel(table: Table, found: Mapped) -> None:

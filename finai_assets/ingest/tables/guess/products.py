@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from itertools import takewhile
 from typing import Any
 
 from finai_assets.ingest.tables.guess.expressions import as_flag, code_of, name_of
@@ -119,6 +119,9 @@ def _is_flag(column: Column) -> bool:
 
 def _shared_ends(names: list[str]) -> tuple[str, str]:
     """Return what all names begin and end with, up to an underscore."""
-    first = os.path.commonprefix(names)
-    last = os.path.commonprefix([name[::-1] for name in names])[::-1]
+    first, last = _shared_start(names), _shared_start([name[::-1] for name in names])[::-1]
     return first[: first.rfind("_") + 1], last[last.find("_") :] if "_" in last else ""
+
+
+def _shared_start(names: list[str]) -> str:
+    return "".join(letters[0] for letters in takewhile(lambda each: len(set(each)) == 1, zip(*names, strict=False)))

@@ -15,8 +15,8 @@ from finai_assets.ingest.tables.guess.look import Seen
 from finai_assets.ingest.tables.guess.profile import Column
 
 Role = Literal[
-    "customer", "time", "month", "amount", "direction", "category", "merchant", "transaction_id", "birth", "age", "gender", "income",
-    "tenure", "active", "segment", "country", "channel", "opened", "closed", "duration", "product",
+    "customer", "time", "month", "amount", "direction", "category", "merchant", "transaction_id", "birth", "age", "gender",
+    "income", "tenure", "active", "segment", "country", "channel", "opened", "closed", "duration", "product",
 ]  # fmt: skip
 TableKind = Literal["panel", "transactions", "products", "customers", "other"]
 
@@ -243,7 +243,7 @@ def _nameless(seen: Seen) -> Table:
     ids = [
         column
         for column in numbers
-        if 1 < column.distinct < seen.rows and column.kind.name == "text" or column.kind.whole
+        if column.kind.whole or (column.kind.name == "text" and 1 < column.distinct < seen.rows)
     ]
     fractions = [column.name for column in numbers if column.kind.name == "number" and not column.kind.whole]
     if not dates or not ids or not fractions:
