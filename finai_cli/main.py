@@ -27,6 +27,7 @@ from finai_cli.promotion_commands import (
     rollback_command,
 )
 from finai_cli.reasons_command import reasons_command
+from finai_cli.source_command import source_app
 from finai_cli.sql_command import sql_command
 from finai_cli.ui import ui_command
 from finai_resources.errors import FinaiError
@@ -47,6 +48,7 @@ app.add_typer(evidence_app, name="evidence")
 app.add_typer(overrides_app, name="overrides")
 app.add_typer(bundles_app, name="bundles")
 app.add_typer(keys_app, name="keys")
+app.add_typer(source_app, name="source")
 
 
 def _version(asked: bool) -> None:
