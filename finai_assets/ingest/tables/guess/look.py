@@ -242,16 +242,16 @@ def _sqlite_types(database: sqlite3.Connection, table: str, names: Sequence[str]
 
 
 def _duckdb(file: Path, connection: duckdb.DuckDBPyConnection, taken: set[str]) -> Iterator[_Loaded]:
-    connection.execute(f"ATTACH {literal(str(file))} AS looked_at (READ_ONLY)")
+    connection.execute(f"ATTACH {literal(str(file))} AS given_database (READ_ONLY)")
     try:
         tables = connection.execute(
-            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'looked_at' ORDER BY ALL"
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'given_database' ORDER BY ALL"
         ).fetchall()
         for schema, table in tables:
             name = source_name(table, taken)
             taken = taken | {name}
-            whole = f"looked_at.{quoted(schema)}.{quoted(table)}"
+            whole = f"given_database.{quoted(schema)}.{quoted(table)}"
             connection.execute(f"CREATE TABLE {quoted(name)} AS SELECT * FROM {whole}")
             yield name, {"url": f"duckdb:///{file.resolve()}", "table": table}, ()
     finally:
-        connection.execute("DETACH looked_at")
+        connection.execute("DETACH given_database")
