@@ -18,7 +18,7 @@ from finai_resources.errors import ContractError
 EXAMPLES = 3
 
 
-class ViolatedContract(ContractError):
+class BrokenContractError(ContractError):
     """Rules of the contract are broken; the text is about the first of them, ``violations`` counts all."""
 
     def __init__(self, what: str, violations: Violations, *, where: str, fix: str) -> None:
@@ -77,7 +77,7 @@ class Violations:
         if others:
             more = ", ".join(f"{other.column}: {other.rule} ({_rows(self.counts[other])})" for other in others[:5])
             what += f". Also broken: {more}"
-        raise ViolatedContract(what, self, where=f"{first.source}, column {first.column}", fix=first.fix)
+        raise BrokenContractError(what, self, where=f"{first.source}, column {first.column}", fix=first.fix)
 
 
 def _rows(count: int) -> str:

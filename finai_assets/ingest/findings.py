@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from finai_assets.ingest.conform import EXAMPLES, ViolatedContract, Violations
+from finai_assets.ingest.conform import EXAMPLES, BrokenContractError, Violations
 from finai_resources.errors import FinaiError
 
 _ROWS = re.compile(r"([\d,]+) rows?\b")
@@ -74,7 +74,7 @@ class Findings:
 
     def add_error(self, error: FinaiError) -> None:
         """Add what an error tells: all rules that it counts, or its own text."""
-        if isinstance(error, ViolatedContract):
+        if isinstance(error, BrokenContractError):
             self.add_violations(error.violations)
             return
         rule, _, shown = error.what.partition(", for example ")

@@ -6,11 +6,13 @@ are known; that the section is whole is checked here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from finai_assets.settings.base import Section
+from finai_assets.settings.dataset import DatasetSettings
 
 Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -26,8 +28,16 @@ class SourceSettings(Section):
         File, glob or folder below the source folder; also absolute or ``s3://``. Several are read one after the other.
     url, table, query
         A database instead of files; ``${NAME}`` in the URL stands for a variable of the environment.
+    unterminated
+        What to do with a text file whose last line has no line end, so that it may have been cut off: note it, or refuse it.
+    nanoseconds
+        What to do with those below a microsecond, in columns of Parquet and Arrow.
+    union
+        Whether files of the source may have different columns, a column that one lacks being null there.
     missing
         Texts that mean missing: in every column, or by column.
+    optional
+        Columns that the source may lack; they are null then.
     computed
         Columns to add, as expressions on the source's columns and on those computed before; a value that an expression cannot
         read is refused with its rows.
@@ -36,7 +46,7 @@ class SourceSettings(Section):
     static
         Why the rows hold for all time; instead of ``known_from``.
     key
-        Columns of which no two rows agree.
+        Columns in which no two rows agree, unless one of the columns is null.
     references
         Columns whose values another source must have, as ``source.column``; null is allowed.
     """
@@ -56,7 +66,11 @@ class SourceSettings(Section):
     widths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     skip_rows: Annotated[int, Field(ge=0)] = 0
     skip_footer: Annotated[int, Field(ge=0)] = 0
+    unterminated: Literal["note", "refuse"] = "note"
+    nanoseconds: Literal["refuse", "truncate"] = "refuse"
+    union: bool = False
     missing: tuple[str, ...] | dict[str, tuple[str, ...]] = ("",)
+    optional: tuple[str, ...] = ()
     computed: dict[str, Expression] = {}
     known_from: Expression | None = None
     static: str | None = None
@@ -141,7 +155,9 @@ class TransactionRows(RowsSettings):
     category
         Expression whose values are the codes of ``categories``.
     id
-        Expression, the identity of a transaction; None needs ``id_absent``, the reason. Rows with the same id are refused.
+        Expression, the identity of a transaction. Rows with the same id are refused.
+    id_absent
+        Why there is no ``id``, or why it is null in some rows.
     order
         Expression that orders the transactions of a customer at the same time before their id and values do: ``source_row`` for
         the order in the source.
@@ -161,9 +177,9 @@ class TransactionRows(RowsSettings):
 
     @model_validator(mode="after")
     def _has_identity(self) -> TransactionRows:
-        if (self.id is None) == (self.id_absent is None):
+        if self.id is None and self.id_absent is None:
             raise ValueError(
-                "transactions have either `id`, the expression that identifies one, or `id: null` and `id_absent`, the reason"
+                "transactions have `id`, the expression that identifies one, or `id: null` and `id_absent`, the reason why not"
             )
         return self
 
@@ -284,3 +300,40 @@ class TablesSettings(Section):
                 "holdings.derived are told by transactions: give `transactions`, or hold products by rows or flags"
             )
         return self
+
+
+def require_agreement(tables: TablesSettings | None, dataset: DatasetSettings, codes: Iterable[str]) -> None:
+    """Refuse a mapping that contradicts the rest of the settings.
+
+    Parameters
+    ----------
+    codes
+        The codes of the products of the catalogue.
+
+    Raises
+    ------
+    ValueError
+        The section is there without its adapter, or the other way round; names a product that the catalogue lacks; maps a table
+        that is declared absent; or says otherwise than ``dataset.unknown_mcc`` what to do with unknown categories.
+    """
+    if (dataset.adapter == "tables") != (tables is not None):
+        raise ValueError(
+            "dataset.adapter: tables and the section `tables`, which says how they are read, belong together: give both or neither"
+        )
+    if tables is None:
+        return
+    held = tables.holdings
+    named = {*(held.flags.columns.values() if held.flags else ()), *held.derived}
+    named |= {code for rows in held.rows for code in (rows.words or {}).values()}
+    if unknown := sorted(named - set(codes)):
+        raise ValueError(f"tables.holdings: unknown products {unknown}: add them to `products`")
+    if tables.categories is not None and tables.categories.unknown != dataset.unknown_mcc:
+        raise ValueError(
+            f"dataset.unknown_mcc is {dataset.unknown_mcc}, tables.categories.unknown is {tables.categories.unknown}: "
+            "remove dataset.unknown_mcc"
+        )
+    for name in ("transactions", "risk_profiles", "consents", "contacts", "asset_bands"):
+        if getattr(tables, name) is not None and name in dataset.unavailable_tables:
+            raise ValueError(
+                f"tables.{name} maps a table that dataset.unavailable_tables declares absent: remove one of them"
+            )

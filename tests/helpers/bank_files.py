@@ -52,22 +52,20 @@ def panel_csv(path: Path) -> Path:
         for customer in range(6):
             held = int(month.ordinal - FIRST.ordinal > customer)
             income = " NA" if customer == 2 else f"{50_000 + customer}.75"
-            nomina = " NA" if customer == 1 else held
-            lines.append(
-                f"{month.key}-28,{15889 + customer},{'VH'[customer % 2]}, {30 + customer}, {customer + 10},{income},1,{held},{nomina}"
-            )
+            flags = f"1,{held},{' NA' if customer == 1 else held}"
+            person = f"{15889 + customer},{'VH'[customer % 2]}, {30 + customer}, {customer + 10},{income}"
+            lines.append(f"{month.key}-28,{person},{flags}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
 def aligned_text(path: Path) -> Path:
     """Write purchases in columns that blanks align, without a header, as CDNOW's published file has them."""
-    lines = []
-    for month in month_range(FIRST, LAST):
-        for customer in range(1, 8):
-            for day in (3, 17):
-                lines.append(
-                    f" {customer:05d} {month.key[:4]}{month.key[5:]}{day:02d} {customer % 3 + 1:2d} {7.5 * customer + day:7.2f}"
-                )
+    lines = [
+        f" {customer:05d} {month.start:%Y%m}{day} {customer % 3 + 1:2d} {7.5 * customer + int(day):7.2f}"
+        for month in month_range(FIRST, LAST)
+        for customer in range(1, 8)
+        for day in ("03", "17")
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
