@@ -42,13 +42,20 @@ class Findings:
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, str], Finding] = {}
         self._read: dict[str, int] = {}
+        self._whole: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def read(self, source: str, rows: int) -> None:
         """Count rows of a file that were read, of which shares are given."""
-        self._read[source] = self._read.get(source, 0) + rows
+        if source not in self._whole:
+            self._read[source] = self._read.get(source, 0) + rows
+
+    def holds(self, source: str, rows: int) -> None:
+        """Record how many rows a file holds, where it is known whole."""
+        self._whole.add(source)
+        self._read[source] = rows
 
     def add(self, finding: Finding) -> None:
         """Add a finding, or the rows of one that is there already."""
@@ -56,7 +63,10 @@ class Findings:
         if (known := self._found.get(key)) is None:
             self._found[key] = finding
             return
-        rows = None if known.rows is None and finding.rows is None else (known.rows or 0) + (finding.rows or 0)
+        counts = [each.rows for each in (known, finding) if each.rows is not None]
+        # Rows that are known from one month on are seen again in the next: the same rows, by their numbers, count once.
+        again = bool(known.examples) and known.examples == finding.examples and known.examples[0].startswith("(row ")
+        rows = (max(counts) if again else sum(counts)) if counts else None
         examples = tuple(dict.fromkeys((*known.examples, *finding.examples)))[:EXAMPLES]
         self._found[key] = Finding(
             known.verdict, known.rule, known.source, known.column, rows, None, examples, known.fix

@@ -20,6 +20,7 @@ from finai_assets.ingest.contract_checker import (
     check_products,
 )
 from finai_assets.ingest.findings import Finding, Findings
+from finai_assets.ingest.tables.adapter import TablesAdapter
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError, ContractError, FinaiError
 from finai_resources.months import Month
@@ -65,11 +66,24 @@ def check_source(
     adapter = _tried(findings, open_source)
     if adapter is None:
         return SourceReport(findings.all())
+    if isinstance(adapter, TablesAdapter):
+        for error in adapter.unreadable():
+            findings.add_error(error)
+        if findings:
+            return SourceReport(findings.all())
+        for rows in adapter.rows.values():
+            findings.holds(rows.shown, sum(rows.counts.values()))
+            for note in rows.notes:
+                findings.note(note, rows.shown, "", "nothing, if it is so at the source")
+            for column, error in rows.refused.items():
+                findings.note(f"the column cannot be mapped: {error.what}", rows.shown, column, error.fix)
     schema = _tried(findings, adapter.source_schema) or {}
     _compare_schemas(before or {}, schema, findings)
     mccs = _catalogue(adapter, settings, findings)
     span = settings.dataset.raw_months
-    available = _tried(findings, adapter.months) or []
+    available = _tried(findings, adapter.months)
+    if available is None:
+        return SourceReport(findings.all(), schema=schema)
     _tried(findings, lambda: check_months(available, span.first, span.last, source=adapter.name))
     outside = [month for month in available if month not in span]
     if outside:
@@ -81,8 +95,9 @@ def check_source(
     for done, month in enumerate(wanted):
         report_progress(f"reading {month}", done, len(wanted))
         _month(adapter, month, settings, mccs, findings, seen)
-    _volumes(seen, wanted, adapter.name, findings)
-    _emptied(seen, wanted, adapter.name, findings)
+    whole = [month for month in wanted if month not in seen.failed]
+    _volumes(seen, whole, adapter.name, findings)
+    _emptied(seen, whole, adapter.name, findings)
     return SourceReport(findings.all(), tuple(wanted), seen.rows, schema)
 
 
@@ -92,6 +107,7 @@ class _Seen:
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, int]] = {}
         self.nulls: dict[tuple[str, str], dict[str, int]] = {}
+        self.failed: set[Month] = set()  # months that could not be read whole
 
     def add(self, table: str, month: Month, piece: pa.Table) -> None:
         rows = self.rows.setdefault(table, {})
@@ -132,12 +148,15 @@ def _month(
 ) -> None:
     streams = _tried(findings, lambda: adapter.month(month))
     if streams is None:
+        seen.failed.add(month)
         return
     checker = MonthChecker(month, settings, mccs)
     whole = True
     for table, stream, check in _steps(streams, checker, settings):
         whole &= _stream(table, stream, check, month, findings, seen)
     findings.add_violations(checker.violations)
+    if not whole:
+        seen.failed.add(month)
     if whole and not checker.violations:
         needed = [table_name(path) for path in (SNAPSHOTS, TRANSACTIONS)]
         absent = settings.dataset.unavailable_tables

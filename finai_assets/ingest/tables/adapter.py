@@ -22,8 +22,8 @@ from finai_assets.ingest.tables.reading import Rows, read_source
 from finai_assets.ingest.tables.selection import Selection
 from finai_assets.ingest.tables.views import MonthViews, tried
 from finai_assets.settings import Settings
-from finai_assets.settings.tables import CategoryRows, TablesSettings
-from finai_resources.errors import ConfigError, ContractError
+from finai_assets.settings.tables import CategoryRows
+from finai_resources.errors import ConfigError, ContractError, FinaiError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
@@ -71,6 +71,17 @@ class TablesAdapter:
             name: read_source(name, source, folder, self.cache, time_zone=self.tables.time_zone)
             for name, source in self.tables.sources.items()
         }
+
+    def unreadable(self) -> list[FinaiError]:
+        """Return the error of every source that cannot be read; what can be is kept for :attr:`rows`."""
+        named, found = self.settings.dataset.source, []
+        folder = source_folder(named) if named is not None or self._needs_folder() else None
+        for name, source in self.tables.sources.items():
+            try:
+                read_source(name, source, folder, self.cache, time_zone=self.tables.time_zone)
+            except (ConfigError, ContractError) as error:
+                found.append(error)
+        return found
 
     def _needs_folder(self) -> bool:
         places = [place for source in self.tables.sources.values() for place in _paths(source.path)]
