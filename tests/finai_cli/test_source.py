@@ -1,9 +1,8 @@
-"""``finai source check``: exit codes, a table of 80 columns, nothing written; and what files of banks can be like, case by case."""
+"""``finai source check``: exit codes, 80 columns, nothing written; and what files of banks can be like, case by case."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -76,7 +75,7 @@ def test_nothing_is_written_whatever_is_found(runner: CliRunner, tmp_path: Path)
     runner.invoke(app, ["source", "check", "-d", "berka", "--source", case("00_base"), "--sample", "1"])
     assert {path: path.stat().st_mtime_ns for path in Path(case("00_base")).iterdir()} == before
     assert not (tmp_path / "home").exists()
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
