@@ -71,11 +71,11 @@ class SourceSettings(Section):
     union: bool = False
     missing: tuple[str, ...] | dict[str, tuple[str, ...]] = ("",)
     optional: tuple[str, ...] = ()
-    computed: dict[str, Expression] = {}
+    computed: dict[str, Expression] = Field(default_factory=dict)
     known_from: Expression | None = None
     static: str | None = None
     key: tuple[str, ...] = ()
-    references: dict[str, str] = {}
+    references: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _is_whole(self) -> SourceSettings:
@@ -114,7 +114,7 @@ class SnapshotRows(RowsSettings):
     """One row for each customer, and for each month where ``month`` says of which month a row is."""
 
     month: Expression | None = None
-    columns: dict[SnapshotColumn, Expression] = {}
+    columns: dict[SnapshotColumn, Expression] = Field(default_factory=dict)
 
 
 class DebitSettings(Section):
@@ -211,7 +211,7 @@ class HoldingSettings(Section):
 
     flags: FlagColumns | None = None
     rows: tuple[HoldingRows, ...] = ()
-    derived: dict[str, Expression] = {}
+    derived: dict[str, Expression] = Field(default_factory=dict)
 
 
 class CategorySettings(Section):
@@ -239,7 +239,7 @@ class CategoryTree(Section):
     where ``unknown`` is ``error``; where it is ``other`` it goes under code 0, and the month's figures tell the share.
     """
 
-    codes: dict[Code, CategorySettings] = {}
+    codes: dict[Code, CategorySettings] = Field(default_factory=dict)
     rows: CategoryRows | None = None
     unknown: Literal["error", "other"] = "error"
 
@@ -276,8 +276,8 @@ class TablesSettings(Section):
     """
 
     sources: Annotated[dict[Name, SourceSettings], Field(min_length=1)]
-    words: dict[Name, dict[str, str]] = {}
-    queries: dict[Name, Expression] = {}
+    words: dict[Name, dict[str, str]] = Field(default_factory=dict)
+    queries: dict[Name, Expression] = Field(default_factory=dict)
     time_zone: str | None = None
     snapshots: SnapshotRows
     transactions: TransactionRows | None = None

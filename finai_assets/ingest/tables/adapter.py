@@ -16,16 +16,18 @@ from finai_assets.ingest.contract import MERCHANT_CATEGORIES
 from finai_assets.ingest.files import source_folder
 from finai_assets.ingest.pseudonym import witness
 from finai_assets.ingest.tables import language
-from finai_assets.ingest.tables.language import quoted
+from finai_assets.ingest.tables.computed import compute_sources
+from finai_assets.ingest.tables.database import tried
 from finai_assets.ingest.tables.mapping import MonthMapping
 from finai_assets.ingest.tables.reading import Rows, read_source
 from finai_assets.ingest.tables.selection import Selection
-from finai_assets.ingest.tables.views import MonthViews, tried
+from finai_assets.ingest.tables.views import MonthViews
 from finai_assets.settings import Settings
 from finai_assets.settings.tables import CategoryRows
 from finai_resources.errors import ConfigError, ContractError, FinaiError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.sql_text import quoted
 
 
 class TablesAdapter:
@@ -83,13 +85,18 @@ class TablesAdapter:
                 found.append(error)
         return found
 
+    @cached_property
+    def computed(self) -> dict[str, Path]:
+        """Return the Parquet of each source with what is computed for its rows."""
+        return compute_sources(self.tables, self.rows, self.cache)
+
     def _needs_folder(self) -> bool:
         places = [place for source in self.tables.sources.values() for place in _paths(source.path)]
         return any("://" not in place and not Path(place).expanduser().is_absolute() for place in places)
 
     def views(self, month: Month | None) -> MonthViews:
         """Return the sources as known at a month's cutoff, or all their rows."""
-        return MonthViews(self.tables, self.rows, month, self.settings.dataset.raw_months.last)
+        return MonthViews(self.tables, self.rows, self.computed, month, self.settings.dataset.raw_months.last)
 
     def months(self) -> list[Month]:
         """Return the months that the source has rows of: of the panel, or of transactions."""
@@ -113,7 +120,7 @@ class TablesAdapter:
             where=f"{chosen.where}.{name}",
             source=chosen.source,
         )
-        return [Month.parse(f"{day:%Y-%m}") for (day,) in found.fetchall()]
+        return [Month.parse(f"{day:%Y-%m}") for (day,) in found]
 
     def products(self) -> pa.Table:
         """Return the catalogue of the settings."""
@@ -214,7 +221,7 @@ def _listed(views: MonthViews, rows: CategoryRows) -> list[tuple[str, str, str, 
     found = views.run(
         f"SELECT DISTINCT {', '.join(values)} FROM {relation} ORDER BY ALL", where, where=where, source=rows.from_
     )
-    listed: list[tuple[str, str, str, str]] = found.fetchall()
+    listed: list[tuple[str, str, str, str]] = found
     codes = [code for code, *_ in listed]
     if twice := sorted({str(code) for code in codes if codes.count(code) > 1}):
         raise ContractError(

@@ -50,16 +50,6 @@ MACROS = (
 OWN_FUNCTIONS = frozenset({"month_start", "cutoff", "refuse", "parse_date", "parse_time", "whole_number", "flag"})
 
 
-def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """Return a value as an SQL string."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def said(error: Exception) -> str:
     """Return what DuckDB says of an error, in a line; a refused value's own words where it has such."""
     message = str(error)
@@ -69,15 +59,16 @@ def said(error: Exception) -> str:
     return first.split(": ", 1)[-1].split(" when casting from", 1)[0]
 
 
-def expression(sql: str, *, where: str, subqueries: bool = False, names: Collection[str] = ()) -> str:
+@cache
+def expression(sql: str, *, where: str, renamed: str = "") -> str:
     """Return an expression as it will run: parsed, allowed, its casts strict.
 
     Parameters
     ----------
     where
         Its place in the settings, for errors.
-    subqueries
-        Whether it may hold a query over ``names``.
+    renamed
+        The source by whose signs ``number`` reads; the usual ones where it is empty.
 
     Raises
     ------
@@ -90,11 +81,14 @@ def expression(sql: str, *, where: str, subqueries: bool = False, names: Collect
     if not plain or node["from_table"]["type"] != "EMPTY" or node["where_clause"] or node["group_expressions"]:
         raise _refused(sql, where, "it is more than one expression", "write one expression")
     for each in _nodes(node):
-        if each.get("class") == "SUBQUERY" and not subqueries:
+        if each.get("class") == "SUBQUERY":
             raise _refused(
                 sql, where, "it holds a query", "write the query under tables.queries, and join it in `from`"
             )
-    _allow(tree, sql, where, names)
+        if each.get("type") == "FUNCTION" and each["function_name"] == "number" and renamed:
+            each["qualified_name"] = {"path": [f"number_{renamed}"]}
+            each["function_name"] = f"number_{renamed}"
+    _allow(tree, sql, where, ())
     return _strict(tree).removeprefix("SELECT ")
 
 
@@ -130,11 +124,16 @@ def query(sql: str, *, where: str, names: Collection[str]) -> str:
     return _strict(tree)
 
 
-def columns_of(sql: str) -> list[str]:
-    """Return the names of the columns that a checked expression reads, in order."""
+@cache
+def _columns_of(sql: str) -> tuple[str, ...]:
     tree = _parse(f"SELECT ({sql}\n)", sql, "")
     found = [node["column_names"][-1] for node in _nodes(tree) if node.get("class") == "COLUMN_REF"]
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
+
+
+def columns_of(sql: str) -> list[str]:
+    """Return the names of the columns that a checked expression reads, in order."""
+    return list(_columns_of(sql))
 
 
 def tables_of(relation: str) -> list[str]:

@@ -22,12 +22,14 @@ from finai_assets.ingest.contract import (
     protected_contract,
 )
 from finai_assets.ingest.pseudonym import pseudonymise
-from finai_assets.ingest.tables.language import columns_of, quoted, text
+from finai_assets.ingest.tables.database import POSITION, tried
+from finai_assets.ingest.tables.language import columns_of
 from finai_assets.ingest.tables.selection import Selection
-from finai_assets.ingest.tables.views import POSITION, MonthViews, check_sources, tried
+from finai_assets.ingest.tables.views import MonthViews, check_sources
 from finai_assets.settings import Settings
 from finai_assets.settings.tables import DebitSettings, HoldingRows, OfferRows, SnapshotRows, TransactionRows
 from finai_resources.months import Month
+from finai_resources.sql_text import literal, quoted
 
 _BATCH = (
     1 << 16
@@ -192,7 +194,7 @@ class MonthMapping:
         """Count words that are neither a debit's nor a credit's, and amounts whose sign contradicts them."""
         word = f"CAST({chosen.checked(debit.column, 'debit.column')} AS VARCHAR)"
         where = f"{chosen.condition} AND {within}"
-        known = ", ".join(map(text, (*debit.words, *debit.credit)))
+        known = ", ".join(map(literal, (*debit.words, *debit.credit)))
         rule = f"unknown word: neither a debit ({', '.join(debit.words)}) nor a credit ({', '.join(debit.credit)})"
         fix = "add the word to tables.transactions.debit.words or .credit"
         chosen.broken(self.out, word, f"{where} AND coalesce({word} NOT IN ({known}), true)", rule, fix)
@@ -204,7 +206,7 @@ class MonthMapping:
             )
             fix = "set tables.transactions.debit.sign: signed where amounts carry the sign too, or correct the amounts"
         else:
-            is_debit = f"{word} IN ({', '.join(map(text, debit.words))})"
+            is_debit = f"{word} IN ({', '.join(map(literal, debit.words))})"
             wrong = f"CASE WHEN {is_debit} THEN {value} > 0 ELSE {value} < 0 END"
             rule, fix = "the sign of the amount contradicts the word", "correct the rows at the source"
         both = f"({amount} IS NULL OR {word} IS NULL)"  # names the columns of both, for the examples
@@ -385,7 +387,7 @@ class MonthMapping:
             schema = contract.schema if contract.name == name else schema
         source = self.sources[name]
         yield Piece(source, schema.empty_table())
-        for batch in self.views.db.cursor().execute(sql).to_arrow_reader(_BATCH):
+        for batch in self.views.db.cursor().sql(sql).to_arrow_reader(_BATCH):
             table = pa.Table.from_batches([batch])
             yield Piece(source, pa.Table.from_arrays([table[c.name].cast(c.type) for c in schema], schema=schema))
 
@@ -423,7 +425,7 @@ def _signed(chosen: Selection, rows: TransactionRows, amount: str) -> str:
     if rows.debit is None or rows.debit.sign == "signed":
         return amount
     word = f"CAST({chosen.checked(rows.debit.column, 'debit.column')} AS VARCHAR)"
-    return f"CASE WHEN {word} IN ({', '.join(map(text, rows.debit.words))}) THEN -({amount}) ELSE {amount} END"
+    return f"CASE WHEN {word} IN ({', '.join(map(literal, rows.debit.words))}) THEN -({amount}) ELSE {amount} END"
 
 
 def _products(settings: Settings) -> pa.Table:

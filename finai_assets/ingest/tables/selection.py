@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from finai_assets.ingest.conform import Violation, Violations
 from finai_assets.ingest.tables import language
-from finai_assets.ingest.tables.language import quoted
-from finai_assets.ingest.tables.views import POSITION, MonthViews, tried
+from finai_assets.ingest.tables.database import POSITION, tried
+from finai_assets.ingest.tables.views import MonthViews
 from finai_assets.settings.tables import RowsSettings
 from finai_resources.errors import ContractError
+from finai_resources.sql_text import quoted
 
 _NESTED = ("STRUCT", "MAP", "UNION")
 _INTEGERS = {
@@ -101,10 +102,18 @@ class Selection:
         if t.is_boolean(kind):
             return f"flag({checked})" if found == "VARCHAR" else f"CAST({checked} AS BOOLEAN)"
         if t.is_integer(kind):
-            number = f"CAST({checked} AS DOUBLE)" if found == "VARCHAR" else checked
+            number = self._number(checked) if found == "VARCHAR" else checked
             whole = number if found in _INTEGERS | {"BOOLEAN"} else f"whole_number({number})"
             return f"CAST({whole} AS {_INTEGER[kind.bit_width]})"
-        return f"CAST({checked} AS {'DOUBLE' if t.is_floating(kind) else 'VARCHAR'})"
+        if t.is_floating(kind):
+            return self._number(checked) if found == "VARCHAR" else f"CAST({checked} AS DOUBLE)"
+        return f"CAST({checked} AS VARCHAR)"
+
+    def _number(self, checked: str) -> str:
+        """Return a text as a number, by the signs of the one source that its columns are of."""
+        columns = set(language.columns_of(checked))
+        own = [name for name in self.tables if columns and columns <= set(self.views.columns(quoted(name)))]
+        return f"{quoted(f'number_{own[0]}' if own else 'number')}({checked})"
 
     def identifier(self, sql: str, name: str) -> str:
         """Return an identifier as the whole text of an expression.
