@@ -76,7 +76,8 @@ class TablesAdapter:
 
     def unreadable(self) -> list[FinaiError]:
         """Return the error of every source that cannot be read; what can be is kept for :attr:`rows`."""
-        named, found = self.settings.dataset.source, []
+        named = self.settings.dataset.source
+        found: list[FinaiError] = []
         folder = source_folder(named) if named is not None or self._needs_folder() else None
         for name, source in self.tables.sources.items():
             try:

@@ -16,10 +16,11 @@ from finai_assets.ingest.tables.guess.look import look
 from finai_assets.ingest.tables.guess.mapping import Mapped, map_tables
 from finai_assets.ingest.tables.guess.months import Months, plan_months
 from finai_assets.ingest.tables.guess.products import Products
-from finai_assets.ingest.tables.guess.profile import month_counts, parsed, quoted
+from finai_assets.ingest.tables.guess.profile import month_counts, parsed
 from finai_assets.ingest.tables.guess.roles import Table, TableKind, understand
 from finai_assets.ingest.tables.guess.sources import Sources
 from finai_resources.errors import ConfigError
+from finai_resources.sql_text import quoted
 
 _SHARES = (0.2, 0.4, 0.6, 0.8)  # where the classes of amounts end
 _LONGEST_SEQUENCE = 200

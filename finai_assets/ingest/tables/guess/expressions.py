@@ -7,12 +7,14 @@ from functools import cache
 
 import duckdb
 
-from finai_assets.ingest.tables.guess.kinds import Kind
-from finai_assets.ingest.tables.guess.profile import Column, literal, quoted
+from finai_assets.ingest.tables.guess.kinds import COMPACT, Kind
+from finai_assets.ingest.tables.guess.profile import Column
 from finai_assets.ingest.tables.guess.roles import plain_name
+from finai_resources.sql_text import literal, quoted
 
 _PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _YES = ("1", "1.0", "y", "yes", "true", "t", "s", "예")
+FLAG_WORDS = frozenset({"1", "1.0", "true", "t", "yes", "y", "0", "0.0", "false", "f", "no", "n"})  # that flag() reads
 
 
 @cache
@@ -40,16 +42,13 @@ def as_day(column: Column, *, century: int | None = None) -> str:
     name, form = name_of(column.name), column.kind.format
     text = name if column.is_text else f"CAST({name} AS VARCHAR)"
     if column.kind.compact_date:
-        padded = text if column.is_text else f"lpad({text}, 6, '0')"
-        return f"CAST(strptime('{(century or 1900) // 100}' || {padded}, '%Y%m%d') AS DATE)"
+        form = COMPACT
+        text = text if column.is_text else f"lpad({text}, {len('yymmdd')}, '0')"
     if form is None:
         return name
-    if form.startswith("%y"):
-        text, form = f"'{(century or 1900) // 100}' || {text}", f"%Y{form[2:]}"
-    if form == "%Y-%m-%d":
-        return f"CAST({text} AS DATE)"
-    moment = f"strptime({text}, {literal(form)})"
-    return moment if has_time(column.kind) else f"CAST({moment} AS DATE)"
+    parse = "parse_time" if has_time(column.kind) else "parse_date"
+    of_century = f", century := {century or 1900}" if form.startswith("%y") else ""
+    return f"{parse}({text}, {literal(form)}{of_century})"
 
 
 def has_time(kind: Kind) -> bool:
@@ -70,8 +69,10 @@ def as_flag(column: Column) -> str:
         return name
     if not column.is_text:
         return f"{name} = 1"
+    if all(value.casefold() in FLAG_WORDS for value, _ in column.values if value not in column.kind.missing):
+        return f"flag({name})"
     yes = [value for value, _ in column.values if value.casefold() in _YES]
-    return f"{name} = {literal(yes[0])}" if len(yes) == 1 else f"{name} IN ({', '.join(map(literal, yes))})"
+    return f"{name} IN ({', '.join(map(literal, yes))})"
 
 
 def code_of(name: str) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 
 import duckdb
 
-from finai_assets.ingest.tables.guess.profile import Column, columns_of, literal, quoted
+from finai_assets.ingest.tables.guess.profile import Column, columns_of
 from finai_assets.ingest.tables.guess.sniff import sniff
 from finai_resources.errors import ConfigError, ContractError
+from finai_resources.sql_text import literal, quoted
 
 _TEXT = {".csv", ".txt", ".tsv", ".asc", ".dat", ".psv"}
 _ROWS = 10_000
@@ -199,7 +200,7 @@ def _plain(file: Path, keys: dict[str, Any], folder: Path, name: str) -> Path:
     target = folder / f"{name}.txt"
     with (
         gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stored,
-        io.TextIOWrapper(stored, encoding=encoding, errors="replace") as given,  # type: ignore[arg-type]
+        io.TextIOWrapper(stored, encoding=encoding, errors="replace") as given,
         target.open("w", encoding="utf-8") as made,
     ):
         for line in given:

@@ -10,10 +10,10 @@ from finai_assets.ingest.tables.guess.document import Path
 from finai_assets.ingest.tables.guess.expressions import as_flag, code_of, has_time, name_of
 from finai_assets.ingest.tables.guess.joins import Join, path_to
 from finai_assets.ingest.tables.guess.products import Products
-from finai_assets.ingest.tables.guess.profile import literal
 from finai_assets.ingest.tables.guess.roles import Role, Table, directions
 from finai_assets.ingest.tables.guess.sources import Sources
 from finai_resources.errors import ConfigError
+from finai_resources.sql_text import literal
 
 _OF_SNAPSHOT: tuple[Role, ...] = ("age", "income", "tenure", "active", "gender", "segment", "country", "channel")
 _NAMES = {"tenure": "tenure_months", "active": "is_active"}
@@ -164,22 +164,22 @@ def _categories(table: Table, amount: str, bounds: Sequence[float], found: Mappe
     name = name_of(column.name)
     values = [value for value, _ in column.values][:_MOST_CODES]
     numbers = all(value.isdigit() and int(value) > 0 for value in values)
-    codes: dict[int | str, dict[str, str]] = {
+    leaves: dict[int | str, dict[str, str]] = {
         int(value) if numbers else value: _leaf(value, numbers=numbers) for value in sorted(values)
     }
     expression = name if column.is_text or numbers else f"CAST({name} AS VARCHAR)"
     if column.nulls or "" in values:
-        codes.pop("", None)
-        codes["none"] = {"name": "none", "l2": "none", "l1": "none"}
+        leaves.pop("", None)
+        leaves["none"] = {"name": "none", "l2": "none", "l1": "none"}
         expression = f"coalesce(nullif({expression}, ''), 'none')"
     found.ask(
         ("tables", "categories"), "what stands above each category? l2 and l1 are only placeholders, by its own name"
     )
     if column.distinct > len(values):
         found.ask(("tables", "categories"), f"{column.distinct - len(values):,} more categories are not listed")
-    found.section["categories"] = {"codes": codes, "unknown": "error"}
+    found.section["categories"] = {"codes": leaves, "unknown": "error"}
     found.mapped.add("categories")
-    found.categories, found.l1_categories = len(codes), len({leaf["l1"] for leaf in codes.values()})
+    found.categories, found.l1_categories = len(leaves), len({leaf["l1"] for leaf in leaves.values()})
     return expression
 
 

@@ -9,6 +9,7 @@ from datetime import date
 import duckdb
 
 from finai_assets.ingest.tables.guess.kinds import Kind, kind_of
+from finai_resources.sql_text import literal, quoted
 
 LISTED = 1_000  # distinct values that are looked at
 _EXCEPTIONS = 0.01  # share of values that may contradict a kind, and are told
@@ -49,16 +50,6 @@ class Column:
     def is_text(self) -> bool:
         """Return whether the values reach an expression as text."""
         return self.type == "VARCHAR"
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return a text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def parsed(name: str, kind: Kind, *, is_text: bool, attempt: bool = False) -> str:

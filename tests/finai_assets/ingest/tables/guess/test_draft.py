@@ -56,7 +56,7 @@ def test_a_panel_with_flags_becomes_products(tmp_path: Path, monkeypatch: pytest
     assert {"age", "income", "gender", "tenure_months"} == set(settings.tables.snapshots.columns)
     assert [product.code for product in settings.products] == ["cco_fin", "tjcr_fin", "nomina"]
     assert settings.tables.holdings.flags is not None
-    assert settings.tables.holdings.flags.columns["ind_tjcr_fin_ult1 = '1'"] == "tjcr_fin"
+    assert settings.tables.holdings.flags.columns["flag(ind_tjcr_fin_ult1)"] == "tjcr_fin"
     assert "transactions" in settings.dataset.unavailable_tables
 
 
