@@ -18,13 +18,13 @@ from finai_cli.source import findings_table
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT.parent / "shared" / "data" / "cases"
 REFUSED = {  # case -> rule, column, rows (None where the finding counts none)
-    "01_delivered_twice": ("transactions with the same id", "trans_id", 30),
-    "02_signed_amounts": ("the sign of the amount contradicts the word", "signed", 45),
+    "01_delivered_twice": ("transactions with the same id", "trans_id", 6),
+    "02_signed_amounts": ("the sign of the amount contradicts the word", "signed", 6),
     "04_other_english_words": ("unknown word", "operation", 90),
     "06_column_twice": ("column occurs twice", "date", None),
     "07_brackets": ("that is not there", "account_id", None),
-    "14_struct_amount": ("struct", "amount", None),
-    "15_district_twice": ("A1", "A1", None),
+    "14_struct_amount": ("STRUCT", "signed", None),
+    "15_district_twice": ("duplicate key", "A1", None),
 }
 LOADS = ("00_base", "05_parquet_timestamps", "10_ids_of_19_digits", "12_leading_point", "13_spark_folder")
 

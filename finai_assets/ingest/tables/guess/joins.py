@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finai_assets.ingest.tables.guess.look import Seen
+from finai_assets.ingest.tables.guess.profile import Column
 from finai_assets.ingest.tables.guess.roles import plain_name
 
 
@@ -17,8 +18,16 @@ class Join:
     one_to_one: bool
 
 
-def path_to(table: Seen, key: str, tables: Sequence[Seen]) -> Join | None:
-    """Return the shortest way from a table to one that holds a column, through at most two others; None where there is none."""
+def path_to(table: Seen, key: Column, tables: Sequence[Seen]) -> Join | None:
+    """Return the shortest way from a table to one that holds the customer's identifier; None where there is none.
+
+    Parameters
+    ----------
+    key
+        The identifier as the table of transactions, or of months, has it.
+    tables
+        All tables; the way leads through at most two of them.
+    """
     if has(table, key):
         return Join((), True)
     steps: list[tuple[Seen, tuple[tuple[str, str], ...], bool]] = [(table, (), True)]
@@ -29,8 +38,9 @@ def path_to(table: Seen, key: str, tables: Sequence[Seen]) -> Join | None:
                 if other is table or other.name in {name for name, _ in way}:
                     continue
                 for column in shared(here, other):
-                    unique = other.column(column).unique
-                    if not unique and not here.column(column).unique:
+                    mine, theirs = here.column(column), other.column(column)
+                    unique = theirs.unique
+                    if column == key.name or strange(mine, theirs) or not (unique or mine.unique):
                         continue
                     found = (*way, (other.name, column))
                     if has(other, key):
@@ -40,9 +50,15 @@ def path_to(table: Seen, key: str, tables: Sequence[Seen]) -> Join | None:
     return None
 
 
-def has(table: Seen, column: str) -> bool:
-    """Return whether a table has a column of this name."""
-    return any(each.name == column for each in table.columns)
+def has(table: Seen, key: Column) -> bool:
+    """Return whether a table has a column of the identifier's name, and values in it that the identifier has too."""
+    return any(column.name == key.name and not strange(column, key) for column in table.columns)
+
+
+def strange(column: Column, key: Column) -> bool:
+    """Return whether two columns share no value of those that were looked at, as where only one has leading zeros."""
+    mine, others = ({value for value, _ in each.values} for each in (column, key))
+    return bool(mine and others) and not mine & others
 
 
 def shared(left: Seen, right: Seen) -> list[str]:

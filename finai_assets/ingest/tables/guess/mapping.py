@@ -8,8 +8,9 @@ from typing import Any
 
 from finai_assets.ingest.tables.guess.document import Path
 from finai_assets.ingest.tables.guess.expressions import as_flag, code_of, has_time, name_of
-from finai_assets.ingest.tables.guess.joins import Join, path_to
+from finai_assets.ingest.tables.guess.joins import Join, path_to, strange
 from finai_assets.ingest.tables.guess.products import Products
+from finai_assets.ingest.tables.guess.profile import Column
 from finai_assets.ingest.tables.guess.roles import Role, Table, directions
 from finai_assets.ingest.tables.guess.sources import Sources
 from finai_resources.errors import ConfigError
@@ -61,7 +62,8 @@ def map_tables(tables: Sequence[Table], bounds: Sequence[float], found: Mapped) 
             where="finai init",
             fix="name the file that holds them, or write the data set's YAML by hand (docs/datasets.md)",
         )
-    key = base.roles["customer"]
+    identifier = base.column("customer")
+    key = identifier.name
     used = {base.seen.name}
     if transactions is not None:
         used.add(transactions.seen.name)
@@ -69,12 +71,12 @@ def map_tables(tables: Sequence[Table], bounds: Sequence[float], found: Mapped) 
     if panel is not None:
         _panel(panel, found)
     else:
-        used |= _customers(tables, base, key, found)
+        used |= _customers(tables, base, identifier, found)
     for table in tables:
         if (
             table.kind == "products"
             and table.seen.name not in used
-            and (way := path_to(table.seen, key, _seen(tables)))
+            and (way := path_to(table.seen, identifier, _seen(tables)))
         ):
             used |= {table.seen.name, *(name for name, _ in way.by)}
             rows = _query(table, way, key, found) if way.by else table.seen.name
@@ -83,12 +85,20 @@ def map_tables(tables: Sequence[Table], bounds: Sequence[float], found: Mapped) 
         if table.seen.name in used:
             found.sources.add(table) if table.seen.name not in found.sources.content else None
         else:
-            found.ask(
-                ("tables", "sources"), f"{table.seen.name} ({table.seen.rows:,} rows) is not used: what does it tell?"
-            )
+            found.ask(("tables", "sources"), _why_unused(table, base, identifier))
     if rivals := base.rivals.get("customer"):
         found.ask(("tables", "snapshots", "customer"), f"is a customer one {key}? {', '.join(rivals)} could be it too")
     return base
+
+
+def _why_unused(table: Table, base: Table, key: Column) -> str:
+    unlike = [column for column in table.seen.columns if column.name == key.name and strange(column, key)]
+    if unlike:
+        return (
+            f"{table.seen.name} is not used: its {key.name} has values such as {unlike[0].values[0][0]!r}, that of "
+            f"{base.seen.name} such as {key.values[0][0]!r}. Compute one from the other under `computed`"
+        )
+    return f"{table.seen.name} ({table.seen.rows:,} rows) is not used: what does it tell?"
 
 
 def _seen(tables: Sequence[Table]) -> list[Any]:
@@ -202,7 +212,7 @@ def _panel(table: Table, found: Mapped) -> None:
     _protected(table, found)
 
 
-def _customers(tables: Sequence[Table], base: Table, key: str, found: Mapped) -> set[str]:
+def _customers(tables: Sequence[Table], base: Table, identifier: Column, found: Mapped) -> set[str]:
     """Fill the snapshots from tables of customers, or from the transactions alone; return the tables that were used."""
     customer = found.sources.column(base, "customer") or ""
     queries = found.section.setdefault("queries", {})
@@ -210,11 +220,12 @@ def _customers(tables: Sequence[Table], base: Table, key: str, found: Mapped) ->
         f"SELECT {customer} AS customer, min({found.sources.column(base, 'time')}) AS first_day "
         f"FROM {base.seen.name} GROUP BY 1"
     )
+    key = identifier.name
     joined, used = ["first_seen"], set()
     columns: dict[str, str] = {}
     for table in tables:
-        way = path_to(table.seen, key, _seen(tables)) if table.kind in {"customers", "products"} else None
-        if way is None or not set(table.roles) & {"birth", *_OF_SNAPSHOT} or table is base:
+        way = path_to(table.seen, identifier, _seen(tables)) if table.kind in {"customers", "products"} else None
+        if way is None or table is base or not _attributes_of(table):
             continue
         found.sources.add(table)
         used |= {table.seen.name, *(name for name, _ in way.by)}
@@ -231,6 +242,14 @@ def _customers(tables: Sequence[Table], base: Table, key: str, found: Mapped) ->
         "a customer is there from the first transaction on: does a table say from when, and to when?",
     )
     return used
+
+
+def _attributes_of(table: Table) -> set[Role]:
+    """Return the roles of a table that tell something of a customer; a birth that is no date tells nothing yet."""
+    roles = set(table.roles) & {"birth", *_OF_SNAPSHOT}
+    if "birth" in roles and table.column("birth").kind.name != "date" and not table.column("birth").kind.compact_date:
+        roles.discard("birth")
+    return roles
 
 
 def _query(table: Table, way: Join, key: str, found: Mapped) -> str:

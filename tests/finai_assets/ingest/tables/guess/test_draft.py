@@ -138,3 +138,14 @@ def test_a_file_that_is_not_there_or_no_table_is_refused(tmp_path: Path, name: s
     (tmp_path / "picture.bin").write_bytes(bytes(range(256)) * 10)
     with pytest.raises(ConfigError, match=name):
         draft("mybank", [tmp_path / name])
+
+
+def test_identifiers_that_are_written_in_two_ways_are_asked_and_not_joined(tmp_path: Path) -> None:
+    customers, moves = two_csv_files(tmp_path)
+    text = customers.read_text(encoding="utf-8")
+    customers.write_text(text.replace("C00", ""), encoding="utf-8")
+    made = draft("mybank", [customers, moves])
+    assert any(
+        "its customer_id has values such as '0', that of transactions such as 'C000'" in q for _, q in made.questions
+    )
+    assert yaml.safe_load(made.text)["tables"]["snapshots"]["from"] == "first_seen"
