@@ -15,7 +15,6 @@ GROUP = "finai.adapters"
 # By path, so that a data set imports, and is versioned by, its own adapter alone.
 SHIPPED = {
     "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
-    "berka": "finai_assets.ingest.berka:BerkaAdapter",
     "tables": "finai_assets.ingest.tables.adapter:TablesAdapter",
 }
 

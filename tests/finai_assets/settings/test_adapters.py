@@ -44,7 +44,7 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, "bank_adapter", raising=False)  # of the test before
     shipped = yaml.safe_load((CONFIG_FOLDER / "datasets" / "berka.yaml").read_text(encoding="utf-8"))
-    own = lay_over(shipped, {"dataset": {"name": "mybank", "adapter": "bank"}})
+    own = lay_over(shipped, {"dataset": {"name": "mybank", "adapter": "bank"}, "tables": None})
     (tmp_path / "configs" / "datasets").mkdir(parents=True)
     (tmp_path / "configs" / "datasets" / "mybank.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
     monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path / "configs"))
