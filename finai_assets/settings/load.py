@@ -216,7 +216,8 @@ def load_settings(
 
 def _explain(error: ValidationError, layers: list[tuple[Path, dict[str, Any]]]) -> ConfigError:
     details = error.errors()
-    first = details[0]
+    # A typo in a required key shows as two errors: the unknown key names what was meant.
+    first = next((detail for detail in details if detail["type"] == "extra_forbidden"), details[0])
     path = [str(part) for part in first["loc"]]
     where = f"{_source_of(path, layers)}: {'.'.join(path) or '(whole)'}"
     more = f" ({len(details) - 1} more wrong values follow it)" if len(details) > 1 else ""
@@ -227,6 +228,8 @@ def _explain(error: ValidationError, layers: list[tuple[Path, dict[str, Any]]]) 
         return ConfigError(
             f"unknown key {path[-1]!r}{more}", where=where, fix=f"{hint}allowed here: {', '.join(allowed)}"
         )
+    if first["type"] == "missing":
+        return ConfigError(f"the key {path[-1]!r} is missing{more}", where=where, fix="write it, with its value")
     return ConfigError(f"found {first['input']!r}{more}", where=where, fix=_requirement(first))
 
 

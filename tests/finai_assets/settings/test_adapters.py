@@ -44,7 +44,7 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, "bank_adapter", raising=False)  # of the test before
     shipped = yaml.safe_load((CONFIG_FOLDER / "datasets" / "berka.yaml").read_text(encoding="utf-8"))
-    own = lay_over(shipped, {"dataset": {"name": "mybank", "adapter": "bank"}, "tables": None})
+    own = lay_over(shipped, {"dataset": {"name": "mybank", "adapter": "bank", "unknown_mcc": "other"}, "tables": None})
     (tmp_path / "configs" / "datasets").mkdir(parents=True)
     (tmp_path / "configs" / "datasets" / "mybank.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
     monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path / "configs"))
@@ -87,6 +87,6 @@ def test_an_adapter_that_cannot_be_imported_is_one_error_that_names_its_path(ban
 
 def test_an_adapter_may_not_take_the_name_of_another(bank: Path) -> None:
     info = next(bank.parent.glob("*.dist-info"))
-    (info / "entry_points.txt").write_text("[finai.adapters]\nberka = bank_adapter:BankAdapter\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="two adapters are named 'berka'"):
+    (info / "entry_points.txt").write_text("[finai.adapters]\ntables = bank_adapter:BankAdapter\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="two adapters are named 'tables'"):
         known_adapters()
