@@ -35,7 +35,7 @@ lint: install    ## check style, types and import contracts
 	$(BIN)/lint-imports
 
 ui: install      ## open the Dagster UI of the demo on localhost:3000
-	FINAI_HOME=$${FINAI_HOME:-$(CURDIR)/.finai/synthetic-demo} $(BIN)/python -m finai_cli.ui
+	$(BIN)/finai ui
 
 bench: install   ## measure features, persistence, checks, Dagster, generator, serving; on a demo C01's false alarms, teacher, students
 	@mkdir -p benchmarks/out

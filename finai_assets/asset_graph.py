@@ -15,15 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from finai_assets.source import code_version, files_version
+from finai_assets.source import code_version
 from finai_resources.errors import ConfigError
 from finai_resources.lake_session import is_current
 
 if TYPE_CHECKING:
-    from finai_assets.settings import Settings
+    from finai_assets.settings import ConfigFolders, Settings
     from finai_resources.lake import Lake
     from finai_resources.months import Month
 
@@ -560,7 +559,8 @@ class AssetGraph:
         What code declares, JSON-able, by the names that :class:`Asset` may ask for.
     windows
         The months of each window, or how far before and after a month it reaches.
-    config_folder : Path
+    config : ConfigFolders
+        Where the configuration files are read from.
     """
 
     settings: Settings
@@ -569,7 +569,7 @@ class AssetGraph:
     code: Mapping[str, tuple[str, ...]] = field(repr=False)
     declared: Mapping[str, Any] = field(repr=False)
     windows: Mapping[Window, Offsets | tuple[Month, ...]] = field(repr=False)
-    config_folder: Path
+    config: ConfigFolders
 
     @cached_property
     def _members(self) -> dict[str, tuple[Asset, Member | None]]:
@@ -703,8 +703,7 @@ class AssetGraph:
             del content["settings"][section][name]
         content |= {name: declared[name] for name in asset.settings if name in declared}
         if asset.files:
-            files = [self.config_folder / name for name in asset.files]
-            content["files"] = files_version(files, self.config_folder)
+            content |= self.config.version(asset.files)
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def versions(self, path: str) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from typing import Any
 from finai_assets.asset_graph import SNAPSHOTS, TRANSACTIONS, AssetGraph, Member, Offsets, Window
 from finai_assets.bundle.content import RULES_FILE, TEMPLATES_FILE, is_displayable, read_config, rule_columns
 from finai_assets.features.registry import Column, Group, Registry, build_registry
-from finai_assets.ingest.adapter import ADAPTERS
 from finai_assets.labels.splits import Splits, make_splits
 from finai_assets.labels.task import Task, available
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.labels.windows import months_read
 from finai_assets.partitions import look_back
-from finai_assets.settings import CONFIG_FOLDER, Settings
+from finai_assets.settings import Settings, config_folders
+from finai_assets.settings.adapters import known_adapters
 from finai_assets.settings.lacks import with_usable_experts
 from finai_resources.secrets import SecretStore
 
@@ -82,7 +82,7 @@ class Platform:
             tuple(_group(group) for group in self.registry.available),
             tuple(_task(task, settings.horizon_months) for task in tasks),
             {
-                "{adapter}": (ADAPTERS[settings.dataset.adapter],),
+                "{adapter}": (known_adapters()[settings.dataset.adapter],),
                 "{persistence}": tuple(task.persistence for task in tasks if task.persistence),
                 "{truths}": tuple(task.truth for task in tasks if task.truth),
             },
@@ -112,7 +112,7 @@ class Platform:
                     *(months_read(tasks, TRANSACTIONS, settings.horizon_months) or (0, 0)), clipped=False
                 ),
             },
-            CONFIG_FOLDER,
+            config_folders(),
         )
 
 

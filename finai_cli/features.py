@@ -8,12 +8,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from finai_assets.features.registry import Column, Group, Registry
 from finai_cli.options import filled_home, named_home
 from finai_cli.output import styled
 from finai_resources.errors import ConfigError
+
+_STATISTICS = {
+    "rows": "rows",
+    "null_rate": "null",
+    "mean": "mean",
+    "std": "std",
+    "minimum": "min",
+    "maximum": "max",
+    "psi": "PSI",
+}
 
 
 def group_table(registry: Registry) -> Table:
@@ -33,14 +44,14 @@ def group_table(registry: Registry) -> Table:
 
 
 def column_table(group: Group) -> Table:
-    """Return one row for each column of a group."""
+    """Return one row for each column of a group; `finai features show` tells all of one."""
     table = Table(title=f"{group.name}: {group.title}", title_justify="left")
-    for name in ("column", "kind", "unit", "window", "fit", "missing", "meaning"):
-        table.add_column(name, no_wrap=name in {"column", "kind", "unit", "window"})
+    for name in ("column", "kind", "unit", "window", "meaning"):
+        table.add_column(name, no_wrap=name in {"kind", "window"}, overflow="fold")
     for column in group.declared:
         gone = group.unavailable.get(column.name)
         meaning = styled(column.description, (f" (unavailable: {gone})" if gone else "", "yellow"))
-        table.add_row(column.name, column.kind, column.unit, window(column), column.fit_scope, column.missing, meaning)
+        table.add_row(column.name, column.kind, column.unit, window(column), meaning)
     return table
 
 
@@ -87,3 +98,29 @@ def describe(registry: Registry, name: str, dataset: str, profile: str, home: Pa
             if name in stored:
                 described[month] = stored[name]
     return {key: value for key, value in described.items() if value not in (None, "")}
+
+
+def description_tables(described: dict[str, Any]) -> list[Table]:
+    """Return the tables of a description: what the column is, and its statistics, a row for each month."""
+    texts = Table(title=escape(described["name"]), show_header=False, title_justify="left")
+    texts.add_column(style="bold", no_wrap=True)
+    texts.add_column(overflow="fold")
+    months = {month: value for month, value in described.items() if isinstance(value, dict)}
+    for name, value in described.items():
+        if name not in months:
+            texts.add_row(name.replace("_", " "), escape(value if isinstance(value, str) else json.dumps(value)))
+    if not months:
+        return [texts]
+    statistics = Table(title="by month", title_justify="left")
+    statistics.add_column("month", no_wrap=True)
+    for name in _STATISTICS.values():
+        statistics.add_column(name, justify="right", no_wrap=True)
+    for month, value in months.items():
+        statistics.add_row(month, *(_figure(name, value.get(name)) for name in _STATISTICS))
+    return [texts, statistics]
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return {"rows": f"{value:,.0f}", "null_rate": f"{value:.1%}"}.get(name, f"{value:.4g}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
+from finai_cli.features_commands import features_app
+from finai_cli.global_options import CommandGroup
+from finai_cli.init_command import init_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
 from finai_cli.output import Terminal, print_error, print_json, styled
 from finai_cli.promotion_commands import (
@@ -21,18 +25,20 @@ from finai_cli.promotion_commands import (
     rollback_command,
 )
 from finai_cli.reasons_command import reasons_command
+from finai_cli.source_command import source_app
 from finai_cli.sql_command import sql_command
+from finai_cli.ui import ui_command
 from finai_resources.errors import FinaiError
 
 app = typer.Typer(
     name="finai",
+    cls=CommandGroup,
     help="An explainable financial-product recommender: from raw bank tables to monthly recommendations with reasons.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Show the configuration of a data set and profile.", no_args_is_help=True)
-features_app = typer.Typer(help="Show the feature groups and their columns.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(features_app, name="features")
 app.add_typer(checks_app, name="checks")
@@ -40,6 +46,34 @@ app.add_typer(evidence_app, name="evidence")
 app.add_typer(overrides_app, name="overrides")
 app.add_typer(bundles_app, name="bundles")
 app.add_typer(keys_app, name="keys")
+app.add_typer(source_app, name="source")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"finai {version('finai-assets')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="DIR",
+            envvar="FINAI_CONFIG",
+            help="folder of your own configuration: DIR/datasets/NAME.yaml is a data set, every other YAML file of it is laid "
+            "over the shipped one of its name; may stand anywhere on the line",
+        ),
+    ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """Choose the configuration, for this process and for every one that it starts."""
+    if config is not None:
+        os.environ["FINAI_CONFIG"] = str(config.expanduser().resolve())
 
 
 @app.command()
@@ -91,6 +125,8 @@ def run(
 
 
 app.command("sql")(sql_command)
+app.command("ui")(ui_command)
+app.command("init")(init_command)
 app.command("reasons")(reasons_command)
 app.command("recheck")(recheck_command)
 app.command("promote")(promote_command)
@@ -158,51 +194,6 @@ def config_show(
         print_json(merged)
     else:
         sys.stdout.write(yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=120))
-
-
-@features_app.command("list")
-def features_list(
-    dataset: Dataset = "synthetic",
-    profile: Profile = "demo",
-    group: Annotated[str | None, typer.Option(help="list the columns of this group")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the feature groups, or the columns of one group."""
-    from finai_assets.features.registry import build_registry
-    from finai_cli.features import as_rows, column_table, group_table
-
-    registry = build_registry(chosen_settings(dataset, profile, None))
-    if group:
-        registry.group(group)
-    if as_json:
-        print_json(as_rows(registry, group))
-        return
-    Terminal().print(column_table(registry.group(group)) if group else group_table(registry))
-
-
-@features_app.command("show")
-def features_show(
-    column: Annotated[str, typer.Argument(help="name of a column")],
-    dataset: Dataset = "synthetic",
-    profile: Profile = "demo",
-    home: HomeOption = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the meaning and the inputs of a column, and its statistics by month where the home stores them."""
-    from finai_assets.features.registry import build_registry
-    from finai_cli.features import describe
-
-    settings = chosen_settings(dataset, profile, None)
-    description = describe(build_registry(settings), column, dataset, profile, home)
-    if as_json:
-        print_json(description)
-        return
-    table = Table(title=column, show_header=False, title_justify="left")
-    table.add_column(style="bold")
-    table.add_column()
-    for name, value in description.items():
-        table.add_row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
-    Terminal().print(table)
 
 
 @app.command()

@@ -9,7 +9,13 @@ from typing import Annotated, Any
 import typer
 
 Dataset = Annotated[
-    str, typer.Option("--dataset", "-d", envvar="FINAI_DATASET", help="data set: NAME of configs/datasets/NAME.yaml")
+    str,
+    typer.Option(
+        "--dataset",
+        "-d",
+        envvar="FINAI_DATASET",
+        help="data set: NAME of datasets/NAME.yaml, shipped or in --config DIR",
+    ),
 ]
 Profile = Annotated[
     str, typer.Option("--profile", "-p", envvar="FINAI_PROFILE", help="size of the run: smoke, demo, bench or full")
@@ -29,11 +35,24 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a ta
 
 
 def chosen_settings(dataset: str, profile: str, source: str | None) -> Any:
-    """Return the settings, merged and validated."""
+    """Return the settings, merged and validated.
+
+    Raises
+    ------
+    ConfigError
+        A setting is wrong, or a source is named for the generated panel, which reads none.
+    """
     from finai_assets.settings import load_settings
+    from finai_resources.errors import ConfigError
 
     overrides = {"dataset": {"source": str(Path(source).expanduser().resolve())}} if source else None
-    return load_settings(dataset, profile, overrides=overrides)
+    settings = load_settings(dataset, profile, overrides=overrides)
+    if source and settings.dataset.adapter == "synthetic":
+        raise ConfigError(
+            f"{source} would not be read: data set {dataset!r} is generated; name the data set, --dataset NAME",
+            where="--source or FINAI_SOURCE",
+        )
+    return settings
 
 
 def named_home(home: Path | None) -> bool:

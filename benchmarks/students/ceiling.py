@@ -17,7 +17,7 @@ import yaml
 from rich.table import Table
 
 from benchmarks.students.home import Home
-from finai_assets.settings import CONFIG_FOLDER, Settings, load_settings
+from finai_assets.settings import Settings, config_folders, load_settings
 from finai_assets.settings.method import NoiseCeiling
 from finai_assets.students.fidelity_measures import Compared, figures_of, output_of
 from finai_assets.teacher.train import predict, train_teacher
@@ -27,7 +27,6 @@ from finai_resources.progress import report_progress
 
 Predictions = Mapping[str, np.ndarray]
 
-FOLDER = CONFIG_FOLDER / "noise_ceilings"
 _DIGITS = 4
 _HEADER = (
     "# What one teacher as the copy of another reaches on test rows: they differ in the seed of training alone.\n"
@@ -200,8 +199,9 @@ def seed_of(path: Path) -> int:
     return int(found[1])
 
 
-def write_ceiling(ceiling: NoiseCeiling, settings: Settings, folder: Path = FOLDER) -> Path:
-    """Write the layer of the settings of this data set and profile, and return the file."""
+def write_ceiling(ceiling: NoiseCeiling, settings: Settings, folder: Path | None = None) -> Path:
+    """Write the layer of the settings of this data set and profile, and return the file; by default beside the configuration."""
+    folder = folder or config_folders().all[-1] / "noise_ceilings"
     path = folder / f"{settings.dataset.name}-{settings.profile}.yaml"
     folder.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(ceiling.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=120)

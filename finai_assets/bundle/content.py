@@ -8,18 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from finai_assets.asset_graph import PRODUCT_TERMS, PRODUCTS
 from finai_assets.bundle.facts import LANGUAGES, Known, clauses_content, facts_content
 from finai_assets.features.registry import Column, Registry
 from finai_assets.labels.task import Task, available
-from finai_assets.settings import CONFIG_FOLDER, Settings
+from finai_assets.settings import Settings, config_folders
 from finai_resources.errors import BundleError, ConfigError
 
 TEMPLATES_FILE, RULES_FILE = "reason_templates.yaml", "rules.yaml"
@@ -28,16 +26,9 @@ _LIMITS = ("minimum_age", "maximum_age", "minimum_asset_band")
 _SPACE = re.compile(r"\s+")
 
 
-def read_config(name: str, folder: Path = CONFIG_FOLDER) -> dict[str, Any]:
-    """Read one of the two files that only the bundle uses."""
-    path = folder / name
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"the file cannot be read: {error}", where=str(path), fix="correct the file") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError("the file holds no mapping", where=str(path), fix="write `key: value` pairs at its top level")
-    return loaded
+def read_config(name: str) -> dict[str, Any]:
+    """Read one of the two files that only the bundle uses, with what the outer folder of the configuration lays over it."""
+    return config_folders().read(name)
 
 
 def products_content(

@@ -17,6 +17,7 @@ from finai_assets.asset_graph import SOURCE, SOURCE_SNAPSHOTS, SOURCE_TABLES, ta
 from finai_assets.ingest.contract import PRODUCT_TERMS, PRODUCTS
 from finai_assets.ingest.pseudonym import witness
 from finai_assets.settings import Settings
+from finai_assets.settings.adapters import known_adapters
 from finai_resources.errors import ConfigError
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
@@ -110,17 +111,26 @@ class Adapter(Protocol):
 
 
 SOURCE_OF = {table_name(path): path for path in SOURCE_TABLES}
-# By path, so that a data set imports, and is versioned by, its own adapter alone.
-ADAPTERS = {
-    "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
-    "tables": "finai_assets.ingest.tables.adapter:TablesAdapter",
-}
 
 
 def adapter_class(settings: Settings) -> type[Adapter]:
-    """Return the class of the data set's adapter."""
-    module, _, name = ADAPTERS[settings.dataset.adapter].partition(":")
-    found: type[Adapter] = getattr(importlib.import_module(module), name)
+    """Return the class of the data set's adapter.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be imported.
+    """
+    path = known_adapters()[settings.dataset.adapter]
+    module, _, name = path.partition(":")
+    try:
+        found: type[Adapter] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"the adapter {settings.dataset.adapter!r} cannot be imported ({error})",
+            where=path,
+            fix="install its package again, or correct its entry point",
+        ) from error
     return found
 
 

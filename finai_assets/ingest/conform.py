@@ -18,6 +18,14 @@ from finai_resources.errors import ContractError
 EXAMPLES = 3
 
 
+class BrokenContractError(ContractError):
+    """Rules of the contract are broken; the text is about the first of them, ``violations`` counts all."""
+
+    def __init__(self, what: str, violations: Violations, *, where: str, fix: str) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.violations = violations
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One broken rule in one column of one source."""
@@ -69,7 +77,7 @@ class Violations:
         if others:
             more = ", ".join(f"{other.column}: {other.rule} ({_rows(self.counts[other])})" for other in others[:5])
             what += f". Also broken: {more}"
-        raise ContractError(what, where=f"{first.source}, column {first.column}", fix=first.fix)
+        raise BrokenContractError(what, self, where=f"{first.source}, column {first.column}", fix=first.fix)
 
 
 def _rows(count: int) -> str:

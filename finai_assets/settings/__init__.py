@@ -9,12 +9,14 @@ from finai_assets.settings.dataset import (
     ProductTerms,
     SplitSettings,
 )
+from finai_assets.settings.folders import CONFIG_FOLDER, ConfigFolders, config_folders
 from finai_assets.settings.generator import GeneratorSettings
-from finai_assets.settings.load import CONFIG_FOLDER, Settings, available_datasets, load_settings
+from finai_assets.settings.load import Settings, available_datasets, load_settings
 
 __all__ = [
     "CONFIG_FOLDER",
     "Benefit",
+    "ConfigFolders",
     "DatasetSettings",
     "GeneratorSettings",
     "MerchantCategory",
@@ -24,5 +26,6 @@ __all__ = [
     "Settings",
     "SplitSettings",
     "available_datasets",
+    "config_folders",
     "load_settings",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from finai_assets.settings.adapters import require_known
 from finai_assets.settings.base import Positive, Section
 from finai_resources.months import Month, month_range
 
@@ -79,7 +80,7 @@ class DatasetSettings(Section):
     """
 
     name: str
-    adapter: Literal["synthetic", "tables"]
+    adapter: Annotated[str, AfterValidator(require_known)]  # one of the product, or of an installed package
     source: str | None
     real_customers: bool
     currency: str

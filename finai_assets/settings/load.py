@@ -17,7 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
@@ -27,6 +26,7 @@ from finai_assets.settings.choice import ChoiceSettings
 from finai_assets.settings.dataset import DatasetSettings, MerchantCategory, Product
 from finai_assets.settings.explanation import ExplanationSettings
 from finai_assets.settings.features import FeatureGroupSettings
+from finai_assets.settings.folders import CONFIG_FOLDER, DATASETS, config_folders, lay_over, read_yaml
 from finai_assets.settings.generator import GeneratorSettings
 from finai_assets.settings.lacks import complete
 from finai_assets.settings.lists import ListSettings
@@ -48,8 +48,6 @@ from finai_assets.settings.recommend import RecommendSettings
 from finai_assets.settings.tables import TablesSettings, require_agreement
 from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
-
-CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
 
 
 class Settings(Section):
@@ -151,28 +149,9 @@ class Settings(Section):
         return hashlib.sha256(json.dumps(dumped, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``over`` laid on it, mapping by mapping; lists are replaced whole."""
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"this is not YAML: {error}", where=str(path), fix="fix the line that it names") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError("the file holds no mapping", where=str(path), fix="write `key: value` pairs at its top level")
-    return loaded
-
-
 def available_datasets(folder: Path = CONFIG_FOLDER) -> list[str]:
-    """Return the names of the data sets that have a file."""
-    return sorted(path.stem for path in (folder / "datasets").glob("*.yaml"))
+    """Return the names of the data sets that have a file, in the shipped folder or in the outer one."""
+    return config_folders(folder).datasets()
 
 
 def load_settings(
@@ -189,7 +168,7 @@ def load_settings(
     dataset, profile
         Which ``datasets/<dataset>.yaml`` and which of the profiles.
     folder
-        The folder that holds the three layers.
+        The shipped folder of the three layers; what the outer folder of ``FINAI_CONFIG`` holds is laid over each of them.
     overrides
         A last layer, for tests and the command line.
 
@@ -198,36 +177,47 @@ def load_settings(
     ConfigError
         One error that names the file, the path, what was found and what is allowed.
     """
-    if dataset not in available_datasets(folder):
+    folders = config_folders(folder)
+    if dataset not in (known := folders.datasets()):
+        near = difflib.get_close_matches(dataset, known, n=2)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
         raise ConfigError(
             f"there is no data set {dataset!r}",
-            where=str(folder / "datasets"),
-            fix=f"choose one of {', '.join(available_datasets(folder))}, or add {dataset}.yaml",
+            where=", ".join(str(each / DATASETS) for each in folders.all),
+            fix=f"{meant}choose one of {', '.join(known)}, or make one with `finai init NAME FILE...`",
         )
-    files = [folder / "pipeline.yaml", folder / "feature_groups.yaml", folder / "datasets" / f"{dataset}.yaml"]
-    layers = [(path, _read_yaml(path)) for path in files]
+    files = ("pipeline.yaml", "feature_groups.yaml", f"{DATASETS}/{dataset}.yaml")
+    layers = [layer for name in files for layer in folders.layers(name)]
     profiles = [(path, layer.pop("profiles", {}) or {}) for path, layer in layers]
-    known = sorted({name for _, named in profiles for name in named})
-    if profile not in known:
+    offered = sorted({name for _, named in profiles for name in named})
+    if profile not in offered:
         raise ConfigError(
-            f"there is no profile {profile!r}", where=str(files[0]), fix=f"choose one of {', '.join(known)}"
+            f"there is no profile {profile!r}", where=str(layers[0][0]), fix=f"choose one of {', '.join(offered)}"
         )
     layers += [(path, named.get(profile) or {}) for path, named in profiles]
-    if (measured := folder / "noise_ceilings" / f"{dataset}-{profile}.yaml").is_file():
-        layers.append((measured, {"students": {"noise_ceiling": _read_yaml(measured)}}))
+    for measured in folders.files(f"noise_ceilings/{dataset}-{profile}.yaml"):
+        layers.append((measured, {"students": {"noise_ceiling": read_yaml(measured)}}))
     layers.append((Path("overrides"), dict(overrides or {})))
     merged: dict[str, Any] = {"profile": profile}
     for _, layer in layers:
-        merged = _merge(merged, layer)
+        merged = lay_over(merged, layer)
     try:
-        return complete(Settings.model_validate(merged))
+        settings = complete(Settings.model_validate(merged))
     except ValidationError as error:
         raise _explain(error, layers) from None
+    if settings.dataset.name != dataset:
+        raise ConfigError(
+            f"found {settings.dataset.name!r}",
+            where=f"{_source_of(['dataset', 'name'], layers)}: dataset.name",
+            fix=f"write {dataset!r}, as the file is named",
+        )
+    return settings
 
 
 def _explain(error: ValidationError, layers: list[tuple[Path, dict[str, Any]]]) -> ConfigError:
     details = error.errors()
-    first = details[0]
+    # A typo in a required key shows as two errors: the unknown key names what was meant.
+    first = next((detail for detail in details if detail["type"] == "extra_forbidden"), details[0])
     path = [str(part) for part in first["loc"]]
     where = f"{_source_of(path, layers)}: {'.'.join(path) or '(whole)'}"
     more = f" ({len(details) - 1} more wrong values follow it)" if len(details) > 1 else ""
@@ -238,6 +228,8 @@ def _explain(error: ValidationError, layers: list[tuple[Path, dict[str, Any]]]) 
         return ConfigError(
             f"unknown key {path[-1]!r}{more}", where=where, fix=f"{hint}allowed here: {', '.join(allowed)}"
         )
+    if first["type"] == "missing":
+        return ConfigError(f"the key {path[-1]!r} is missing{more}", where=where, fix="write it, with its value")
     found = (
         f"found {first['input']!r}" if path else "sections contradict each other"
     )  # of all, the values would fill pages

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cache
-from pathlib import Path
 
-import yaml
 from pydantic import ValidationError, model_validator
 
-from finai_assets.settings import CONFIG_FOLDER
+from finai_assets.settings import ConfigFolders, config_folders
 from finai_assets.settings.base import Section
 from finai_resources.errors import ConfigError
 
-FILE = CONFIG_FOLDER / "regulation_map.yaml"
+FILE = "regulation_map.yaml"
 
 
 class Article(Section):
@@ -59,8 +57,7 @@ class RegulationMap(Section):
         return {check for law in self.laws for article in law.articles for check in article.checks}
 
 
-@cache
-def regulation_map(file: Path = FILE) -> RegulationMap:
+def regulation_map() -> RegulationMap:
     """Read the map.
 
     Raises
@@ -68,9 +65,14 @@ def regulation_map(file: Path = FILE) -> RegulationMap:
     ConfigError
         The file is no such map; the text names the entry.
     """
+    return _read(config_folders())
+
+
+@cache
+def _read(folders: ConfigFolders) -> RegulationMap:
     try:
-        return RegulationMap.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError, OSError) as error:
+        return RegulationMap.model_validate(folders.read(FILE))
+    except ValidationError as error:
         raise ConfigError(
-            f"the map of regulations is wrong: {error}", where=str(file), fix="correct that entry"
+            f"the map of regulations is wrong: {error}", where=str(folders.files(FILE)[-1]), fix="correct that entry"
         ) from error

@@ -42,7 +42,7 @@ from finai_assets.asset_graph import (
 )
 from finai_assets.features.registry import Registry
 from finai_assets.platform import Platform
-from finai_assets.settings import CONFIG_FOLDER, load_settings
+from finai_assets.settings import CONFIG_FOLDER, ConfigFolders, load_settings
 from finai_assets.source import forget
 from finai_checks.catalogue import declared_checks
 
@@ -68,7 +68,7 @@ class Tree:
         )
         if self.texts:
             platform = replace(platform, registry=self._retold(platform.registry))
-        return replace(platform.graph, config_folder=self.root / "configs")
+        return replace(platform.graph, config=ConfigFolders(self.root / "configs"))
 
     def _retold(self, registry: Registry) -> Registry:
         groups = [

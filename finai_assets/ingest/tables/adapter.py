@@ -24,7 +24,7 @@ from finai_assets.ingest.tables.selection import Selection
 from finai_assets.ingest.tables.views import MonthViews
 from finai_assets.settings import Settings
 from finai_assets.settings.tables import CategoryRows
-from finai_resources.errors import ConfigError, ContractError
+from finai_resources.errors import ConfigError, ContractError, FinaiError
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.sql_text import quoted
@@ -77,6 +77,18 @@ class TablesAdapter:
     def rows(self) -> dict[str, Rows]:
         """Return the rows of each source, read or found in the cache."""
         return _read(self.settings, self.cache)
+
+    def unreadable(self) -> list[FinaiError]:
+        """Return the error of every source that cannot be read; what can be is kept for :attr:`rows`."""
+        named = self.settings.dataset.source
+        found: list[FinaiError] = []
+        folder = source_folder(named) if named is not None or self._needs_folder() else None
+        for name, source in self.tables.sources.items():
+            try:
+                read_source(name, source, folder, self.cache, time_zone=self.tables.time_zone)
+            except (ConfigError, ContractError) as error:
+                found.append(error)
+        return found
 
     @cached_property
     def computed(self) -> dict[str, Path]:

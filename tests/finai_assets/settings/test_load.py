@@ -125,3 +125,9 @@ def test_bands_and_the_bounds_that_cut_them_agree(folder: Path) -> None:
     edit(folder / "datasets" / "synthetic.yaml", "band_bounds: [-0.1, 0.9, 1.6]", "band_bounds: [-0.1, 0.9]")
     with pytest.raises(ConfigError, match="one bound fewer than there are"):
         load_settings(folder=folder)
+
+
+def test_a_key_that_is_missing_is_named_by_its_path(folder: Path) -> None:
+    edit(folder / "pipeline.yaml", "gap_days: 30", "")
+    with pytest.raises(ConfigError, match=r"gap_days: the key 'gap_days' is missing"):
+        load_settings(folder=folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from finai_assets.settings.folders import CONFIG_FOLDER, CONFIG_VARIABLE
 from finai_checks.catalogue import KINDS
 from finai_checks.framework.regulations import FILE, regulation_map
 from finai_resources.errors import ConfigError
@@ -31,8 +32,11 @@ def test_an_article_without_checks_says_who_keeps_it() -> None:
     assert all(article.checks or article.organisational for article in articles)
 
 
-def test_a_map_with_an_article_that_claims_nothing_is_refused_by_its_name(tmp_path: Path) -> None:
-    broken = tmp_path / "map.yaml"
-    broken.write_text(FILE.read_text(encoding="utf-8").replace("checks: [C31], ", ""), encoding="utf-8")
+def test_a_map_with_an_article_that_claims_nothing_is_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = (CONFIG_FOLDER / FILE).read_text(encoding="utf-8")
+    (tmp_path / FILE).write_text(shipped.replace("checks: [C31], ", ""), encoding="utf-8")
+    monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path))
     with pytest.raises(ConfigError, match="17, 18"):
-        regulation_map(broken)
+        regulation_map()
