@@ -10,6 +10,7 @@ from rich.console import Console
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
+from finai_checks.framework.ledger import Ledger
 from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
@@ -42,15 +43,19 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     checks = declared_checks(platform)
     stages = main_job(platform)
     if dry_run:
-        _print_plan(lake_of(platform, home), platform, stages, checks, console)
+        _print_plan(Ledger(lake_of(platform, home), platform.secrets), platform, stages, checks, console)
         return {}
     with dagster_instance(home) as instance, display(console) as show:
         lake = lake_of(platform, home)
         runner = Runner(platform, home, lake, instance)
         reports = [_run_stage(stage, runner, checks, show) for stage in stages]
+        if unproved := len(runner.ledger.disbelieved):
+            console.print(
+                f"{unproved:,} records of checks were not signed by this home's key: these checks were asked again"
+            )
     if lake.is_local and any(report.ran for report in reports):
         rebuild(lake, home.warehouse)
-    return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
+    return write_summary(platform, home, runner.ledger, checks, [vars(report) for report in reports])
 
 
 def lake_of(platform: Platform, home: Home) -> Lake:
@@ -67,10 +72,11 @@ def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Displ
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
-                outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
+                outdated = outdated_checks(runner.ledger, runner.platform, unit, checks)
                 if outdated:
                     runner.judge(unit, outdated)
-                stale = stale_assets(runner.lake, runner.platform, unit, checks)
+                    runner.raise_for_checks(unit, [check.asset for check in outdated], checks)
+                stale = stale_assets(runner.lake, runner.platform, unit)
                 if stale:
                     shown.note(unit.partition or "")
                     runner.run(unit, stale, checks)
@@ -82,11 +88,13 @@ def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Displ
     return StageReport(stage.name, len(stage.units), ran, meter.figures())
 
 
-def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console) -> None:
+def _print_plan(
+    ledger: Ledger, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console
+) -> None:
     for stage in stages:
-        stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
+        stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(ledger.lake, platform, u)) for u in stage.units]
         todo = [(unit, assets) for unit, assets in stale if assets]
-        judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
+        judged = sum(len(outdated_checks(ledger, platform, unit, checks)) for unit in stage.units)
         recheck = f", {judged} checks of stored assets" if judged else ""
         console.print(f"[bold]{stage.title}[/]: {len(todo)} of {len(stage.units)} runs{recheck}")
         for unit, assets in todo[:3]:
