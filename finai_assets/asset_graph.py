@@ -1,8 +1,8 @@
 """Every asset of the platform, each declared once.
 
 An :class:`Asset` declares where it is stored, the functions that compute it, the settings that they receive, and its upstream
-assets. Dagster's specs, dependencies and jobs, the plan of ``finai run``, staleness and gates (which ask the blocking checks of all
-that lies upstream) derive from this table, and no other product file spells an asset's path.
+assets. Dagster's specs, dependencies and jobs, the plan of ``finai run``, staleness, and what gates ask (the blocking checks of
+all that lies upstream) derive from this table, and no other product file spells an asset's path.
 
 A path may hold ``{group}`` (a feature group) or ``{task}`` (a prediction task): then there is one asset for each.
 """

@@ -44,12 +44,15 @@ class CheckGates:
     def demand(self, lake: Lake, partitions: Iterable[tuple[str, str | None]]) -> None:
         """Raise unless every blocking check of these partitions has passed on the content that they have now."""
         ledger = self.ledger(lake)
-        refused = [
-            f"{check.id} {check.name} on {address(asset, partition)}: {why}"
-            for asset, partition in partitions
-            for check in self._blocking.get(asset, ())
-            if partition in check.month_keys and (why := self._why_closed(ledger, check, partition))
-        ]
+        refused: list[str] = []
+        for asset, partition in partitions:
+            blocking = [check for check in self._blocking.get(asset, ()) if partition in check.month_keys]
+            content = ledger.content(asset, partition) if blocking else None
+            refused.extend(
+                f"{check.id} {check.name} on {address(asset, partition)}: {why}"
+                for check in blocking
+                if (why := self._why_closed(ledger, check, partition, content))
+            )
         if refused:
             more = f"\n  ... and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
             raise GateError(
@@ -59,11 +62,11 @@ class CheckGates:
                 "the upstream assets again",
             )
 
-    def _why_closed(self, ledger: Ledger, check: Declared, partition: str | None) -> str:
+    def _why_closed(self, ledger: Ledger, check: Declared, partition: str | None, content: str | None) -> str:
         if check.kind.audit:
             audit = audit_standing(ledger, check, partition, self._due)
             return (audit.reason or "the audit failed") if audit.closes else ""
-        found = ledger.standing(check, partition)
+        found = ledger.standing(check, partition, content)
         return "" if found.has_passed else found.reason or found.state
 
     def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:

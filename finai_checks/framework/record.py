@@ -2,8 +2,8 @@
 
 A record is a statement about one check by its code and its thresholds, one partition of one asset, one content of that partition,
 and one entry of the evidence log. It is signed under a key of its own (``FINAI_RECORD_KEY``), so that a file that was edited, or
-copied from another asset, is no record. Whether the log still holds that entry, as its last word on the partition, is asked by the
-:class:`~finai_checks.framework.ledger.Ledger`.
+copied from another asset, is no record. Whether the log still holds that entry, as its last word on the partition, is for the
+:class:`~finai_checks.framework.ledger.Ledger` to find out.
 """
 
 from __future__ import annotations
