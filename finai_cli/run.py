@@ -72,11 +72,13 @@ def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Displ
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
-                outdated = outdated_checks(runner.ledger, runner.platform, unit, checks)
+                stale = stale_assets(runner.lake, runner.platform, unit)
+                # What is computed anew is checked then; a check of it now might fail for what it is made from.
+                kept = [check for check in checks if check.asset not in stale]
+                outdated = outdated_checks(runner.ledger, runner.platform, unit, kept)
                 if outdated:
                     runner.judge(unit, outdated)
                     runner.raise_for_checks(unit, [check.asset for check in outdated], checks)
-                stale = stale_assets(runner.lake, runner.platform, unit)
                 if stale:
                     shown.note(unit.partition or "")
                     runner.run(unit, stale, checks)
