@@ -1,8 +1,8 @@
 """Every asset of the platform, each declared once.
 
-An :class:`Asset` declares where it is stored, the functions that compute it, the settings that they receive, its upstream
-assets, and whose blocking checks must have passed before. Dagster's specs, dependencies and jobs, the plan of ``finai run``,
-staleness and gates derive from this table, and no other product file spells an asset's path.
+An :class:`Asset` declares where it is stored, the functions that compute it, the settings that they receive, and its upstream
+assets. Dagster's specs, dependencies and jobs, the plan of ``finai run``, staleness, and what gates ask (the blocking checks of
+all that lies upstream) derive from this table, and no other product file spells an asset's path.
 
 A path may hold ``{group}`` (a feature group) or ``{task}`` (a prediction task): then there is one asset for each.
 """
@@ -41,7 +41,7 @@ MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teache
 EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
 COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "students/fidelity"
 CHOICE = "choice/model"
-BUNDLE, CHAMPION = "serving/bundle", "serving/champion"
+BUNDLE, PUBLISHED, CHAMPION = "serving/bundle", "serving/published", "serving/champion"
 RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
 DECISIONS = "recommendations/decisions"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
@@ -155,17 +155,14 @@ class Read:
     ----------
     path : str
     window : Window
-    asked : bool
-        Whether its blocking checks must have passed on exactly what is read.
     columns : bool
         Whether each of a feature group's columns is shown as an upstream too.
     data : bool
-        Whether its content is read; otherwise only its checks are asked.
+        Whether its content is read; otherwise it is only asked, by its checks and by those of what lies upstream of it.
     """
 
     path: str
     window: Window = Window.SAME
-    asked: bool = False
     columns: bool = False
     data: bool = True
 
@@ -200,6 +197,9 @@ class Asset:
         The adapter of the data sets that have it; empty for all.
     needs : tuple of str
         What a data set has to have for the asset to exist: :data:`TASKS` that it can carry, or :data:`OFFERS` too.
+    gated : bool
+        Whether the blocking checks of all that it is made from must have passed before it is computed; False for one that judges
+        what they found.
     """
 
     path: str
@@ -214,6 +214,7 @@ class Asset:
     templates: tuple[str, ...] = ()
     only: str = ""
     needs: tuple[str, ...] = ()
+    gated: bool = True
 
 
 TASKS, OFFERS = "tasks", "offers"  # a task that the data set can carry; such tasks, and products to recommend by them
@@ -315,8 +316,8 @@ ASSETS = (
         ("seed", "look_back_months", "dataset.segments", "dataset.raw_months.first", "teacher.max_train_rows", "teacher.routing",
          "teacher.experts", "declared.columns",
          "declared.tasks"),
-        (Read(SPLITS, asked=True), Read(_STATE, asked=True), Read(_GROUP, Window.SPLITS, asked=True, columns=True),
-         Read(_LABEL, Window.SPLITS, asked=True), Read(PRODUCTS), Read(CATEGORIES)),
+        (Read(SPLITS), Read(_STATE), Read(_GROUP, Window.SPLITS, columns=True), Read(_LABEL, Window.SPLITS), Read(PRODUCTS),
+         Read(CATEGORIES)),
         needs=(TASKS,),
     ),
     Asset(
@@ -325,7 +326,7 @@ ASSETS = (
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.train:train_teacher",
          "finai_assets.teacher.store:teacher_to_files"),
         ("seed", *_NETWORK, "checks.reproducible.fingerprint_steps", "declared.columns"),
-        (Read(MATRIX, asked=True),),
+        (Read(MATRIX),),
         needs=(TASKS,),
     ),
     Asset(
@@ -368,7 +369,7 @@ ASSETS = (
          "finai_assets.students.columns:to_file", "finai_assets.teacher.predictions:load_predictions"),
         ("seed", "inputs", *(f"students.{name}" for name in _OF_COLUMNS), "declared.columns", "declared.displayable",
          "declared.rule_columns"),
-        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS)),
+        (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
         needs=(TASKS,),
     ),
     Asset(
@@ -380,8 +381,7 @@ ASSETS = (
          "finai_assets.students.transfer:write_transfer_set",
          "finai_assets.teacher.store:teacher_from_files"),
         ("seed", *_NETWORK, "students.transfer_rows", "declared.columns"),
-        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(COLUMNS, asked=True),
-         Read(_GROUP, Window.TRANSFER, asked=True)),
+        (Read(MATRIX), Read(TEACHER), Read(COLUMNS), Read(_GROUP, Window.TRANSFER)),
         needs=(TASKS,),
     ),
     Asset(
@@ -392,8 +392,7 @@ ASSETS = (
          "finai_assets.students.train:train_student", "finai_assets.students.result:to_files",
          "finai_assets.teacher.predictions:load_predictions"),
         ("seed", "students", "inputs", "metrics", "declared.columns"),
-        (Read(MATRIX, asked=True), Read(TEACHER, asked=True), Read(PREDICTIONS), Read(COLUMNS),
-         Read(TRANSFER, asked=True)),
+        (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS), Read(COLUMNS), Read(TRANSFER)),
         # C23 compares the stored figures with today's floors, and another check counts the copies.
         unversioned=("students.fidelity", "students.minimum_copies", "students.accepted"),
         needs=(TASKS,),
@@ -421,7 +420,7 @@ ASSETS = (
          "finai_assets.students.columns:union_of", "finai_assets.evaluation.lists.outcomes:read_outcomes",
          "finai_assets.choice.train:train_choice", "finai_assets.choice.model:to_file"),
         ("seed", "horizon_months", "inputs", "choice", "products.code", "declared.columns"),
-        (Read(MATRIX, asked=True), Read(COLUMNS, asked=True), Read(SNAPSHOTS, Window.OUTCOMES)),
+        (Read(MATRIX), Read(COLUMNS), Read(SNAPSHOTS, Window.OUTCOMES)),
         needs=(OFFERS,),
     ),
     Asset(
@@ -435,12 +434,19 @@ ASSETS = (
          "families", "products", "acquisition_sets", "bundle", "recommend", "offering",
          "students.fidelity", "students.max_leaves", "students.max_megabytes", "students.max_columns_in_all",
          "students.spare_share", "declared.column_texts", "declared.task_texts"),
-        (Read(_STUDENT, asked=True), Read(CHOICE, asked=True), Read(PRODUCTS), Read(PRODUCT_TERMS), Read(MATRIX, asked=True),
+        (Read(_STUDENT), Read(CHOICE), Read(PRODUCTS), Read(PRODUCT_TERMS), Read(MATRIX),
          Read(state_asset("mcc_top30_multihot")), Read(state_asset("demographics")),
-         Read(TEACHER, asked=True, data=False),
-         Read(EVALUATION, asked=True, data=False),
-         Read(FIDELITY, data=False)),  # stops no bundle: a promotion asks for its checks
+         Read(TEACHER, data=False), Read(EVALUATION, data=False),
+         Read(FIDELITY, data=False)),  # what it finds of the students warns, and a promotion asks for it
         files=("reason_templates.yaml", "rules.yaml"),
+        needs=(OFFERS,),
+    ),
+    Asset(
+        PUBLISHED,
+        "serving",
+        ("finai_assets.bundle.lineage:lineage_of", "finai_assets.bundle.registry:register",
+         "finai_assets.bundle.registry:export"),
+        reads=(Read(BUNDLE),),
         needs=(OFFERS,),
     ),
     Asset(
@@ -452,7 +458,7 @@ ASSETS = (
          "finai_assets.recommend.lists_page:markdown", "finai_assets.recommend.lists_page:lists_page"),
         ("profile", "seed", "horizon_months", "dataset.name", "inputs", "lists", "metrics", "teacher.max_train_rows",
          "families", "products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
-        (Read(MATRIX, asked=True), Read(BUNDLE, asked=True), Read(SNAPSHOTS, Window.OUTCOMES),
+        (Read(MATRIX), Read(PUBLISHED, data=False), Read(BUNDLE), Read(SNAPSHOTS, Window.OUTCOMES),
          *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.TEST_MESSAGES)),
         templates=(*_PAGE, "finai_assets/evaluation/templates/lists.html.j2"),
         needs=(OFFERS,),
@@ -462,7 +468,8 @@ ASSETS = (
         "promotion",
         ("finai_assets.promotion.decide:decide", "finai_assets.bundle.registry:register"),
         ("profile", "seed", "dataset.name", "metrics", "promotion"),
-        (Read(BUNDLE), Read(MATRIX), Read(LISTS, data=False)),  # asks no gate: whatever failed is a refusal with its record
+        (Read(PUBLISHED, data=False), Read(BUNDLE), Read(MATRIX), Read(LISTS, data=False)),
+        gated=False,  # whatever failed is a refusal with its record
         needs=(OFFERS,),
     ),
     *(
@@ -471,9 +478,9 @@ ASSETS = (
             "recommendations",
             ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
             ("products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
-            (Read(BUNDLE, asked=True), Read(_GROUP, asked=True), Read(SNAPSHOTS),
-             *(Read(table, asked=True) for table in OFFER_TABLES if table != CONTACTS),
-             Read(CONTACTS, Window.MESSAGES, asked=True)),
+            (Read(PUBLISHED, data=False), Read(BUNDLE), Read(_GROUP), Read(SNAPSHOTS),
+             *(Read(table) for table in OFFER_TABLES if table != CONTACTS),
+             Read(CONTACTS, Window.MESSAGES)),
             Partitions.SNAPSHOT,
             together=True,
             needs=(OFFERS,),
@@ -652,14 +659,32 @@ class AssetGraph:
             return tuple(month + offset for offset in range(reach.first, reach.last + 1))
         return reach
 
-    def asked(self, path: str, month: Month | None = None) -> list[tuple[str, str | None]]:
-        """Return the partitions whose blocking checks must have passed before an asset is computed."""
-        return [
-            (upstream, each.key if each and self[upstream].partitions is not Partitions.NONE else None)
-            for upstream, read in self.reads(path)
-            if read.asked
-            for each in self.months_read(read.window, month)
-        ]
+    def asked(self, *paths: str, month: Month | None = None) -> tuple[tuple[str, str | None], ...]:
+        """Return the partitions whose blocking checks must have passed before some assets are computed in a month.
+
+        They are all that the assets are made from, directly or through others; of an asset that is not gated, nothing.
+        """
+        if (paths, month) not in self._asked:
+            found: dict[tuple[str, str | None], None] = {}
+            waiting = [(path, month) for path in paths if self[path].gated]
+            while waiting:
+                path, at = waiting.pop()
+                for upstream, each in self._made_from(path, at):
+                    key = (upstream, each.key if each else None)
+                    if key not in found:
+                        found[key] = None
+                        waiting.append((upstream, each))
+            self._asked[paths, month] = tuple(found)
+        return self._asked[paths, month]
+
+    @cached_property
+    def _asked(self) -> dict[tuple[tuple[str, ...], Month | None], tuple[tuple[str, str | None], ...]]:
+        return {}
+
+    def _made_from(self, path: str, month: Month | None) -> Iterator[tuple[str, Month | None]]:
+        for upstream, read in self.reads(path):
+            whole = self[upstream].partitions is Partitions.NONE
+            yield from ((upstream, None if whole else each) for each in self.months_read(read.window, month))
 
     def downstream(self, stale: Iterable[str], among: Iterable[str]) -> list[str]:
         """Return, in the order of ``among``, the stale assets and those that read them or are written with them."""

@@ -12,9 +12,10 @@ from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
 from finai_checks.assets import as_evaluation
 from finai_checks.framework.check import CheckContext, Declared, sharing_work
+from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.overrides import Overrides
-from finai_checks.framework.record import read_record
 from finai_checks.framework.run import run_checks
+from finai_checks.gates import CheckGates
 from finai_cli.plan import Unit
 from finai_resources.errors import FinaiError, GateError
 from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE, log_evaluations
@@ -31,7 +32,9 @@ class Runner:
 
     def __init__(self, platform: Platform, home: Home, lake: Lake, instance: dg.DagsterInstance) -> None:
         self.platform, self.lake, self.instance = platform, lake, instance
-        self.definitions = build_definitions(settings=platform.settings, home=home)
+        gates = CheckGates(platform)
+        self.ledger: Ledger = gates.ledger(lake)  # one for the plan and for the gates, which read what is new alone
+        self.definitions = build_definitions(settings=platform.settings, home=home, resources={"gates": gates})
 
     def run(self, unit: Unit, assets: list[str], checks: list[Declared]) -> None:
         """Materialise some assets of a unit in one Dagster run.
@@ -51,7 +54,7 @@ class Runner:
             raise_on_error=False,
             run_config=QUIET,
         )
-        self._raise_for_checks(unit, assets, checks)
+        self.raise_for_checks(unit, assets, checks)
         if not result.success:
             raise failure_of(result, unit, assets)
 
@@ -65,14 +68,22 @@ class Runner:
             evaluations += [as_evaluation(check, unit.month, outcomes[check.asset]) for check in members]
         log_evaluations(self.instance, "recheck", evaluations)
 
-    def _raise_for_checks(self, unit: Unit, assets: list[str], checks: list[Declared]) -> None:
+    def raise_for_checks(self, unit: Unit, assets: list[str], checks: list[Declared]) -> None:
+        """Raise where a blocking check of every run has failed on some assets of a unit as they are stored now.
+
+        Raises
+        ------
+        GateError
+            It names each of them.
+        """
         failed = []
+        self.ledger.refresh()
         for check in checks:
-            if not check.blocking or check.asset not in assets:
+            if not check.blocking or check.kind.audit or check.asset not in assets:
                 continue
-            record = read_record(self.lake, check, unit.partition)
-            if record is not None and not record["passed"]:
-                failed.append(f"{check.id} {check.name} on {address(check.asset, unit.partition)}: {record['reason']}")
+            found = self.ledger.standing(check, unit.partition)
+            if found.state in {"failed", "expired"}:
+                failed.append(f"{check.id} {check.name} on {address(check.asset, unit.partition)}: {found.reason}")
         if failed:
             raise GateError(
                 f"{len(failed)} blocking checks failed:\n  " + "\n  ".join(failed),

@@ -94,10 +94,11 @@ def run(
     settings = chosen_settings(dataset, profile, source)  # a wrong value is reported before the heavy imports
     from finai_assets.platform import Platform
     from finai_resources.home import Home
+    from finai_resources.secrets import SecretStore
 
     console = Terminal(stderr=as_json)
-    platform = Platform.of(settings)
     place = Home.choose(dataset, profile, home)
+    platform = Platform.of(settings, SecretStore(place.root))
     from finai_cli.run import run_main_job
     from finai_cli.sql import warehouse_of
     from finai_cli.summary import print_summary
@@ -111,8 +112,13 @@ def run(
         return
     if as_json:
         print_json(summary)
+    else:
+        print_summary(summary, warehouse_of(place), console)
+    if closed := summary["checks"]["audits_closing"]:
+        console.print(f"[bold red]gates are closed[/] by audits: {', '.join(closed)}", soft_wrap=True, highlight=False)
+        raise typer.Exit(1)
+    if as_json:
         return
-    print_summary(summary, warehouse_of(place), console)
     ran = sum(stage["ran"] for stage in summary["stages"])
     did = f"{ran} runs" if ran else "everything was up to date"
     console.print(

@@ -9,7 +9,7 @@ from finai_assets.asset_graph import JOBS, Job, Partitions
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_checks.framework.check import Declared
-from finai_checks.framework.record import has_passed, read_record
+from finai_checks.framework.ledger import Ledger
 from finai_resources.lake import Lake
 from finai_resources.manifest import address
 from finai_resources.months import Month
@@ -55,25 +55,18 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
     return [Unit(job.name, paths, month) for month in (months[-1:] if job.months == "last" else months)]
 
 
-def stale_assets(
-    lake: Lake, platform: Platform, unit: Unit, checks: list[Declared], altered: Collection[str] = ()
-) -> list[str]:
+def stale_assets(lake: Lake, platform: Platform, unit: Unit, altered: Collection[str] = ()) -> list[str]:
     """Return the stale assets of a unit, in order.
 
-    An asset is stale if it is missing, was made by another code version, config version or upstream content, or has no passed
-    record of a blocking check; so are the assets of the unit that read it.
+    An asset is stale if it is missing, or was made by another code version, config version or upstream content; so are the assets
+    of the unit that read it. A check that failed does not make it stale: made again, it would be the same.
 
     Parameters
     ----------
     altered
         Addresses of partitions that the source no longer agrees with, or that read one of these: stale too.
     """
-    stale = [
-        path
-        for path in unit.assets
-        if not _is_current(lake, platform, path, unit.partition, altered)
-        or not all(has_passed(lake, check, unit.partition) for check in _of(checks, path, blocking=True))
-    ]
+    stale = [path for path in unit.assets if not _is_current(lake, platform, path, unit.partition, altered)]
     return platform.graph.downstream(stale, unit.assets)
 
 
@@ -92,19 +85,21 @@ def made_from(lake: Lake, unit: Unit, altered: Collection[str]) -> set[str]:
 
 
 def outdated_checks(
-    lake: Lake, platform: Platform, unit: Unit, checks: list[Declared], altered: Collection[str] = ()
+    ledger: Ledger, platform: Platform, unit: Unit, checks: list[Declared], altered: Collection[str] = ()
 ) -> list[Declared]:
-    """Return the checks that have no record for a current asset's content by their present thresholds and code."""
+    """Return the checks to be asked again of current assets, which stay as they are.
+
+    They are those without a record that counts (it is of other content, code or thresholds, not signed, not in the evidence log),
+    and blocking ones that have failed, or whose override has ended: what they looked at beside the asset may be mended.
+    """
+    ledger.refresh()
     return [
         check
         for path in unit.assets
-        if _is_current(lake, platform, path, unit.partition, altered)
-        for check in _of(checks, path)
-        if unit.month is None or unit.month in (check.months or ())
-        if read_record(lake, check, unit.partition) is None
+        if _is_current(ledger.lake, platform, path, unit.partition, altered)
+        for check in checks
+        if check.asset == path and not check.kind.audit and unit.partition in check.month_keys
+        if not (found := ledger.standing(check, unit.partition)).has_passed
+        if check.blocking or found.state != "failed"
     ]
-
-
-def _of(checks: list[Declared], path: str, *, blocking: bool = False) -> list[Declared]:
-    """Return the checks of an asset that belong to every run."""
-    return [c for c in checks if c.asset == path and not c.kind.audit and (c.blocking or not blocking)]
+    ]

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from finai_checks.framework.evidence_log import evidence_log
 from rich.console import Console
 from rich.markup import escape
 
@@ -13,6 +14,7 @@ from finai_assets.ingest.source_changes import SourceChanges, source_changes
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
+from finai_checks.framework.ledger import Ledger
 from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
@@ -49,18 +51,25 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     stages = main_job(platform)
     lake = lake_of(platform, home)
     cache = home.cache if home.root.is_dir() or not dry_run else None
-    changes = source_changes(platform.graph, lake, SecretStore(home.root), cache)
+    changes = source_changes(platform.graph, lake, platform.secrets or SecretStore(home.root), cache)
     for note in changes.notes:
         console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     if dry_run:
-        _print_plan(lake, platform, stages, checks, changes, console)
+        _print_plan(Ledger(lake, platform.secrets), platform, stages, checks, changes, console)
         return {}
     with dagster_instance(home) as instance, display(console) as show:
         runner = Runner(platform, home, lake, instance)
-        reports = [_run_stage(stage, runner, checks, show, changes.altered) for stage in stages]
+        try:
+            reports = [_run_stage(stage, runner, checks, show, changes.altered) for stage in stages]
+        finally:
+            evidence_log(lake, platform.secrets).anchor()
+        if unproved := len(runner.ledger.disbelieved):
+            console.print(
+                f"{unproved:,} records of checks were not signed by this home's key: these checks were asked again"
+            )
     if lake.is_local and (any(report.ran for report in reports) or not shows(lake, home.warehouse)):
         rebuild(lake, home.warehouse)
-    return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
+    return write_summary(platform, home, runner.ledger, checks, [vars(report) for report in reports])
 
 
 def lake_of(platform: Platform, home: Home) -> Lake:
@@ -79,10 +88,13 @@ def _run_stage(
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
-                outdated = outdated_checks(runner.lake, runner.platform, unit, checks, altered)
+                stale = stale_assets(runner.lake, runner.platform, unit, altered)
+                # What is computed anew is checked then; a check of it now might fail for what it is made from.
+                kept = [check for check in checks if check.asset not in stale]
+                outdated = outdated_checks(runner.ledger, runner.platform, unit, kept, altered)
                 if outdated:
                     runner.judge(unit, outdated)
-                stale = stale_assets(runner.lake, runner.platform, unit, checks, altered)
+                    runner.raise_for_checks(unit, [check.asset for check in outdated], checks)
                 if stale:
                     shown.note(unit.partition or "")
                     runner.run(unit, stale, checks)
@@ -95,23 +107,23 @@ def _run_stage(
 
 
 def _print_plan(
-    lake: Lake,
+    ledger: Ledger,
     platform: Platform,
     stages: list[Stage],
     checks: list[Declared],
     changes: SourceChanges,
     console: Console,
 ) -> None:
-    altered = set(changes.altered)
+    lake, altered = ledger.lake, set(changes.altered)
     for stage in stages:
         todo: list[tuple[Unit, list[str]]] = []
         judged = 0
         for unit in stage.units:
             if altered:
                 altered |= made_from(lake, unit, altered)
-            if assets := stale_assets(lake, platform, unit, checks, altered):
+            if assets := stale_assets(lake, platform, unit, altered):
                 todo.append((unit, assets))
-            judged += len(outdated_checks(lake, platform, unit, checks, altered))
+            judged += len(outdated_checks(ledger, platform, unit, checks, altered))
         recheck = f", {judged} checks of stored assets" if judged else ""
         console.print(styled((stage.title, "bold"), f": {len(todo)} of {len(stage.units)} runs{recheck}"))
         for unit, assets in todo[:3]:

@@ -32,13 +32,15 @@ from finai_assets.platform import Platform
 from finai_assets.recommend.evaluate import FILE as LISTS_FILE
 from finai_assets.recommend.lists_page import PAGE, by_accuracy
 from finai_assets.students.card import read_card
+from finai_checks.framework.audits import audit_standing
 from finai_checks.framework.check import Declared
-from finai_checks.framework.record import read_record
+from finai_checks.framework.ledger import Ledger
 from finai_cli.output import Terminal, styled
 from finai_resources.home import Home
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.manifest import address
 from finai_resources.warehouse import Warehouse
 from finai_resources.whole_file import replace_file
 
@@ -52,10 +54,10 @@ TABLE_WIDTH = 204
 
 
 def write_summary(
-    platform: Platform, home: Home, lake: Lake, checks: list[Declared], stages: list[dict[str, Any]]
+    platform: Platform, home: Home, ledger: Ledger, checks: list[Declared], stages: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Collect the summary, write it to the home, with paths from there so that the home may move, and return it."""
-    summary = dict(plain(_collect(platform, home, lake, checks, _with_earlier_figures(home, stages))))
+    summary = dict(plain(_collect(platform, home, ledger, checks, _with_earlier_figures(home, stages))))
     replace_file(home.summary, to_json(_from_home(summary, home), indent=1))
     return summary
 
@@ -80,12 +82,12 @@ def _with_earlier_figures(home: Home, stages: list[dict[str, Any]]) -> list[dict
 
 
 def _collect(
-    platform: Platform, home: Home, lake: Lake, checks: list[Declared], stages: list[dict[str, Any]]
+    platform: Platform, home: Home, ledger: Ledger, checks: list[Declared], stages: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    settings, registry = platform.settings, platform.registry
+    settings, registry, lake = platform.settings, platform.registry, ledger.lake
     snapshots = list(settings.dataset.snapshot_months)
     last = snapshots[-1].key
-    verdicts = check_verdicts(lake, checks, platform)
+    verdicts = check_verdicts(ledger, checks, platform)
     return {
         "dataset": settings.dataset.name,
         "profile": settings.profile,
@@ -109,7 +111,7 @@ def _collect(
         "ends": what_ends(platform),
         **_models(platform, lake),
         **_offers(platform, home, lake, last),
-        "checks": {name: verdicts[name] for name in ("passed", "warned", "failed", "missing", "audits_due")},
+        "checks": {name: count for name, count in verdicts.items() if name != "constant_columns"},
         "report": None,
         "absent": list(ABSENT),
         "stages": stages,
@@ -188,27 +190,57 @@ def _task(lake: Lake, evaluation: dict[str, Any], task: str) -> dict[str, Any]:
     }
 
 
-def check_verdicts(lake: Lake, checks: list[Declared], platform: Platform) -> dict[str, Any]:
+def check_verdicts(ledger: Ledger, checks: list[Declared], platform: Platform) -> dict[str, Any]:
     """Count the recorded outcomes of every check on every stored partition, and the constant columns.
 
-    A check of every run without a result is ``missing``; an audit check without one is an ``audit_due``.
+    A check of every run without a result is ``missing``. An audit without one is an ``audit_due``; those that failed, and those
+    that a configured schedule misses, are listed with the reason, and of the blocking ones those that close their gates.
     """
     counts: dict[str, Any] = dict.fromkeys(
         ("passed", "warned", "failed", "missing", "audits_due", "constant_columns"), 0
     )
+    audits: dict[str, list[str]] = {"audits_failed": [], "audits_overdue": [], "audits_closing": []}
+    ledger.refresh()
     for check in checks:
         for month in _partitions(check, platform):
-            record = read_record(lake, check, month)
-            if record is None:
-                stored = lake.find(check.asset, month) is not None
-                counts["audits_due" if check.kind.audit else "missing"] += stored
-            elif record["passed"]:
+            if ledger.content(check.asset, month) is None:
+                continue
+            if check.kind.audit:
+                _count_audit(ledger, check, month, platform, counts, audits)
+                continue
+            found = ledger.standing(check, month)
+            if found.has_passed:
                 counts["passed"] += 1
-            else:
+            elif found.state in {"failed", "expired"}:
                 counts["failed" if check.blocking else "warned"] += 1
-            if check.name == "columns_vary_on_train" and record:
-                counts["constant_columns"] += int(record["observed"].get("constant_columns", 0))
-    return counts
+            else:
+                counts["missing"] += 1
+            if check.name == "columns_vary_on_train" and found.record:
+                counts["constant_columns"] += int(found.record["observed"].get("constant_columns", 0))
+    return {**counts, **audits}
+
+
+def _count_audit(
+    ledger: Ledger,
+    check: Declared,
+    month: str | None,
+    platform: Platform,
+    counts: dict[str, Any],
+    audits: dict[str, list[str]],
+) -> None:
+    found = audit_standing(ledger, check, month, platform.settings.checks.audits.due)
+    name = f"{check.id} {check.name} on {address(check.asset, month)}"
+    if found.state == "passed":
+        counts["passed"] += 1
+    elif found.state == "failed":
+        counts["failed" if check.blocking else "warned"] += 1
+        audits["audits_failed"].append(f"{name}: {found.reason}")
+    else:
+        counts["audits_due"] += 1
+        if found.state in {"overdue", "late"}:
+            audits["audits_overdue"].append(f"{name}: {found.reason}")
+    if check.blocking and found.closes:
+        audits["audits_closing"].append(name)
 
 
 def _partitions(check: Declared, platform: Platform) -> list[str | None]:
@@ -237,6 +269,9 @@ def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Consol
         f"{checks['missing']} without a result; "
         f"{checks['audits_due']} audits due (`finai recheck --audit`)",
     )
+    for name, title in (("audits_failed", "audit failed"), ("audits_overdue", "audit overdue")):
+        for line in checks[name]:
+            console.print(f"  [red]{title}[/] {line}", soft_wrap=True, highlight=False)
     months = summary["months"]
     console.print(
         f"{summary['dataset']}: {summary['customers']:,} customers, {months['snapshots'][0]}..{months['snapshots'][1]}, "

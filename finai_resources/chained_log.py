@@ -35,6 +35,11 @@ class Entry:
     recorded_at: str
     record: dict[str, Any]
 
+    @property
+    def digest(self) -> str:
+        """Return the hash of the entry as it is stored, which the next entry holds."""
+        return hashlib.sha256(_encode(_fields(self))).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -101,8 +106,7 @@ class ChainedLog:
     def _write(self, head: Head, record: Mapping[str, Any]) -> Entry | None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = Entry(head.count, head.digest, now, dict(record))
-        # The record is plain already; taking the dataclass apart by `asdict` would copy it once more, deeply.
-        content = _encode({name: getattr(entry, name) for name in Entry.__slots__})
+        content = _encode(_fields(entry))
         if not objects.put_if_absent(self.lake, self._path(head.count), content):
             return None
         self._last = Head(head.count + 1, hashlib.sha256(content).hexdigest())
@@ -111,6 +115,12 @@ class ChainedLog:
     def head(self) -> Head:
         """Return the number of entries and the hash of the last one."""
         return self._advance()
+
+    def stored(self, first: int) -> Iterator[tuple[str, Entry] | None]:
+        """Yield the entries from a number on, each with the hash of its stored bytes; None for one that is gone or damaged."""
+        for content in self._contents(self._advance().count, first):
+            entry = _decode(content) if content is not None else None
+            yield (hashlib.sha256(content).hexdigest(), entry) if content is not None and entry is not None else None
 
     def entry(self, sequence: int) -> Entry | None:
         """Return one entry by its number; None where there is none or it is damaged."""
@@ -163,9 +173,9 @@ class ChainedLog:
                 faults += _compare(head, source, digests)
         return faults
 
-    def _contents(self, count: int) -> Iterator[bytes | None]:
-        """Yield the content of the first entries in order, read several at a time from a remote lake."""
-        for begin in range(0, count, _AT_ONCE):
+    def _contents(self, count: int, first: int = 0) -> Iterator[bytes | None]:
+        """Yield the content of the first entries in order, from a number on, read several at a time from a remote lake."""
+        for begin in range(first, count, _AT_ONCE):
             paths = [self._path(sequence) for sequence in range(begin, min(count, begin + _AT_ONCE))]
             yield from objects.get_all(self.lake, paths)
 
@@ -204,6 +214,11 @@ def _compare(head: Head, source: str, digests: list[str]) -> list[Fault]:
     if digests[head.count - 1] and digests[head.count - 1] != head.digest:
         return [Fault(head.count - 1, f"the entry is not the one that {source} names")]
     return []
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    """Return the fields of an entry; `asdict` would copy its record, which is plain already, once more, deeply."""
+    return {name: getattr(entry, name) for name in Entry.__slots__}
 
 
 def _encode(content: Mapping[str, Any]) -> bytes:

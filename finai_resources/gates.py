@@ -16,7 +16,7 @@ class Gates(Protocol):
     """Refuse partitions whose blocking checks have not passed.
 
     Dagster blocks downstream assets of a failed check within one run. A later run of the consumer alone, and a range of months
-    in one run, know nothing of it; so training, bundle and recommendations ask the gates as well.
+    in one run, know nothing of it; so every asset asks the gates before it is computed, each time.
     """
 
     def demand(self, lake: Lake, partitions: Iterable[tuple[str, str | None]]) -> None:
@@ -30,7 +30,7 @@ class Gates(Protocol):
         Raises
         ------
         GateError
-            A check failed, or has no result for this content.
+            A check failed, or has no result for this content; an audit failed, or is missed beyond its days of grace.
         """
 
     def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
@@ -68,7 +68,8 @@ class CheckResult:
         The partition, ``labels/splits`` or ``features/x@2015-01``.
     state : State
         ``overridden`` passed by a signed override that still counts, ``expired`` by one that no longer does; ``stale``: the
-        record is of another content, or by other thresholds or code; ``unproved``: the evidence log does not hold what it says.
+        record is of another content, or by other thresholds or code; ``unproved``: it is not signed, or the evidence log does not
+        hold what it says.
     reason : str
         Why it failed, or who overrode it until when.
     recorded_at : str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import pyarrow.fs as pafs
 from botocore.exceptions import ClientError
@@ -15,10 +17,14 @@ from finai_resources.whole_file import create_file, replace_file
 
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
+Parsed = TypeVar("Parsed")
+
 
 def get(lake: Lake, path: str) -> bytes | None:
     """Return an object's bytes, or None where there is none."""
     try:
+        if lake.is_local:  # in a third of the time that the file system's stream takes
+            return Path(path).read_bytes()
         with lake.fs.open_input_stream(path) as stream:
             content: bytes = stream.read()
     except FileNotFoundError:
@@ -74,6 +80,32 @@ def names(lake: Lake, folder: str) -> list[str]:
     """Return the names of the objects of a folder, ascending."""
     infos = lake.fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
     return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
+
+
+class Remembered(Generic[Parsed]):
+    """What was read from a lake's objects, each read again once its file is another one than before.
+
+    A file on the disk is known by its number, its size and its times, of which nobody can set back that of the last change of
+    the file itself. A remote object is read each time.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._known: dict[str, tuple[tuple[int, ...], Parsed]] = {}
+
+    def get(self, path: str, read: Callable[[], Parsed]) -> Parsed:
+        """Return what ``read`` returns, or what it returned when the object at a path was last seen in this state."""
+        if not self.lake.is_local:
+            return read()
+        try:
+            found = os.stat(path)  # noqa: PTH116 - thousands of times a run, where a Path costs as much again
+        except FileNotFoundError:
+            return read()
+        state = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        known = self._known.get(path)
+        if known is None or known[0] != state:
+            self._known[path] = known = (state, read())
+        return known[1]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from finai_assets.settings import Settings, load_settings
 from finai_resources.lake import Lake
+from finai_resources.secrets import SecretStore
 
 ROOT = Path(__file__).resolve().parent.parent
 # Invariants are about values. An example's seconds depend on kernels that are compiled on first use, and on who else is working.
@@ -20,6 +21,12 @@ hypothesis.settings.load_profile("project")
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake.on_disk(tmp_path / "lake")
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> SecretStore:
+    """Return the keys of a home, made when they are first asked for."""
+    return SecretStore(tmp_path / "keys")
 
 
 @pytest.fixture(scope="session")

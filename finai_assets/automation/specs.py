@@ -13,8 +13,11 @@ from finai_assets.features.registry import Column
 from finai_assets.made_with import EXTRA, made_with
 from finai_assets.partitions import partition_keys
 from finai_assets.platform import Platform
+from finai_resources.gates import Gates
+from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest
+from finai_resources.months import Month
 from finai_resources.partition_writer import PartitionWriter
 
 
@@ -87,6 +90,28 @@ def _mapping(platform: Platform, path: str, upstream: str, read: Read) -> dg.Par
 def chosen_of(context: dg.AssetExecutionContext, paths: Sequence[str]) -> list[str]:
     """Return the paths whose assets a run has selected."""
     return [path for path in paths if key_of(path) in context.selected_asset_keys]
+
+
+def entered(
+    lake: LakeResource, gates: Gates, platform: Platform, *paths: str, month: Month | None = None
+) -> LakeSession:
+    """Return a session in which assets may be computed: every asset's function begins here, each time that it runs.
+
+    Parameters
+    ----------
+    paths
+        The assets that it computes.
+    month
+        Of assets with months; a month has a session of its own, as that remembers what the month was made from.
+
+    Raises
+    ------
+    GateError
+        A blocking check of anything upstream has not passed on its present content.
+    """
+    session = lake.session()
+    gates.demand(session.lake, platform.graph.asked(*paths, month=month))
+    return session
 
 
 @contextmanager

@@ -1,15 +1,15 @@
-"""The Dagster asset of the bundle: the signed folder that serving loads."""
+"""The Dagster assets of the bundle: the signed folder that serving loads, and its publication once its checks have passed."""
 
 import dagster as dg
 import numpy as np
 
-from finai_assets.asset_graph import BUNDLE, CHOICE, MATRIX, PRODUCT_TERMS, PRODUCTS, student_asset
-from finai_assets.automation.specs import spec_of, stored, writing
+from finai_assets.asset_graph import BUNDLE, CHOICE, MATRIX, PRODUCT_TERMS, PRODUCTS, PUBLISHED, student_asset
+from finai_assets.automation.specs import entered, spec_of, stored, writing
 from finai_assets.bundle.build import build_bundle
 from finai_assets.bundle.content import RULES_FILE, read_config, rule_columns, rules_content
 from finai_assets.bundle.facts import Known
 from finai_assets.bundle.lineage import lineage_of
-from finai_assets.bundle.registry import export, register
+from finai_assets.bundle.registry import export, id_of, register
 from finai_assets.bundle.shares import acquisition_shares
 from finai_assets.choice.model import FILE as CHOICE_FILE
 from finai_assets.features.state import load_states
@@ -18,6 +18,7 @@ from finai_assets.students.result import from_files, require_budget
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
+from finai_resources.json_text import to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
@@ -28,17 +29,19 @@ FIDELITY_CHECK = "student_fidelity"  # C23: where a copy passes it by an overrid
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the bundle, where there are products to recommend."""
-    if BUNDLE not in platform.graph:
-        return []
+    """Return the bundle, and its publication, where there are products to recommend."""
+    return [_bundle(platform), _published(platform)] if BUNDLE in platform.graph else []
+
+
+def _bundle(platform: Platform) -> dg.AssetsDefinition:
     description = "Models, feature contract, rules, reason templates and golden rows, each hashed, the whole signed."
 
     @dg.multi_asset(name="bundle", specs=[spec_of(platform, BUNDLE, description, {"lightgbm", "json"})])
     def bundle(
         lake: LakeResource, warehouse: WarehouseResource, home: HomeResource, gates: dg.ResourceParam[Gates]
     ) -> dg.MaterializeResult:
-        session, settings, graph = lake.session(), platform.graph.settings_of(BUNDLE), platform.graph
-        gates.demand(session.lake, graph.asked(BUNDLE))
+        session, graph = entered(lake, gates, platform, BUNDLE), platform.graph
+        settings = graph.settings_of(BUNDLE)
         matrix = load_matrix(session)
         test = matrix.rows("test")
         golden = np.random.default_rng(settings.seed).choice(
@@ -70,12 +73,28 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         with writing(session, platform, BUNDLE, model=True) as out:
             for name, content in files.items():
                 out.put(name, content)
-        folder = export(files, home.path)
-        asked = [path for path, read in graph.reads(BUNDLE) if not read.data]
-        register(session.lake, files, lineage_of(session.lake, BUNDLE, asked))
-        return stored(session, BUNDLE, **budget, bundle_id=folder.name, folder=dg.MetadataValue.path(str(folder)))
+        return stored(session, BUNDLE, **budget, bundle_id=id_of(files))
 
-    return [bundle]
+    return bundle
+
+
+def _published(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "The id of the bundle that became challenger, and that the handler may load: once its own checks have passed."
+    )
+
+    @dg.multi_asset(name="published", specs=[spec_of(platform, PUBLISHED, description, {"json"})])
+    def published(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session = entered(lake, gates, platform, PUBLISHED)
+        files = session.read_files(BUNDLE)
+        folder = export(files, home.path)
+        asked = [path for path, read in platform.graph.reads(BUNDLE) if not read.data]
+        bundle_id = register(session.lake, files, lineage_of(session.lake, BUNDLE, asked))
+        with writing(session, platform, PUBLISHED) as out:
+            out.put("published.json", to_json({"bundle": bundle_id}))
+        return stored(session, PUBLISHED, bundle_id=bundle_id, folder=dg.MetadataValue.path(str(folder)))
+
+    return published
 
 
 def known_of(session: LakeSession, platform: Platform) -> Known:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from finai_assets.asset_graph import CHOICE, COLUMNS
-from finai_assets.automation.specs import spec_of, stored, writing
+from finai_assets.automation.specs import entered, spec_of, stored, writing
 from finai_assets.choice.model import FILE, to_file
 from finai_assets.choice.train import train_choice
 from finai_assets.evaluation.lists.outcomes import read_outcomes
@@ -26,8 +26,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(name="choice_model", specs=[spec_of(platform, CHOICE, description, {"numpy", "json"})])
     def choice_model(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
-        session, settings = lake.session(), platform.graph.settings_of(CHOICE)
-        gates.demand(session.lake, platform.graph.asked(CHOICE))
+        session, settings = entered(lake, gates, platform, CHOICE), platform.graph.settings_of(CHOICE)
         matrix = load_matrix(session)
         outcomes = read_outcomes(
             session,

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from finai_assets.asset_graph import EVALUATION, EXPLANATIONS, PREDICTIONS, SOURCE, TEACHER
-from finai_assets.automation.specs import spec_of, stored, writing
+from finai_assets.automation.specs import entered, spec_of, stored, writing
 from finai_assets.evaluation.baselines import predict_all_models
 from finai_assets.evaluation.comparison import evaluate_all
 from finai_assets.evaluation.curves import curves_of
@@ -20,6 +20,7 @@ from finai_assets.teacher.predictions import load_gates, load_predictions
 from finai_assets.teacher.train import teacher_from_files
 from finai_assets.training.matrix import load_matrix
 from finai_resources.errors import LakeError
+from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
@@ -45,8 +46,8 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="evaluation", specs=[spec_of(platform, EVALUATION, description, {"lightgbm", "pytorch", "json"})]
     )
-    def evaluation(lake: LakeResource, home: HomeResource) -> dg.MaterializeResult:
-        session, settings = lake.session(), platform.graph.settings_of(EVALUATION)
+    def evaluation(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session, settings = entered(lake, gates, platform, EVALUATION), platform.graph.settings_of(EVALUATION)
         matrix = load_matrix(session)
         predictions = session.read(PREDICTIONS)
         known = (
@@ -103,8 +104,8 @@ def _explanations(platform: Platform) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name="explanations", specs=[spec_of(platform, EXPLANATIONS, description, {"pytorch", "json"})])
-    def explanations(lake: LakeResource) -> dg.MaterializeResult:
-        session, settings = lake.session(), platform.graph.settings_of(EXPLANATIONS)
+    def explanations(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session, settings = entered(lake, gates, platform, EXPLANATIONS), platform.graph.settings_of(EXPLANATIONS)
         matrix = load_matrix(session)
         teacher = teacher_from_files(session.read_files(TEACHER), platform.registry, platform.available_tasks, settings)
         predictions = load_predictions(session.read(PREDICTIONS), matrix.tasks)

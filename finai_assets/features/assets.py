@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import dagster as dg
 
 from finai_assets.asset_graph import group_asset, state_asset
-from finai_assets.automation.specs import chosen_of, column_key, facts, key_of, partitions_of, spec_of, stored
+from finai_assets.automation.specs import chosen_of, column_key, entered, facts, key_of, partitions_of, spec_of, stored
 from finai_assets.features.compute import GroupResult, compute_month
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group
 from finai_assets.features.statistics import ColumnStatistics
 from finai_assets.platform import Platform
+from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
@@ -41,8 +42,11 @@ def _states(platform: Platform) -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name="feature_state", can_subset=True, specs=specs)
-    def feature_state(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
-        session, chosen = lake.session(), chosen_of(context, tuple(by_path))
+    def feature_state(
+        context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
+        chosen = chosen_of(context, tuple(by_path))
+        session = entered(lake, gates, platform, *chosen)
         states = fit_states(
             session,
             platform.graph.settings_of(*chosen),
@@ -72,12 +76,14 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name="features", can_subset=True, specs=specs)
-    def features(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+    def features(
+        context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
         chosen = chosen_of(context, tuple(by_path))
         settings, groups = platform.graph.settings_of(*chosen), [by_path[path] for path in chosen]
 
         def compute(month: Month) -> list[Materialised]:
-            session = lake.session()  # one session a month, as it records the month's upstream
+            session = entered(lake, gates, platform, *chosen, month=month)
             states = load_states(session, groups)
             results = compute_month(
                 session, month, registry, states, settings, groups, versions=platform.graph.versions

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from finai_assets.asset_graph import CATALOGUE_TABLES, RAW_TABLES, SNAPSHOTS, SOURCE, SOURCE_TABLES
-from finai_assets.automation.specs import facts, spec_of, stored, writing
+from finai_assets.automation.specs import entered, facts, spec_of, stored, writing
 from finai_assets.ingest.adapter import open_adapter
 from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.ingest.pseudonym import pseudonym_key
 from finai_assets.platform import Platform
+from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake_resource import LakeResource
@@ -51,10 +52,10 @@ def _source(platform: Platform) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name="source_panel", specs=[spec_of(platform, SOURCE, description, {"numba", "parquet"})])
-    def panel(lake: LakeResource, home: HomeResource) -> dg.MaterializeResult:
+    def panel(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
         from finai_assets.ingest.synthetic import generate  # noqa: PLC0415 - compiles kernels; only this asset needs it
 
-        session, settings = lake.session(), platform.graph.settings_of(SOURCE)
+        session, settings = entered(lake, gates, platform, SOURCE), platform.graph.settings_of(SOURCE)
         report = generate(
             settings,
             pseudonym_key(settings, home.secrets()),
@@ -86,8 +87,11 @@ def _catalogue(platform: Platform) -> dg.AssetsDefinition:
     specs = [spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}) for path in paths]
 
     @dg.multi_asset(name="raw_catalogue", specs=specs)
-    def catalogue(lake: LakeResource, home: HomeResource) -> Iterator[dg.MaterializeResult]:
-        session, settings = lake.session(), platform.graph.settings_of(*paths)
+    def catalogue(
+        lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
+        session = entered(lake, gates, platform, *paths)
+        settings = platform.graph.settings_of(*paths)
         adapter = open_adapter(settings, pseudonym_key(settings, home.secrets()), session)
         load_catalogue(adapter, session, settings, **platform.graph.versions(paths[0]))
         yield from (stored(session, path) for path in paths)
@@ -101,13 +105,13 @@ def _monthly(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="raw_month", specs=specs)
     def raw_month(
-        context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource
+        context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
     ) -> Iterator[dg.MaterializeResult]:
         settings, versions = platform.graph.settings_of(SNAPSHOTS), platform.graph.versions(SNAPSHOTS)
         key = pseudonym_key(settings, home.secrets())
 
         def load(month: Month) -> list[Materialised]:
-            session = lake.session()  # one session a month, as it records the month's upstream
+            session = entered(lake, gates, platform, *paths, month=month)
             figures = load_month(open_adapter(settings, key, session), session, month, settings, **versions)
             manifests = [session.lake.manifest(path, month.key) for path in paths]
             return [Materialised(m.asset, m.content_hash, {**facts(m), **figures.get(m.asset, {})}) for m in manifests]

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from finai_assets.asset_graph import SPLITS, label_asset
-from finai_assets.automation.specs import chosen_of, facts, spec_of, stored, writing
+from finai_assets.automation.specs import chosen_of, entered, facts, spec_of, stored, writing
 from finai_assets.labels.derive import LabelResult, compute_labels
 from finai_assets.labels.splits import gap_report, make_splits
 from finai_assets.labels.task import Task
 from finai_assets.platform import Platform
+from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
@@ -35,12 +36,15 @@ def _labels(platform: Platform) -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name="labels", can_subset=True, specs=specs)
-    def labels(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+    def labels(
+        context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
         chosen = chosen_of(context, tuple(by_path))
         settings, tasks = platform.graph.settings_of(*chosen), tuple(by_path[path] for path in chosen)
 
         def derive(month: Month) -> list[Materialised]:
-            results = compute_labels(lake.session(), month, tasks, settings, versions=platform.graph.versions)
+            session = entered(lake, gates, platform, *chosen, month=month)
+            results = compute_labels(session, month, tasks, settings, versions=platform.graph.versions)
             return [_materialised(task, results[task.name]) for task in tasks]
 
         yield from yield_months(context, ((month, derive(month)) for month in months_of(context)))
@@ -56,8 +60,8 @@ def _splits(platform: Platform) -> dg.AssetsDefinition:
     description = "Which months train, validate and test, and which are purged because they fall into a gap."
 
     @dg.multi_asset(name="split_months", specs=[spec_of(platform, SPLITS, description, {"json"})])
-    def split_months(lake: LakeResource) -> dg.MaterializeResult:
-        session, settings = lake.session(), platform.graph.settings_of(SPLITS)
+    def split_months(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session, settings = entered(lake, gates, platform, SPLITS), platform.graph.settings_of(SPLITS)
         splits = make_splits(settings)
         with writing(session, platform, SPLITS) as out:
             out.put("splits.json", splits.to_json())

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from finai_assets.asset_graph import BUNDLE, CHAMPION
+from finai_assets.asset_graph import BUNDLE, CHAMPION, PUBLISHED
 from finai_assets.automation.specs import spec_of, stored, writing
 from finai_assets.bundle.lineage import lineage_of
 from finai_assets.bundle.registry import CHALLENGER, CHAMPION_ALIAS, Registry, register
@@ -76,17 +76,27 @@ def desk_of(platform: Platform, session: LakeSession, evidence: Evidence, home: 
 
 
 def register_stored(platform: Platform, session: LakeSession) -> str:
-    """Register the bundle that the lake stores, with what was measured of it since it was built; return its id.
+    """Register the published bundle anew, with what was measured of it since it was built; return its id.
 
     Raises
     ------
     PromotionError
-        ``BUNDLE_MISSING``: no bundle is stored.
+        ``BUNDLE_MISSING``: no bundle is stored. ``BUNDLE_UNPUBLISHED``: the one that is stored was not published, since its own
+        checks have not passed.
     """
-    if session.find(BUNDLE) is None:
+    built, published = session.find(BUNDLE), session.lake.find(PUBLISHED)
+    if built is None:
         raise PromotionError("BUNDLE_MISSING", "no bundle is stored", where=BUNDLE, fix="`finai run` builds one")
+    if published is None or published.upstream.get(BUNDLE) != built.content_hash:
+        raise PromotionError(
+            "BUNDLE_UNPUBLISHED",
+            "the bundle that is stored was not published, as its own checks have not passed",
+            where=BUNDLE,
+            fix="`finai run` names the check; an older bundle is promoted by its id",
+        )
     asked = [path for path, read in platform.graph.reads(BUNDLE) if not read.data]
-    asked += [path for path, read in platform.graph.reads(CHAMPION) if not read.data and _is_of_bundle(session, path)]
+    measured = [path for path, read in platform.graph.reads(CHAMPION) if not read.data and path != PUBLISHED]
+    asked += [path for path in measured if _is_of_bundle(session, path)]
     return register(session.lake, session.read_files(BUNDLE), lineage_of(session.lake, BUNDLE, asked))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, RECOMMENDATIONS, SOURCE
-from finai_assets.automation.specs import facts, spec_of, stored, writing
+from finai_assets.automation.specs import entered, facts, spec_of, stored, writing
 from finai_assets.bundle.registry import export
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
@@ -47,8 +47,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         settings = platform.graph.settings_of(RECOMMENDATIONS)
 
         def score(month: Month) -> list[Materialised]:
-            session = lake.session()  # a month's own, since it remembers what the month was made from
-            gates.demand(session.lake, platform.graph.asked(RECOMMENDATIONS, month))
+            session = entered(lake, gates, platform, *descriptions, month=month)
             folder = export(session.read_files(BUNDLE), home.path)
             figures = score_month(
                 session,
@@ -80,8 +79,7 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
     def lists_evaluation(
         lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
     ) -> dg.MaterializeResult:
-        session, settings = lake.session(), platform.graph.settings_of(LISTS)
-        gates.demand(session.lake, platform.graph.asked(LISTS))
+        session, settings = entered(lake, gates, platform, LISTS), platform.graph.settings_of(LISTS)
         matrix, products = load_matrix(session), len(settings.products)
         outcomes = read_outcomes(
             session, matrix.month, matrix.customer, horizon_months=settings.horizon_months, products=products

@@ -178,6 +178,19 @@ class ReproducibleSettings(Section):
     prediction_batches: Positive  # of the teacher's predictions, which are computed again
 
 
+class AuditDue(Section):
+    """When an audit is missed."""
+
+    every_days: Positive  # after the content was last audited, or first checked
+    grace_days: Annotated[int, Field(ge=0)]  # in which a missed audit is told and closes no gate yet
+
+
+class AuditSettings(Section):
+    """The schedule of the checks that are too expensive for every run."""
+
+    due: AuditDue | None  # null: one that was not made closes no gate; one that failed always does
+
+
 class LabelRate(Section):
     """The share of events that a month's label may have, and of customers for whom it is not defined."""
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from finai_assets.settings.base import Positive, Section, Share
 from finai_assets.settings.checks import (
+    AuditSettings,
     BundleIntegritySettings,
     CalibrationSettings,
     DriftSettings,
@@ -324,3 +325,4 @@ class CheckSettings(Section):
     calibration: CalibrationSettings
     explanation_preserved: ExplanationPreservedSettings
     reproducible: ReproducibleSettings
+    audits: AuditSettings

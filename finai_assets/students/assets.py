@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from finai_assets.asset_graph import COLUMNS, EXPLANATIONS, FIDELITY, PREDICTIONS, TEACHER, TRANSFER, student_asset
-from finai_assets.automation.specs import chosen_of, spec_of, stored, writing
+from finai_assets.automation.specs import chosen_of, entered, spec_of, stored, writing
 from finai_assets.evaluation.explanation.inputs import input_of_columns
 from finai_assets.platform import Platform
 from finai_assets.students.columns import FILE, choose_columns, from_file, to_file, union_of
@@ -40,8 +40,7 @@ def _columns(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="student_columns", specs=[spec_of(platform, COLUMNS, description, {"lightgbm", "json"})])
     def student_columns(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
-        session = lake.session()
-        gates.demand(session.lake, platform.graph.asked(COLUMNS))
+        session = entered(lake, gates, platform, COLUMNS)
         matrix = load_matrix(session)
         chosen = choose_columns(
             matrix,
@@ -65,8 +64,8 @@ def _transfer_set(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="transfer_set", specs=[spec_of(platform, TRANSFER, description, {"pytorch", "numpy"})])
     def transfer_set(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
-        session, settings, registry = lake.session(), platform.graph.settings_of(TRANSFER), platform.registry
-        gates.demand(session.lake, platform.graph.asked(TRANSFER))
+        session = entered(lake, gates, platform, TRANSFER)
+        settings, registry = platform.graph.settings_of(TRANSFER), platform.registry
         columns = union_of(from_file(session.read_bytes(COLUMNS, None, FILE)))
         teacher = teacher_from_files(session.read_files(TEACHER), registry, platform.available_tasks, settings)
         customers = transfer_customers(session, settings, registry, platform.splits.transfer)
@@ -95,8 +94,8 @@ def _students(platform: Platform) -> dg.AssetsDefinition:
     def students(
         context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
     ) -> Iterator[dg.MaterializeResult]:
-        session, chosen = lake.session(), chosen_of(context, tuple(by_path))
-        gates.demand(session.lake, platform.graph.asked(chosen[0]))
+        chosen = chosen_of(context, tuple(by_path))
+        session = entered(lake, gates, platform, *chosen)
         settings, matrix = platform.graph.settings_of(*chosen), load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS), matrix.tasks)
         columns = from_file(session.read_bytes(COLUMNS, None, FILE))
@@ -128,8 +127,8 @@ def _fidelity(platform: Platform) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name="students_fidelity", specs=[spec_of(platform, FIDELITY, description, {"lightgbm", "json"})])
-    def students_fidelity(lake: LakeResource) -> dg.MaterializeResult:
-        session, settings = lake.session(), platform.graph.settings_of(FIDELITY)
+    def students_fidelity(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session, settings = entered(lake, gates, platform, FIDELITY), platform.graph.settings_of(FIDELITY)
         matrix = load_matrix(session)
         layout = layout_of(platform.registry, settings, matrix.columns, matrix.tensors)
         summary = summarise(

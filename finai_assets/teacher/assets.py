@@ -3,7 +3,7 @@
 import dagster as dg
 
 from finai_assets.asset_graph import PREDICTIONS, TEACHER
-from finai_assets.automation.specs import spec_of, stored, writing
+from finai_assets.automation.specs import entered, spec_of, stored, writing
 from finai_assets.platform import Platform
 from finai_assets.teacher.predictions import predictions_table
 from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
@@ -29,8 +29,7 @@ def _ple(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="ple", specs=[spec_of(platform, TEACHER, description, {"pytorch"})])
     def ple(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
-        session = lake.session()
-        gates.demand(session.lake, platform.graph.asked(TEACHER))
+        session = entered(lake, gates, platform, TEACHER)
         result = train_teacher(
             load_matrix(session),
             platform.registry,
@@ -50,13 +49,13 @@ def _predictions(platform: Platform) -> dg.AssetsDefinition:
     description = "The teacher's predictions for every row of the training matrix, with the weights of its named gates."
 
     @dg.multi_asset(name="predictions", specs=[spec_of(platform, PREDICTIONS, description, {"pytorch", "parquet"})])
-    def predictions(lake: LakeResource) -> dg.MaterializeResult:
-        session, settings = lake.session(), platform.graph.settings_of(PREDICTIONS)
+    def predictions(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session, settings = entered(lake, gates, platform, PREDICTIONS), platform.graph.settings_of(PREDICTIONS)
         matrix = load_matrix(session)
         teacher = teacher_from_files(session.read_files(TEACHER), platform.registry, platform.available_tasks, settings)
-        values, gates = predict(teacher, matrix.X, settings.teacher.batch_rows, matrix.side)
+        values, weights = predict(teacher, matrix.X, settings.teacher.batch_rows, matrix.side)
         with writing(session, platform, PREDICTIONS) as out:
-            out.write(predictions_table(values, gates, teacher.slot_names))
+            out.write(predictions_table(values, weights, teacher.slot_names))
         return stored(session, PREDICTIONS)
 
     return predictions

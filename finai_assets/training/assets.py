@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from finai_assets.asset_graph import MATRIX, SPLITS
-from finai_assets.automation.specs import spec_of, stored, writing
+from finai_assets.automation.specs import entered, spec_of, stored, writing
 from finai_assets.platform import Platform
 from finai_assets.training.matrix import build_matrix
 from finai_resources.gates import Gates
@@ -23,9 +23,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     def training_matrix(
         context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
     ) -> dg.MaterializeResult:
-        session = lake.session()
+        session = entered(lake, gates, platform, MATRIX)
         session.manifest(SPLITS)
-        gates.demand(session.lake, platform.graph.asked(MATRIX))
         settings, months = platform.graph.settings_of(MATRIX), dict[str, Sequence[Month]](platform.splits)
         with writing(session, platform, MATRIX) as out:
             summary = build_matrix(session, settings, platform.registry, platform.available_tasks, months, out)

@@ -204,13 +204,22 @@ class Declared:
         return self.kind.blocking and self.binding
 
     @cached_property
-    def basis(self) -> str:
-        """Return a short hash of what the verdict follows from beside the data: thresholds, and source of the function."""
+    def code(self) -> str:
+        """Return the hash of the source that the function reaches; empty for one that is no function of the product."""
         function: Any = self.alone or self.together
         reachable = function.__module__.partition(".")[0] in PACKAGES and "<locals>" not in function.__qualname__
-        code = code_version(f"{function.__module__}:{function.__qualname__}") if reachable else ""
-        stated = json.dumps([dict(self.thresholds), self.kind.minimum, code], sort_keys=True, default=str)
+        return code_version(f"{function.__module__}:{function.__qualname__}") if reachable else ""
+
+    @cached_property
+    def basis(self) -> str:
+        """Return a short hash of what the verdict follows from beside the data: thresholds, and source of the function."""
+        stated = json.dumps([dict(self.thresholds), self.kind.minimum, self.code], sort_keys=True, default=str)
         return hashlib.sha256(stated.encode()).hexdigest()[:16]
+
+    @cached_property
+    def month_keys(self) -> frozenset[str | None]:
+        """Return the partitions that the check is declared on; None stands for that of an asset without months."""
+        return frozenset({None} if self.months is None else (month.key for month in self.months))
 
     def evaluate(self, context: CheckContext) -> CheckOutcome:
         """Evaluate the check on its asset, and store nothing."""

@@ -123,10 +123,19 @@ class Overrides:
         In the order in which they were written.
     fault : str
         What is wrong with the log's chain; then there are no rows, and nothing is overridden.
+    keyed : bool
+        Whether the key was at hand that rows are verified with.
+    ended : frozenset of str
+        Ids that some row revokes, whether that row verifies or not.
+    day : date
+        The day as of which they stand.
     """
 
     rows: tuple[OverrideStatus, ...] = field(default=())
     fault: str = ""
+    keyed: bool = False
+    ended: frozenset[str] = frozenset()
+    day: date = date.max
 
     @classmethod
     def read(cls, lake: Lake, secrets: SecretStore | None, *, today: date | None = None) -> Overrides:
@@ -147,12 +156,33 @@ class Overrides:
                 return "revoked"
             return "active" if day <= row.expires else "expired"
 
-        return cls(tuple(OverrideStatus(row, state(row)) for row in written if not row.revokes))
+        rows = tuple(OverrideStatus(row, state(row)) for row in written if not row.revokes)
+        ended = frozenset(row.revokes for row in written if row.revokes)
+        return cls(rows, keyed=key is not None, ended=ended, day=day)
 
     def active(self, check: Declared, month: Month | None) -> Override | None:
         """Return the override that covers a check in a month and counts today, the longest if there are several."""
         found = [row.override for row in self.rows if row.state == "active" and row.override.covers(check, month)]
         return max(found, key=lambda override: override.expires, default=None)
+
+    def why_not(self, identity: str, check: Declared, month: Month | None) -> str:
+        """Return why an override that a signed record names no longer counts for a check in a month; empty where it does.
+
+        Where the key is not at hand, the record vouches that the row verified when it was applied; then the row must still be in
+        the log, and a row that revokes it counts whoever wrote it.
+        """
+        if self.fault:
+            return f"no override counts: {self.fault}"
+        found = next((row for row in self.rows if row.override.id == identity), None)
+        if found is None:
+            return f"its override {identity} is not in the log"
+        if not found.override.covers(check, month):
+            return f"its override {identity} is one of something else"
+        if self.keyed:
+            return "" if found.state == "active" else f"its override {identity} is {found.state}"
+        if identity in self.ended:
+            return f"its override {identity} is revoked"
+        return "" if self.day <= found.override.expires else f"its override {identity} has expired"
 
     def apply(self, check: Declared, month: Month | None, outcome: CheckOutcome) -> CheckOutcome:
         """Return the outcome, passed where an active override covers its failure; the figures that failed stay in it.

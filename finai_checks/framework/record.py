@@ -1,13 +1,16 @@
 """Records of outcomes, stored in the lake beside the data: gates read them there, not in an event log that may be pruned.
 
-A record belongs to one check as it was declared (its thresholds and its code), one partition of one asset, and one content of
-that partition. What changed since has no record, and no record is a failure.
+A record is a statement about one check by its code and its thresholds, one partition of one asset, one content of that partition,
+and one entry of the evidence log. It is signed under a key of its own (``FINAI_RECORD_KEY``), so that a file that was edited, or
+copied from another asset, is no record. Whether the log still holds that entry, as its last word on the partition, is for the
+:class:`~finai_checks.framework.ledger.Ledger` to find out.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
-from datetime import UTC, date, datetime
 from typing import Any
 
 from finai_checks.framework.check import CheckOutcome, Declared
@@ -15,8 +18,13 @@ from finai_resources import objects
 from finai_resources.chained_log import Entry
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
+from finai_resources.secrets import SecretStore
 
 ROOT, WHOLE = "checks", "whole"
+KEY = "record"
+_MAC, _KEY_ID = "mac", "key_id"
+
+Record = dict[str, Any]
 
 
 def record_path(lake: Lake, check: str, asset: str, partition: str | None) -> str:
@@ -25,72 +33,73 @@ def record_path(lake: Lake, check: str, asset: str, partition: str | None) -> st
 
 
 def write_record(
-    lake: Lake, check: Declared, partition: str | None, outcome: CheckOutcome, entry: Entry | None = None
+    lake: Lake, check: Declared, partition: str | None, outcome: CheckOutcome, entry: Entry, secrets: SecretStore
 ) -> None:
-    """Store the outcome for the content that the partition has now, by the check as it is declared now.
+    """Sign and store the outcome for the content that the partition has now, by the check as it is declared now.
 
     Parameters
     ----------
     entry
-        The entry of the evidence log that tells the same; promotion believes no record without one.
+        The entry of the evidence log that tells the same; no gate believes a record without one.
+    secrets
+        Where the key lies that records are signed with.
     """
-    asset = check.asset
-    manifest = lake.find(asset, partition)
-    content = {
+    statement = {
         "check": check.name,
+        "code": check.code,
+        "thresholds": plain(check.thresholds),
         "basis": check.basis,
-        "asset": asset,
+        "asset": check.asset,
         "partition": partition,
-        "content_hash": manifest.content_hash if manifest else None,
+        "content_hash": entry.record["data_version"],
         "passed": outcome.passed,
         "reason": outcome.reason,
         "n": outcome.n,
         "observed": plain(outcome.observed),
+        "override": outcome.observed.get("override"),
         "overridden_until": outcome.observed.get("overridden_until"),
-        "sequence": entry.sequence if entry else None,
-        "recorded_at": entry.recorded_at if entry else None,
+        "sequence": entry.sequence,
+        "entry": entry.digest,
+        "recorded_at": entry.recorded_at,
     }
     # Not made durable: the evidence log is, and a record that a power cut takes is no result, which closes the gate.
-    text = to_json(content, sort_keys=True, indent=1)
-    objects.put(lake, record_path(lake, check.name, asset, partition), text, durable=False)
+    text = to_json(signed(statement, secrets.key(KEY)), sort_keys=True, indent=1)
+    objects.put(lake, record_path(lake, check.name, check.asset, partition), text, durable=False)
 
 
-def read_record(lake: Lake, check: Declared, partition: str | None) -> dict[str, Any] | None:
-    """Return the record of a check for the content that the partition has now; None where there is none.
+def signed(statement: Record, key: bytes) -> Record:
+    """Return a statement with the id of a key and its MAC under that key."""
+    named = {**statement, _KEY_ID: hashlib.sha256(key).hexdigest()[:8]}
+    return {**named, _MAC: _digest(named, key)}
 
-    A record by other thresholds, or by other code of the check, is none.
+
+def parse(content: bytes | None, key: bytes | None) -> tuple[Record | None, str]:
+    """Return the record that an object holds, and why it is none.
+
+    Parameters
+    ----------
+    content
+        None where there is no object.
+    key
+        None where the key is not at hand: then nothing is a record.
+
+    Returns
+    -------
+    tuple
+        The record and an empty text; or None and the reason, which is empty where there is nothing.
     """
-    manifest = lake.find(check.asset, partition)
-    record = stored_record(lake, check, partition)
-    return (
-        record if record is not None and manifest is not None and fits(record, check, manifest.content_hash) else None
-    )
-
-
-def stored_record(lake: Lake, check: Declared, partition: str | None) -> dict[str, Any] | None:
-    """Return the last record of a check on a partition, of whatever content and code; None where there is none."""
-    stored = objects.get(lake, record_path(lake, check.name, check.asset, partition))
-    if stored is None:
-        return None
+    if not content:  # cut off by a power failure: no result
+        return None, ""
     try:
-        record: dict[str, Any] = json.loads(stored)
-    except ValueError:  # cut off by a power failure: no result
-        return None
-    return record
+        record = json.loads(content)
+        mac = record.pop(_MAC, None)
+        if not isinstance(mac, str):
+            return None, "its record is not signed"
+        genuine = key is not None and hmac.compare_digest(mac.encode(), _digest(record, key).encode())
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None, "its record is damaged"
+    return (record, "") if genuine else (None, "its record is not the one that was signed, or not signed by this key")
 
 
-def fits(record: dict[str, Any], check: Declared, content_hash: str) -> bool:
-    """Return whether a record is of this content, by the thresholds and the code that the check has now."""
-    return bool(record["content_hash"] == content_hash and record.get("basis") == check.basis)
-
-
-def has_passed(lake: Lake, check: Declared, partition: str | None, *, today: date | None = None) -> bool:
-    """Return whether the check passed for the content that the partition has now.
-
-    No record is a failure. So is a pass that rests on an override which has expired since.
-    """
-    record = read_record(lake, check, partition)
-    if record is None or record["passed"] is not True:
-        return False
-    until = record.get("overridden_until")
-    return until is None or (today or datetime.now(UTC).date()) <= date.fromisoformat(until)
+def _digest(statement: Record, key: bytes) -> str:
+    return hmac.new(key, to_json(statement, sort_keys=True), hashlib.sha256).hexdigest()

@@ -69,6 +69,7 @@ def evidence_record(check: Declared, context: CheckContext, outcome: CheckOutcom
         "model_version": model_version(lake, manifest),
         "code_version": manifest.code_version if manifest else None,
         "config_hash": manifest.config_hash if manifest else None,
+        "check_code": check.code,
         "thresholds": dict(check.thresholds),
         "observed": outcome.observed,
         "interval": outcome.observed.get("interval"),
@@ -108,15 +109,17 @@ def _with_evidence(check: Declared, outcome: CheckOutcome) -> CheckOutcome:
 def _stored(
     context: CheckContext, evaluated: Sequence[tuple[Declared, CheckOutcome]], overrides: Overrides | None
 ) -> dict[str, CheckOutcome]:
-    """Store a record and an entry of the evidence log for each outcome; return the outcomes after overrides, by asset."""
+    """Store an entry of the evidence log and a record for each outcome; return the outcomes after overrides, by asset."""
     final: dict[str, CheckOutcome] = {}
     entries = []
     for check, outcome in evaluated:
         judged = _with_evidence(check, outcome)
         final[check.asset] = overrides.apply(check, context.month, judged) if overrides else judged
         entries.append(evidence_record(check, context, final[check.asset]))
-    lake = context.session.lake
+    lake, secrets = context.session.lake, context.platform.secrets
     written = ChainedLog(lake, EVIDENCE).append_all(entries)
+    if secrets is None:  # nobody can vouch for the outcomes: the log tells them, and they open no gate
+        return final
     for (check, _), entry in zip(evaluated, written, strict=True):  # last: a gate opens only on what the log knows of
-        write_record(lake, check, context.partition, final[check.asset], entry)
+        write_record(lake, check, context.partition, final[check.asset], entry, secrets)
     return final

@@ -22,6 +22,7 @@ from finai_resources.errors import LakeError
 from finai_resources.home import Home
 from finai_resources.json_text import plain, to_json
 from finai_resources.progress import watched
+from finai_resources.secrets import SecretStore
 from finai_resources.whole_file import replace_file
 from studies.teacher.compare import compare
 from studies.teacher.findings import interval, signed
@@ -101,7 +102,7 @@ def open_study(platform: Platform, home: Home, order: Order, console: Console) -
 
 def _open_again(settings: Settings, home: Home, order: Order) -> Study:
     """Open the study once more, in another process."""
-    return open_study(Platform.of(settings), home, order, Terminal(quiet=True))
+    return open_study(Platform.of(settings, SecretStore(home.root)), home, order, Terminal(quiet=True))
 
 
 def _run(

@@ -61,13 +61,14 @@ def ablate_command(  # noqa: PLR0913, PLR0917 - each is an option of the command
     settings = chosen_settings(dataset, profile, source)  # a wrong value is reported before the heavy imports
     from finai_assets.platform import Platform
     from finai_resources.home import Home
+    from finai_resources.secrets import SecretStore
     from studies.teacher.ablate import SUMMARY, Order, ablate, as_text, folder_of, result_table, write_out
 
     place, console = Home.choose(dataset, profile, home), Terminal(stderr=as_json)
     named = [name.strip() for name in variants.split(",")] if variants is not None else None
     order = Order(named, seeds, customers, epochs, workers)
     try:
-        summary = ablate(Platform.of(settings), place, console, order, dry_run=dry_run)
+        summary = ablate(Platform.of(settings, SecretStore(place.root)), place, console, order, dry_run=dry_run)
     except KeyboardInterrupt:
         console.print("stopped; finished runs are kept, and the same command goes on from there")
         raise typer.Exit(130) from None

@@ -12,6 +12,7 @@ from finai_assets import asset_graph, source
 from finai_assets.asset_graph import (
     ASSETS,
     BUNDLE,
+    CHAMPION,
     JOBS,
     MATRIX,
     OFFER_TABLES,
@@ -99,9 +100,31 @@ def test_gates_are_asked_of_exactly_the_months_that_are_read(platform: Platform,
     asked = {month for path, month in graph.asked(MATRIX) if path == group_asset("demographics")}
     assert asked == used
     month = Month.parse("2015-07")
-    assert (group_asset("demographics"), "2015-07") in graph.asked(RECOMMENDATIONS, month)
-    assert (BUNDLE, None) in graph.asked(RECOMMENDATIONS, month)
-    assert all(path != SNAPSHOTS for path, _ in graph.asked(RECOMMENDATIONS, month))
+    asked = graph.asked(RECOMMENDATIONS, month=month)
+    assert {(group_asset("demographics"), "2015-07"), (BUNDLE, None), (SNAPSHOTS, "2015-07")} <= set(asked)
+
+
+def test_gates_are_asked_of_all_that_lies_upstream_and_of_nothing_else(graph: AssetGraph) -> None:
+    def upstream(path: str) -> set[str]:
+        near = {each for each, _ in graph.reads(path)}
+        return near.union(*(upstream(each) for each in near))
+
+    month = Month.parse("2015-07")
+    for path in graph.paths:
+        asked = {each for each, _ in graph.asked(path, month=month)}
+        assert asked == (upstream(path) if path != CHAMPION else set()), path
+
+
+def test_every_assets_function_asks_the_gates_before_it_reads() -> None:
+    """A session on the lake is opened by `entered`, which asks; only promotion, which judges what failed, opens one itself."""
+    opened = [
+        file.parent.name
+        for file in (source.ROOT / "finai_assets").rglob("assets.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "session" and isinstance(node.value, ast.Name)
+        if node.value.id == "lake"
+    ]
+    assert opened == ["promotion"]
 
 
 def test_tables_that_are_written_together_are_stale_together(graph: AssetGraph) -> None:

@@ -28,6 +28,7 @@ from finai_assets.asset_graph import (
     LISTS,
     MATRIX,
     PREDICTIONS,
+    PUBLISHED,
     RAW_TABLES,
     RECOMMENDATIONS,
     SOURCE,
@@ -352,7 +353,9 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
     lag = group_asset("txn_lag_tensor")
     following = graph.downstream([lag], graph.paths)
-    assert {lag, MATRIX, CHOICE, BUNDLE, LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS} | MODELS == set(following)
+    assert {lag, MATRIX, CHOICE, BUNDLE, PUBLISHED, LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS} | MODELS == set(
+        following
+    )
 
 
 def test_an_untouched_copy_is_current_wherever_it_lies(tree: Tree, before: Versions) -> None:

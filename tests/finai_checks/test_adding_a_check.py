@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,14 @@ from finai_checks.framework.check import (
     Theme,
     declare,
 )
-from finai_checks.framework.record import read_record
+from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.run import EVIDENCE, run_check
 from finai_checks.framework.small_lake import SmallLake, small_settings
 from finai_checks.gates import CheckGates
 from finai_checks.proof import lake_canaries, plain_canaries, run_canaries
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import GateError
+from finai_resources.secrets import SecretStore
 
 # ---- checks.py of the room
 
@@ -112,6 +114,7 @@ def test_a_new_room_is_proved_run_recorded_and_asked_by_the_gates(tmp_path: Path
     assert (proof.proved, len(proof.good), len(proof.bad)) == (True, 2, 3)
 
     small = SmallLake.build(tmp_path / "lake")
+    small.platform = replace(small.platform, secrets=SecretStore(tmp_path))
     (check,) = declare_checks(small.platform)
     partition = [(ASSET, small.month.key)]
     gates = CheckGates(small.platform, [THEME])
@@ -126,7 +129,7 @@ def test_a_new_room_is_proved_run_recorded_and_asked_by_the_gates(tmp_path: Path
     half_unknown(small)
     outcome = run_check(check, small.context(small.month))
     assert not outcome.passed
-    record = read_record(small.lake, check, small.month.key)
+    record = Ledger(small.lake, small.platform.secrets).find(check, small.month.key)
     assert record is not None
     assert record["reason"] == outcome.reason
     with pytest.raises(GateError, match="have no segment"):

@@ -13,12 +13,13 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext
-from finai_checks.framework.record import has_passed, read_record
+from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.run import run_check
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.secrets import SecretStore
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -43,18 +44,18 @@ def lake_of(settings: Settings, home: Home) -> Lake:
     return default_resources(settings, home)["lake"].open()  # type: ignore[attr-defined]
 
 
-def context_of(lake: Lake, settings: Settings, month: Month | None = None) -> CheckContext:
-    return CheckContext(LakeSession(lake), Platform.of(settings), month)
+def context_of(lake: Lake, settings: Settings, home: Home, month: Month | None = None) -> CheckContext:
+    return CheckContext(LakeSession(lake), Platform.of(settings, SecretStore(home.root)), month)
 
 
 def test_a_check_that_raises_is_a_failure_with_its_traceback_and_a_record(small: Settings, home: Home) -> None:
     check = next(c for c in declared_checks(Platform.of(small)) if c.id == "C13")
     lake = lake_of(small, home)
-    outcome = run_check(check, context_of(lake, small))
+    outcome = run_check(check, context_of(lake, small, home))
     assert not outcome.passed
     assert "not been written" in outcome.reason
     assert "Traceback" in outcome.observed["traceback"]
-    assert not has_passed(lake, check, None)
+    assert not Ledger(lake, SecretStore(home.root)).has_passed(check, None)
 
 
 @pytest.mark.slow
@@ -73,15 +74,15 @@ def test_a_month_of_broken_raw_data_is_refused_by_its_check_and_the_record_says_
     assert run("ingest_month", month.partition_key).success
     lake = lake_of(small, home)
     check = next(c for c in declared_checks(Platform.of(small)) if c.id == "C05")
-    assert has_passed(lake, check, month.key)
+    assert Ledger(lake, SecretStore(home.root)).has_passed(check, month.key)
     # Somebody edits the stored month behind the contract's back: one customer twice.
     table = lake.read("raw/snapshots", month.key)
     with lake.write("raw/snapshots", month.key) as out:
         out.write(table)
         out.write(table.slice(0, 1))
-    assert not has_passed(lake, check, month.key)
-    outcome = run_check(check, context_of(lake, small, month))
+    assert not Ledger(lake, SecretStore(home.root)).has_passed(check, month.key)
+    outcome = run_check(check, context_of(lake, small, home, month))
     assert not outcome.passed
-    record = read_record(lake, check, month.key)
+    record = Ledger(lake, SecretStore(home.root)).find(check, month.key)
     assert record is not None
     assert record["passed"] is False

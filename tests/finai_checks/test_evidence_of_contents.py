@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Theme, declare
+from finai_checks.framework.record import record_path
 from finai_checks.framework.run import run_check
 from finai_checks.gates import CheckGates
 from finai_resources.gates import CheckResult
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.secrets import SecretStore
 
 WHOLE, MONTHLY = "labels/splits", "features/demographics"
 PLAIN = CheckKind("C91", "plain", "it holds", True, 1, "rows")
@@ -44,7 +48,7 @@ class Checked:
     """A lake with three partitions, and the checks on them."""
 
     def __init__(self, lake: Lake, settings: Settings) -> None:
-        self.lake, self.platform = lake, Platform.of(settings)
+        self.lake, self.platform = lake, Platform.of(settings, SecretStore(Path(lake.root).parent))
         for asset, month in ((WHOLE, None), (MONTHLY, "2015-01"), (MONTHLY, "2015-02")):
             with lake.write(asset, month) as out:
                 out.put("x.json", f"{month}".encode())
@@ -111,9 +115,10 @@ def test_what_is_not_built_is_awaited_and_what_sits_elsewhere_is_missing(checked
     assert [(result.check, result.state) for result in found.values()] == [("C92", "missing")]
 
 
-def test_a_record_of_before_the_numbers_is_unproved(checked: Checked) -> None:
-    from finai_checks.framework.record import write_record
-
-    check = next(check for check in THEME.declare(checked.platform) if check.name == "plain")
-    write_record(checked.lake, check, None, CheckOutcome(True, "", 5))
+def test_a_record_of_before_the_signatures_is_unproved(checked: Checked) -> None:
+    checked.run("plain")
+    path = Path(record_path(checked.lake, "plain", WHOLE, None))
+    unsigned = json.loads(path.read_text())
+    del unsigned["mac"]
+    path.write_text(json.dumps(unsigned))
     assert checked.states("C91") == {("plain", WHOLE): "unproved"}

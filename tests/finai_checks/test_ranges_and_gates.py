@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from vouched import tell
 
 from finai_assets.definitions import build_definitions, default_resources
 from finai_assets.platform import Platform
@@ -15,12 +16,12 @@ from finai_assets.settings import Settings, load_settings
 from finai_checks import assets as door
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
-from finai_checks.framework.record import write_record
 from finai_checks.gates import CheckGates
 from finai_resources.errors import GateError
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.months import Month
+from finai_resources.secrets import SecretStore
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 SNAPSHOTS = dg.AssetKey(["raw", "snapshots"])
@@ -90,10 +91,14 @@ def test_each_month_of_a_ranged_run_has_its_own_figures_and_its_own_verdict(
         assert (latest.asset_materialization.tags or {})["dagster/data_version"] == stored.content_hash
 
 
+def platform_of(lake: Lake, small: Settings) -> Platform:
+    return Platform.of(small, SecretStore(Path(lake.root).parent))
+
+
 def gates_on(lake: Lake, small: Settings) -> CheckGates:
     with lake.write("labels/splits") as out:
         out.put("splits.json", b"{}")
-    return CheckGates(Platform.of(small))
+    return CheckGates(platform_of(lake, small))
 
 
 def gap_split(small: Settings) -> Declared:
@@ -107,7 +112,7 @@ def test_a_gate_refuses_content_without_a_result(lake: Lake, small: Settings) ->
 
 def test_a_gate_lets_pass_what_has_passed_until_it_is_written_anew(lake: Lake, small: Settings) -> None:
     gates = gates_on(lake, small)
-    write_record(lake, gap_split(small), None, CheckOutcome(True, "", 3))
+    tell(lake, platform_of(lake, small), [(gap_split(small), None)])
     gates.demand(lake, [("labels/splits", None)])
     with lake.write("labels/splits") as out:
         out.put("splits.json", b'{"train": []}')
@@ -117,7 +122,7 @@ def test_a_gate_lets_pass_what_has_passed_until_it_is_written_anew(lake: Lake, s
 
 def test_a_gate_names_why_a_check_failed(lake: Lake, small: Settings) -> None:
     gates = gates_on(lake, small)
-    write_record(lake, gap_split(small), None, CheckOutcome(False, "the gap has 3 days", 3))
+    tell(lake, platform_of(lake, small), [(gap_split(small), None)], CheckOutcome(False, "the gap has 3 days", 3))
     with pytest.raises(GateError, match="the gap has 3 days"):
         gates.demand(lake, [("labels/splits", None)])
 

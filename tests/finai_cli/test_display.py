@@ -117,6 +117,7 @@ def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.Monke
     class FakeRunner:
         def __init__(self, *_: Any) -> None:
             self.lake = self.platform = None
+            self.ledger = SimpleNamespace(disbelieved=())
 
         def run(self, unit: object, *_: Any) -> None:
             report_progress("customers", 5, 10)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pyarrow.compute as pc
+from vouched import vouch
 
 from finai_assets.definitions import build_definitions
 from finai_checks.framework.small_lake import SmallLake, small_settings
 from finai_cli.execute import dagster_instance
 from finai_resources.home import Home
+from finai_resources.secrets import SecretStore
 
 GROUP, CONSUMER, BESIDE = "features/demographics", "recommendations/customers", "recommendations/decisions"
 CHECK = "C17_feature_drift_psi_important"
@@ -34,6 +37,7 @@ def make(home: Home) -> tuple[str, str]:
     at = table.schema.get_field_index("income")
     spoiled = table.set_column(at, table.schema.field(at), pc.multiply(table["income"], 20.0))
     small.rewrite("raw/snapshots", month.key, spoiled)
+    vouch(small.lake, replace(small.platform, secrets=SecretStore(home.root)))
     definitions = build(home)
     keys = [dg.AssetKey(path.split("/")) for path in (GROUP, CONSUMER, BESIDE)]
     with dagster_instance(home) as instance:

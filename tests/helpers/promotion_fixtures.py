@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from bundle_fixtures import KEY, Made
 
-from finai_assets.asset_graph import BUNDLE, EVALUATION, FIDELITY, MATRIX, SPLITS, TEACHER
+from finai_assets.asset_graph import BUNDLE, EVALUATION, FIDELITY, MATRIX, PUBLISHED, SPLITS, TEACHER
 from finai_assets.bundle.lineage import lineage_of
 from finai_assets.bundle.registry import Registry, register
 from finai_assets.labels.splits import make_splits
@@ -25,10 +25,12 @@ from finai_assets.promotion.signatures import Signer
 from finai_assets.settings import Settings
 from finai_assets.training.labelling import MatrixTask
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, Theme, declare
+from finai_checks.framework.overrides import Overrides
 from finai_checks.framework.run import run_check
 from finai_checks.gates import CheckGates
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.secrets import SecretStore
 
 KIM, LEE, PARK = (Signer(name, bytes(range(first, first + 32))) for first, name in enumerate(("kim", "lee", "park")))
 # Of park the configuration knows nothing.
@@ -60,7 +62,7 @@ class Office:
 
     @property
     def desk(self) -> Desk:
-        platform = Platform.of(self.settings)
+        platform = self.platform
         tasks = [task.name for task in platform.available_tasks]
         gates = CheckGates(platform, (THEME,))
         return Desk(LakeSession(self.lake), self.settings, tasks, gates, KEY, self.home)
@@ -68,11 +70,18 @@ class Office:
     def check(self, outcome: CheckOutcome | None = None) -> None:
         """Run the mandatory check on the matrix."""
         PASSES["verdict"] = outcome or CheckOutcome(True, "", 5)
-        [declared] = THEME.declare(Platform.of(self.settings))
-        run_check(declared, CheckContext(LakeSession(self.lake), Platform.of(self.settings)))
+        run_check(
+            self.declared(),
+            CheckContext(LakeSession(self.lake), self.platform),
+            Overrides.read(self.lake, self.platform.secrets),
+        )
+
+    @property
+    def platform(self) -> Platform:
+        return Platform.of(self.settings, SecretStore(self.home))
 
     def declared(self) -> Declared:
-        [declared] = THEME.declare(Platform.of(self.settings))
+        [declared] = THEME.declare(self.platform)
         return declared
 
     def store(self, files: Mapping[str, bytes]) -> str:
@@ -82,6 +91,10 @@ class Office:
         with session.write(BUNDLE, code_version="test") as out:
             for name, content in files.items():
                 out.put(name, content)
+        session = LakeSession(self.lake)
+        session.manifest(BUNDLE)
+        with session.write(PUBLISHED, code_version="test") as out:
+            out.put("published.json", b"{}")
         return register(self.lake, files, lineage_of(self.lake, BUNDLE, (TEACHER, EVALUATION, FIDELITY)))
 
     def sign(self, name: str, reason: str = "") -> None:

@@ -25,7 +25,7 @@ def materialised(office: Office, monkeypatch: pytest.MonkeyPatch) -> object:
     """Return what materialises the champion and returns the checks that passed, by name, and the metadata."""
     monkeypatch.setenv("FINAI_SIGNING_KEY", KEY.hex())
     home = Home(office.home, office.lake.root)
-    gates = CheckGates(Platform.of(office.settings), (THEME,))
+    gates = CheckGates(office.platform, (THEME,))
     definitions = build_definitions(settings=office.settings, home=home, resources={"gates": gates})
 
     def run() -> tuple[dict[str, bool], dict[str, object]]:

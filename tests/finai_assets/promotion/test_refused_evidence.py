@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from promotion_fixtures import (
     Office,
     champion,
@@ -14,14 +15,17 @@ from promotion_fixtures import (
     write_matrix,
 )
 
+from finai_assets.asset_graph import MATRIX
 from finai_assets.bundle import registry as registry_module
 from finai_assets.platform import Platform
 from finai_assets.promotion.decide import (
     decide,
 )
 from finai_checks.framework.check import CheckOutcome
+from finai_checks.framework.overrides import Grant, add_override, revoke_override
 from finai_checks.framework.record import record_path
 from finai_checks.gates import CheckGates
+from finai_resources.secrets import SecretStore
 
 
 def test_a_mandatory_check_that_failed_or_was_not_run_refuses(office: Office) -> None:
@@ -55,16 +59,20 @@ def test_an_edited_evidence_log_refuses(office: Office) -> None:
     assert decide(office.desk).verdict.codes == ("EVIDENCE_TAMPERED",)
 
 
-def test_an_active_override_is_named_and_an_expired_one_refuses(office: Office) -> None:
-    def overridden(until: str) -> CheckOutcome:
-        return CheckOutcome(True, f"overridden by park until {until}: half is gone", 5, {"overridden_until": until})
-
-    office.check(overridden("2020-01-01"))
-    assert office.promote().verdict.codes == ("OVERRIDE_EXPIRED",)
-    office.check(overridden("2999-01-01"))
-    decision = office.promote()
-    assert decision.promoted
+def test_an_active_override_is_named_and_one_that_has_ended_refuses(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINAI_OVERRIDE_KEY", "ab" * 32)
+    keys, day = SecretStore(office.home), datetime.now(UTC).date()
+    grant = Grant("matrix_is_trusted", MATRIX, (), "park, model risk", "half is gone, as was agreed", day)
+    row = add_override(office.lake, keys, grant)
+    office.check(CheckOutcome(False, "half is gone", 5))
+    office.sign("challenger")
+    decision = decide(office.desk, dry_run=True)
+    assert decision.verdict.passed
     assert "overridden by park" in next(c.reason for c in decision.verdict.criteria if c.name == "evidence")
+    revoke_override(office.lake, keys, row.id, approver="park", reason="it was not agreed")
+    assert decide(office.desk).verdict.codes == ("OVERRIDE_EXPIRED",)
 
 
 def test_old_evidence_refuses(office: Office) -> None:

@@ -18,7 +18,7 @@ from finai_checks.bundle.integrity import bundle_integrity
 from finai_checks.bundle.small_bundle import resigned
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome
-from finai_checks.framework.record import has_passed
+from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.run import run_check
 from finai_checks.gates import CheckGates
 from finai_resources.errors import GateError
@@ -44,7 +44,7 @@ def judge(lake: Lake, platform: Platform) -> CheckOutcome:
     check = next(c for c in declared_checks(platform) if c.name == "bundle_integrity")
     assert (check.asset, check.blocking) == (BUNDLE, True)
     outcome = run_check(check, CheckContext(LakeSession(lake), platform))
-    assert has_passed(lake, check, None) is outcome.passed
+    assert Ledger(lake, platform.secrets).has_passed(check, None) is (outcome.passed and platform.secrets is not None)
     return outcome
 
 

@@ -13,8 +13,8 @@ import pytest
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckKind, CheckOutcome, Declared
+from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.overrides import LOG, Grant, Override, Overrides, add_override, demand_key, revoke_override
-from finai_checks.framework.record import has_passed
 from finai_checks.framework.run import EVIDENCE, run_check
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import ConfigError, SecretError
@@ -38,8 +38,8 @@ def declared(asset: str = "features/demographics", outcome: CheckOutcome = FAILE
 
 
 @pytest.fixture
-def context(lake: Lake, settings: Settings) -> CheckContext:
-    return CheckContext(LakeSession(lake), Platform.of(settings), MAY)
+def context(lake: Lake, settings: Settings, secrets: SecretStore) -> CheckContext:
+    return CheckContext(LakeSession(lake), Platform.of(settings, secrets), MAY)
 
 
 @pytest.fixture
@@ -151,8 +151,8 @@ def test_the_record_of_an_overridden_pass_fails_the_gate_after_the_day_of_expiry
     add_override(lake, secrets, GRANT, today=TODAY)
     check = declared()
     run_check(check, context, Overrides.read(lake, secrets, today=TODAY))
-    assert has_passed(lake, check, MAY.key, today=LAST)
-    assert not has_passed(lake, check, MAY.key, today=date(2026, 4, 1))
+    assert Ledger(lake, secrets, today=LAST).has_passed(check, MAY.key)
+    assert not Ledger(lake, secrets, today=date(2026, 4, 1)).has_passed(check, MAY.key)
     evidence = list(ChainedLog(lake, EVIDENCE).entries())[-1].record
     assert (evidence["passed"], evidence["overridden"]) == (True, True)
     assert "age drifts" in evidence["reason"]
@@ -163,7 +163,7 @@ def test_a_pass_without_an_override_does_not_expire(lake: Lake, secrets: SecretS
         out.put("x.json", b"{}")
     check = declared(outcome=CheckOutcome(True, "", 10))
     run_check(check, context, Overrides.read(lake, secrets, today=TODAY))
-    assert has_passed(lake, check, MAY.key, today=date(2099, 1, 1))
+    assert Ledger(lake, secrets, today=date(2099, 1, 1)).has_passed(check, MAY.key)
     assert json.dumps(list(ChainedLog(lake, EVIDENCE).entries())[-1].record["overridden"]) == "false"
 
 

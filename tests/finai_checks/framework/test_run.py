@@ -19,12 +19,13 @@ from finai_checks.framework.check import (
     EvaluateTogether,
     declare_together,
 )
-from finai_checks.framework.record import has_passed
+from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.run import EVIDENCE, model_version, run_check, run_checks
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from finai_resources.secrets import SecretStore
 
 KIND = CheckKind("C05", "schema_contract", "it holds", True, 5, "rows", ("gap_days",))
 MONTH = Month.parse("2015-01")
@@ -44,8 +45,8 @@ def declared_together(together: EvaluateTogether) -> list[Declared]:
 
 
 @pytest.fixture
-def context(lake: Lake, settings: Settings) -> CheckContext:
-    return CheckContext(LakeSession(lake), Platform.of(settings), MONTH)
+def context(lake: Lake, settings: Settings, secrets: SecretStore) -> CheckContext:
+    return CheckContext(LakeSession(lake), Platform.of(settings, secrets), MONTH)
 
 
 def last(lake: Lake) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def test_the_evidence_says_what_was_looked_at_against_which_threshold_and_for_wh
     assert record["interval"] == [0.1, 0.2]
     assert "EU AI Act 10" in record["articles"]
     assert (len(record["table"]), record["table_rows"]) == (20, 40)
-    assert has_passed(lake, check, MONTH.key)
+    assert Ledger(lake, context.platform.secrets).has_passed(check, MONTH.key)
 
 
 def test_a_pass_on_too_little_evidence_is_a_failure(lake: Lake, context: CheckContext) -> None:
@@ -87,7 +88,7 @@ def test_a_pass_on_too_little_evidence_is_a_failure(lake: Lake, context: CheckCo
     outcome = run_check(check, context)
     assert (outcome.passed, outcome.reason) == (False, NO_EVIDENCE)
     assert last(lake)["passed"] is False
-    assert not has_passed(lake, check, MONTH.key)
+    assert not Ledger(lake, context.platform.secrets).has_passed(check, MONTH.key)
 
 
 def test_an_exception_is_a_failure_with_its_traceback_in_the_evidence(lake: Lake, context: CheckContext) -> None:

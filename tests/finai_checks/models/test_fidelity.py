@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,13 @@ from finai_assets.students.card import CARD, untrained
 from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome
-from finai_checks.framework.record import has_passed
+from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.run import EVIDENCE, run_check
 from finai_checks.models.fidelity import student_fidelity
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
+from finai_resources.secrets import SecretStore
 
 ASSET = "students/churn_signal"
 
@@ -85,11 +87,11 @@ def with_kl(settings: Settings, floor: float) -> Settings:
 
 def recheck(lake: Lake, settings: Settings) -> tuple[CheckOutcome, dict[str, Any]]:
     """Return the outcome on the stored student under some settings, and the entry that it leaves in the evidence log."""
-    platform = Platform.of(settings)
+    platform = Platform.of(settings, SecretStore(Path(lake.root).parent))
     check = next(c for c in declared_checks(platform) if (c.id, c.asset) == ("C23", ASSET))
     assert not check.blocking  # it blocks promotion
     outcome = run_check(check, CheckContext(LakeSession(lake), platform))
-    assert has_passed(lake, check, None) is outcome.passed
+    assert Ledger(lake, platform.secrets).has_passed(check, None) is outcome.passed
     return outcome, list(ChainedLog(lake, EVIDENCE).entries())[-1].record
 
 

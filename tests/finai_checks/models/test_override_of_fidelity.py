@@ -12,8 +12,8 @@ from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.catalogue import declared_checks, kind
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
+from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.overrides import Grant, Overrides, add_override, revoke_override
-from finai_checks.framework.record import write_record
 from finai_checks.framework.run import run_check
 from finai_checks.gates import CheckGates
 from finai_resources.lake import Lake
@@ -26,8 +26,8 @@ PARTITIONS = [(ASSET, None), ("students/next_mcc", None)]
 
 
 @pytest.fixture
-def platform(settings: Settings) -> Platform:
-    return Platform.of(settings)
+def platform(settings: Settings, secrets: SecretStore) -> Platform:
+    return Platform.of(settings, secrets)
 
 
 @pytest.fixture
@@ -81,12 +81,16 @@ def test_a_student_written_since_has_no_override(
 
 
 def test_a_faithful_copy_and_an_override_that_has_expired_are_none(
-    lake: Lake, settings: Settings, platform: Platform, check: Declared
+    lake: Lake, settings: Settings, platform: Platform, check: Declared, secrets: SecretStore
 ) -> None:
     gates = CheckGates(platform)
     put(lake, student(settings.students.fidelity))
     assert judge(lake, platform, check, SecretStore(Path("/nowhere"))).passed
     assert gates.overridden(lake, FIDELITY_CHECK, PARTITIONS) == {}
-    for day, stands in ((TODAY, True), (TODAY - timedelta(days=2), False)):
-        write_record(lake, check, None, CheckOutcome(True, "by permission", 5, {"overridden_until": str(day)}))
-        assert bool(gates.overridden(lake, FIDELITY_CHECK, PARTITIONS)) is stands
+    put(lake, student(settings.students.fidelity, kl=0.9))
+    identity = sign(lake, secrets)
+    assert judge(lake, platform, check, secrets).passed
+    assert gates.overridden(lake, FIDELITY_CHECK, PARTITIONS)
+    later = Ledger(lake, secrets, today=TODAY + timedelta(days=21))
+    later.refresh()
+    assert later.standing(check, None).reason == f"its override {identity} is expired"

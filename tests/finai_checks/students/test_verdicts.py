@@ -158,7 +158,7 @@ def test_none_of_them_stops_a_run_or_a_bundle() -> None:
     found = [c for c in declared_checks(platform) if c.asset == FIDELITY or c.name == "student_outperforms_teacher"]
     assert len(found) == 3 + len(platform.available_tasks)
     assert not any(check.blocking for check in found)
-    assert (FIDELITY, None) not in platform.graph.asked(BUNDLE)
+    assert (FIDELITY, None) in platform.graph.asked(BUNDLE)  # which a warning does not close
 
 
 def test_a_promotion_can_ask_for_the_count_as_the_bundle_stands_for_what_is_told_of_its_students() -> None:

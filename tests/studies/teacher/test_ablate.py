@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner, Result
+from vouched import tell
 
 from finai_assets import settings as settings_module
 from finai_assets.features.registry import build_registry
@@ -22,11 +23,10 @@ from finai_assets.settings.features import FeatureGroupSettings
 from finai_assets.training.labelling import MatrixTask
 from finai_assets.training.matrix import ARRAY, ASSET, DESCRIPTION
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.check import CheckOutcome
-from finai_checks.framework.record import write_record
 from finai_cli.main import app
 from finai_resources.errors import ConfigError, GateError, LakeError
 from finai_resources.lake import Lake
+from finai_resources.secrets import SecretStore
 from studies.teacher import ablation_page as document
 from studies.teacher import runs
 from studies.teacher.ablate import remaining, spell
@@ -56,9 +56,8 @@ def home(tmp_path: Path, small: Settings) -> Path:
     """A home that holds a training matrix with two tasks, whose checks have passed."""
     lake = Lake.on_disk(tmp_path / "lake")
     store_matrix(lake, small)
-    for check in declared_checks(Platform.of(small)):
-        if check.asset == ASSET:
-            write_record(lake, check, None, CheckOutcome(passed=True, n=1, reason="", observed={}))
+    platform = Platform.of(small, SecretStore(tmp_path))
+    tell(lake, platform, [(check, None) for check in declared_checks(platform) if check.asset == ASSET])
     return tmp_path
 
 
