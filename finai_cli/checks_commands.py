@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, parse_months
@@ -141,22 +142,27 @@ def evidence_verify(
     home: HomeOption = None,
     anchor: Annotated[str | None, typer.Option(help="COUNT:HASH, a head that this command printed before")] = None,
 ) -> None:
-    """Name every entry of the evidence log that was edited, dropped, moved or cut off; exit code 1 where there is one.
+    """Name every entry of the logs of evidence, overrides and bundles that was edited, dropped, moved, cut off or forged.
 
-    Keep the head that it prints outside the lake, and give it as --anchor next time: then a log that was
-    written anew as a whole is found too.
+    Heads are kept outside the lake as anchors (FINAI_ANCHORS), and compared. What could not be seen is told. A head that
+    this command printed may be given as --anchor too. Exit code 1 where anything is wrong.
     """
     platform = chosen_platform(dataset, profile, home)
     from finai_cli.checks import verify_evidence
     from finai_cli.run import lake_of
     from finai_resources.home import Home
 
-    head, faults = verify_evidence(lake_of(platform, Home.choose(dataset, profile, home)), anchor)
+    found = verify_evidence(lake_of(platform, Home.choose(dataset, profile, home)), platform.secrets, anchor)
     console = Console(soft_wrap=True)
-    for fault in faults:
-        console.print(f"[bold red]fault[/] {fault}", highlight=False)
-    console.print(f"{head.count:,} entries, {len(faults)} faults; head {head.count}:{head.digest}", highlight=False)
-    if faults:
+    for fault in found.faults:
+        console.print(f"[bold red]fault[/] {escape(fault)}", highlight=False)
+    for what in found.unseen:
+        console.print(f"[bold]not seen[/] {escape(what)}", highlight=False)
+    head = found.head
+    console.print(
+        f"{head.count:,} entries, {len(found.faults)} faults; head {head.count}:{head.digest}", highlight=False
+    )
+    if found.faults:
         raise typer.Exit(1)
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
+from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.ledger import Ledger
 from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
@@ -48,7 +49,10 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     with dagster_instance(home) as instance, display(console) as show:
         lake = lake_of(platform, home)
         runner = Runner(platform, home, lake, instance)
-        reports = [_run_stage(stage, runner, checks, show) for stage in stages]
+        try:
+            reports = [_run_stage(stage, runner, checks, show) for stage in stages]
+        finally:
+            evidence_log(lake, platform.secrets).anchor()
         if unproved := len(runner.ledger.disbelieved):
             console.print(
                 f"{unproved:,} records of checks were not signed by this home's key: these checks were asked again"
