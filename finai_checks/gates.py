@@ -9,10 +9,10 @@ from finai_assets.platform import Platform
 from finai_checks.catalogue import THEMES, declared_checks, kinds_of
 from finai_checks.framework.audits import audit_standing
 from finai_checks.framework.check import Declared, Theme
+from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.ledger import Ledger, Standing
 from finai_checks.framework.overrides import Overrides
-from finai_checks.framework.run import EVIDENCE
-from finai_resources.chained_log import ChainedLog, Head
+from finai_resources.chained_log import Head
 from finai_resources.errors import GateError
 from finai_resources.gates import CheckResult
 from finai_resources.lake import Lake
@@ -111,11 +111,11 @@ class CheckGates:
 
     def head(self, lake: Lake) -> Head:
         """Return the head of the evidence log."""
-        return ChainedLog(lake, EVIDENCE).head()
+        return evidence_log(lake, self._secrets).head()
 
     def faults(self, lake: Lake, anchor: Head | None = None) -> list[str]:
         """Return what is wrong with the evidence log, in words."""
-        found = ChainedLog(lake, EVIDENCE).verify(anchor=anchor)
+        found = evidence_log(lake, self._secrets).verify(anchor=anchor)
         return [f"entry {fault.sequence}: {fault.what}" for fault in found]
 
 

@@ -9,13 +9,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from finai_assets.bundle.registry import registry_log
 from finai_assets.platform import Platform
 from finai_checks.assets import as_evaluation
 from finai_checks.catalogue import KINDS, declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared, sharing_work
-from finai_checks.framework.overrides import Overrides
+from finai_checks.framework.evidence_log import KEY, evidence_log
+from finai_checks.framework.overrides import Overrides, overrides_log
 from finai_checks.framework.regulations import regulation_map
-from finai_checks.framework.run import EVIDENCE, run_checks
+from finai_checks.framework.run import run_checks
 from finai_cli.display import display
 from finai_cli.execute import dagster_instance
 from finai_cli.output import styled
@@ -28,6 +30,7 @@ from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
 from finai_resources.months import Month
+from finai_resources.secrets import SecretStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ def recheck(
                 shown.note(f"{members[0].id} {members[0].asset if len(members) == 1 else month or members[0].name}")
                 results += _evaluate(members, CheckContext(LakeSession(lake), platform, month), overrides)
                 shown.advance(len(members))
+        evidence_log(lake, platform.secrets).anchor()
         log_evaluations(instance, "recheck", [as_evaluation(r.check, r.month, r.outcome) for r in results])
     return results
 
@@ -163,32 +167,60 @@ def recheck_table(results: list[Rechecked]) -> Table:
     return table
 
 
-def verify_evidence(lake: Lake, anchor: str | None) -> tuple[Head, list[str]]:
-    """Verify the evidence log; return its head and its faults in words.
+@dataclass(frozen=True)
+class Verified:
+    """The head of the evidence log, what is wrong with it and with the logs of overrides and bundles, and what cannot be seen."""
+
+    head: Head
+    faults: list[str]
+    unseen: list[str]
+
+
+def verify_evidence(lake: Lake, secrets: SecretStore | None, anchor: str | None) -> Verified:
+    """Verify the evidence log, and the logs of overrides and bundles, by chain, seals and anchors.
 
     Parameters
     ----------
     anchor
-        ``COUNT:HASH``, an earlier head that was kept outside the lake.
+        ``COUNT:HASH``, an earlier head of the evidence log that was kept by a person.
 
     Raises
     ------
     ConfigError
-        The log is empty: there is nothing whose truth could be told.
+        The log is empty, and nothing says that it was not: there is nothing whose truth could be told.
     """
-    log = ChainedLog(lake, EVIDENCE)
-    faults = log.verify(anchor=_parse_anchor(anchor) if anchor else None)
-    head = log.head()
-    if not head.count and not faults:
+    given = _parse_anchor(anchor) if anchor else None
+    evidence = evidence_log(lake, secrets)
+    faults = [f"entry {fault.sequence}: {fault.what}" for fault in evidence.verify(anchor=given)]
+    for log in (overrides_log(lake), registry_log(lake)):
+        faults += [f"{log.name}, entry {fault.sequence}: {fault.what}" for fault in log.verify()]
+    if not evidence.head().count and not faults:
         raise ConfigError("the evidence log holds no entry", where=lake.root, fix="`finai run` writes it")
-    return head, [f"entry {fault.sequence}: {fault.what}" for fault in faults]
+    return Verified(evidence.head(), faults, list(_unseen(evidence, secrets, anchored=given is not None)))
+
+
+def _unseen(log: ChainedLog, secrets: SecretStore | None, *, anchored: bool) -> Iterator[str]:
+    """Say in words what a verification of the log could not have found."""
+    if secrets is None or secrets.find(KEY) is None:
+        yield "there is no key of the log here: an entry that was appended by somebody else is not told from a genuine one"
+    anchors = log.anchors
+    kept = anchors.kept(log.name) if anchors is not None else []
+    if anchors is None:
+        yield "no anchors are kept (FINAI_ANCHORS): a log that was cut off, emptied or written anew as a whole looks whole"
+    elif not kept and not anchored:
+        yield f"no anchor is kept in {anchors.shown} yet: a log that was cut off, emptied or written anew as a whole looks whole"
+    elif kept and (later := log.head().count - kept[-1].count) > 0:
+        last = kept[-1]
+        yield f"the last anchor is of {last.at} and entry {last.count - 1}: whether only {later} entries followed is not known"
+    if anchors is not None and (others := anchors.of_other_lakes()):
+        yield f"{len(others)} other lakes lay here and were anchored: if nobody made this one anew, it was put in their place"
 
 
 def last_evidence(lake: Lake, count: int, only: str | None) -> list[dict[str, Any]]:
     """Return the latest entries, newest first."""
     found = [
         {"sequence": entry.sequence, "recorded_at": entry.recorded_at, **entry.record}
-        for entry in ChainedLog(lake, EVIDENCE).entries()
+        for entry in evidence_log(lake, None).entries()
         if only is None or only in (entry.record.get("check"), entry.record.get("name"))
     ]
     return found[::-1][:count]

@@ -137,21 +137,26 @@ def evidence_verify(
     home: HomeOption = None,
     anchor: Annotated[str | None, typer.Option(help="COUNT:HASH, a head that this command printed before")] = None,
 ) -> None:
-    """Name every entry of the evidence log that was edited, dropped, moved or cut off; exit code 1 where there is one.
+    """Name every entry of the logs of evidence, overrides and bundles that was edited, dropped, moved, cut off or forged.
 
-    Keep the head that it prints outside the lake, and give it as --anchor next time: then a log that was
-    written anew as a whole is found too.
+    Heads are kept outside the lake as anchors (FINAI_ANCHORS), and compared. What could not be seen is told. A head that
+    this command printed may be given as --anchor too. Exit code 1 where anything is wrong.
     """
     place, platform = home_and_platform(dataset, profile, home)
     from finai_cli.checks import verify_evidence
     from finai_cli.run import lake_of
 
-    head, faults = verify_evidence(lake_of(platform, place), anchor)
+    found = verify_evidence(lake_of(platform, place), platform.secrets, anchor)
     console = Terminal(soft_wrap=True)
-    for fault in faults:
+    for fault in found.faults:
         console.print(styled(("fault", "bold red"), f" {fault}"), highlight=False)
-    console.print(f"{head.count:,} entries, {len(faults)} faults; head {head.count}:{head.digest}", highlight=False)
-    if faults:
+    for what in found.unseen:
+        console.print(styled(("not seen", "bold"), f" {what}"), highlight=False)
+    head = found.head
+    console.print(
+        f"{head.count:,} entries, {len(found.faults)} faults; head {head.count}:{head.digest}", highlight=False
+    )
+    if found.faults:
         raise typer.Exit(1)
 
 

@@ -102,4 +102,3 @@ def outdated_checks(
         if not (found := ledger.standing(check, unit.partition)).has_passed
         if check.blocking or found.state != "failed"
     ]
-    ]

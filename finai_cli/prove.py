@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from finai_assets.platform import Platform
-from finai_checks.framework.run import EVIDENCE
+from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.small_lake import small_settings
 from finai_checks.proof import Proof, lake_canaries, plain_canaries, run_canaries
 from finai_cli.display import display
 from finai_cli.output import styled
 from finai_cli.run import lake_of
-from finai_resources.chained_log import ChainedLog
 from finai_resources.home import Home
 
 
@@ -34,7 +33,7 @@ def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
 
             proofs = run_canaries(canaries, each=ran)
     home.prepare()
-    log = ChainedLog(lake_of(platform, home), EVIDENCE)
+    log = evidence_log(lake_of(platform, home), platform.secrets, appends=True)
     for proof in proofs:
         log.append(
             {
@@ -47,6 +46,7 @@ def prove(platform: Platform, home: Home, console: Console) -> list[Proof]:
                 "canaries": [result.as_dict() for result in proof.results],
             }
         )
+    log.anchor()
     return proofs
 
 

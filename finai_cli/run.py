@@ -6,14 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from finai_checks.framework.evidence_log import evidence_log
 from rich.console import Console
-from rich.markup import escape
 
 from finai_assets.ingest.source_changes import SourceChanges, source_changes
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
+from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.ledger import Ledger
 from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
@@ -53,7 +52,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     cache = home.cache if home.root.is_dir() or not dry_run else None
     changes = source_changes(platform.graph, lake, platform.secrets or SecretStore(home.root), cache)
     for note in changes.notes:
-        console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+        console.print(styled(("note", "yellow"), f" {note}"), soft_wrap=True)
     if dry_run:
         _print_plan(Ledger(lake, platform.secrets), platform, stages, checks, changes, console)
         return {}

@@ -3,19 +3,23 @@
 Each entry is a file of its own, ``<folder>/<sequence>.json``, that holds the hash of the file before it. A writer claims the
 next number by creating its file, whole, if nobody has: a link on a disk, a conditional put in S3. So writers may run side by
 side, and a killed one leaves either a whole entry or none. ``head.json`` says how many entries there are at least, so that a
-cut-off tail is found too; a head that is kept outside the lake can be compared with it.
+cut-off tail is found too. An entry is sealed by a MAC under a key of the installation, where the log is given one, so that who
+may write files alone can append nothing; heads are kept outside the lake as anchors (:mod:`finai_resources.anchors`), where it is
+given a place, so that a log that was cut off, emptied or written anew is found.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from finai_resources import objects
+from finai_resources.anchors import Anchors
 from finai_resources.errors import LakeError
 from finai_resources.json_text import to_json
 from finai_resources.lake import Lake
@@ -28,12 +32,17 @@ _AT_ONCE = 256  # entries
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stored entry: its number from 0 on, the hash of the entry before, its time, and its record."""
+    """One stored entry: its number from 0 on, the hash of the entry before, its time, its record, and its seal.
+
+    ``key_id`` and ``mac`` are empty where the log has no key.
+    """
 
     sequence: int
     previous: str
     recorded_at: str
     record: dict[str, Any]
+    key_id: str = ""
+    mac: str = ""
 
     @property
     def digest(self) -> str:
@@ -66,10 +75,19 @@ class ChainedLog:
         The lake that holds it.
     name
         Its folder, such as ``evidence``.
+    key
+        Seals what is appended, and verifies the seals.
+    anchors
+        Where heads are kept outside the lake.
+    anchor_every
+        Entries between two anchors.
     """
 
-    def __init__(self, lake: Lake, name: str) -> None:
-        self.lake, self.folder = lake, f"{lake.root}/{name}"
+    def __init__(
+        self, lake: Lake, name: str, *, key: bytes | None = None, anchors: Anchors | None = None, anchor_every: int = 1
+    ) -> None:
+        self.lake, self.name, self.folder = lake, name, f"{lake.root}/{name}"
+        self.anchors, self._key, self._anchor_every = anchors, key, anchor_every
         self._last = Head(0, GENESIS)
 
     def append(self, record: Mapping[str, Any]) -> Entry:
@@ -83,7 +101,7 @@ class ChainedLog:
         """
         written = [self._append(record) for record in records]
         if written:
-            objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
+            self._put_head(written[0].sequence)
         return written
 
     def append_after(self, head: Head, record: Mapping[str, Any]) -> Entry | None:
@@ -94,8 +112,20 @@ class ChainedLog:
         """
         entry = self._write(head, record)
         if entry is not None:
-            objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
+            self._put_head(entry.sequence)
         return entry
+
+    def anchor(self) -> None:
+        """Keep the present head outside the lake, where there is a place for it and an entry."""
+        head = self._advance()
+        if self.anchors is not None and head.count:
+            self.anchors.write(self.name, head.count, head.digest)
+
+    def _put_head(self, first: int) -> None:
+        """Write the head after an append whose first entry has this number, and keep it outside where one is due."""
+        objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
+        if self._last.count // self._anchor_every > first // self._anchor_every:
+            self.anchor()
 
     def _append(self, record: Mapping[str, Any]) -> Entry:
         while True:
@@ -105,7 +135,7 @@ class ChainedLog:
 
     def _write(self, head: Head, record: Mapping[str, Any]) -> Entry | None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        entry = Entry(head.count, head.digest, now, dict(record))
+        entry = _sealed(Entry(head.count, head.digest, now, dict(record)), self._key)
         content = _encode(_fields(entry))
         if not objects.put_if_absent(self.lake, self._path(head.count), content):
             return None
@@ -146,13 +176,15 @@ class ChainedLog:
     def verify(self, *, anchor: Head | None = None) -> list[Fault]:
         """Return the faults of the whole log; empty where every entry is as it was written.
 
+        Seals are verified where the log has its key, and every kept head must be that of an entry.
+
         Parameters
         ----------
         anchor
-            A head that was kept outside the lake: the log must still hold its entry.
+            One more head that was kept outside the lake.
         """
         numbers = self._numbers()
-        faults, previous, digests = [], GENESIS, []
+        faults, previous, digests = [], GENESIS, list[str]()
         for sequence, content in enumerate(self._contents(numbers[-1] + 1 if numbers else 0)):
             if content is None:
                 faults.append(Fault(sequence, "the entry is gone"))
@@ -166,11 +198,25 @@ class ChainedLog:
                 faults.append(Fault(sequence, f"the entry calls itself number {entry.sequence}"))
             elif previous and entry.previous != previous:
                 faults.append(Fault(sequence, "the entry before it is not the one it was chained to"))
+            if entry is not None and self._key is not None and (broken := _broken_seal(entry, self._key)):
+                faults.append(Fault(sequence, broken))
             previous = hashlib.sha256(content).hexdigest()
             digests.append(previous)
-        for head, source in ((self._stored_head(), HEAD), (anchor, "the anchor")):
-            if head is not None and head.count:
-                faults += _compare(head, source, digests)
+        return faults + self._wrong_heads(anchor, digests)
+
+    def _wrong_heads(self, anchor: Head | None, digests: list[str]) -> list[Fault]:
+        """Return where the stored head and those that were kept outside are not the heads of the entries."""
+        stored = self._stored_head()
+        if stored is None and digests:
+            return [Fault(len(digests), f"{HEAD} is gone")]
+        kept = [Head(each.count, each.digest) for each in self.anchors.kept(self.name)] if self.anchors else []
+        outside = [*kept, *([anchor] if anchor is not None else [])]
+        faults = [] if stored is None else _compare(stored, HEAD, digests)
+        for head in outside:
+            faults += _compare(head, f"the anchor of {head.count}" if head in kept else "the anchor", digests)
+        furthest = max((head.count for head in outside), default=0)
+        if stored is not None and stored.count < furthest <= len(digests):
+            faults.append(Fault(stored.count, f"{HEAD} was set back: it counts {stored.count}, an anchor {furthest}"))
         return faults
 
     def _contents(self, count: int, first: int = 0) -> Iterator[bytes | None]:
@@ -209,6 +255,8 @@ class ChainedLog:
 
 
 def _compare(head: Head, source: str, digests: list[str]) -> list[Fault]:
+    if not head.count:
+        return []
     if head.count > len(digests):
         return [Fault(len(digests), f"{head.count - len(digests)} entries are cut off: {source} counts {head.count}")]
     if digests[head.count - 1] and digests[head.count - 1] != head.digest:
@@ -219,6 +267,34 @@ def _compare(head: Head, source: str, digests: list[str]) -> list[Fault]:
 def _fields(entry: Entry) -> dict[str, Any]:
     """Return the fields of an entry; `asdict` would copy its record, which is plain already, once more, deeply."""
     return {name: getattr(entry, name) for name in Entry.__slots__}
+
+
+def _sealed(entry: Entry, key: bytes | None) -> Entry:
+    if key is None:
+        return entry
+    named = replace(entry, key_id=_key_id(key))
+    return replace(named, mac=_mac(named, key))
+
+
+def _broken_seal(entry: Entry, key: bytes) -> str:
+    """Say what is wrong with an entry's seal; empty where it is genuine."""
+    if not entry.mac:
+        return "the entry is not sealed: it was written without the key"
+    if entry.key_id != _key_id(key):
+        return f"the entry is sealed by another key ({entry.key_id}, not {_key_id(key)})"
+    try:
+        genuine = hmac.compare_digest(str(entry.mac).encode(), _mac(entry, key).encode())
+    except UnicodeEncodeError:  # half a surrogate pair is in no text that was sealed
+        genuine = False
+    return "" if genuine else "the entry is not the one that was sealed"
+
+
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()[:8]
+
+
+def _mac(entry: Entry, key: bytes) -> str:
+    return hmac.new(key, _encode(_fields(replace(entry, mac=""))), hashlib.sha256).hexdigest()
 
 
 def _encode(content: Mapping[str, Any]) -> bytes:

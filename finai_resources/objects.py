@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -53,8 +54,13 @@ def put(lake: Lake, path: str, content: bytes, *, durable: bool = True) -> None:
         stream.write(content)
 
 
-def put_if_absent(lake: Lake, path: str, content: bytes) -> bool:
+def put_if_absent(lake: Lake, path: str, content: bytes, *, retain_until: datetime | None = None) -> bool:
     """Write an object, whole, unless one is there; return whether this call wrote it. Of several callers one wins.
+
+    Parameters
+    ----------
+    retain_until
+        In S3: nobody may delete the object before then; its bucket must have been made with an object lock.
 
     Raises
     ------
@@ -68,7 +74,8 @@ def put_if_absent(lake: Lake, path: str, content: bytes) -> bool:
         raise LakeError("the lake cannot put conditionally", where=path, fix="open it through LakeResource")
     bucket, _, key = path.partition("/")
     try:
-        lake.s3_client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+        lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": retain_until} if retain_until else {}
+        lake.s3_client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*", **lock)
     except ClientError as error:
         if error.response["Error"]["Code"] in _TAKEN:
             return False

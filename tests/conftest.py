@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -41,3 +42,12 @@ def berka_dir() -> Path:
     if not (folder / "trans.parquet").exists():
         pytest.skip("the real Berka tables are not at hand; set FINAI_BERKA_DIR to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def anchors_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the anchors of all lakes of this session in a folder of its own, not in the user's."""
+    folder = tmp_path_factory.mktemp("anchors")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("FINAI_ANCHORS", str(folder))
+        yield folder

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from finai_resources import objects
+from finai_resources.anchors import Anchors
 from finai_resources.chained_log import ChainedLog, Entry, Head
 from finai_resources.errors import BundleError, PromotionError
 from finai_resources.lake import Lake
@@ -53,7 +54,7 @@ class Registry:
         PromotionError
             ``REGISTRY_TAMPERED``: an entry was changed, dropped or moved.
         """
-        log = ChainedLog(lake, LOG)
+        log = registry_log(lake)
         if faults := log.verify():
             raise PromotionError(
                 "REGISTRY_TAMPERED",
@@ -113,12 +114,17 @@ class Registry:
 
     def append(self, record: Mapping[str, Any]) -> Entry | None:
         """Append a change that was decided on this state; None where another entry came first, and nothing is changed."""
-        return ChainedLog(self.lake, LOG).append_after(self.head, record)
+        return registry_log(self.lake).append_after(self.head, record)
+
+
+def registry_log(lake: Lake) -> ChainedLog:
+    """Return the registry's log; every entry is anchored, so that no promotion or rollback can be dropped."""
+    return ChainedLog(lake, LOG, anchors=Anchors.of(lake))
 
 
 def note(lake: Lake, record: Mapping[str, Any]) -> Entry:
     """Append an entry that moves no alias, whatever came before it."""
-    return ChainedLog(lake, LOG).append(record)
+    return registry_log(lake).append(record)
 
 
 def register(lake: Lake, files: Mapping[str, bytes], lineage: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finai_checks.framework.run import EVIDENCE
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 

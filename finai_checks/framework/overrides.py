@@ -17,6 +17,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from finai_checks.framework.check import NO_EVIDENCE, CheckOutcome, Declared
+from finai_resources.anchors import Anchors
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import ConfigError, SecretError
 from finai_resources.json_text import to_json
@@ -142,7 +143,7 @@ class Overrides:
         """Read the log; without the key no row verifies."""
         key = secrets.find(KEY) if secrets else None
         day = today or datetime.now(UTC).date()
-        log = ChainedLog(lake, LOG)
+        log = overrides_log(lake)
         if faults := log.verify():  # a dropped revocation would bring an override back: then none counts
             return cls(fault=f"entry {faults[0].sequence}: {faults[0].what}")
         written = [Override.of(entry.record) for entry in log.entries()]
@@ -246,7 +247,7 @@ def add_override(lake: Lake, secrets: SecretStore, grant: Grant, *, today: date 
         )
     months = tuple(sorted(month.key for month in grant.months))
     row = Override(grant.check, grant.asset, months, approver, reason, day, grant.expires).signed(secrets.key(KEY))
-    ChainedLog(lake, LOG).append(row.as_dict())
+    overrides_log(lake).append(row.as_dict())
     return row
 
 
@@ -265,7 +266,7 @@ def revoke_override(lake: Lake, secrets: SecretStore, identity: str, *, approver
     old = next(s.override for s in rows if s.override.id == identity)
     day = datetime.now(UTC).date()
     row = Override(old.check, old.asset, old.months, approver, reason, day, day, identity).signed(secrets.key(KEY))
-    ChainedLog(lake, LOG).append(row.as_dict())
+    overrides_log(lake).append(row.as_dict())
     return row
 
 
@@ -283,3 +284,8 @@ def demand_key(secrets: SecretStore) -> None:
             where="FINAI_OVERRIDE_KEY",
             fix="set it to `openssl rand -hex 32`, and give it to those who may override a check",
         )
+
+
+def overrides_log(lake: Lake) -> ChainedLog:
+    """Return the log of overrides; its rows are signed, and every one is anchored, so that none can be dropped."""
+    return ChainedLog(lake, LOG, anchors=Anchors.of(lake))

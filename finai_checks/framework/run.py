@@ -8,15 +8,14 @@ from typing import Any
 
 from finai_assets.asset_graph import BUNDLE, TEACHER, is_student
 from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckOutcome, Declared
+from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.overrides import Overrides
 from finai_checks.framework.record import write_record
 from finai_checks.framework.regulations import regulation_map
-from finai_resources.chained_log import ChainedLog
 from finai_resources.json_text import plain
 from finai_resources.lake import Lake
 from finai_resources.manifest import Manifest, address
 
-EVIDENCE = "evidence"
 MODELS = (BUNDLE, TEACHER)  # the nearer one first
 EVIDENCE_ROWS = 20
 
@@ -117,7 +116,7 @@ def _stored(
         final[check.asset] = overrides.apply(check, context.month, judged) if overrides else judged
         entries.append(evidence_record(check, context, final[check.asset]))
     lake, secrets = context.session.lake, context.platform.secrets
-    written = ChainedLog(lake, EVIDENCE).append_all(entries)
+    written = evidence_log(lake, secrets, appends=True).append_all(entries)
     if secrets is None:  # nobody can vouch for the outcomes: the log tells them, and they open no gate
         return final
     for (check, _), entry in zip(evaluated, written, strict=True):  # last: a gate opens only on what the log knows of

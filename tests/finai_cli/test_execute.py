@@ -9,7 +9,7 @@ import pytest
 from finai_assets.platform import Platform
 from finai_assets.settings import load_settings
 from finai_checks.catalogue import declared_checks
-from finai_checks.framework.run import EVIDENCE
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.plan import main_job
 from finai_cli.run import lake_of

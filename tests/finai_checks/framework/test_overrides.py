@@ -13,9 +13,10 @@ import pytest
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_checks.framework.check import NO_EVIDENCE, CheckContext, CheckKind, CheckOutcome, Declared
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.overrides import LOG, Grant, Override, Overrides, add_override, demand_key, revoke_override
-from finai_checks.framework.run import EVIDENCE, run_check
+from finai_checks.framework.run import run_check
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import ConfigError, SecretError
 from finai_resources.lake import Lake

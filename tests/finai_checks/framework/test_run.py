@@ -19,8 +19,9 @@ from finai_checks.framework.check import (
     EvaluateTogether,
     declare_together,
 )
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_checks.framework.ledger import Ledger
-from finai_checks.framework.run import EVIDENCE, model_version, run_check, run_checks
+from finai_checks.framework.run import model_version, run_check, run_checks
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
