@@ -133,7 +133,7 @@ class Window(Enum):
     SPENDING = "the months whose transactions a label compares"
     MESSAGES = "the months that the messages of the last days lie in"
     TEST = "the test months"
-    TEST_MESSAGES = "the months that the messages of the last days before test cutoffs lie in"
+    LIST_MESSAGES = "the months that the messages of the last days before validation and test cutoffs lie in"
 
 
 class Offsets(NamedTuple):
@@ -431,11 +431,13 @@ ASSETS = (
         ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.lists.outcomes:read_outcomes",
          "finai_assets.evaluation.truth:read_product_truth", "finai_assets.recommend.profile:read_profile",
          "serving_lambda.bundle:load_bundle", "finai_assets.recommend.evaluate:evaluate_lists",
+         "finai_assets.evaluation.lists.fitted:RivalRows",
+         "finai_assets.recommend.variants:read_variant_rows", "finai_assets.recommend.variants:evaluate_variants",
          "finai_assets.recommend.lists_page:markdown", "finai_assets.recommend.lists_page:lists_page"),
         ("profile", "seed", "horizon_months", "dataset.name", "inputs", "lists", "metrics", "teacher.max_train_rows",
          "families", "products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
         (Read(MATRIX, asked=True), Read(BUNDLE, asked=True), Read(SNAPSHOTS, Window.OUTCOMES),
-         *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.TEST_MESSAGES)),
+         *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.LIST_MESSAGES)),
         templates=(*_PAGE, "finai_assets/evaluation/templates/lists.html.j2"),
     ),
     Asset(

@@ -7,6 +7,7 @@ import dagster as dg
 from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, RECOMMENDATIONS, SOURCE
 from finai_assets.automation.specs import facts, spec_of, stored, writing
 from finai_assets.bundle.registry import export
+from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
 from finai_assets.platform import Platform
@@ -14,6 +15,7 @@ from finai_assets.recommend.evaluate import FILE, evaluate_lists
 from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
 from finai_assets.recommend.profile import read_profile
 from finai_assets.recommend.score import score_month
+from finai_assets.recommend.variants import evaluate_variants, read_variant_rows
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
@@ -88,6 +90,11 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
         month, customer = matrix.month[test], matrix.customer[test]
         known = SOURCE in platform.graph
         bundle = load_bundle(export(session.read_files(BUNDLE), home.path), home.secrets().key("signing"))
+        train = RivalRows.of(matrix, outcomes, settings)
+        variants = evaluate_variants(
+            bundle, matrix.columns, read_variant_rows(session, matrix, outcomes, bundle.offering, settings),
+            train.train_acquisitions, settings,
+        )  # fmt: skip
         lists = evaluate_lists(
             bundle,
             matrix,
@@ -96,6 +103,7 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
             read_product_truth(session, month, customer, products=products) if known else None,
             settings,
         )
+        lists["variants"] = variants
         with writing(session, platform, LISTS) as out:
             out.put(FILE, to_json(lists, indent=1, sort_keys=True))
             out.put(PAGE, lists_page(lists))

@@ -147,7 +147,7 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     parts = [_EMPTY]
     for group in grouped(bundle, customers, rows, ports.switch):
         found = predicted(group, threads)
-        before = ordered(bundle, group, found, offered.unheld[group.at], k).lists
+        before = ordered(bundle.ranking, group, found, offered.unheld[group.at], k).lists
         ranked[group.at, : before.shape[1]] = before
         shown, shares = shown_to(bundle, group, found, offered.open[group.at], k)
         served[group.at[shown.customer], shown.rank - 1] = shown.product
@@ -195,7 +195,7 @@ def lists_of(
         )
         for group in grouped(bundle, customers, rows):
             found, at = predicted(group, settings.lake.workers), begin + group.at
-            before = ordered(bundle, group, found, offered.unheld[at], k).scores
+            before = ordered(bundle.ranking, group, found, offered.unheld[at], k).scores
             score[at] = np.where(before.ranked, before.score, -np.inf)
             shown = shown_to(bundle, group, found, offered.open[at], k)[0]
             served[at[shown.customer], shown.rank - 1] = shown.product
