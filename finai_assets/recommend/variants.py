@@ -1,7 +1,7 @@
 """What each term of the score is worth: lists of a bundle with one thing altered in their ranking, beside those that it serves.
 
 Every variant is ranked by the code that serves (:func:`finai_assets.recommend.ranked.ordered`), before constraints, on rows that
-no model learned from. Nothing is chosen here: what is served stands in ``recommend``, and validation rows are those to choose it on.
+no model learned from. Nothing is chosen here: what is served stands in ``recommend``, and is to be chosen on validation rows.
 """
 
 from __future__ import annotations
