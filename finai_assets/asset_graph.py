@@ -43,7 +43,7 @@ COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "stud
 CHOICE = "choice/model"
 BUNDLE, CHAMPION = "serving/bundle", "serving/champion"
 RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
-DECISIONS = "recommendations/decisions"
+DECISIONS, OUTCOMES = "recommendations/decisions", "recommendations/outcomes"
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
@@ -461,6 +461,14 @@ ASSETS = (
         )
         for path in (RECOMMENDATIONS, DECISIONS)
     ),
+    Asset(  # nobody reads it: who was offered something may have acquired it because of that
+        OUTCOMES,
+        "outcomes",
+        ("finai_assets.recommend.judged:judge_month", "serving_lambda.bundle:load_bundle"),
+        ("seed", "horizon_months", "families", "products.code", "recommend.top_k", "metrics"),
+        (Read(RECOMMENDATIONS, asked=True), Read(DECISIONS, asked=True), Read(SNAPSHOTS, Window.HOLDINGS)),
+        Partitions.SNAPSHOT,
+    ),
 )  # fmt: skip
 
 
@@ -474,6 +482,8 @@ class Job:
         Its name as a stage; empty for a job that ``finai run`` leaves to a person.
     months
         ``all`` that the assets have, the ``mature`` ones (whose label window has passed), or the ``last``; for ``finai run``.
+    where
+        The asset whose month must be stored, for ``finai run``; empty where all of ``months`` are meant.
     """
 
     name: str
@@ -482,6 +492,7 @@ class Job:
     groups: tuple[str, ...]
     description: str
     months: str = "all"
+    where: str = ""
 
 
 JOBS = (
@@ -499,6 +510,9 @@ JOBS = (
         "Judge a challenger against the champion, and promote it if every criterion holds."),
     Job("score_month", "recommend", "Recommendations", ("recommendations",),
         "Recommend products to every customer of one month.", months="last"),
+    Job("judge_month", "judge", "Outcomes", ("outcomes",),
+        "Compare what one month's customers were offered with what they acquired, once its window has passed.",
+        months="mature", where=DECISIONS),
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ class Unit:
     job: str
     assets: tuple[str, ...]
     month: Month | None = None
+    where: str = ""  # the asset whose month must be stored; else there is nothing to do
 
     @property
     def partition(self) -> str | None:
@@ -49,7 +50,7 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
     months = list(dataset.raw_months if kind is Partitions.RAW else dataset.snapshot_months)
     if job.months == "mature":
         months = [month for month in months if is_mature(month, platform.settings)]
-    return [Unit(job.name, paths, month) for month in (months[-1:] if job.months == "last" else months)]
+    return [Unit(job.name, paths, month, job.where) for month in (months[-1:] if job.months == "last" else months)]
 
 
 def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[str]:
@@ -58,6 +59,8 @@ def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declar
     An asset is stale if it is missing, was made by another code version, config version or upstream content, or has no passed
     record of a blocking check; so are the assets of the unit that read it.
     """
+    if unit.where and lake.find(unit.where, unit.partition) is None:
+        return []
     stale = [
         path
         for path in unit.assets

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, RECOMMENDATIONS, SOURCE
+from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, OUTCOMES, RECOMMENDATIONS, SOURCE
 from finai_assets.automation.specs import facts, spec_of, stored, writing
-from finai_assets.bundle.registry import export
+from finai_assets.bundle.registry import export, resolve
 from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
 from finai_assets.platform import Platform
+from finai_assets.recommend import judged
 from finai_assets.recommend.evaluate import FILE, evaluate_lists
 from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
 from finai_assets.recommend.profile import read_profile
@@ -29,7 +30,7 @@ CONSENT_CHECK = "consent_zero_leak"  # C32: an override of it lets products be s
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the monthly recommendations, and the evaluation of lists."""
+    """Return the monthly recommendations, the evaluation of lists, and what a month's lists were worth."""
     descriptions = {
         RECOMMENDATIONS: "Products that every customer is offered, with scores, layer, and a reason in Korean and English.",
         DECISIONS: (
@@ -67,7 +68,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
         yield from yield_months(context, ((month, score(month)) for month in months_of(context)))
 
-    return [customers, _evaluation(platform)]
+    return [customers, _evaluation(platform), _outcomes(platform)]
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:
@@ -110,3 +111,32 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
         return stored(session, LISTS, rows=lists["rows"], lists=dg.MetadataValue.md(markdown(lists)))
 
     return lists_evaluation
+
+
+def _outcomes(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "What a month's customers were offered, before constraints and as served, against what they acquired in the months "
+        "after: hit rate and NDCG, by layer, family and code of why nothing was offered, beside popularity. No model reads it."
+    )
+
+    @dg.multi_asset(name="outcomes", specs=[spec_of(platform, OUTCOMES, description, {"json"})])
+    def outcomes(
+        context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
+        settings = platform.graph.settings_of(OUTCOMES)
+
+        def judge(month: Month) -> list[Materialised]:
+            session = lake.session()
+            gates.demand(session.lake, platform.graph.asked(OUTCOMES, month))
+            scored_by = session.manifest(RECOMMENDATIONS, month.key).extra["bundle_id"]
+            bundle = load_bundle(resolve(session.lake, home.path, scored_by), home.secrets().key("signing"))
+            found = judged.judge_month(session, month, bundle.ranking, scored_by, settings)
+            with writing(session, platform, OUTCOMES, month.key) as out:
+                out.put(judged.FILE, to_json(found, indent=1, sort_keys=True))
+            manifest = session.lake.manifest(OUTCOMES, month.key)
+            told = {**judged.metadata_of(found), "figures": dg.MetadataValue.md(judged.markdown(found))}
+            return [Materialised(OUTCOMES, manifest.content_hash, {**facts(manifest), **told})]
+
+        yield from yield_months(context, ((month, judge(month)) for month in months_of(context)))
+
+    return outcomes

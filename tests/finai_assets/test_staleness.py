@@ -27,6 +27,7 @@ from finai_assets.asset_graph import (
     FIDELITY,
     LISTS,
     MATRIX,
+    OUTCOMES,
     PREDICTIONS,
     RAW_TABLES,
     RECOMMENDATIONS,
@@ -293,7 +294,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
     # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.
-    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE, LISTS} | CATALOGUE),
+    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE, LISTS, OUTCOMES} | CATALOGUE),
     # The truth that is stored beside the panel is that of the same definition, and the bundle's texts tell it.
     ("churn's definition", churn, {label_asset("churn_signal"), SOURCE, BUNDLE}),
     ("a label's formula", formula, {label_asset("mcc_diversity_trend")}),
@@ -352,7 +353,8 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
     lag = group_asset("txn_lag_tensor")
     following = graph.downstream([lag], graph.paths)
-    assert {lag, MATRIX, CHOICE, BUNDLE, LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS} | MODELS == set(following)
+    lists = {LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS, OUTCOMES}
+    assert {lag, MATRIX, CHOICE, BUNDLE} | lists | MODELS == set(following)
 
 
 def test_an_untouched_copy_is_current_wherever_it_lies(tree: Tree, before: Versions) -> None:

@@ -89,6 +89,8 @@ def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason_o
     nothing = summary["recommendations"]["nothing_offered"]
     assert sum(nothing.values()) == len(customers) - len(offered)
     assert summary["recommendations"]["approved"] is False  # nobody promoted the bundle
+    assert summary["outcomes"]["month"] == month
+    assert summary["outcomes"]["customers"] == summary["customers"]
     assert set(decisions["code"].drop_null().to_pylist()) <= {*STOP_CODES, NOTHING_SUITABLE}
     assert pc.min(pc.utf8_length(table["reason_ko"])).as_py() > 10
     hangul = table["reason_ko"].to_pylist()[0]
