@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -44,6 +44,7 @@ CHOICE = "choice/model"
 BUNDLE, CHAMPION = "serving/bundle", "serving/champion"
 RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
 DECISIONS, OUTCOMES = "recommendations/decisions", "recommendations/outcomes"
+SCORED_BY, PERMITTED = "bundle_id", "unknown_consent_permitted"  # what recommendations are made from beside partitions
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
@@ -198,6 +199,9 @@ class Asset:
         Templates that its pages are rendered from, below the root of the source; part of its code version.
     only : str
         The adapter of the data sets that have it; empty for all.
+    inputs : tuple of str
+        What it is made from beside partitions, such as the bundle that scores: the manifest's ``extra`` keeps each under its
+        name, and who asks what is stale compares it with that of today.
     """
 
     path: str
@@ -211,6 +215,7 @@ class Asset:
     files: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     only: str = ""
+    inputs: tuple[str, ...] = ()
 
 
 # Storage, memory and the months that exist: every asset's functions receive these settings. They take part in the config version
@@ -453,11 +458,13 @@ ASSETS = (
             "recommendations",
             ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
             ("products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
-            (Read(BUNDLE, asked=True), Read(_GROUP, asked=True), Read(SNAPSHOTS),
+            # Which bundle scores, the registry says: a new challenger alters nothing while there is a champion.
+            (Read(BUNDLE, asked=True, data=False), Read(CHAMPION, data=False), Read(_GROUP, asked=True), Read(SNAPSHOTS),
              *(Read(table, asked=True) for table in OFFER_TABLES if table != CONTACTS),
              Read(CONTACTS, Window.MESSAGES, asked=True)),
             Partitions.SNAPSHOT,
             together=True,
+            inputs=(SCORED_BY, PERMITTED),
         )
         for path in (RECOMMENDATIONS, DECISIONS)
     ),
@@ -692,6 +699,24 @@ class AssetGraph:
     def _versions(self) -> dict[str, dict[str, Any]]:
         return {}
 
-    def is_current(self, lake: Lake, path: str, partition: str | None = None) -> bool:
-        """Return whether this code and config made the stored partition from its current upstream."""
-        return is_current(lake, path, partition, **self.versions(path))
+    def is_current(
+        self,
+        lake: Lake,
+        path: str,
+        partition: str | None = None,
+        inputs: Callable[[str, str | None], Mapping[str, str]] | None = None,
+    ) -> bool:
+        """Return whether this code and config made the stored partition from its current upstream.
+
+        Parameters
+        ----------
+        inputs
+            Gives today's :attr:`Asset.inputs` of a partition; asked only of one that has some and is current but for them.
+        """
+        if not is_current(lake, path, partition, **self.versions(path)):
+            return False
+        names = self[path].inputs
+        if not names or inputs is None:
+            return True
+        stored, today = lake.manifest(path, partition).extra, inputs(path, partition)
+        return all(stored.get(name) == today[name] for name in names)

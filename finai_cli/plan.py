@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from finai_assets.asset_graph import JOBS, Job, Partitions
+from finai_assets.asset_graph import JOBS, PERMITTED, RECOMMENDATIONS, SCORED_BY, Job, Partitions
+from finai_assets.bundle.registry import scoring
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
+from finai_assets.recommend.score import CONSENT_CHECK
 from finai_checks.framework.check import Declared
 from finai_checks.framework.record import has_passed, read_record
+from finai_checks.gates import permission_of
 from finai_resources.lake import Lake
 from finai_resources.months import Month
 
@@ -53,6 +57,17 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
     return [Unit(job.name, paths, month, job.where) for month in (months[-1:] if job.months == "last" else months)]
 
 
+def inputs_today(lake: Lake, platform: Platform, checks: list[Declared]) -> Callable[[str, str | None], dict[str, str]]:
+    """Return what gives today's inputs of recommendations: the bundle that scores, and who permits unknown consents how long."""
+
+    def found(path: str, partition: str | None) -> dict[str, str]:
+        consent = [check for check in checks if check.name == CONSENT_CHECK and check.asset == RECOMMENDATIONS]
+        permitted = [permission_of(lake, platform.secrets, check, partition) for check in consent]
+        return {SCORED_BY: scoring(lake), PERMITTED: permitted[0] if permitted else ""}
+
+    return found
+
+
 def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[str]:
     """Return the stale assets of a unit, in order.
 
@@ -61,10 +76,11 @@ def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declar
     """
     if unit.where and lake.find(unit.where, unit.partition) is None:
         return []
+    inputs = inputs_today(lake, platform, checks)
     stale = [
         path
         for path in unit.assets
-        if not platform.graph.is_current(lake, path, unit.partition)
+        if not platform.graph.is_current(lake, path, unit.partition, inputs)
         or not all(has_passed(lake, check, unit.partition) for check in _of(checks, path, blocking=True))
     ]
     return platform.graph.downstream(stale, unit.assets)
@@ -72,10 +88,11 @@ def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declar
 
 def outdated_checks(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[Declared]:
     """Return the checks that have no record for a current asset's content by their present thresholds and code."""
+    inputs = inputs_today(lake, platform, checks)
     return [
         check
         for path in unit.assets
-        if platform.graph.is_current(lake, path, unit.partition)
+        if platform.graph.is_current(lake, path, unit.partition, inputs)
         for check in _of(checks, path)
         if unit.month is None or unit.month in (check.months or ())
         if read_record(lake, check, unit.partition) is None

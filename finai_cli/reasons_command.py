@@ -26,7 +26,7 @@ def reasons_command(
     The list is computed anew from the stored month by the handler's code and the bundle that scored the month.
     """
     platform = chosen_platform(dataset, profile, home)
-    from finai_assets.asset_graph import RECOMMENDATIONS
+    from finai_assets.asset_graph import RECOMMENDATIONS, SCORED_BY
     from finai_assets.bundle.registry import resolve
     from finai_assets.recommend.one import records_of_customer
     from finai_resources.home import Home
@@ -39,7 +39,7 @@ def reasons_command(
     session = lake_of_home(at).session()
     lake = session.lake
     chosen = Month.parse(month) if month else platform.settings.dataset.snapshot_months.last
-    scored_by = lake.manifest(RECOMMENDATIONS, chosen.key).extra["bundle_id"]
+    scored_by = lake.manifest(RECOMMENDATIONS, chosen.key).extra[SCORED_BY]
     bundle = load_bundle(resolve(lake, at.root, scored_by), SecretStore(at.root).key("signing"))
     records, nothing = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)
     renderer = bundle.renderer

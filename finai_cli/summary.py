@@ -21,11 +21,12 @@ from finai_assets.asset_graph import (
     LISTS,
     OUTCOMES,
     RECOMMENDATIONS,
+    SCORED_BY,
     SNAPSHOTS,
     is_label,
     student_asset,
 )
-from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry
+from finai_assets.bundle.registry import is_approved
 from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
@@ -107,7 +108,8 @@ def _collect(
             "rows": recommended.rows,
             "nothing_offered": _nothing_offered(lake, last),
             # Read when it is told, as an approval may come after the lists were made.
-            "approved": Registry.read(lake).aliases.get(CHAMPION_ALIAS) == bundle_id,
+            "bundle": recommended.extra[SCORED_BY],
+            "approved": is_approved(lake, recommended.extra[SCORED_BY]),
         },
         "outcomes": _outcomes(lake, [month.key for month in snapshots]),
         "lists": {name: found for name, found in lists.items() if name not in {"rivals", "groups"}},

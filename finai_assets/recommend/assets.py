@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, OUTCOMES, RECOMMENDATIONS, SOURCE
+from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, OUTCOMES, RECOMMENDATIONS, SCORED_BY, SOURCE
 from finai_assets.automation.specs import facts, spec_of, stored, writing
-from finai_assets.bundle.registry import export, resolve
+from finai_assets.bundle.registry import export, id_of, is_approved, resolve, scoring
 from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
@@ -15,18 +15,17 @@ from finai_assets.recommend import judged
 from finai_assets.recommend.evaluate import FILE, evaluate_lists
 from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
 from finai_assets.recommend.profile import read_profile
-from finai_assets.recommend.score import score_month
+from finai_assets.recommend.score import CONSENT_CHECK, score_month
 from finai_assets.recommend.variants import evaluate_variants, read_variant_rows
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.json_text import to_json
 from finai_resources.lake_resource import LakeResource
+from finai_resources.lake_session import LakeSession
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from serving_lambda.bundle import load_bundle
-
-CONSENT_CHECK = "consent_zero_leak"  # C32: an override of it lets products be served where consents are unknown
+from serving_lambda.bundle import MANIFEST, load_bundle
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -49,8 +48,9 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
         def score(month: Month) -> list[Materialised]:
             session = lake.session()  # a month's own, since it remembers what the month was made from
-            gates.demand(session.lake, platform.graph.asked(RECOMMENDATIONS, month))
-            folder = export(session.read_files(BUNDLE), home.path)
+            scored_by = scoring(session.lake)
+            gates.demand(session.lake, _asked(platform, session, month, scored_by))
+            folder = resolve(session.lake, home.path, scored_by)
             figures = score_month(
                 session,
                 month,
@@ -61,14 +61,22 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
                 **platform.graph.versions(RECOMMENDATIONS),
             )
             manifests = {path: session.lake.manifest(path, month.key) for path in descriptions}
+            told = {SCORED_BY: scored_by, "approved": is_approved(session.lake, scored_by)}
             return [
-                Materialised(path, manifest.content_hash, {**facts(manifest), **figures})
+                Materialised(path, manifest.content_hash, {**facts(manifest), **figures, **told})
                 for path, manifest in manifests.items()
             ]
 
         yield from yield_months(context, ((month, score(month)) for month in months_of(context)))
 
     return [customers, _evaluation(platform), _outcomes(platform)]
+
+
+def _asked(platform: Platform, session: LakeSession, month: Month, scored_by: str) -> list[tuple[str, str | None]]:
+    """Return whose checks must have passed: the stored bundle's only if it scores, since a champion's were asked by promotion."""
+    asked = platform.graph.asked(RECOMMENDATIONS, month)
+    files = {MANIFEST: session.lake.read_bytes(BUNDLE, None, MANIFEST)} if session.lake.find(BUNDLE) else {}
+    return asked if files and id_of(files) == scored_by else [each for each in asked if each[0] != BUNDLE]
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:
@@ -128,7 +136,7 @@ def _outcomes(platform: Platform) -> dg.AssetsDefinition:
         def judge(month: Month) -> list[Materialised]:
             session = lake.session()
             gates.demand(session.lake, platform.graph.asked(OUTCOMES, month))
-            scored_by = session.manifest(RECOMMENDATIONS, month.key).extra["bundle_id"]
+            scored_by = session.manifest(RECOMMENDATIONS, month.key).extra[SCORED_BY]
             bundle = load_bundle(resolve(session.lake, home.path, scored_by), home.secrets().key("signing"))
             found = judged.judge_month(session, month, bundle.ranking, scored_by, settings)
             with writing(session, platform, OUTCOMES, month.key) as out:
