@@ -41,20 +41,26 @@ def reasons_command(
     chosen = Month.parse(month) if month else platform.settings.dataset.snapshot_months.last
     scored_by = lake.manifest(RECOMMENDATIONS, chosen.key).extra[SCORED_BY]
     bundle = load_bundle(resolve(lake, at.root, scored_by), SecretStore(at.root).key("signing"))
-    records, nothing = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)
+    found = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)
+    records, nothing = found.records, found.nothing
     renderer = bundle.renderer
     if as_json:
         told = [{**record.auditor(renderer), "banker": record.banker(renderer)} for record in records]
-        print_json({"customer_id": customer, "month": chosen.key, "nothing_offered": nothing, "products": told})
+        shown = {"nothing_offered": nothing, "channels": found.channels, "products": told}
+        print_json({"customer_id": customer, "month": chosen.key, **shown})
         return
     console = Console()
     if nothing:
         console.print(f"nothing is offered to customer {customer} in {chosen.key}: {nothing}", soft_wrap=True)
+    else:
+        console.print(f"may be told by {', '.join(found.channels) or 'no channel'}", soft_wrap=True)
     for rank, record in enumerate(records, start=1):
         console.print(f"[bold]{rank}. {record.product.name_ko} / {record.product.name}[/]", soft_wrap=True)
         for audience, texts in (("customer", record.customer(renderer)), ("banker", record.banker(renderer))):
             for language in ("ko", "en"):
                 console.print(f"  {audience} {language}: {texts[language]}", soft_wrap=True, highlight=False)
+        if record.product.disclosures:
+            console.print(f"  to be told beside it: {', '.join(record.product.disclosures)}", soft_wrap=True)
         console.print(
             f"  auditor: {len(record.drivers)} drivers, {record.carried:.0%} of the evidence told; see --json"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow.compute as pc
 
@@ -17,14 +19,33 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from serving_lambda.answer import record_of
 from serving_lambda.bundle import Bundle
+from serving_lambda.filters import channels
 from serving_lambda.path import answered
 from serving_lambda.record import Record
 
 
+class CustomerList(NamedTuple):
+    """What one customer is shown.
+
+    Parameters
+    ----------
+    records
+        Of each product, best first.
+    nothing
+        The code of why the list is empty; None where it is not.
+    channels
+        On which what is shown may be told. A stored month knows no hour, so that quiet hours are kept when it is sent.
+    """
+
+    records: list[Record]
+    nothing: str | None
+    channels: list[str]
+
+
 def records_of_customer(
     session: LakeSession, month: Month, customer_id: int, registry: Registry, settings: Settings, bundle: Bundle
-) -> tuple[list[Record], str | None]:
-    """Return the record of each product that a customer is shown, and the code of why nothing is where the list is empty.
+) -> CustomerList:
+    """Return what a customer is shown in a stored month.
 
     Raises
     ------
@@ -53,9 +74,10 @@ def records_of_customer(
         standing,
         None,
     )
-    found = answered(bundle, customer, settings.recommend.top_k, standing.occasion(0))
+    occasion = standing.occasion(0)
+    found = answered(bundle, customer, settings.recommend.top_k, occasion)
     records = [
         record_of(bundle, choice, evidence, customer)
         for choice, evidence in zip(found.choices, found.evidence, strict=True)
     ]
-    return records, found.nothing
+    return CustomerList(records, found.nothing, [] if found.nothing else channels(customer, occasion, bundle.offering))

@@ -119,9 +119,12 @@ def test_the_reasons_of_a_customer_are_told_as_they_were_stored(summary: dict[st
     assert [entry["product"] for entry in told["products"]] == [row["product"] for row in stored]
     for entry, row in zip(told["products"], stored, strict=True):
         assert entry["reason"] == {"ko": row["reason_ko"], "en": row["reason_en"]}
+        assert isinstance(entry["disclosures"], list)
         assert entry["carried"] == pytest.approx(row["carried"], abs=1e-6)
         assert [driver["column"] for driver in entry["drivers"]] == [of["column"] for of in row["attributions"]]
     decisions = lake.read("recommendations/decisions", month)
+    (decided,) = decisions.filter(pc.equal(decisions["customer_id"], customer)).to_pylist()
+    assert told["channels"] == decided["channels"]
     silent = decisions.filter(pc.is_valid(decisions["code"])).slice(0, 1).to_pylist()[0]
     ended = finai("reasons", str(silent["customer_id"]), home=home)
     assert ended.returncode == 0
