@@ -44,6 +44,7 @@ CHOICE = "choice/model"
 BUNDLE, CHAMPION = "serving/bundle", "serving/champion"
 RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
 DECISIONS, OUTCOMES = "recommendations/decisions", "recommendations/outcomes"
+EXPERT_SHARES = "recommendations/expert_shares"
 SCORED_BY, PERMITTED = "bundle_id", "unknown_consent_permitted"  # what recommendations are made from beside partitions
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
@@ -468,6 +469,14 @@ ASSETS = (
         )
         for path in (RECOMMENDATIONS, DECISIONS)
     ),
+    Asset(
+        EXPERT_SHARES,
+        "expert_shares",
+        ("finai_assets.recommend.experts:expert_shares",),
+        ("lists.expert_shares", "declared.columns"),
+        (Read(RECOMMENDATIONS, asked=True), Read(TEACHER), Read(EXPLANATIONS), Read(MATRIX), Read(_GROUP)),
+        Partitions.SNAPSHOT,
+    ),
     Asset(  # nobody reads it: who was offered something may have acquired it because of that
         OUTCOMES,
         "outcomes",
@@ -517,6 +526,8 @@ JOBS = (
         "Judge a challenger against the champion, and promote it if every criterion holds."),
     Job("score_month", "recommend", "Recommendations", ("recommendations",),
         "Recommend products to every customer of one month.", months="last"),
+    Job("explain_month", "", "Shares of experts", ("expert_shares",),  # left to a person, since the teacher is slow
+        "Tell how the teacher's gates divide its predictions among experts, for the customers of one month."),
     Job("judge_month", "judge", "Outcomes", ("outcomes",),
         "Compare what one month's customers were offered with what they acquired, once its window has passed.",
         months="mature", where=DECISIONS),

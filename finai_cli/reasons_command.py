@@ -28,6 +28,7 @@ def reasons_command(
     platform = chosen_platform(dataset, profile, home)
     from finai_assets.asset_graph import RECOMMENDATIONS, SCORED_BY
     from finai_assets.bundle.registry import resolve
+    from finai_assets.recommend.experts import shares_of_customer
     from finai_assets.recommend.one import records_of_customer
     from finai_resources.home import Home
     from finai_resources.lake_resource import lake_of_home
@@ -44,9 +45,10 @@ def reasons_command(
     found = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)
     records, nothing = found.records, found.nothing
     renderer = bundle.renderer
+    shares = shares_of_customer(session, chosen, customer)
     if as_json:
         told = [{**record.auditor(renderer), "banker": record.banker(renderer)} for record in records]
-        shown = {"nothing_offered": nothing, "channels": found.channels, "products": told}
+        shown = {"nothing_offered": nothing, "channels": found.channels, "products": told, "expert_shares": shares}
         print_json({"customer_id": customer, "month": chosen.key, **shown})
         return
     console = Console()
@@ -59,6 +61,10 @@ def reasons_command(
         for audience, texts in (("customer", record.customer(renderer)), ("banker", record.banker(renderer))):
             for language in ("ko", "en"):
                 console.print(f"  {audience} {language}: {texts[language]}", soft_wrap=True, highlight=False)
+        if record.explained_by in shares:
+            for language in ("ko", "en"):
+                text = shares[record.explained_by]["banker"][language]
+                console.print(f"  banker {language}: {text}", soft_wrap=True, highlight=False)
         if record.product.disclosures:
             console.print(f"  to be told beside it: {', '.join(record.product.disclosures)}", soft_wrap=True)
         console.print(

@@ -4,14 +4,23 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, OUTCOMES, RECOMMENDATIONS, SCORED_BY, SOURCE
+from finai_assets.asset_graph import (
+    BUNDLE,
+    DECISIONS,
+    EXPERT_SHARES,
+    LISTS,
+    OUTCOMES,
+    RECOMMENDATIONS,
+    SCORED_BY,
+    SOURCE,
+)
 from finai_assets.automation.specs import facts, spec_of, stored, writing
 from finai_assets.bundle.registry import export, id_of, is_approved, resolve, scoring
 from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
 from finai_assets.platform import Platform
-from finai_assets.recommend import judged
+from finai_assets.recommend import experts, judged
 from finai_assets.recommend.evaluate import FILE, evaluate_lists
 from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
 from finai_assets.recommend.profile import read_profile
@@ -69,7 +78,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
         yield from yield_months(context, ((month, score(month)) for month in months_of(context)))
 
-    return [customers, _evaluation(platform), _outcomes(platform)]
+    return [customers, _evaluation(platform), _outcomes(platform), _expert_shares(platform)]
 
 
 def _asked(platform: Platform, session: LakeSession, month: Month, scored_by: str) -> list[tuple[str, str | None]]:
@@ -148,3 +157,32 @@ def _outcomes(platform: Platform) -> dg.AssetsDefinition:
         yield from yield_months(context, ((month, judge(month)) for month in months_of(context)))
 
     return outcomes
+
+
+def _expert_shares(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "For whoever is shown something, how the teacher's gate divides the prediction behind it among its experts, and how "
+        "faithful such shares were measured to be. For the employee alone; one batch a month, and no request has any."
+    )
+
+    @dg.multi_asset(name="expert_shares", specs=[spec_of(platform, EXPERT_SHARES, description, {"parquet", "json"})])
+    def expert_shares(
+        context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
+        settings, graph = platform.graph.settings_of(EXPERT_SHARES), platform.graph
+
+        def explain(month: Month) -> list[Materialised]:
+            session = lake.session()
+            gates.demand(session.lake, graph.asked(EXPERT_SHARES, month))
+            found = experts.expert_shares(session, month, platform.registry, settings)
+            extra = {"absent": found.absent}
+            with session.write(EXPERT_SHARES, month.key, **graph.versions(EXPERT_SHARES), extra=extra) as out:
+                out.write(found.table)
+                out.put(experts.FAITHFULNESS, to_json(found.faithfulness, indent=1, sort_keys=True))
+            manifest = session.lake.manifest(EXPERT_SHARES, month.key)
+            told = {f"faithful for {task}": of["faithful"] for task, of in found.faithfulness.items()}
+            return [Materialised(EXPERT_SHARES, manifest.content_hash, {**facts(manifest), **extra, **told})]
+
+        yield from yield_months(context, ((month, explain(month)) for month in months_of(context)))
+
+    return expert_shares

@@ -57,6 +57,13 @@ class ListVariant(Section):
     relevance: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
+class ExpertShareSettings(Section):
+    """Shares of the teacher's experts for whoever is shown something."""
+
+    most_customers: Positive  # of a month; beyond them there are none, as the teacher answers some sixty a second
+    faithful: Annotated[float, Field(ge=-1, le=1)]  # least correlation of gate weight and movement of the prediction
+
+
 class ListSettings(Section):
     """The rivals that lists of products are read beside, and the variants of our own list."""
 
@@ -64,3 +71,4 @@ class ListSettings(Section):
     als: AlsSettings
     lightgbm: ProductTreesSettings
     variants: dict[str, ListVariant]
+    expert_shares: ExpertShareSettings

@@ -23,6 +23,7 @@ from finai_assets.asset_graph import (
     COLUMNS,
     DECISIONS,
     EVALUATION,
+    EXPERT_SHARES,
     EXPLANATIONS,
     FIDELITY,
     LISTS,
@@ -353,7 +354,7 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
     lag = group_asset("txn_lag_tensor")
     following = graph.downstream([lag], graph.paths)
-    lists = {LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS, OUTCOMES}
+    lists = {LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS, EXPERT_SHARES, OUTCOMES}
     assert {lag, MATRIX, CHOICE, BUNDLE} | lists | MODELS == set(following)
 
 
