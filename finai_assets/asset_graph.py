@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -43,7 +43,9 @@ COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "stud
 CHOICE = "choice/model"
 BUNDLE, PUBLISHED, CHAMPION = "serving/bundle", "serving/published", "serving/champion"
 RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
-DECISIONS = "recommendations/decisions"
+DECISIONS, OUTCOMES = "recommendations/decisions", "recommendations/outcomes"
+EXPERT_SHARES = "recommendations/expert_shares"
+SCORED_BY, PERMITTED = "bundle_id", "unknown_consent_permitted"  # what recommendations are made from beside partitions
 _STATE, _GROUP, _LABEL, _TRUTH, _STUDENT = (
     "feature_state/{group}", "features/{group}", "labels/{task}", "truth/{task}", "students/{task}",
 )  # fmt: skip
@@ -133,7 +135,7 @@ class Window(Enum):
     SPENDING = "the months whose transactions a label compares"
     MESSAGES = "the months that the messages of the last days lie in"
     TEST = "the test months"
-    TEST_MESSAGES = "the months that the messages of the last days before test cutoffs lie in"
+    LIST_MESSAGES = "the months that the messages of the last days before validation and test cutoffs lie in"
 
 
 class Offsets(NamedTuple):
@@ -200,6 +202,9 @@ class Asset:
     gated : bool
         Whether the blocking checks of all that it is made from must have passed before it is computed; False for one that judges
         what they found.
+    inputs : tuple of str
+        What it is made from beside partitions, such as the bundle that scores: the manifest's ``extra`` keeps each under its
+        name, and who asks what is stale compares it with that of today.
     """
 
     path: str
@@ -215,6 +220,7 @@ class Asset:
     only: str = ""
     needs: tuple[str, ...] = ()
     gated: bool = True
+    inputs: tuple[str, ...] = ()
 
 
 TASKS, OFFERS = "tasks", "offers"  # a task that the data set can carry; such tasks, and products to recommend by them
@@ -455,11 +461,13 @@ ASSETS = (
         ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.lists.outcomes:read_outcomes",
          "finai_assets.evaluation.truth:read_product_truth", "finai_assets.recommend.profile:read_profile",
          "serving_lambda.bundle:load_bundle", "finai_assets.recommend.evaluate:evaluate_lists",
+         "finai_assets.evaluation.lists.fitted:RivalRows",
+         "finai_assets.recommend.variants:read_variant_rows", "finai_assets.recommend.variants:evaluate_variants",
          "finai_assets.recommend.lists_page:markdown", "finai_assets.recommend.lists_page:lists_page"),
         ("profile", "seed", "horizon_months", "dataset.name", "inputs", "lists", "metrics", "teacher.max_train_rows",
          "families", "products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
         (Read(MATRIX), Read(PUBLISHED, data=False), Read(BUNDLE), Read(SNAPSHOTS, Window.OUTCOMES),
-         *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.TEST_MESSAGES)),
+         *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.LIST_MESSAGES)),
         templates=(*_PAGE, "finai_assets/evaluation/templates/lists.html.j2"),
         needs=(OFFERS,),
     ),
@@ -478,14 +486,34 @@ ASSETS = (
             "recommendations",
             ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
             ("products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
-            (Read(PUBLISHED, data=False), Read(BUNDLE), Read(_GROUP), Read(SNAPSHOTS),
+            # Which bundle scores, the registry says: a new challenger alters nothing while there is a champion.
+            (Read(PUBLISHED, data=False), Read(BUNDLE, data=False), Read(CHAMPION, data=False), Read(_GROUP), Read(SNAPSHOTS),
              *(Read(table) for table in OFFER_TABLES if table != CONTACTS),
              Read(CONTACTS, Window.MESSAGES)),
             Partitions.SNAPSHOT,
             together=True,
+            inputs=(SCORED_BY, PERMITTED),
             needs=(OFFERS,),
         )
         for path in (RECOMMENDATIONS, DECISIONS)
+    ),
+    Asset(
+        EXPERT_SHARES,
+        "expert_shares",
+        ("finai_assets.recommend.experts:expert_shares",),
+        ("lists.expert_shares", "declared.columns"),
+        (Read(RECOMMENDATIONS), Read(TEACHER), Read(EXPLANATIONS), Read(MATRIX), Read(_GROUP)),
+        Partitions.SNAPSHOT,
+        needs=(OFFERS,),
+    ),
+    Asset(  # nobody reads it: who was offered something may have acquired it because of that
+        OUTCOMES,
+        "outcomes",
+        ("finai_assets.recommend.judged:judge_month", "serving_lambda.bundle:load_bundle"),
+        ("seed", "horizon_months", "families", "products.code", "recommend.top_k", "metrics"),
+        (Read(RECOMMENDATIONS), Read(DECISIONS), Read(SNAPSHOTS, Window.HOLDINGS)),
+        Partitions.SNAPSHOT,
+        needs=(OFFERS,),
     ),
 )  # fmt: skip
 
@@ -500,6 +528,8 @@ class Job:
         Its name as a stage; empty for a job that ``finai run`` leaves to a person.
     months
         ``all`` that the assets have, the ``mature`` ones (whose label window has passed), or the ``last``; for ``finai run``.
+    where
+        The asset whose month must be stored, for ``finai run``; empty where all of ``months`` are meant.
     """
 
     name: str
@@ -508,6 +538,7 @@ class Job:
     groups: tuple[str, ...]
     description: str
     months: str = "all"
+    where: str = ""
 
 
 JOBS = (
@@ -525,6 +556,11 @@ JOBS = (
         "Judge a challenger against the champion, and promote it if every criterion holds."),
     Job("score_month", "recommend", "Recommendations", ("recommendations",),
         "Recommend products to every customer of one month.", months="last"),
+    Job("explain_month", "", "Shares of experts", ("expert_shares",),  # left to a person, since the teacher is slow
+        "Tell how the teacher's gates divide its predictions among experts, for the customers of one month."),
+    Job("judge_month", "judge", "Outcomes", ("outcomes",),
+        "Compare what one month's customers were offered with what they acquired, once its window has passed.",
+        months="mature", where=DECISIONS),
 )  # fmt: skip
 
 
@@ -659,26 +695,36 @@ class AssetGraph:
             return tuple(month + offset for offset in range(reach.first, reach.last + 1))
         return reach
 
-    def asked(self, *paths: str, month: Month | None = None) -> tuple[tuple[str, str | None], ...]:
+    def asked(
+        self, *paths: str, month: Month | None = None, beside: tuple[str, ...] = ()
+    ) -> tuple[tuple[str, str | None], ...]:
         """Return the partitions whose blocking checks must have passed before some assets are computed in a month.
 
-        They are all that the assets are made from, directly or through others; of an asset that is not gated, nothing.
+        They are all that the assets are made from, directly or through others; of an asset that is not gated, nothing, and what
+        it judged stops nobody else.
+
+        Parameters
+        ----------
+        beside
+            Assets that take no part this time, nor what they alone are made from.
         """
-        if (paths, month) not in self._asked:
+        if (paths, month, beside) not in self._asked:
             found: dict[tuple[str, str | None], None] = {}
             waiting = [(path, month) for path in paths if self[path].gated]
             while waiting:
                 path, at = waiting.pop()
                 for upstream, each in self._made_from(path, at):
                     key = (upstream, each.key if each else None)
-                    if key not in found:
+                    if key not in found and upstream not in beside and self[upstream].gated:
                         found[key] = None
                         waiting.append((upstream, each))
-            self._asked[paths, month] = tuple(found)
-        return self._asked[paths, month]
+            self._asked[paths, month, beside] = tuple(found)
+        return self._asked[paths, month, beside]
 
     @cached_property
-    def _asked(self) -> dict[tuple[tuple[str, ...], Month | None], tuple[tuple[str, str | None], ...]]:
+    def _asked(
+        self,
+    ) -> dict[tuple[tuple[str, ...], Month | None, tuple[str, ...]], tuple[tuple[str, str | None], ...]]:
         return {}
 
     def _made_from(self, path: str, month: Month | None) -> Iterator[tuple[str, Month | None]]:
@@ -741,6 +787,24 @@ class AssetGraph:
     def _versions(self) -> dict[str, dict[str, Any]]:
         return {}
 
-    def is_current(self, lake: Lake, path: str, partition: str | None = None) -> bool:
-        """Return whether this code and config made the stored partition from its current upstream."""
-        return is_current(lake, path, partition, **self.versions(path))
+    def is_current(
+        self,
+        lake: Lake,
+        path: str,
+        partition: str | None = None,
+        inputs: Callable[[str, str | None], Mapping[str, str]] | None = None,
+    ) -> bool:
+        """Return whether this code and config made the stored partition from its current upstream.
+
+        Parameters
+        ----------
+        inputs
+            Gives today's :attr:`Asset.inputs` of a partition; asked only of one that has some and is current but for them.
+        """
+        if not is_current(lake, path, partition, **self.versions(path)):
+            return False
+        names = self[path].inputs
+        if not names or inputs is None:
+            return True
+        stored, today = lake.manifest(path, partition).extra, inputs(path, partition)
+        return all(stored.get(name) == today[name] for name in names)

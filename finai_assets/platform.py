@@ -102,7 +102,9 @@ class Platform:
                 Window.TRANSFER: self.splits.transfer,
                 Window.MESSAGES: Offsets(-1, 0),  # any two months hold `offering.messages.days`
                 Window.TEST: self.splits.test,
-                Window.TEST_MESSAGES: tuple(sorted({m for month in self.splits.test for m in (month - 1, month)})),
+                Window.LIST_MESSAGES: tuple(
+                    sorted({m for month in (*self.splits.validation, *self.splits.test) for m in (month - 1, month)})
+                ),
                 Window.OUTCOMES: tuple(
                     sorted({*self.splits.months, *(m + settings.horizon_months for m in self.splits.months)})
                 ),

@@ -18,8 +18,15 @@ from finai_resources.gates import CheckResult
 from finai_resources.lake import Lake
 from finai_resources.manifest import address
 from finai_resources.months import Month
+from finai_resources.secrets import SecretStore
 
 SHOWN = 5
+
+
+def permission_of(lake: Lake, secrets: SecretStore | None, check: Declared, partition: str | None) -> str:
+    """Return who permits until when that a check fails on a partition; empty where nobody does."""
+    row = Overrides.read(lake, secrets).active(check, Month.parse(partition) if partition else None)
+    return f"{row.approver} until {row.expires}: {row.reason}" if row else ""
 
 
 class CheckGates:
@@ -82,9 +89,7 @@ class CheckGates:
         declared = next((entry for entry in self._declared if (entry.name, entry.asset) == (check, asset)), None)
         if declared is None:
             return ""
-        month = Month.parse(partition) if partition else None
-        row = Overrides.read(lake, self._secrets).active(declared, month)
-        return f"{row.approver} until {row.expires}: {row.reason}" if row else ""
+        return permission_of(lake, self._secrets, declared, partition)
 
     def results(
         self, lake: Lake, contents: Mapping[str, str], mandatory: Sequence[str]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from finai_assets.asset_graph import JOBS, Job, Partitions
+from finai_assets.asset_graph import JOBS, PERMITTED, RECOMMENDATIONS, SCORED_BY, Job, Partitions
+from finai_assets.bundle.registry import scoring
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
+from finai_assets.recommend.score import CONSENT_CHECK
 from finai_checks.framework.check import Declared
 from finai_checks.framework.ledger import Ledger
+from finai_checks.gates import permission_of
 from finai_resources.lake import Lake
 from finai_resources.manifest import address
 from finai_resources.months import Month
+
+Inputs = Callable[[str, str | None], dict[str, str]]  # what gives today's inputs of a partition
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Unit:
     job: str
     assets: tuple[str, ...]
     month: Month | None = None
+    where: str = ""  # the asset whose month must be stored; else there is nothing to do
 
     @property
     def partition(self) -> str | None:
@@ -52,10 +58,23 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
     months = list(dataset.raw_months if kind is Partitions.RAW else dataset.snapshot_months)
     if job.months == "mature":
         months = [month for month in months if is_mature(month, platform.settings)]
-    return [Unit(job.name, paths, month) for month in (months[-1:] if job.months == "last" else months)]
+    return [Unit(job.name, paths, month, job.where) for month in (months[-1:] if job.months == "last" else months)]
 
 
-def stale_assets(lake: Lake, platform: Platform, unit: Unit, altered: Collection[str] = ()) -> list[str]:
+def inputs_today(lake: Lake, platform: Platform, checks: list[Declared]) -> Inputs:
+    """Return what gives today's inputs of recommendations: the bundle that scores, and who permits unknown consents how long."""
+
+    def found(path: str, partition: str | None) -> dict[str, str]:
+        consent = [check for check in checks if check.name == CONSENT_CHECK and check.asset == RECOMMENDATIONS]
+        permitted = [permission_of(lake, platform.secrets, check, partition) for check in consent]
+        return {SCORED_BY: scoring(lake), PERMITTED: permitted[0] if permitted else ""}
+
+    return found
+
+
+def stale_assets(
+    lake: Lake, platform: Platform, unit: Unit, checks: list[Declared], altered: Collection[str] = ()
+) -> list[str]:
     """Return the stale assets of a unit, in order.
 
     An asset is stale if it is missing, or was made by another code version, config version or upstream content; so are the assets
@@ -66,12 +85,17 @@ def stale_assets(lake: Lake, platform: Platform, unit: Unit, altered: Collection
     altered
         Addresses of partitions that the source no longer agrees with, or that read one of these: stale too.
     """
-    stale = [path for path in unit.assets if not _is_current(lake, platform, path, unit.partition, altered)]
+    if unit.where and lake.find(unit.where, unit.partition) is None:
+        return []
+    inputs = inputs_today(lake, platform, checks)
+    stale = [path for path in unit.assets if not _is_current(lake, platform, path, unit.partition, inputs, altered)]
     return platform.graph.downstream(stale, unit.assets)
 
 
-def _is_current(lake: Lake, platform: Platform, path: str, partition: str | None, altered: Collection[str]) -> bool:
-    return address(path, partition) not in altered and platform.graph.is_current(lake, path, partition)
+def _is_current(
+    lake: Lake, platform: Platform, path: str, partition: str | None, inputs: Inputs, altered: Collection[str]
+) -> bool:
+    return address(path, partition) not in altered and platform.graph.is_current(lake, path, partition, inputs)
 
 
 def made_from(lake: Lake, unit: Unit, altered: Collection[str]) -> set[str]:
@@ -93,10 +117,11 @@ def outdated_checks(
     and blocking ones that have failed, or whose override has ended: what they looked at beside the asset may be mended.
     """
     ledger.refresh()
+    inputs = inputs_today(ledger.lake, platform, checks)
     return [
         check
         for path in unit.assets
-        if _is_current(ledger.lake, platform, path, unit.partition, altered)
+        if _is_current(ledger.lake, platform, path, unit.partition, inputs, altered)
         for check in checks
         if check.asset == path and not check.kind.audit and unit.partition in check.month_keys
         if not (found := ledger.standing(check, unit.partition)).has_passed

@@ -25,8 +25,9 @@ def reasons_command(
     The list is computed anew from the stored month by the handler's code and the bundle that scored the month.
     """
     at, platform = home_and_platform(dataset, profile, home)
-    from finai_assets.asset_graph import RECOMMENDATIONS
+    from finai_assets.asset_graph import RECOMMENDATIONS, SCORED_BY
     from finai_assets.bundle.registry import resolve
+    from finai_assets.recommend.experts import shares_of_customer
     from finai_assets.recommend.one import records_of_customer
     from finai_resources.lake_resource import lake_of_home
     from finai_resources.months import Month
@@ -36,23 +37,34 @@ def reasons_command(
     session = lake_of_home(at).session()
     lake = session.lake
     chosen = Month.parse(month) if month else platform.settings.dataset.snapshot_months.last
-    scored_by = lake.manifest(RECOMMENDATIONS, chosen.key).extra["bundle_id"]
+    scored_by = lake.manifest(RECOMMENDATIONS, chosen.key).extra[SCORED_BY]
     bundle = load_bundle(resolve(lake, at.root, scored_by), SecretStore(at.root).present("signing"))
-    records, nothing = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)
+    found = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)
+    records, nothing = found.records, found.nothing
     renderer = bundle.renderer
+    shares = shares_of_customer(session, chosen, customer)
     if as_json:
         told = [{**record.auditor(renderer), "banker": record.banker(renderer)} for record in records]
-        print_json({"customer_id": customer, "month": chosen.key, "nothing_offered": nothing, "products": told})
+        shown = {"nothing_offered": nothing, "channels": found.channels, "products": told, "expert_shares": shares}
+        print_json({"customer_id": customer, "month": chosen.key, **shown})
         return
     console = Terminal()
     if nothing:
         console.print(f"nothing is offered to customer {customer} in {chosen.key}: {nothing}", soft_wrap=True)
+    else:
+        console.print(f"may be told by {', '.join(found.channels) or 'no channel'}", soft_wrap=True)
     for rank, record in enumerate(records, start=1):
         title = f"{rank}. {record.product.name_ko} / {record.product.name}"
         console.print(styled((title, "bold")), soft_wrap=True)
         for audience, texts in (("customer", record.customer(renderer)), ("banker", record.banker(renderer))):
             for language in ("ko", "en"):
                 console.print(f"  {audience} {language}: {texts[language]}", soft_wrap=True, highlight=False)
+        if record.explained_by in shares:
+            for language in ("ko", "en"):
+                text = shares[record.explained_by]["banker"][language]
+                console.print(f"  banker {language}: {text}", soft_wrap=True, highlight=False)
+        if record.product.disclosures:
+            console.print(f"  to be told beside it: {', '.join(record.product.disclosures)}", soft_wrap=True)
         console.print(
             f"  auditor: {len(record.drivers)} drivers, {record.carried:.0%} of the evidence told; see --json"
         )

@@ -87,7 +87,7 @@ def _run_stage(
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
-                stale = stale_assets(runner.lake, runner.platform, unit, altered)
+                stale = stale_assets(runner.lake, runner.platform, unit, checks, altered)
                 # What is computed anew is checked then; a check of it now might fail for what it is made from.
                 kept = [check for check in checks if check.asset not in stale]
                 outdated = outdated_checks(runner.ledger, runner.platform, unit, kept, altered)
@@ -120,7 +120,7 @@ def _print_plan(
         for unit in stage.units:
             if altered:
                 altered |= made_from(lake, unit, altered)
-            if assets := stale_assets(lake, platform, unit, altered):
+            if assets := stale_assets(lake, platform, unit, checks, altered):
                 todo.append((unit, assets))
             judged += len(outdated_checks(ledger, platform, unit, checks, altered))
         recheck = f", {judged} checks of stored assets" if judged else ""

@@ -20,16 +20,19 @@ from finai_assets.asset_graph import (
     DECISIONS,
     EVALUATION,
     LISTS,
+    OUTCOMES,
     RECOMMENDATIONS,
+    SCORED_BY,
     SNAPSHOTS,
     is_label,
     student_asset,
 )
-from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry
+from finai_assets.bundle.registry import is_approved
 from finai_assets.evaluation.assets import evaluation_report_path
 from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.evaluate import FILE as LISTS_FILE
+from finai_assets.recommend.judged import FILE as OUTCOMES_FILE
 from finai_assets.recommend.lists_page import PAGE, by_accuracy
 from finai_assets.students.card import read_card
 from finai_checks.framework.audits import audit_standing
@@ -151,15 +154,18 @@ def _offers(platform: Platform, home: Home, lake: Lake, month: str) -> dict[str,
         return dict.fromkeys(("bundle", "recommendations", "lists", "lists_page"))
     bundle_id = json.loads(lake.read_bytes(BUNDLE, None, "manifest.json"))["bundle_id"]
     lists = json.loads(lake.read_bytes(LISTS, None, LISTS_FILE))
+    recommended = lake.manifest(RECOMMENDATIONS, month)
     return {
         "bundle": {"id": bundle_id, "bytes": lake.manifest(BUNDLE).bytes, "folder": str(home.bundles / bundle_id)},
         "recommendations": {
             "month": month,
-            "rows": lake.manifest(RECOMMENDATIONS, month).rows,
+            "rows": recommended.rows,
             "nothing_offered": _nothing_offered(lake, month),
             # Read when it is told, as an approval may come after the lists were made.
-            "approved": Registry.read(lake).aliases.get(CHAMPION_ALIAS) == bundle_id,
+            "bundle": recommended.extra[SCORED_BY],
+            "approved": is_approved(lake, recommended.extra[SCORED_BY]),
         },
+        "outcomes": _outcomes(lake, [each.key for each in platform.settings.dataset.snapshot_months]),
         "lists": {name: found for name, found in lists.items() if name not in {"rivals", "groups"}},
         "lists_page": _page_of_lists(lake),
     }
@@ -168,6 +174,12 @@ def _offers(platform: Platform, home: Home, lake: Lake, month: str) -> dict[str,
 def _page_of_lists(lake: Lake) -> str:
     manifest = lake.manifest(LISTS)
     return next(lake.path(manifest, stored) for stored in manifest.files if stored.role == PAGE)
+
+
+def _outcomes(lake: Lake, months: list[str]) -> dict[str, Any] | None:
+    """Return the outcomes of the last month of which they are stored, None where they are of none."""
+    judged = [month for month in months if lake.find(OUTCOMES, month) is not None]
+    return dict(json.loads(lake.read_bytes(OUTCOMES, judged[-1], OUTCOMES_FILE))) if judged else None
 
 
 def _nothing_offered(lake: Lake, month: str) -> dict[str, int]:
@@ -378,6 +390,8 @@ def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, consol
         console.print(
             "  not approved: their bundle is a challenger until `finai promote` makes it champion", soft_wrap=True
         )
+    if summary["outcomes"]:
+        console.print(f"  {_told_outcomes(summary['outcomes'])}", soft_wrap=True)
     shown = warehouse.query(
         "SELECT customer_id, product, score, layer, reason_ko, reason_en FROM recommendations.customers "
         "WHERE rank = 1 ORDER BY customer_id LIMIT $shown",
@@ -389,6 +403,14 @@ def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, consol
         line = styled(f"  customer {row['customer_id']}: ", (row["product"], "bold"), f" ({score})")
         console.print(line, soft_wrap=True)
         console.print(f"    {row['reason_ko']}\n    {row['reason_en']}", soft_wrap=True)
+
+
+def _told_outcomes(outcomes: dict[str, Any]) -> str:
+    figures = ", ".join(
+        f"{name.replace('_', ' ')} {_cell(of['ndcg_at_3'], interval=True)}" for name, of in outcomes["lists"].items()
+    )
+    acquiring = f"{outcomes['acquiring']:,} customers acquired something"
+    return f"{outcomes['month']} has matured: {acquiring}; NDCG@3 of what was {figures}"
 
 
 def read_summary(file: Path) -> dict[str, Any]:

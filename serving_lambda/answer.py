@@ -49,6 +49,7 @@ def described(
         "product": product.code,
         "name": product.name,
         "name_ko": product.name_ko,
+        "disclosures": list(product.disclosures),
         "score": choice.score,
         "fatigue": ranked.fatigue if ranked else 1.0,
         "risk_penalty": ranked.risk_penalty if ranked else 0.0,

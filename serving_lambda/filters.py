@@ -13,7 +13,7 @@ from typing import NamedTuple
 from serving_lambda.catalogue import Product
 from serving_lambda.contract import Customer
 from serving_lambda.offering import Occasion, Offering
-from serving_lambda.standing import RISKIEST
+from serving_lambda.standing import CHANNELS, RISKIEST
 
 ALREADY_HELD = "ALREADY_HELD"
 AGE_UNKNOWN, AGE_BELOW_MINIMUM, AGE_ABOVE_MAXIMUM = "AGE_UNKNOWN", "AGE_BELOW_MINIMUM", "AGE_ABOVE_MAXIMUM"
@@ -179,3 +179,8 @@ STOPS: tuple[Callable[[Customer, Occasion, Offering], str | None], ...] = (
 def stop(customer: Customer, occasion: Occasion, offering: Offering) -> str | None:
     """Return why nothing may be offered to a customer on an occasion, by the first stop that holds, or None."""
     return next((code for check in STOPS if (code := check(customer, occasion, offering))), None)
+
+
+def channels(customer: Customer, occasion: Occasion, offering: Offering) -> list[str]:
+    """Return the channels on which a customer may be told of an offer on an occasion: those that no stop refuses."""
+    return [name for name in CHANNELS if stop(customer, occasion._replace(channel=name), offering) is None]

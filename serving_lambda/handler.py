@@ -16,7 +16,7 @@ from serving_lambda.answer import described, filtered, summary
 from serving_lambda.bundle import Bundle, load_bundle
 from serving_lambda.contract import Request, body_of, is_http, parse, request_id_of, requests_of
 from serving_lambda.errors import ServingError
-from serving_lambda.filters import STOP_CODES
+from serving_lambda.filters import STOP_CODES, channels
 from serving_lambda.path import answered
 from serving_lambda.ports import Ports
 from serving_lambda.scorer import PRODUCT_MODEL
@@ -133,6 +133,7 @@ def respond(
             for choice, evidence in zip(found.choices, found.evidence, strict=True)
         ],
         "nothing_offered": {"code": found.nothing} if found.nothing else None,
+        "channels": [] if found.nothing else channels(customer, occasion, bundle.offering),
         "filtered": filtered(bundle, found.removed),
         "task_scores": summary(found.scored),
         "layer_by_task": layers,

@@ -83,6 +83,7 @@ class Ranking:
     """
 
     def __init__(self, products: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> None:
+        self.declared = products, ranking
         self.products = products_of(products)
         self.counts = tuple(count + ranking["smoothing"] for count in ranking["acquisitions"])
         self.weights: Mapping[str, float] = {kind: float(weight) for kind, weight in ranking["weights"].items()}
@@ -100,6 +101,11 @@ class Ranking:
         self.attributions = int(ranking["attributions"])
         self.ids = {product.code: product.product_id for product in self.products}
         self._class_of = {product.product_id: product.product_class for product in self.products}
+
+    def altered(self, changes: Mapping[str, Any]) -> Ranking:
+        """Return the ranking with some entries of ``ranking`` replaced."""
+        products, ranking = self.declared
+        return Ranking(products, {**ranking, **changes})
 
     def boosts(self, customer: Customer) -> Sequence[float]:
         """Return each product's factor by the rules that hold for a customer; those that meet are multiplied."""

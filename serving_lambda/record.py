@@ -86,6 +86,7 @@ class Record(NamedTuple):
             "customer_id": self.customer_id,
             "product_id": self.product.product_id,
             "product": self.product.code,
+            "disclosures": list(self.product.disclosures),
             "score": self.score,
             "layer": self.layer,
             "bundle_id": self.bundle_id,

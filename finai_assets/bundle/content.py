@@ -113,10 +113,7 @@ def ranking_content(shares: np.ndarray, settings: Settings) -> dict[str, Any]:
         "smoothing": chosen.share_smoothing,
         "weights": chosen.task_weights.model_dump(),
         "segment_multipliers": {name: dict(factors) for name, factors in chosen.segment_multipliers.items()},
-        "rule_boosts": [
-            {**boost.model_dump(mode="json"), "when": boost.when.model_dump(mode="json", exclude_none=True)}
-            for boost in chosen.rule_boosts
-        ],
+        "rule_boosts": [boost.declared() for boost in chosen.rule_boosts],
         "risk_penalties": {str(grade): penalty for grade, penalty in chosen.risk_penalties.items()},
         "fatigue": chosen.fatigue,
         "diversity": chosen.diversity.model_dump(),

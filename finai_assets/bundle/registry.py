@@ -122,6 +122,25 @@ def registry_log(lake: Lake) -> ChainedLog:
     return ChainedLog(lake, LOG, anchors=Anchors.of(lake))
 
 
+def scoring(lake: Lake) -> str:
+    """Return the id of the bundle that scores customers: the champion, and while there is none the challenger.
+
+    Raises
+    ------
+    BundleError
+        No bundle is registered.
+    PromotionError
+        The registry's log was tampered with.
+    """
+    registry = Registry.read(lake)
+    return registry.find(CHAMPION_ALIAS if CHAMPION_ALIAS in registry.aliases else CHALLENGER)
+
+
+def is_approved(lake: Lake, bundle_id: str) -> bool:
+    """Return whether a bundle is the champion now; it raises what :meth:`Registry.read` raises."""
+    return Registry.read(lake).aliases.get(CHAMPION_ALIAS) == bundle_id
+
+
 def note(lake: Lake, record: Mapping[str, Any]) -> Entry:
     """Append an entry that moves no alias, whatever came before it."""
     return registry_log(lake).append(record)

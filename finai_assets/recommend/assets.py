@@ -4,30 +4,42 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from finai_assets.asset_graph import BUNDLE, DECISIONS, LISTS, RECOMMENDATIONS, SOURCE
+from finai_assets.asset_graph import (
+    BUNDLE,
+    DECISIONS,
+    EXPERT_SHARES,
+    LISTS,
+    OUTCOMES,
+    PUBLISHED,
+    RECOMMENDATIONS,
+    SCORED_BY,
+    SOURCE,
+)
 from finai_assets.automation.specs import entered, facts, spec_of, stored, writing
-from finai_assets.bundle.registry import export
+from finai_assets.bundle.registry import export, id_of, is_approved, resolve, scoring
+from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
 from finai_assets.platform import Platform
+from finai_assets.recommend import experts, judged
 from finai_assets.recommend.evaluate import FILE, evaluate_lists
 from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
 from finai_assets.recommend.profile import read_profile
-from finai_assets.recommend.score import score_month
+from finai_assets.recommend.score import CONSENT_CHECK, score_month
+from finai_assets.recommend.variants import evaluate_variants, read_variant_rows
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.json_text import to_json
 from finai_resources.lake_resource import LakeResource
+from finai_resources.lake_session import LakeSession
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from serving_lambda.bundle import load_bundle
-
-CONSENT_CHECK = "consent_zero_leak"  # C32: an override of it lets products be served where consents are unknown
+from serving_lambda.bundle import MANIFEST, load_bundle
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
-    """Return the monthly recommendations, and the evaluation of lists, where there is a bundle."""
+    """Return the monthly recommendations, the evaluation of lists, and what lists were worth, where there is a bundle."""
     if RECOMMENDATIONS not in platform.graph:
         return []
     descriptions = {
@@ -47,8 +59,10 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         settings = platform.graph.settings_of(RECOMMENDATIONS)
 
         def score(month: Month) -> list[Materialised]:
-            session = entered(lake, gates, platform, *descriptions, month=month)
-            folder = export(session.read_files(BUNDLE), home.path)
+            session = lake.session()  # a month's own, since it remembers what the month was made from
+            scored_by = scoring(session.lake)
+            gates.demand(session.lake, _asked(platform, session, month, scored_by))
+            folder = resolve(session.lake, home.path, scored_by)
             figures = score_month(
                 session,
                 month,
@@ -59,14 +73,24 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
                 **platform.graph.versions(RECOMMENDATIONS),
             )
             manifests = {path: session.lake.manifest(path, month.key) for path in descriptions}
+            told = {SCORED_BY: scored_by, "approved": is_approved(session.lake, scored_by)}
             return [
-                Materialised(path, manifest.content_hash, {**facts(manifest), **figures})
+                Materialised(path, manifest.content_hash, {**facts(manifest), **figures, **told})
                 for path, manifest in manifests.items()
             ]
 
         yield from yield_months(context, ((month, score(month)) for month in months_of(context)))
 
-    return [customers, _evaluation(platform)]
+    return [customers, _evaluation(platform), _outcomes(platform), _expert_shares(platform)]
+
+
+def _asked(
+    platform: Platform, session: LakeSession, month: Month, scored_by: str
+) -> tuple[tuple[str, str | None], ...]:
+    """Return whose checks must have passed: the stored bundle's only if it scores, since a champion's were asked by promotion."""
+    files = {MANIFEST: session.lake.read_bytes(BUNDLE, None, MANIFEST)} if session.lake.find(BUNDLE) else {}
+    of_the_stored = bool(files) and id_of(files) == scored_by
+    return platform.graph.asked(RECOMMENDATIONS, month=month, beside=() if of_the_stored else (BUNDLE, PUBLISHED))
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:
@@ -88,6 +112,11 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
         month, customer = matrix.month[test], matrix.customer[test]
         known = SOURCE in platform.graph
         bundle = load_bundle(export(session.read_files(BUNDLE), home.path), home.secrets().key("signing"))
+        train = RivalRows.of(matrix, outcomes, settings)
+        variants = evaluate_variants(
+            bundle, matrix.columns, read_variant_rows(session, matrix, outcomes, bundle.offering, settings),
+            train.train_acquisitions, settings,
+        )  # fmt: skip
         lists = evaluate_lists(
             bundle,
             matrix,
@@ -96,9 +125,66 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
             read_product_truth(session, month, customer, products=products) if known else None,
             settings,
         )
+        lists["variants"] = variants
         with writing(session, platform, LISTS) as out:
             out.put(FILE, to_json(lists, indent=1, sort_keys=True))
             out.put(PAGE, lists_page(lists))
         return stored(session, LISTS, rows=lists["rows"], lists=dg.MetadataValue.md(markdown(lists)))
 
     return lists_evaluation
+
+
+def _outcomes(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "What a month's customers were offered, before constraints and as served, against what they acquired in the months "
+        "after: hit rate and NDCG, by layer, family and code of why nothing was offered, beside popularity. No model reads it."
+    )
+
+    @dg.multi_asset(name="outcomes", specs=[spec_of(platform, OUTCOMES, description, {"json"})])
+    def outcomes(
+        context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
+        settings = platform.graph.settings_of(OUTCOMES)
+
+        def judge(month: Month) -> list[Materialised]:
+            session = entered(lake, gates, platform, OUTCOMES, month=month)
+            scored_by = session.manifest(RECOMMENDATIONS, month.key).extra[SCORED_BY]
+            bundle = load_bundle(resolve(session.lake, home.path, scored_by), home.secrets().key("signing"))
+            found = judged.judge_month(session, month, bundle.ranking, scored_by, settings)
+            with writing(session, platform, OUTCOMES, month.key) as out:
+                out.put(judged.FILE, to_json(found, indent=1, sort_keys=True))
+            manifest = session.lake.manifest(OUTCOMES, month.key)
+            told = {**judged.metadata_of(found), "figures": dg.MetadataValue.md(judged.markdown(found))}
+            return [Materialised(OUTCOMES, manifest.content_hash, {**facts(manifest), **told})]
+
+        yield from yield_months(context, ((month, judge(month)) for month in months_of(context)))
+
+    return outcomes
+
+
+def _expert_shares(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "For whoever is shown something, how the teacher's gate divides the prediction behind it among its experts, and how "
+        "faithful such shares were measured to be. For the employee alone; one batch a month, and no request has any."
+    )
+
+    @dg.multi_asset(name="expert_shares", specs=[spec_of(platform, EXPERT_SHARES, description, {"parquet", "json"})])
+    def expert_shares(
+        context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
+    ) -> Iterator[dg.MaterializeResult]:
+        settings, graph = platform.graph.settings_of(EXPERT_SHARES), platform.graph
+
+        def explain(month: Month) -> list[Materialised]:
+            session = entered(lake, gates, platform, EXPERT_SHARES, month=month)
+            found = experts.expert_shares(session, month, platform.registry, settings)
+            extra = {"absent": found.absent}
+            with session.write(EXPERT_SHARES, month.key, **graph.versions(EXPERT_SHARES), extra=extra) as out:
+                out.write(found.table)
+                out.put(experts.FAITHFULNESS, to_json(found.faithfulness, indent=1, sort_keys=True))
+            manifest = session.lake.manifest(EXPERT_SHARES, month.key)
+            told = {f"faithful for {task}": of["faithful"] for task, of in found.faithfulness.items()}
+            return [Materialised(EXPERT_SHARES, manifest.content_hash, {**facts(manifest), **extra, **told})]
+
+        yield from yield_months(context, ((month, explain(month)) for month in months_of(context)))
+
+    return expert_shares

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -68,7 +68,11 @@ class Predicted:
 
 
 def grouped(
-    bundle: Bundle, customers: Sequence[Customer], rows: np.ndarray, switch: KillSwitch | None = None
+    bundle: Bundle,
+    customers: Sequence[Customer],
+    rows: np.ndarray,
+    switch: KillSwitch | None = None,
+    tasks: Collection[str] | None = None,
 ) -> list[Group]:
     """Divide a block by which students read no column that is outside its contract for the customer.
 
@@ -77,9 +81,12 @@ def grouped(
     rows : float32 [n, contract columns]
     switch
         Stops models.
+    tasks
+        Those to be asked; by default those that ranking uses.
     """
     students, product_model, _ = permitted(bundle, switch)
-    asked = {task: student for task, student in students.items() if task in bundle.ranking.tasks}
+    wanted = bundle.ranking.tasks if tasks is None else tasks
+    asked = {task: student for task, student in students.items() if task in wanted}
     if product_model is not None:
         asked[PRODUCT_MODEL] = product_model
     sound = {task: tuple(student.layers()) for task, student in asked.items() if not student.unavailable}
@@ -117,6 +124,17 @@ def predicted(group: Group, threads: int) -> Predicted:
         else:
             students[task], scores[task] = student, values
     return Predicted(students, scores, product, margins)
+
+
+def with_shares_from(layer: int, group: Group, found: Predicted) -> Predicted:
+    """Return predictions whose product model is no better than of a layer; of the last one there is none."""
+    if found.layer(PRODUCT_MODEL) >= layer:
+        return found
+    below = [student for student in group.layers[PRODUCT_MODEL] if student.layer >= layer]
+    if not below:
+        return replace(found, product=None, margins=None)
+    student, margins = _first(PRODUCT_MODEL, below, group.rows, threads=1)
+    return replace(found, product=student, margins=margins)
 
 
 def choice_model_of(student: Student) -> ChoiceModel:

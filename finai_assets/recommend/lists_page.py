@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from finai_assets.evaluation.lists.metrics import ACCURACY, COVERAGE, NOVELTY, PRIMARY
+from finai_assets.evaluation.lists.metrics import ACCURACY, COVERAGE, HIT_3, NOVELTY, PRIMARY
 from finai_assets.evaluation.lists.rivals import CEILING
 from finai_assets.evaluation.page import render
 from finai_assets.evaluation.plots import svg
 from finai_assets.recommend import lists_plots
+from finai_assets.recommend.variants import DIVERSITY
 
 PAGE = "lists.html"
 _CONSTRAINTS = {
@@ -41,7 +42,8 @@ def lists_page(lists: Mapping[str, Any]) -> bytes:
         rivals=list(lists["rivals"]),
         header=head,
         cells_of_lists=rows,
-        constraints=[[_CONSTRAINTS[name], _cell(found)] for name, found in lists["constraints"].items()],
+        constraints=[[words, _cell(lists["constraints"][name])] for name, words in _CONSTRAINTS.items()],
+        variants=_variants(lists),
         told=lambda name: _cell(lists["lists"][name][PRIMARY]),
         share=lambda name: _cell(lists["lists"][name]["lift_share"]),
         plots=lists_plots,
@@ -67,6 +69,25 @@ def _rows(lists: Mapping[str, Any]) -> list[list[str]]:
         cells += [_cell(figures["lift_share"])] if known else []
         rows.append([name, *cells, _cell(lists["ours_over"].get(name)), _cell(lists["served_over"].get(name))])
     return rows
+
+
+def _variants(lists: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return the rows of the table of variants, by split."""
+    splits = lists.get("variants", {}).get("splits", {})
+    return {
+        split: [
+            [
+                name.replace("_", " "),  # so that a narrow screen may break it
+                _cell(figures[PRIMARY]),
+                _cell(figures["over_served"]),
+                _cell(figures[HIT_3]),
+                f"{figures[COVERAGE]:.2f}",
+                "" if figures[DIVERSITY] is None else f"{figures[DIVERSITY]:.2f}",
+            ]
+            for name, figures in found["variants"].items()
+        ]
+        for split, found in splits.items()
+    }
 
 
 def by_accuracy(lists: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from finai_assets.evaluation.lists.metrics import PRIMARY
 from finai_assets.evaluation.lists.rivals import CEILING, EASE, PRODUCT_TREES
 from finai_assets.evaluation.plots import BLUE, GREEN, GREY, INK, ORANGE, QUIET, SKY, VERMILION, WIDTH, style
+from finai_assets.recommend.variants import SHIPPED
 
 COLOURS = {"ours": BLUE, "served": SKY, "rules": GREEN, PRODUCT_TREES: VERMILION, EASE: ORANGE, CEILING: INK}
 _SHOWN = ("ours", "served", EASE, PRODUCT_TREES, CEILING)  # by group: more would not be told apart
@@ -72,6 +73,25 @@ def groups(lists: Mapping[str, Any]) -> Figure:
     panels[0].set_ylim(bottom=0)
     handles = [panels[0].plot([], [], "o", color=COLOURS[name], label=name)[0] for name in shown]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(shown))
+    return figure
+
+
+@style()
+def variants(lists: Mapping[str, Any]) -> Figure:
+    """Draw how far each variant of the ranking is ahead of what is served, on validation and on test rows."""
+    splits = lists["variants"]["splits"]
+    names = [name for name in lists["variants"]["what"] if name != SHIPPED]
+    figure = Figure(figsize=(WIDTH, 1.1 + 0.42 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    parts = tuple(zip(splits, (BLUE, SKY), (-0.14, 0.14), strict=True))
+    for row, name in enumerate(names):
+        for split, colour, shift in parts:
+            _point(axes, row + shift, splits[split]["variants"][name]["over_served"], colour)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    _rows(axes, names)
+    axes.set_xlabel("difference of NDCG@3 to what is served; left of 0 the variant is worse")
+    handles = [axes.plot([], [], "o", color=colour, label=split)[0] for split, colour, _ in parts]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 

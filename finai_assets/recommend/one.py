@@ -20,7 +20,7 @@ from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from serving_lambda.answer import record_of
 from serving_lambda.bundle import Bundle
-from serving_lambda.filters import Removed, stop
+from serving_lambda.filters import Removed, channels, stop
 from serving_lambda.path import answered
 from serving_lambda.record import Record
 from serving_lambda.standing import CHANNELS, Standing
@@ -29,18 +29,31 @@ from serving_lambda.standing import CHANNELS, Standing
 PERMITTED = Standing(marketing=frozenset(CHANNELS), automated=True, do_not_contact=False, recent_messages=0)
 
 
-class Listed(NamedTuple):
-    """The record of each product that a customer is shown, why nothing is, and what was filtered."""
+class CustomerList(NamedTuple):
+    """What one customer is shown.
+
+    Parameters
+    ----------
+    records
+        Of each product, best first.
+    nothing
+        The code of why the list is empty; None where it is not.
+    channels
+        On which what is shown may be told. A stored month knows no hour, so that quiet hours are kept when it is sent.
+    removed
+        What was filtered, with the codes.
+    """
 
     records: list[Record]
     nothing: str | None
+    channels: list[str]
     removed: list[Removed]
 
 
 def records_of_customer(
     session: LakeSession, month: Month, customer_id: int, registry: Registry, settings: Settings, bundle: Bundle
-) -> tuple[list[Record], str | None]:
-    """Return the record of each product that a customer is shown, and the code of why nothing is where the list is empty.
+) -> CustomerList:
+    """Return what a customer is shown in a stored month.
 
     Raises
     ------
@@ -56,7 +69,7 @@ def records_of_customer(
             where=f"{SNAPSHOTS}@{month.key}",
             fix="name one of the month's customers",
         )
-    return found[customer_id].records, found[customer_id].nothing
+    return found[customer_id]
 
 
 def records_of_range(
@@ -69,7 +82,7 @@ def records_of_range(
     bundle: Bundle,
     *,
     unknown_permitted: bool = False,
-) -> dict[int, Listed]:
+) -> dict[int, CustomerList]:
     """Return the same of every customer ``low .. high`` (both included), each answered alone.
 
     Parameters
@@ -104,5 +117,6 @@ def records_of_range(
             record_of(bundle, choice, evidence, customer)
             for choice, evidence in zip(found.choices, found.evidence, strict=True)
         ]
-        records[int(ids[at])] = Listed(told, found.nothing, found.removed)
+        told_on = [] if found.nothing else channels(customer, occasion, bundle.offering)
+        records[int(ids[at])] = CustomerList(told, found.nothing, told_on, found.removed)
     return records

@@ -40,6 +40,12 @@ def read_profile(
     LakeError
         A customer has no snapshot in the month.
     """
+    standing = read_standings(session, month, customer, offering, settings)
+    return {**read_age_and_segment(session, month, customer), "standing": standing}
+
+
+def read_age_and_segment(session: LakeSession, month: np.ndarray, customer: np.ndarray) -> dict[str, Any]:
+    """Return ``age`` and ``segment`` of :func:`read_profile`; it raises what that raises."""
     age, segment = np.full(len(customer), np.nan), np.full(len(customer), None, dtype=object)
     for key in np.unique(month):
         rows = np.flatnonzero(month == key)
@@ -54,5 +60,4 @@ def read_profile(
         taken = table.take(pa.array(at))
         age[rows] = pc.cast(taken["age"], pa.float64()).to_numpy(zero_copy_only=False)
         segment[rows] = taken["segment"].to_pylist()
-    standing = read_standings(session, month, customer, offering, settings)
-    return {"age": age, "segment": segment.tolist(), "standing": standing}
+    return {"age": age, "segment": segment.tolist()}

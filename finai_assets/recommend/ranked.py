@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ import numpy as np
 from finai_assets.recommend.groups import Group, Predicted
 from serving_lambda.bundle import Bundle
 from serving_lambda.catalogue import Source
-from serving_lambda.diversify import diversify
 from serving_lambda.path import by_rules
 from serving_lambda.ranking import Ranking, probability_of
 from serving_lambda.scorer import PRODUCT_MODEL, RULES_LAYER
@@ -56,11 +54,6 @@ class Scores(NamedTuple):
     source: np.ndarray
 
 
-class _Entry(NamedTuple):
-    product_id: int
-    score: float
-
-
 class Ordered(NamedTuple):
     """The first k products of n customers by models alone, and what they were ordered by.
 
@@ -82,7 +75,7 @@ class Ordered(NamedTuple):
         return np.where(self.taken, self.order, -1)
 
 
-def ordered(bundle: Bundle, group: Group, found: Predicted, open_: np.ndarray, k: int) -> Ordered:
+def ordered(ranking: Ranking, group: Group, found: Predicted, open_: np.ndarray, k: int) -> Ordered:
     """Rank, diversify and cut what is open to each customer.
 
     Parameters
@@ -91,20 +84,20 @@ def ordered(bundle: Bundle, group: Group, found: Predicted, open_: np.ndarray, k
     k
         Products of each customer, at most.
     """
-    shares = block_shares(bundle.ranking, found, open_)
-    scores = rank_block(bundle.ranking, group, found, open_, shares)
+    shares = block_shares(ranking, found, open_)
+    scores = rank_block(ranking, group, found, open_, shares)
     keys = np.where(scores.ranked, -scores.score, np.inf)
     order = np.argsort(keys, axis=1, kind="stable")  # of equal scores the smaller id first
     count = scores.ranked.sum(axis=1)
-    if bundle.ranking.relevance < 1.0:
-        order = _diversified(bundle.ranking, scores.score, order, count, k)
+    if ranking.relevance < 1.0:
+        order = _diversified(ranking, scores.score, order, count, k)
     order = order[:, :k]
     return Ordered(scores, shares, order, np.arange(order.shape[1]) < count[:, None])
 
 
 def shown_to(bundle: Bundle, group: Group, found: Predicted, open_: np.ndarray, k: int) -> tuple[Shown, Shares]:
     """Return what a group is shown of what is open to each customer, and the shares (:func:`ordered`)."""
-    scores, shares, order, taken = ordered(bundle, group, found, open_, k)
+    scores, shares, order, taken = ordered(bundle.ranking, group, found, open_, k)
     layers = _layers(bundle.ranking, found)
     customer, rank = np.nonzero(taken)
     product = order[customer, rank]
@@ -193,13 +186,28 @@ def _layers(ranking: Ranking, found: Predicted) -> np.ndarray:
 
 
 def _diversified(ranking: Ranking, score: np.ndarray, order: np.ndarray, count: np.ndarray, k: int) -> np.ndarray:
-    """Return the first ``k`` products of each customer by marginal relevance."""
-    found = np.zeros((len(order), min(k, order.shape[1])), dtype=np.int64)
-    for place, products in enumerate(order.tolist()):
-        entries = [_Entry(product, score[place, product].item()) for product in products[: count[place]]]
-        chosen = islice(diversify(entries, ranking.products, ranking.relevance, ranking.similarity), k)
-        ids = [entry.product_id for entry in chosen]
-        found[place, : len(ids)] = ids
+    """Return the first ``k`` products of each customer by marginal relevance, as :mod:`serving_lambda.diversify` chooses them.
+
+    Parameters
+    ----------
+    order : int64 [n, products]
+        Best first; only the first ``count`` of each row are ranked.
+    """
+    alike = np.array([[ranking.similarity.of(a, b) for b in ranking.products] for a in ranking.products])
+    every, places = np.arange(len(order)), np.arange(order.shape[1])
+    left, near = places < count[:, None], np.zeros(order.shape)
+    scores = np.take_along_axis(score, order, axis=1)
+    best = scores[:, :1]
+    kept = best[:, 0] <= 0.0  # their order stays
+    share = np.divide(ranking.relevance * scores, best, out=np.zeros_like(scores), where=best > 0.0)
+    found = order[:, :k].copy()
+    for place in range(found.shape[1]):
+        gain = np.where(left, share - (1.0 - ranking.relevance) * near, -np.inf)
+        at = gain.argmax(axis=1)  # of equals the first
+        chosen = order[every, at]
+        found[:, place] = np.where(kept | (place >= count), found[:, place], chosen)
+        left[every, at] = False
+        near = np.maximum(near, alike[chosen[:, None], order])
     return found
 
 

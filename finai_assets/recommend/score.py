@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finai_assets.asset_graph import DECISIONS, RECOMMENDATIONS, SNAPSHOTS
+from finai_assets.asset_graph import DECISIONS, PERMITTED, RECOMMENDATIONS, SCORED_BY, SNAPSHOTS
 from finai_assets.features.block import block_ranges
 from finai_assets.features.registry import Registry
 from finai_assets.ingest.holdings import multi_hot
@@ -41,6 +41,7 @@ from serving_lambda.errors import ServingError
 from serving_lambda.facts import Told
 from serving_lambda.ports import Ports
 
+CONSENT_CHECK = "consent_zero_leak"  # C32: an override of it lets products be served where consents are unknown
 ABSENT = Ports()
 EXPLAINED_AT_ONCE = 2048  # shown products; bounds the memory of their contributions
 ATTRIBUTION = pa.struct([("column", pa.string()), ("value", pa.float32()), ("contribution", pa.float32())])
@@ -147,7 +148,7 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     parts = [_EMPTY]
     for group in grouped(bundle, customers, rows, ports.switch):
         found = predicted(group, threads)
-        before = ordered(bundle, group, found, offered.unheld[group.at], k).lists
+        before = ordered(bundle.ranking, group, found, offered.unheld[group.at], k).lists
         ranked[group.at, : before.shape[1]] = before
         shown, shares = shown_to(bundle, group, found, offered.open[group.at], k)
         served[group.at[shown.customer], shown.rank - 1] = shown.product
@@ -195,7 +196,7 @@ def lists_of(
         )
         for group in grouped(bundle, customers, rows):
             found, at = predicted(group, settings.lake.workers), begin + group.at
-            before = ordered(bundle, group, found, offered.unheld[at], k).scores
+            before = ordered(bundle.ranking, group, found, offered.unheld[at], k).scores
             score[at] = np.where(before.ranked, before.score, -np.inf)
             shown = shown_to(bundle, group, found, offered.open[at], k)[0]
             served[at[shown.customer], shown.rank - 1] = shown.product
@@ -317,7 +318,7 @@ def score_month(
     _require_same(total, session.manifest(registry.available[0].asset, month.key).rows, month)
     figures = {"customers": 0, "recommendations": 0, "served_by_rules": 0, "empty": 0, **dict.fromkeys(_OF_LAYER, 0)}
     codes: Counter[str] = Counter()
-    extra = {"bundle_id": bundle.bundle_id, "unknown_consent_permitted": permission}
+    extra = {SCORED_BY: bundle.bundle_id, PERMITTED: permission}
     started = time.perf_counter()
     with ExitStack() as stack:
         outputs = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -150,6 +150,33 @@ def read_standings(
     return found
 
 
+def read_messages(
+    session: LakeSession, month: np.ndarray, customer: np.ndarray, offering: Offering, settings: Settings
+) -> np.ndarray | None:
+    """Return the messages of the last days about each product, int64 [n, products]; None where the data set has no contacts.
+
+    Parameters
+    ----------
+    month : str [n]
+    customer : int64 [n]
+        In any order; each once in a month.
+
+    Raises
+    ------
+    LakeError
+        A month of contacts is not in the lake.
+    """
+    if table_name(CONTACTS) in settings.dataset.unavailable_tables:
+        return None
+    found = np.zeros((len(customer), len(settings.products)), np.int64)
+    for key in np.unique(month).tolist():
+        rows = np.flatnonzero(month == key)
+        for places, product in _Reader(session, Month.parse(key), rows, customer[rows], offering, settings).messages():
+            about = ~np.isnan(product)
+            np.add.at(found, (places[about], product[about].astype(np.int64)), 1)
+    return found
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Fills the rows of one month's customers, table by table."""
@@ -196,13 +223,19 @@ class _Reader:
         found.do_not_contact[places[stands & (purpose == _OBJECTION)]] = True
 
     def _contacts(self, found: Standings) -> None:
-        since = self.month.cutoff_us - self.offering.message_days * 86_400_000_000
         found.messages[self.rows] = 0
+        for places, _ in self.messages():
+            np.add.at(found.messages, places, 1)
+
+    def messages(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the places of who got each message of the last days, and the product it was about, NaN where about none."""
+        since = self.month.cutoff_us - self.offering.message_days * 86_400_000_000
         month = self.month
         while month.cutoff_us > since and month >= self.settings.dataset.raw_months.first:
-            table, places = self._read(CONTACTS, month, ["ts"])
+            table, places = self._read(CONTACTS, month, ["ts", "product_id"])
             late = table["ts"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy() >= since
-            np.add.at(found.messages, places[late], 1)
+            product = table["product_id"].cast(pa.float64()).to_numpy()
+            yield places[late], product[late]
             month = month - 1
 
     def _read(self, path: str, month: Month, columns: list[str]) -> tuple[pa.Table, np.ndarray]:

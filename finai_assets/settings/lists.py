@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from finai_assets.settings.base import Positive, PositiveNumber, Section
+from finai_assets.settings.recommend import Grade, Kind, RuleBoost, TaskWeights
 
 Penalties = Annotated[tuple[PositiveNumber, ...], Field(min_length=1)]
 Sizes = Annotated[tuple[Positive, ...], Field(min_length=1)]
@@ -40,9 +41,34 @@ class ProductTreesSettings(Section):
     threads: Positive
 
 
+class ListVariant(Section):
+    """The served ranking with something altered, so that the worth of it can be told; what is None stays as it is served."""
+
+    what: str  # is altered, for the reader of the table
+    shares_from: Literal[1, 2, 3] = 1  # best layer of the choice model: columns, holdings alone, train counts
+    contacts: bool = False  # whether recent messages about a product are known, which the monthly list does not ask
+    task_weights: TaskWeights | None = None
+    top_segment: dict[Kind, Annotated[float, Field(ge=1, le=1.5)]] | None = (
+        None  # multipliers of the segment of most value
+    )
+    rule_boosts: tuple[RuleBoost, ...] | None = None
+    risk_penalties: dict[Grade, Annotated[float, Field(ge=0)]] | None = None
+    fatigue: Annotated[float, Field(gt=0, le=1)] | None = None
+    relevance: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class ExpertShareSettings(Section):
+    """Shares of the teacher's experts for whoever is shown something."""
+
+    most_customers: Positive  # of a month; beyond them there are none, as the teacher answers some sixty a second
+    faithful: Annotated[float, Field(ge=-1, le=1)]  # least correlation of gate weight and movement of the prediction
+
+
 class ListSettings(Section):
-    """The rivals that lists of products are read beside."""
+    """The rivals that lists of products are read beside, and the variants of our own list."""
 
     ease: EaseSettings
     als: AlsSettings
     lightgbm: ProductTreesSettings
+    variants: dict[str, ListVariant]
+    expert_shares: ExpertShareSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -44,6 +44,10 @@ class RuleBoost(Section):
     when: BoostConditions
     classes: tuple[str, ...]
     factor: Annotated[float, Field(gt=0)]
+
+    def declared(self) -> dict[str, Any]:
+        """Return the boost as a bundle holds it: only the conditions that it has."""
+        return {**self.model_dump(mode="json"), "when": self.when.model_dump(mode="json", exclude_none=True)}
 
 
 class DiversitySettings(Section):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from finai_assets.recommend.one import Listed
+from finai_assets.recommend.one import CustomerList
 from finai_checks.framework.check import CheckOutcome
 from serving_lambda.reasons import Renderer
 
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
     removed: tuple[tuple[int, str], ...] = ()
 
 
-def answer_of(listed: Listed, renderer: Renderer) -> Answer:
+def answer_of(listed: CustomerList, renderer: Renderer) -> Answer:
     """Return what the handler's path gives, as the month stores it."""
     told = []
     for record in listed.records:

@@ -19,11 +19,12 @@ from finai_resources.lake_resource import LakeResource
 
 STORY = (
     "source", "catalogue", "raw", "feature_state", "features", "labels", "splits", "teacher", "students", "choice", "serving",
-    "promotion", "recommendations",
+    "promotion", "recommendations", "expert_shares",
+    "outcomes",
 )  # fmt: skip
 JOBS = {
     "source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "promote", "score_month",
-    "audit",
+    "explain_month", "judge_month", "audit",
 }  # fmt: skip
 
 

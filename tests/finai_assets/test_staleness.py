@@ -23,10 +23,12 @@ from finai_assets.asset_graph import (
     COLUMNS,
     DECISIONS,
     EVALUATION,
+    EXPERT_SHARES,
     EXPLANATIONS,
     FIDELITY,
     LISTS,
     MATRIX,
+    OUTCOMES,
     PREDICTIONS,
     PUBLISHED,
     RAW_TABLES,
@@ -294,7 +296,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     # The look-back is what features reach, and persistence forecasts read the last transaction within it.
     ("partitions.py: the look-back", look_back, STATES | FEATURES | {MATRIX}),
     # Truth and catalogue name families by position, so that their bytes, labels and features stay; classes carry the name.
-    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE, LISTS} | CATALOGUE),
+    ("a family's name", family_name, {SOURCE, MATRIX, BUNDLE, LISTS, OUTCOMES} | CATALOGUE),
     # The truth that is stored beside the panel is that of the same definition, and the bundle's texts tell it.
     ("churn's definition", churn, {label_asset("churn_signal"), SOURCE, BUNDLE}),
     ("a label's formula", formula, {label_asset("mcc_diversity_trend")}),
@@ -353,9 +355,8 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
     lag = group_asset("txn_lag_tensor")
     following = graph.downstream([lag], graph.paths)
-    assert {lag, MATRIX, CHOICE, BUNDLE, PUBLISHED, LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS} | MODELS == set(
-        following
-    )
+    lists = {LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS, EXPERT_SHARES, OUTCOMES}
+    assert {lag, MATRIX, CHOICE, BUNDLE, PUBLISHED} | lists | MODELS == set(following)
 
 
 def test_an_untouched_copy_is_current_wherever_it_lies(tree: Tree, before: Versions) -> None:

@@ -89,6 +89,8 @@ def test_every_customer_of_the_month_gets_ranked_products_with_a_korean_reason_o
     nothing = summary["recommendations"]["nothing_offered"]
     assert sum(nothing.values()) == len(customers) - len(offered)
     assert summary["recommendations"]["approved"] is False  # nobody promoted the bundle
+    assert summary["outcomes"]["month"] == month
+    assert summary["outcomes"]["customers"] == summary["customers"]
     assert set(decisions["code"].drop_null().to_pylist()) <= {*STOP_CODES, NOTHING_SUITABLE}
     assert pc.min(pc.utf8_length(table["reason_ko"])).as_py() > 10
     hangul = table["reason_ko"].to_pylist()[0]
@@ -117,9 +119,12 @@ def test_the_reasons_of_a_customer_are_told_as_they_were_stored(summary: dict[st
     assert [entry["product"] for entry in told["products"]] == [row["product"] for row in stored]
     for entry, row in zip(told["products"], stored, strict=True):
         assert entry["reason"] == {"ko": row["reason_ko"], "en": row["reason_en"]}
+        assert isinstance(entry["disclosures"], list)
         assert entry["carried"] == pytest.approx(row["carried"], abs=1e-6)
         assert [driver["column"] for driver in entry["drivers"]] == [of["column"] for of in row["attributions"]]
     decisions = lake.read("recommendations/decisions", month)
+    (decided,) = decisions.filter(pc.equal(decisions["customer_id"], customer)).to_pylist()
+    assert told["channels"] == decided["channels"]
     silent = decisions.filter(pc.is_valid(decisions["code"])).slice(0, 1).to_pylist()[0]
     ended = finai("reasons", str(silent["customer_id"]), home=home)
     assert ended.returncode == 0

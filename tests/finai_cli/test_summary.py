@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
@@ -30,7 +31,9 @@ def test_the_first_product_of_the_first_three_customers_is_printed_with_its_reas
             )
         )
     printed = io.StringIO()
-    summary = {"recommendations": {"month": "2015-07", "nothing_offered": {}, "approved": True}}
+    summary: dict[str, Any] = {
+        "recommendations": {"month": "2015-07", "nothing_offered": {}, "approved": True}, "outcomes": None,
+    }  # fmt: skip
     _print_recommendations(summary, Warehouse(LakeSession(lake)), Console(file=printed, width=200))
     lines = printed.getvalue().strip().splitlines()
     assert lines[0] == "8 recommendations to 4 customers for 2015-07:"
@@ -39,10 +42,16 @@ def test_the_first_product_of_the_first_three_customers_is_printed_with_its_reas
     assert [line.split(":")[0] for line in lines[1::3]] == ["  customer 7", "  customer 8", "  customer 9"]
     codes = {"NO_MARKETING_CONSENT": 1200, "DO_NOT_CONTACT": 3}
     summary["recommendations"] |= {"nothing_offered": codes, "approved": False}
+    figure = {"value": 0.25, "low": 0.2, "high": 0.3}
+    summary["outcomes"] = {"month": "2015-06", "acquiring": 1300, "lists": {"popularity_served": {"ndcg_at_3": figure}}}
     _print_recommendations(summary, Warehouse(LakeSession(lake)), Console(file=printed, width=200))
     told = printed.getvalue()
     assert "  nothing is offered to 1,203 customers: NO_MARKETING_CONSENT 1,200, DO_NOT_CONTACT 3" in told
     assert told.count("not approved: their bundle is a challenger") == 1
+    assert (
+        "2015-06 has matured: 1,300 customers acquired something; NDCG@3 of what was popularity served 0.250 (0.2"
+        in told
+    )
 
 
 def test_the_codes_of_nothing_offered_are_counted_the_most_frequent_first(lake: Lake) -> None:

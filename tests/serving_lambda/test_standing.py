@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle_fixtures import PERMISSIVE
+from bundle_fixtures import PERMISSIVE, Made, terms_table
 
+from finai_assets.bundle.registry import export
 from serving_lambda import path
 from serving_lambda.ports import Ports
-from serving_lambda.standing import UNKNOWN, Standing, standing_of
+from serving_lambda.standing import CHANNELS, UNKNOWN, Standing, standing_of
 
 Ask = Callable[..., dict[str, Any]]
 WHOLE = {
@@ -139,3 +141,26 @@ def test_where_every_product_is_filtered_the_answer_says_so(serving: Ask, reques
     assert answer["nothing_offered"] == {"code": "NOTHING_SUITABLE"}
     assert {entry["code"] for entry in answer["filtered"]} == {"ALREADY_HELD"}
     assert serving(request_for(0))["nothing_offered"] is None
+
+
+def test_the_answer_names_the_channels_on_which_its_offer_may_be_told_now(serving: Ask, request_for: Ask) -> None:
+    def told(hour: int, **fields: Any) -> list[str]:
+        answer = serving(request_for(0, **fields), ports=Ports(clock=Known(AGREED, hour)))
+        return list(answer["channels"])
+
+    assert told(12) == list(CHANNELS)
+    assert told(22) == ["email"]  # the others go out, and it is night
+    assert told(12, consents={**PERMISSIVE["consents"], "marketing": ["sms"]}) == ["sms"]
+    assert told(12, held=list(range(24))) == []
+    assert told(12, recent_messages=99) == []
+
+
+def test_the_answer_names_what_has_to_be_told_beside_each_product(
+    made: Made, serving: Ask, request_for: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first = serving(request_for(0))["recommendations"][0]
+    assert first["disclosures"] == []
+    terms = terms_table(made.settings, **{first["product"]: {"disclosures": ["fees", "early_termination"]}})
+    monkeypatch.setenv("FINAI_BUNDLE", str(export(made.build(terms=terms), tmp_path / "disclosing")))
+    told = {entry["product"]: entry["disclosures"] for entry in serving(request_for(0))["recommendations"]}
+    assert told == {product: ["fees", "early_termination"] if product == first["product"] else [] for product in told}

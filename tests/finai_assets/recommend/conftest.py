@@ -11,3 +11,4 @@ from bundle_fixtures import (  # noqa: F401
     shipped_files,
     shipped_folder,
 )
+from month_fixtures import month  # noqa: F401

@@ -122,6 +122,15 @@ def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle
     page = lists_page(found).decode()
     assert page == lists_page(found).decode()
     assert page.count("<svg") == 4
+    figure = {"value": 0.1, "low": 0.0, "high": 0.2}
+    told = {"ndcg_at_3": figure, "hr_at_3": figure, "over_served": figure, "coverage": 0.5, "families_in_3": None}
+    split = {"rows": 120, "acquiring": 7, "variants": {"as_served": told, "mmr_0.5": told}}
+    variants = {"what": {"as_served": "nothing", "mmr_0.5": "MMR"}, "absent": {"fatigue": "no contacts"},
+                "splits": {"validation": split, "test": split}}  # fmt: skip
+    whole = lists_page({**found, "variants": variants}).decode()
+    assert whole.count("<svg") == 5
+    assert whole.count('<th scope="row">mmr 0.5</th>') == 2
+    assert "Not measured: no contacts." in whole
     assert all(f'<th scope="row">{name}</th>' in page for name in (*found["lists"], *families))
     assert "of the way from popularity" in page
 

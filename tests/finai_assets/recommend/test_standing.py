@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from finai_assets.asset_graph import ASSET_BANDS, CONSENTS, CONTACTS, RISK_PROFILES
-from finai_assets.recommend.standing import Standings, read_standings
+from finai_assets.recommend.standing import Standings, read_messages, read_standings
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
@@ -23,7 +23,7 @@ OFFERING = Offering(frozenset(), 65, 4, 5, 7, 21, 8, frozenset(), 540, BANDS)
 DAY = pa.date32()
 
 
-def store(lake: Lake, month: str, *, consents: list[tuple[Any, ...]], contacts: list[tuple[int, datetime]]) -> None:
+def store(lake: Lake, month: str, *, consents: list[tuple[Any, ...]], contacts: list[tuple[Any, ...]]) -> None:
     tables = {
         RISK_PROFILES: {
             "customer_id": pa.array([1, 3], pa.int64()),
@@ -42,6 +42,7 @@ def store(lake: Lake, month: str, *, consents: list[tuple[Any, ...]], contacts: 
         CONTACTS: {
             "customer_id": pa.array([row[0] for row in contacts], pa.int64()),
             "ts": pa.array([row[1] for row in contacts], pa.timestamp("us")),
+            "product_id": pa.array([row[2] if len(row) > 2 else None for row in contacts], pa.int16()),
         },
     }
     for path, columns in tables.items():
@@ -125,3 +126,14 @@ def test_a_table_that_should_be_there_and_is_not_is_an_error(stored: Lake) -> No
         read_standings(
             LakeSession(stored), np.array(["2015-05"]), np.array([1]), OFFERING._replace(message_days=40), settings_of()
         )
+
+
+def test_messages_are_counted_by_product_as_they_are_by_customer(lake: Lake) -> None:
+    late, early = datetime(2015, 5, 30), datetime(2015, 5, 24, 23, 59)
+    contacts = [(1, late, 4), (1, late, 4), (1, late, None), (1, early, 4), (3, late, 0), (9, late, 4)]
+    store(lake, "2015-05", consents=[], contacts=contacts)
+    session, months, customers = LakeSession(lake), np.array(["2015-05"] * 3), np.array([3, 2, 1])
+    found = read_messages(session, months, customers, OFFERING, settings_of())
+    assert found is not None
+    assert {(row, product): count for (row, product), count in np.ndenumerate(found) if count} == {(0, 0): 1, (2, 4): 2}
+    assert read_messages(session, months, customers, OFFERING, settings_of(contacts="r")) is None

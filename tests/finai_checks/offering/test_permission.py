@@ -10,7 +10,7 @@ import pytest
 
 from finai_assets.asset_graph import RECOMMENDATIONS
 from finai_assets.platform import Platform
-from finai_assets.recommend.assets import CONSENT_CHECK
+from finai_assets.recommend.score import CONSENT_CHECK
 from finai_assets.settings import Settings
 from finai_checks.framework.overrides import Grant, Overrides, add_override, revoke_override
 from finai_checks.gates import CheckGates
