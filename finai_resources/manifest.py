@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,3 +70,21 @@ class Manifest:
 def address(asset: str, partition: str | None) -> str:
     """Return the name of a partition in manifests and errors: ``features/demographics@2015-01``."""
     return f"{asset}@{partition}" if partition else asset
+
+
+def manifest_of(content: bytes, asset: str, partition: str | None) -> Manifest:
+    """Return the manifest that a file holds.
+
+    Raises
+    ------
+    ValueError
+        It is cut off, or is no manifest, or that of another partition.
+    """
+    raw = json.loads(content)
+    try:
+        manifest = Manifest(**{**raw, "files": tuple(StoredFile(**entry) for entry in raw["files"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"it is no manifest: {error}") from error
+    if (manifest.asset, manifest.partition) != (asset, partition):
+        raise ValueError(f"it is that of {address(manifest.asset, manifest.partition)}")
+    return manifest

@@ -102,7 +102,7 @@ def test_a_flipped_bit_is_found_by_verify_and_by_reading_a_stored_file(lake: Lak
     content = bytearray(file.read_bytes())
     content[5] ^= 1
     file.write_bytes(content)
-    assert lake.verify("models/m") == [f"{file}: the content's hash differs from the manifest's"]
+    assert lake.verify("models/m") == [f"{file}: the content's hash is not the one in its manifest"]
     with pytest.raises(LakeError, match="hash is not the one in its manifest"):
         lake.read_bytes("models/m", None, "weights.bin")
 

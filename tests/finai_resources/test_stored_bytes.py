@@ -1,0 +1,116 @@
+"""What is read is what was written: each stored file is hashed when a process first reads it, and refused where it differs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from finai_resources import stored_bytes
+from finai_resources.errors import LakeError
+from finai_resources.lake import Lake
+from finai_resources.lake_session import is_current
+from finai_resources.manifest import MANIFEST
+from finai_resources.quarantine import DAMAGED
+
+ASSET, MONTH = "features/x", "2015-01"
+ROLES = ("model.txt", "card.json", "X.npy")
+
+
+def write(lake: Lake, month: str = MONTH, first: int = 0) -> None:
+    ids = np.arange(first, first + 400)
+    with lake.write(ASSET, month, code_version="1") as out:
+        out.write(pa.table({"customer_id": ids, "value": ids * 0.25}), row_group_size=50)
+        out.put("model.txt", b"tree\n" * 40 + str(first).encode())
+        out.put("card.json", b'{"a": 1}')
+        np.save(out.new_file("X.npy"), np.arange(first, first + 64, dtype=np.float32))
+
+
+def path_of(lake: Lake, role: str, month: str = MONTH) -> Path:
+    manifest = lake.manifest(ASSET, month)
+    return Path(lake.path(manifest, manifest.file(role)))
+
+
+def read(lake: Lake, role: str) -> object:
+    if role == "table":
+        return lake.read_customers(ASSET, MONTH, 3, 3)
+    return lake.local_path(ASSET, MONTH, role) if role == "X.npy" else lake.read_bytes(ASSET, MONTH, role)
+
+
+def test_of_200_single_bit_flips_in_all_kinds_of_files_every_one_is_refused(lake: Lake) -> None:
+    rng = random.Random(17)
+    for turn in range(200):
+        write(lake)
+        role = ("table", *ROLES)[turn % 4]
+        file = path_of(lake, role)
+        content = bytearray(file.read_bytes())
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        file.write_bytes(content)
+        with pytest.raises(LakeError, match=r"features/x@2015-01 is damaged.*\n.*`finai run`"):
+            read(lake, role)
+        assert lake.find(ASSET, MONTH) is None
+        with pytest.raises(LakeError, match="was found damaged"):
+            read(lake, role)
+
+
+def swap(lake: Lake, file: Path, role: str) -> None:
+    write(lake, "2015-02", first=7)
+    file.write_bytes(path_of(lake, role, "2015-02").read_bytes())
+
+
+DAMAGES: dict[str, Callable[[Lake, Path, str], object]] = {
+    "gone": lambda _lake, file, _role: file.unlink(),
+    "truncated": lambda _lake, file, _role: file.write_bytes(file.read_bytes()[:-1]),
+    "empty": lambda _lake, file, _role: file.write_bytes(b""),
+    "swapped": swap,
+}
+
+
+@pytest.mark.parametrize("role", ["table", "model.txt", "X.npy"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_is_not_the_one_written_is_refused_and_computed_again(lake: Lake, damage: str, role: str) -> None:
+    write(lake)
+    read(lake, role)
+    file = path_of(lake, role)
+    DAMAGES[damage](lake, file, role)
+    if damage != "swapped":
+        assert not is_current(lake, ASSET, MONTH, code_version="1", config_hash="")
+    with pytest.raises(LakeError, match=file.name):
+        read(lake, role)
+    assert not is_current(lake, ASSET, MONTH, code_version="1", config_hash="")
+    write(lake)
+    read(lake, role)
+    assert is_current(lake, ASSET, MONTH, code_version="1", config_hash="")
+    assert not (file.parent / DAMAGED).exists()
+
+
+def test_a_file_is_hashed_once_in_a_process_and_again_when_it_was_replaced(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    real = stored_bytes.hash_file
+    monkeypatch.setattr(stored_bytes, "hash_file", lambda fs, path: (hashed.append(path), real(fs, path))[1])
+    monkeypatch.setattr(stored_bytes, "_STEP_ON_DISK", 0)
+    write(lake)
+    for _ in range(3):
+        read(lake, "table")
+        read(lake, "X.npy")
+    assert len(hashed) == 2
+    write(lake)
+    read(lake, "table")
+    assert len(hashed) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}"])
+def test_an_unreadable_manifest_is_not_current_and_names_the_way_out(lake: Lake, content: bytes) -> None:
+    write(lake)
+    (Path(lake.folder(ASSET, MONTH)) / MANIFEST).write_bytes(content)
+    assert not is_current(lake, ASSET, MONTH, code_version="1", config_hash="")
+    with pytest.raises(LakeError, match="`finai run`"):
+        lake.read(ASSET, MONTH)
+    write(lake)
+    assert is_current(lake, ASSET, MONTH, code_version="1", config_hash="")
