@@ -81,4 +81,4 @@ def test_the_doctor_finds_nothing_wrong_here_and_a_damaged_file_there(tmp_path: 
     next(path for path in Path(lake.folder("raw/products", None)).iterdir() if path.suffix == ".bin").write_bytes(b"x")
     ended = finai("doctor", "--json", home=tmp_path)
     assert ended.returncode == 1
-    assert any("hash" in finding["found"] for finding in json.loads(ended.stdout))
+    assert any("its manifest says 8" in finding["found"] for finding in json.loads(ended.stdout))
