@@ -24,7 +24,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from finai_resources.errors import LakeError
-from finai_resources.manifest import MANIFEST, Manifest, StoredFile, address, manifest_of
+from finai_resources.manifest import MANIFEST, Manifest, StoredFile, address, from_file
 from finai_resources.partition_writer import PartitionWriter
 from finai_resources.quarantine import DAMAGED, Damage, damaged, reason_of
 from finai_resources.stored_bytes import fault_of, faults_at_a_glance, require_intact, unreadable
@@ -96,7 +96,7 @@ class Lake:
         path = f"{self.folder(asset, partition)}/{MANIFEST}"
         try:
             with self.fs.open_input_stream(path) as stream:
-                return manifest_of(stream.read(), asset, partition)
+                return from_file(stream.read(), asset, partition)
         except FileNotFoundError:
             return None
         except ValueError as error:

@@ -6,7 +6,6 @@ import hashlib
 import shutil
 import tempfile
 import uuid
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from finai_resources.json_text import to_json
-from finai_resources.manifest import MANIFEST, Manifest, StoredFile
+from finai_resources.manifest import MANIFEST, Manifest, StoredFile, to_file
 from finai_resources.whole_file import replace_file
 
 if TYPE_CHECKING:
@@ -97,7 +95,7 @@ class PartitionWriter:
             upstream=dict(sorted(upstream.items())),
             extra=self.extra,
         )
-        text = to_json(asdict(self.manifest), indent=1, sort_keys=True)
+        text = to_file(self.manifest)
         target = f"{folder}/{MANIFEST}"
         if self.lake.is_local:
             replace_file(Path(target), text, durable=False, staging=self.staging)
