@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from finai_assets.asset_graph import JOBS, Job, Partitions
@@ -10,6 +11,7 @@ from finai_assets.platform import Platform
 from finai_checks.framework.check import Declared
 from finai_checks.framework.record import has_passed, read_record
 from finai_resources.lake import Lake
+from finai_resources.manifest import address
 from finai_resources.months import Month
 
 
@@ -52,16 +54,24 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
     return [Unit(job.name, paths, month) for month in (months[-1:] if job.months == "last" else months)]
 
 
-def stale_assets(lake: Lake, platform: Platform, unit: Unit, checks: list[Declared]) -> list[str]:
+def stale_assets(
+    lake: Lake, platform: Platform, unit: Unit, checks: list[Declared], damaged: Collection[str] = ()
+) -> list[str]:
     """Return the stale assets of a unit, in order.
 
-    An asset is stale if it is missing, was made by another code version, config version or upstream content, or has no passed
-    record of a blocking check; so are the assets of the unit that read it.
+    An asset is stale if it is missing or damaged, was made by another code version, config version or upstream content, or has
+    no passed record of a blocking check; so are the assets of the unit that read it.
+
+    Parameters
+    ----------
+    damaged
+        Addresses of partitions that are not to be used although nothing shows it yet.
     """
     stale = [
         path
         for path in unit.assets
-        if not platform.graph.is_current(lake, path, unit.partition)
+        if address(path, unit.partition) in damaged
+        or not platform.graph.is_current(lake, path, unit.partition)
         or not all(has_passed(lake, check, unit.partition) for check in _of(checks, path, blocking=True))
     ]
     return platform.graph.downstream(stale, unit.assets)

@@ -14,10 +14,13 @@ from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
 from finai_cli.plan import Stage, Unit, main_job, outdated_checks, stale_assets
+from finai_cli.repair import damaged_partitions, repairing
 from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
+from finai_resources.leases import leased
+from finai_resources.quarantine import Damage
 from finai_resources.warehouse import rebuild
 
 
@@ -41,13 +44,19 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     """
     checks = declared_checks(platform)
     stages = main_job(platform)
+    lake = lake_of(platform, home)
+    damages = damaged_partitions(lake, platform.graph, stages, console)
     if dry_run:
-        _print_plan(lake_of(platform, home), platform, stages, checks, console)
+        _print_plan(lake, platform, stages, checks, damages, console)
         return {}
     with dagster_instance(home) as instance, display(console) as show:
-        lake = lake_of(platform, home)
         runner = Runner(platform, home, lake, instance)
-        reports = [_run_stage(stage, runner, checks, show) for stage in stages]
+        reports = repairing(
+            lake,
+            damages,
+            lambda: [_run_stage(stage, runner, checks, show) for stage in stages],
+            lambda: damaged_partitions(lake, platform.graph, stages, console),
+        )
     if lake.is_local and any(report.ran for report in reports):
         rebuild(lake, home.warehouse)
     return write_summary(platform, home, lake, checks, [vars(report) for report in reports])
@@ -67,14 +76,9 @@ def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Displ
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
-                outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
-                if outdated:
-                    runner.judge(unit, outdated)
-                stale = stale_assets(runner.lake, runner.platform, unit, checks)
-                if stale:
+                if _todo(unit, runner, checks) != ([], []):
                     shown.note(unit.partition or "")
-                    runner.run(unit, stale, checks)
-                    ran += 1
+                    ran += _bring_up_to_date(unit, runner, checks)
                 shown.advance()
         skipped = len(stage.units) - ran
         note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
@@ -82,9 +86,37 @@ def _run_stage(stage: Stage, runner: Runner, checks: list[Declared], show: Displ
     return StageReport(stage.name, len(stage.units), ran, meter.figures())
 
 
-def _print_plan(lake: Lake, platform: Platform, stages: list[Stage], checks: list[Declared], console: Console) -> None:
+def _todo(unit: Unit, runner: Runner, checks: list[Declared]) -> tuple[list[Declared], list[str]]:
+    """Return the checks to evaluate on what is stored, and the stale assets."""
+    outdated = outdated_checks(runner.lake, runner.platform, unit, checks)
+    return outdated, stale_assets(runner.lake, runner.platform, unit, checks)
+
+
+def _bring_up_to_date(unit: Unit, runner: Runner, checks: list[Declared]) -> bool:
+    """Evaluate what has to be evaluated and compute what is stale, alone on these partitions; return whether a job ran."""
+    with leased(runner.lake, [(asset, unit.partition) for asset in unit.assets]):
+        outdated = outdated_checks(runner.lake, runner.platform, unit, checks)  # another run may just have ended
+        if outdated:
+            runner.judge(unit, outdated)
+        stale = stale_assets(runner.lake, runner.platform, unit, checks)
+        if stale:
+            runner.run(unit, stale, checks)
+        return bool(stale)
+
+
+def _print_plan(
+    lake: Lake,
+    platform: Platform,
+    stages: list[Stage],
+    checks: list[Declared],
+    damages: list[Damage],
+    console: Console,
+) -> None:
+    damaged = {damage.address for damage in damages}
     for stage in stages:
-        stale: list[tuple[Unit, list[str]]] = [(u, stale_assets(lake, platform, u, checks)) for u in stage.units]
+        stale: list[tuple[Unit, list[str]]] = [
+            (unit, stale_assets(lake, platform, unit, checks, damaged)) for unit in stage.units
+        ]
         todo = [(unit, assets) for unit, assets in stale if assets]
         judged = sum(len(outdated_checks(lake, platform, unit, checks)) for unit in stage.units)
         recheck = f", {judged} checks of stored assets" if judged else ""

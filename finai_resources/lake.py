@@ -24,9 +24,12 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from finai_resources.errors import LakeError
+from finai_resources.leases import FOLDER as LEASES
+from finai_resources.leases import leased
 from finai_resources.manifest import MANIFEST, Manifest, StoredFile, address, from_file
 from finai_resources.partition_writer import PartitionWriter
 from finai_resources.quarantine import DAMAGED, Damage, damaged, reason_of
+from finai_resources.storage_errors import as_storage_errors
 from finai_resources.stored_bytes import fault_of, faults_at_a_glance, require_intact, unreadable
 from finai_resources.whole_file import replacing
 
@@ -34,7 +37,7 @@ _CHUNK = 1 << 20
 _REQUESTS = 16  # at once, to a remote lake
 _MONTH, _WHOLE = "month=", "all"
 # Folders of the lake that hold no partitions: what is being written, what checks found, and the log of it.
-BESIDE = ("_staging", "checks", "evidence")
+BESIDE = ("_staging", LEASES, "checks", "evidence")
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -142,10 +145,7 @@ class Lake:
 
     def manifests(self, asset: str) -> list[Manifest]:
         """Return the manifests of the partitions that are stored, months ascending, the one without a month last."""
-        names = self._folders(asset)
-        months = sorted(name.removeprefix(_MONTH) for name in names if name.startswith(_MONTH))
-        keys: list[str | None] = [*months, *([None] if _WHOLE in names else [])]
-        return [manifest for manifest in self.each(lambda key: self.find(asset, key), keys) if manifest]
+        return [manifest for manifest in self.each(lambda key: self.find(asset, key), self.keys(asset)) if manifest]
 
     def partitions(self, asset: str) -> list[str]:
         """Return the months that are stored, ascending."""
@@ -153,10 +153,15 @@ class Lake:
 
     def put_aside(self, asset: str) -> list[Damage]:
         """Return the damages of an asset's partitions that were found damaged and not been computed again since."""
-        names = [name for name in self._folders(asset) if name == _WHOLE or name.startswith(_MONTH)]
-        keys = [None if name == _WHOLE else name.removeprefix(_MONTH) for name in sorted(names)]
+        keys = self.keys(asset)
         reasons = self.each(lambda key: reason_of(self, asset, key), keys)
         return [Damage(asset, key, DAMAGED, reason) for key, reason in zip(keys, reasons, strict=True) if reason]
+
+    def keys(self, asset: str) -> list[str | None]:
+        """Return the months that an asset has folders of, ascending, and None last where it has the one without a month."""
+        names = self._folders(asset)
+        months = sorted(name.removeprefix(_MONTH) for name in names if name.startswith(_MONTH))
+        return [*months, *([None] if _WHOLE in names else [])]
 
     def _folders(self, path: str) -> list[str]:
         infos = self.fs.get_file_info(pafs.FileSelector(f"{self.root}/{path}".rstrip("/"), allow_not_found=True))
@@ -295,20 +300,6 @@ class Lake:
             raise damaged(self, manifest, path, fault)
         return target
 
-    def verify(self, asset: str, partition: str | None = None) -> list[str]:
-        """Hash the files of a partition that this process has not hashed yet; return their faults in words."""
-        manifest = self.manifest(asset, partition)
-        wrong = []
-        for stored in manifest.files:
-            path = self.path(manifest, stored)
-            try:
-                fault = fault_of(self.fs, path, stored)
-            except OSError as error:
-                fault = f"the file cannot be read: {error}"
-            if fault:
-                wrong.append(f"{path}: {fault}")
-        return wrong
-
     # ---- writing
 
     def parquet_options(self, schema: pa.Schema) -> dict[str, Any]:
@@ -339,14 +330,23 @@ class Lake:
         """Open a partition for writing; it appears whole when the block ends, and not at all if the block raises.
 
         ``upstream`` may be a function, called at the end, when everything has been read.
+
+        Raises
+        ------
+        LeaseError
+            Another process writes the partition.
+        StorageError
+            The disk is full, read-only or closed to this user, or the system's limits are reached.
         """
-        writer = PartitionWriter(self, asset, partition, dict(extra or {}))
-        try:
-            yield writer
-            sources = upstream() if callable(upstream) else (upstream or {})
-            writer.commit(code_version=code_version, config_hash=config_hash, upstream=dict(sources))
-        finally:
-            writer.clean()
+        with as_storage_errors(), leased(self, [(asset, partition)]) as (lease,):
+            writer = PartitionWriter(self, asset, partition, dict(extra or {}))
+            try:
+                yield writer
+                sources = upstream() if callable(upstream) else (upstream or {})
+                lease.require()
+                writer.commit(code_version=code_version, config_hash=config_hash, upstream=dict(sources))
+            finally:
+                writer.clean()
 
     def delete(self, asset: str, partition: str | None = None) -> None:
         """Remove a partition: its manifest first, so that it never looks whole while it goes."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
@@ -59,6 +61,20 @@ class PartitionWriter:
         path = self.staging / role.replace("/", "__")
         self._staged.append((path, role, 0))
         return path
+
+    def new_array(self, role: str, shape: tuple[int, ...]) -> np.memmap:
+        """Return a new memory-mapped array of float32 to fill.
+
+        Raises
+        ------
+        OSError
+            The disk has no room for it: a map that outgrew the disk would end the process without a word.
+        """
+        path = self.new_file(role)
+        array: np.memmap = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+        return array
 
     def commit(self, *, code_version: str, config_hash: str, upstream: dict[str, str]) -> None:
         """Move the staged files to their place and write the manifest."""

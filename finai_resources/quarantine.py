@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finai_resources.errors import LakeError
 from finai_resources.json_text import to_json
@@ -31,8 +31,13 @@ class Damage:
     file: str
     what: str
 
+    @property
+    def address(self) -> str:
+        """Return the name of the partition."""
+        return address(self.asset, self.partition)
+
     def __str__(self) -> str:
-        return f"{address(self.asset, self.partition)}: {self.file}: {self.what}"
+        return f"{self.address}: {self.file}: {self.what}"
 
 
 def damaged(lake: Lake, manifest: Manifest, path: str, what: str) -> LakeError:
@@ -74,22 +79,46 @@ def put_aside(lake: Lake, found: list[Damage]) -> None:
         except FileNotFoundError:
             continue  # it is aside, or another process has just done it
         reason = "; ".join(f"{damage.file}: {damage.what}" for damage in damages)
-        content = to_json({"reason": reason, "manifest": text}, indent=1)
-        if lake.is_local:
-            replace_file(Path(folder) / DAMAGED, content, durable=False)
-        else:
-            with lake.fs.open_output_stream(f"{folder}/{DAMAGED}") as sink:
-                sink.write(content)
-        lake.fs.delete_file(f"{folder}/{MANIFEST}")
+        _store(lake, folder, {"reason": reason, "manifest": text})
+        try:
+            lake.fs.delete_file(f"{folder}/{MANIFEST}")
+        except FileNotFoundError:
+            continue  # another process has just done it
 
 
 def reason_of(lake: Lake, asset: str, partition: str | None) -> str | None:
     """Return why a partition's manifest is aside; None where it is not."""
-    path = f"{lake.folder(asset, partition)}/{DAMAGED}"
+    found = _stored(lake, asset, partition)
+    return None if found is None else str(found.get("reason", "its stored files were found damaged"))
+
+
+def is_told(lake: Lake, asset: str, partition: str | None) -> bool:
+    """Return whether the evidence log tells of a partition that is aside."""
+    return "evidence" in (_stored(lake, asset, partition) or {})
+
+
+def note_told(lake: Lake, asset: str, partition: str | None, sequence: int) -> None:
+    """Note with a partition that is aside which entry of the evidence log tells of it."""
+    found = _stored(lake, asset, partition)
+    if found is not None:
+        _store(lake, lake.folder(asset, partition), {**found, "evidence": sequence})
+
+
+def _stored(lake: Lake, asset: str, partition: str | None) -> dict[str, Any] | None:
     try:
-        with lake.fs.open_input_stream(path) as stream:
-            return str(json.loads(stream.read())["reason"])
+        with lake.fs.open_input_stream(f"{lake.folder(asset, partition)}/{DAMAGED}") as stream:
+            found = json.loads(stream.read())
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
-        return "its stored files were found damaged"
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _store(lake: Lake, folder: str, content: dict[str, Any]) -> None:
+    text = to_json(content, indent=1)
+    if lake.is_local:
+        replace_file(Path(folder) / DAMAGED, text, durable=False)
+        return
+    with lake.fs.open_output_stream(f"{folder}/{DAMAGED}") as sink:
+        sink.write(text)

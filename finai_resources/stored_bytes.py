@@ -17,6 +17,7 @@ import pyarrow.fs as pafs
 from finai_resources.errors import LakeError
 from finai_resources.manifest import Manifest, StoredFile, address
 from finai_resources.quarantine import damaged
+from finai_resources.storage_errors import storage_error
 
 if TYPE_CHECKING:
     from finai_resources.lake import Lake
@@ -27,11 +28,6 @@ _STEP_ON_DISK, _STEP_REMOTE = 50_000_000, 2_000_000_000
 
 Identity = tuple[str, int, int, int, int]  # path, bytes, time of the content, time of the entry, number of the inode
 _hashed: dict[Identity, str] = {}
-
-
-def forget() -> None:
-    """Forget which files this process has hashed, so that every file is hashed again when it is next read."""
-    _hashed.clear()
 
 
 def require_intact(lake: Lake, manifest: Manifest, stored: StoredFile) -> str:
@@ -54,15 +50,20 @@ def require_intact(lake: Lake, manifest: Manifest, stored: StoredFile) -> str:
 
 def unreadable(manifest: Manifest, path: str, error: Exception) -> LakeError:
     """Return the error for a file that cannot be read although nothing shows that its content is damaged."""
-    return LakeError(
+    return storage_error(error) or LakeError(
         f"a file of {address(manifest.asset, manifest.partition)} cannot be read: {error}",
         where=path,
-        fix="see that this user may read it and that its disk or bucket answers; `finai doctor --deep` examines every file",
+        fix="see that its disk or bucket answers; `finai doctor --deep` examines every file",
     )
 
 
-def fault_of(filesystem: pafs.FileSystem, path: str, stored: StoredFile) -> str | None:
+def fault_of(filesystem: pafs.FileSystem, path: str, stored: StoredFile, *, again: bool = False) -> str | None:
     """Return what is wrong with a stored file, in words; None where its content is what the manifest says.
+
+    Parameters
+    ----------
+    again
+        Whether a file that this process has hashed already is hashed again.
 
     Raises
     ------
@@ -73,7 +74,7 @@ def fault_of(filesystem: pafs.FileSystem, path: str, stored: StoredFile) -> str 
         before, settled = _identity(filesystem, path)
         if before[1] != stored.bytes:
             return _other_size(before[1], stored)
-        if _hashed.get(before) == stored.sha256:
+        if not again and _hashed.get(before) == stored.sha256:
             return None
         digest = hash_file(filesystem, path)
         after, _ = _identity(filesystem, path)
@@ -91,6 +92,19 @@ def faults_at_a_glance(lake: Lake, manifest: Manifest) -> list[tuple[StoredFile,
     selector = pafs.FileSelector(lake.folder(manifest.asset, manifest.partition), allow_not_found=True)
     sizes = {info.base_name: info.size for info in lake.fs.get_file_info(selector) if info.type == pafs.FileType.File}
     return [(stored, fault) for stored in manifest.files if (fault := _fault_of_size(sizes, stored))]
+
+
+def every_fault(lake: Lake, manifest: Manifest) -> list[tuple[StoredFile, str]]:
+    """Hash the files of a partition, whether this process has read them or not; return the faulty ones with what is wrong."""
+    found = []
+    for stored in manifest.files:
+        try:
+            fault = fault_of(lake.fs, lake.path(manifest, stored), stored, again=True)
+        except OSError as error:
+            fault = f"the file cannot be read: {error}"
+        if fault:
+            found.append((stored, fault))
+    return found
 
 
 def hash_file(filesystem: pafs.FileSystem, path: str) -> str:
