@@ -118,7 +118,7 @@ def _error_of(chain: list[SerializableErrorInfo], where: str) -> FinaiError:
         if error.cls_name in ours:
             return FinaiError(error.message.partition(": ")[2].strip(), where=where)
     for error in chain:
-        if (refused := told_by(error.message)) is not None:
+        if (refused := told_by(error.message, where)) is not None:
             return refused
     last = chain[-1]
     return FinaiError(f"{last.message.strip()}\n{''.join(last.stack[-3:])}", where=where)

@@ -338,7 +338,7 @@ class Lake:
         StorageError
             The disk is full, read-only or closed to this user, or the system's limits are reached.
         """
-        with as_storage_errors(), leased(self, [(asset, partition)]) as (lease,):
+        with as_storage_errors(self.folder(asset, partition)), leased(self, [(asset, partition)]) as (lease,):
             writer = PartitionWriter(self, asset, partition, dict(extra or {}))
             try:
                 yield writer

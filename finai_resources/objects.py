@@ -135,7 +135,7 @@ def names(lake: Lake, folder: str) -> list[str]:
 @contextmanager
 def _staging(lake: Lake) -> Iterator[Path]:
     """Yield the folder in which the lake's files are written before they appear in their place."""
-    with as_storage_errors():
+    with as_storage_errors(lake.root):
         folder = Path(lake.root) / "_staging"
         folder.mkdir(exist_ok=True)
         yield folder

@@ -44,41 +44,47 @@ _PATH = re.compile(r"'(/[^']*)'")
 
 
 @contextmanager
-def as_storage_errors() -> Iterator[None]:
-    """Turn what the operating system refuses within the block into a :class:`StorageError`; other errors pass through."""
+def as_storage_errors(where: str) -> Iterator[None]:
+    """Turn what the operating system refuses within the block into a :class:`StorageError`; other errors pass through.
+
+    Parameters
+    ----------
+    where
+        What is being stored; it is named where an error names no file itself.
+    """
     try:
         yield
     except OSError as error:
-        found = storage_error(error)
+        found = storage_error(error, where)
         if found is None:
             raise
         raise found from error
 
 
-def storage_error(error: BaseException) -> StorageError | None:
+def storage_error(error: BaseException, where: str = "storage") -> StorageError | None:
     """Return the error that tells what the operating system refused, where that is behind an error; None where it is not."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         if isinstance(link, OSError) and link.errno in _ADVICE:
-            return _told(*_ADVICE[link.errno], str(link), str(link.filename or ""))
-        if (found := told_by(str(link))) is not None:
+            return _told(*_ADVICE[link.errno], str(link), str(link.filename or where))
+        if (found := told_by(str(link), where)) is not None:
             return found
         link = link.__cause__ or link.__context__
     return None
 
 
-def told_by(text: str) -> StorageError | None:
+def told_by(text: str, where: str) -> StorageError | None:
     """Return the error for the text of another one, where it holds the system's own words for a refusal; None elsewhere."""
     words = {os.strerror(number): advice for number, advice in _ADVICE.items()} | _OF_SQLITE
+    named = _PATH.search(text)
     for spelled, advice in words.items():
         if spelled in text:
-            return _told(*advice, text, "")
+            return _told(*advice, text, named.group(1) if named else where)
     return None
 
 
-def _told(what: str, fix: str, text: str, path: str) -> StorageError:
+def _told(what: str, fix: str, text: str, where: str) -> StorageError:
     first = next(iter(text.strip().splitlines()), "")
-    named = _PATH.search(text)
-    return StorageError(f"{what} ({first})", where=path or (named.group(1) if named else "storage"), fix=fix)
+    return StorageError(f"{what} ({first})", where=where, fix=fix)

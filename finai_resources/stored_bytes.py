@@ -50,7 +50,7 @@ def require_intact(lake: Lake, manifest: Manifest, stored: StoredFile) -> str:
 
 def unreadable(manifest: Manifest, path: str, error: Exception) -> LakeError:
     """Return the error for a file that cannot be read although nothing shows that its content is damaged."""
-    return storage_error(error) or LakeError(
+    return storage_error(error, path) or LakeError(
         f"a file of {address(manifest.asset, manifest.partition)} cannot be read: {error}",
         where=path,
         fix="see that its disk or bucket answers; `finai doctor --deep` examines every file",

@@ -87,14 +87,15 @@ def create_view(
     Parameters
     ----------
     verified
-        Whether the files' content is verified now, or their size alone.
+        Whether the content of files on a disk is verified now; otherwise, and in S3, where a question reads parts of files that
+        would have to be fetched whole, their presence and size alone.
 
     Raises
     ------
     LakeError
         The asset holds no Parquet, or a file is gone or damaged.
     """
-    found = lake.each(lambda manifest: lake.parquet_paths(manifest, verified=verified), table.manifests)
+    found = lake.each(lambda manifest: lake.parquet_paths(manifest, verified=verified and lake.is_local), table.manifests)
     listed = [_Partition(manifest, *paths) for manifest, paths in zip(table.manifests, found, strict=True)]
     parts = [part for part in listed if part.paths]
     if not parts:
