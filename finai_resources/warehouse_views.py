@@ -95,7 +95,9 @@ def create_view(
     LakeError
         The asset holds no Parquet, or a file is gone or damaged.
     """
-    found = lake.each(lambda manifest: lake.parquet_paths(manifest, verified=verified and lake.is_local), table.manifests)
+    found = lake.each(
+        lambda manifest: lake.parquet_paths(manifest, verified=verified and lake.is_local), table.manifests
+    )
     listed = [_Partition(manifest, *paths) for manifest, paths in zip(table.manifests, found, strict=True)]
     parts = [part for part in listed if part.paths]
     if not parts:

@@ -24,7 +24,14 @@ from finai_resources.manifest import MANIFEST
 from finai_resources.quarantine import Damage
 
 GROUP, MONTH = group_asset("demographics"), "2015-06"
-STORED = ((PRODUCTS, None), (GROUP, MONTH), (SPLITS, None), (SOURCE, None), (SOURCE_SNAPSHOTS, MONTH), ("old/thing", None))
+STORED = (
+    (PRODUCTS, None),
+    (GROUP, MONTH),
+    (SPLITS, None),
+    (SOURCE, None),
+    (SOURCE_SNAPSHOTS, MONTH),
+    ("old/thing", None),
+)
 
 
 @pytest.fixture(scope="module")

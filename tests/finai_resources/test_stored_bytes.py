@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,41 @@ def test_of_200_single_bit_flips_in_all_kinds_of_files_every_one_is_refused(lake
         assert lake.find(ASSET, MONTH) is None
         with pytest.raises(LakeError, match="was found damaged"):
             read(lake, role)
+
+
+def test_of_300_single_bit_flips_in_manifests_every_one_is_refused_or_alters_no_field(lake: Lake) -> None:
+    rng = random.Random(18)
+    write(lake)
+    before, file = lake.find(ASSET, MONTH), Path(lake.folder(ASSET, MONTH)) / MANIFEST
+    written, refused = file.read_bytes(), 0
+    for _ in range(300):
+        content = bytearray(written)
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        file.write_bytes(content)
+        try:
+            assert lake.find(ASSET, MONTH) == before  # a space that became another kind of space
+        except LakeError:
+            refused += 1
+    assert refused > 250
+
+
+def test_a_manifest_from_before_there_were_seals_is_read_and_one_with_an_unknown_field_is_not(lake: Lake) -> None:
+    write(lake)
+    file = Path(lake.folder(ASSET, MONTH)) / MANIFEST
+    fields = json.loads(file.read_bytes())
+    del fields["seal"]
+    file.write_text(json.dumps(fields))
+    assert lake.read_bytes(ASSET, MONTH, "card.json") == b'{"a": 1}'
+    file.write_text(json.dumps({**fields, "seam": "0"}))
+    with pytest.raises(LakeError, match="it is no manifest"):
+        lake.find(ASSET, MONTH)
+
+
+def test_keys_and_values_of_any_type_in_what_a_writer_adds_keep_the_seal_true(lake: Lake) -> None:
+    extra = {"counts": {10: 1, 9: (1, 2.5)}, "text": "\u00e9\U0001f600", "none": None, "small": 1e-300}
+    with lake.write(ASSET, MONTH, extra=extra) as out:
+        out.put("a.txt", b"x")
+    assert lake.manifest(ASSET, MONTH).extra["counts"] == {"9": [1, 2.5], "10": 1}
 
 
 def swap(lake: Lake, file: Path, role: str) -> None:
