@@ -68,7 +68,7 @@ def test_of_300_single_bit_flips_in_manifests_every_one_is_refused_or_alters_no_
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         file.write_bytes(content)
         try:
-            assert lake.find(ASSET, MONTH) == before  # a space that became another kind of space
+            assert lake.find(ASSET, MONTH) == before  # an exponent's e that became E
         except LakeError:
             refused += 1
     assert refused > 250
