@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
@@ -24,6 +24,7 @@ from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
 from finai_resources.storage_errors import told_by
+from finai_resources.whole_file import changing_together
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -136,5 +137,9 @@ def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     home.prepare()
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with ExitStack() as stack:
+        with changing_together(home.dagster / "dagster.yaml"):  # of two that make the databases at once, one would fail
+            instance = stack.enter_context(dg.DagsterInstance.from_config(str(home.dagster)))
+            made = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+        assert all(made)  # noqa: S101 - naming a storage makes its database
         yield instance
