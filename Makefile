@@ -45,8 +45,9 @@ bench: install   ## measure features, persistence, checks, Dagster, generator, s
 	$(BIN)/python -m benchmarks.bookkeeping --json benchmarks/out/bookkeeping.json
 	$(BIN)/python -m benchmarks.generator 5000
 	$(BIN)/python -m benchmarks.scorer --json benchmarks/out/scorer.json
-	@test -d $${FINAI_HOME:-.finai/synthetic-demo}/lake || (echo "the benchmarks of teacher, students and C01 need a demo: run make demo first" && false)
+	@test -d $${FINAI_HOME:-.finai/synthetic-demo}/lake || (echo "the benchmarks of teacher, students, stored bytes and C01 need a demo: run make demo first" && false)
 	$(BIN)/python -m benchmarks.identifiers --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/identifiers.json
+	$(BIN)/python -m benchmarks.bit_flips --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/bit_flips.json
 	$(BIN)/python -m benchmarks.teacher --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/teacher.json
 	$(BIN)/python -m benchmarks.students time --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/students_time.json
 	$(BIN)/python -m benchmarks.students budget --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/students_budget.json

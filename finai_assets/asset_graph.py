@@ -760,6 +760,13 @@ class AssetGraph:
         own = {**self.code, **(member.code if member is not None else {})}
         return tuple(name for start in asset.code for name in own.get(start, (start,)))
 
+    def maker(self, path: str) -> str | None:
+        """Return the asset whose functions write what is stored at a path: itself, or the source; None where none does."""
+        if path in self:
+            return path
+        beside = path in (*SOURCE_TABLES, SOURCE_REPORT) or is_truth(path)
+        return SOURCE if beside and SOURCE in self else None
+
     def code_version(self, path: str) -> str:
         """Return the hash of the source that an asset's functions reach, and of its templates."""
         return code_version(*HANDED, *self.starts(path), templates=self[path].templates)

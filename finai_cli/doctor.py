@@ -15,7 +15,8 @@ import psutil
 from finai_cli.options import named_home
 from finai_resources.errors import FinaiError
 from finai_resources.home import Home
-from finai_resources.lake import Lake
+from finai_resources.lake_resource import lake_of_home
+from finai_resources.survey import survey
 
 NEEDED_GIB = {"smoke": 1, "demo": 2, "bench": 20, "full": 60}
 PACKAGES = ("dagster", "duckdb", "great-expectations", "lightgbm", "numba", "numpy", "pyarrow", "torch")
@@ -31,8 +32,14 @@ class Finding:
     fix: str = ""
 
 
-def examine(dataset: str, profile: str, home: Path | None) -> list[Finding]:
-    """Return the findings, in the order in which to fix them."""
+def examine(dataset: str, profile: str, home: Path | None, *, deep: bool = False) -> list[Finding]:
+    """Return the findings, in the order in which to fix them.
+
+    Parameters
+    ----------
+    deep
+        Whether every byte of the home is verified that something vouches for.
+    """
     place = Home.choose(dataset, profile, home)
     findings = [
         _python(),
@@ -41,7 +48,7 @@ def examine(dataset: str, profile: str, home: Path | None) -> list[Finding]:
         _disk(place, profile),
         *_config(dataset, profile),
     ]
-    findings += [_keys(place), *_lake(place, named=named_home(home))]
+    findings += [_keys(place), *_lake(place, named=named_home(home), deep=deep)]
     return findings
 
 
@@ -104,24 +111,31 @@ def _keys(place: Home) -> Finding:
     return Finding("ok", "keys", "private file" if file.exists() else "none stored yet")
 
 
-def _lake(place: Home, *, named: bool) -> list[Finding]:
-    if place.lake_root.startswith("s3://"):
-        return [Finding("note", "lake", place.lake_root, "its partitions are checked when they are read")]
-    root = Path(place.lake_root)
+def _lake(place: Home, *, named: bool, deep: bool) -> list[Finding]:
     if not place.root.exists() and named:
         fix = "name the home with --home or FINAI_HOME, or fill this one with `finai run`"
         return [Finding("wrong", "home", f"there is no folder {place.root}", fix)]
-    if not root.exists():
-        return [Finding("ok", "lake", f"{root} does not exist yet; `finai run` makes it")]
-    lake = Lake.on_disk(root)
-    manifests = sorted(root.rglob("_manifest.json"))
-    wrong = []
-    for file in manifests:
-        asset = file.parent.parent.relative_to(root).as_posix()
-        name = file.parent.name
-        wrong += lake.verify(asset, name.removeprefix("month=") if name.startswith("month=") else None)
-    findings = [Finding("wrong", "lake", text, "delete the partition's folder and run `finai run`") for text in wrong]
-    left = root / "_staging"
-    if left.exists() and any(left.iterdir()):
+    if not place.lake_root.startswith("s3://") and not Path(place.lake_root).exists():
+        return [Finding("ok", "lake", f"{place.lake_root} does not exist yet; `finai run` makes it")]
+    try:
+        lake = lake_of_home(place).open()
+        found = survey(lake, deep=deep)
+        findings = [
+            Finding("wrong", "lake", str(damage), f"`finai run` computes {damage.address} again")
+            for damage in (*found.damages, *found.aside)
+        ]
+        files, size = sum(len(m.files) for m in found.manifests), sum(m.bytes for m in found.manifests)
+        what = "hashed" if deep else "there and of its size; `finai doctor --deep` hashes them"
+        if not findings:
+            counted = f"{len(found.manifests)} partitions, {files:,} files, {size / 2**20:,.0f} MiB, each {what}"
+            findings.append(Finding("ok", "lake", counted))
+        if deep:
+            from finai_cli.doctor_deep import unverified, verify_beside_the_partitions
+
+            findings += [*verify_beside_the_partitions(place, lake), unverified(place)]
+    except FinaiError as error:
+        return [Finding("wrong", "lake", error.what, f"{error.where}: {error.fix}")]
+    left = Path(place.lake_root) / "_staging"
+    if lake.is_local and left.exists() and any(left.iterdir()):
         findings.append(Finding("note", "lake", f"{left} holds unfinished files of a stopped run", f"rm -r {left}"))
-    return findings or [Finding("ok", "lake", f"{len(manifests)} partitions, every file as its manifest says")]
+    return findings

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
@@ -23,6 +24,8 @@ from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
+from finai_resources.storage_errors import told_by
+from finai_resources.whole_file import changing_together
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -103,19 +106,34 @@ def failure_of(result: dg.ExecuteInProcessResult, unit: Unit, assets: list[str])
     where = address(unit.job, unit.partition)
     for event in result.all_events:
         if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+            chain = list(_chain(event.step_failure_data.error))
+            if any(error.cls_name == "DagsterExecutionInterruptedError" for error in chain):
                 raise KeyboardInterrupt
-            if error is not None:
-                known = error.cls_name in {kind.__name__ for kind in _all_errors(FinaiError)}
-                text = error.message.partition(": ")[2] if known else error.message
-                tail = "" if known else "\n" + "".join(error.stack[-3:])
-                return FinaiError(f"{text.strip()}{tail}", where=where)
+            if chain:
+                return _error_of(chain, where)
     return FinaiError(
         f"the run did not materialise {', '.join(assets)}", where=where, fix="look at the run in `make ui`"
     )
+
+
+def _chain(error: SerializableErrorInfo | None) -> Iterator[SerializableErrorInfo]:
+    """Yield the errors of a failed step, each followed by its cause."""
+    while error is not None:
+        yield error
+        error = error.cause
+
+
+def _error_of(chain: list[SerializableErrorInfo], where: str) -> FinaiError:
+    """Return the error to show: ours, which says more than its cause; else what the system refused, else the first cause."""
+    ours = {kind.__name__ for kind in _all_errors(FinaiError)}
+    for error in chain:
+        if error.cls_name in ours:
+            return FinaiError(error.message.partition(": ")[2].strip(), where=where)
+    for error in chain:
+        if (refused := told_by(error.message, where)) is not None:
+            return refused
+    last = chain[-1]
+    return FinaiError(f"{last.message.strip()}\n{''.join(last.stack[-3:])}", where=where)
 
 
 def _all_errors(kind: type[FinaiError]) -> Iterator[type[FinaiError]]:
@@ -130,5 +148,9 @@ def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     home.prepare()
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with ExitStack() as stack:
+        with changing_together(home.dagster / "dagster.yaml"):  # of two that make the databases at once, one would fail
+            instance = stack.enter_context(dg.DagsterInstance.from_config(str(home.dagster)))
+            made = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+        assert all(made)  # noqa: S101 - naming a storage makes its database
         yield instance

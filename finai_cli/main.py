@@ -29,6 +29,7 @@ from finai_cli.source_command import source_app
 from finai_cli.sql_command import sql_command
 from finai_cli.ui import ui_command
 from finai_resources.errors import FinaiError
+from finai_resources.storage_errors import storage_error
 
 app = typer.Typer(
     name="finai",
@@ -204,12 +205,19 @@ def config_show(
 
 @app.command()
 def doctor(
-    dataset: Dataset = "synthetic", profile: Profile = "demo", home: HomeOption = None, as_json: AsJson = False
+    dataset: Dataset = "synthetic",
+    profile: Profile = "demo",
+    home: HomeOption = None,
+    deep: Annotated[bool, typer.Option("--deep", help="verify every byte of the home against its hash")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Examine packages, memory, disk, configuration, keys and lake, and name a fix for each fault; exit code 1 for a fault."""
+    from finai_cli.display import display
     from finai_cli.doctor import examine
 
-    findings = examine(dataset, profile, home)
+    with display(Terminal(stderr=True)) as show, show("Examining", 1, 0) as shown:
+        findings = examine(dataset, profile, home, deep=deep)
+        shown.advance()
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:
@@ -230,8 +238,11 @@ def run_cli() -> None:
     """Run the command line; an error that the user can fix is one text on stderr and exit code 1."""
     try:
         app()
-    except FinaiError as error:
-        print_error(error)
+    except Exception as error:
+        told = error if isinstance(error, FinaiError) else storage_error(error)
+        if told is None:
+            raise
+        print_error(told)
         sys.exit(1)
 
 

@@ -83,7 +83,7 @@ def stale_assets(
     Parameters
     ----------
     altered
-        Addresses of partitions that the source no longer agrees with, or that read one of these: stale too.
+        Addresses of partitions that are damaged, or that the source no longer agrees with, or that read one of these: stale too.
     """
     if unit.where and lake.find(unit.where, unit.partition) is None:
         return []

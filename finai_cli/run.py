@@ -19,11 +19,14 @@ from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
 from finai_cli.output import styled
 from finai_cli.plan import Stage, Unit, made_from, main_job, outdated_checks, stale_assets
+from finai_cli.repair import damaged_partitions, repairing
 from finai_cli.summary import write_summary
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
+from finai_resources.leases import leased
 from finai_resources.manifest import address
+from finai_resources.quarantine import Damage
 from finai_resources.secrets import SecretStore
 from finai_resources.warehouse import rebuild, shows
 
@@ -49,17 +52,25 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     checks = declared_checks(platform)
     stages = main_job(platform)
     lake = lake_of(platform, home)
+    secrets = platform.secrets or SecretStore(home.root)
+    damages = damaged_partitions(lake, platform.graph, stages, console)
     cache = home.cache if home.root.is_dir() or not dry_run else None
-    changes = source_changes(platform.graph, lake, platform.secrets or SecretStore(home.root), cache)
+    changes = source_changes(platform.graph, lake, secrets, cache)
     for note in changes.notes:
         console.print(styled(("note", "yellow"), f" {note}"), soft_wrap=True)
     if dry_run:
-        _print_plan(Ledger(lake, platform.secrets), platform, stages, checks, changes, console)
+        _print_plan(Ledger(lake, platform.secrets), platform, stages, checks, changes, damages, console)
         return {}
     with dagster_instance(home) as instance, display(console) as show:
         runner = Runner(platform, home, lake, instance)
         try:
-            reports = [_run_stage(stage, runner, checks, show, changes.altered) for stage in stages]
+            reports = repairing(
+                lake,
+                secrets,
+                damages,
+                lambda: [_run_stage(stage, runner, checks, show, changes.altered) for stage in stages],
+                lambda: damaged_partitions(lake, platform.graph, stages, console),
+            )
         finally:
             evidence_log(lake, platform.secrets).anchor()
         if unproved := len(runner.ledger.disbelieved):
@@ -87,22 +98,36 @@ def _run_stage(
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
-                stale = stale_assets(runner.lake, runner.platform, unit, checks, altered)
-                # What is computed anew is checked then; a check of it now might fail for what it is made from.
-                kept = [check for check in checks if check.asset not in stale]
-                outdated = outdated_checks(runner.ledger, runner.platform, unit, kept, altered)
-                if outdated:
-                    runner.judge(unit, outdated)
-                    runner.raise_for_checks(unit, [check.asset for check in outdated], checks)
-                if stale:
+                if _todo(unit, runner, checks, altered) != ([], []):
                     shown.note(unit.partition or "")
-                    runner.run(unit, stale, checks)
-                    ran += 1
+                    ran += _bring_up_to_date(unit, runner, checks, altered)
                 shown.advance()
         skipped = len(stage.units) - ran
         note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
         shown.note(", ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
     return StageReport(stage.name, len(stage.units), ran, meter.figures())
+
+
+def _todo(
+    unit: Unit, runner: Runner, checks: list[Declared], altered: Collection[str]
+) -> tuple[list[Declared], list[str]]:
+    """Return the checks to evaluate on what is stored, and the stale assets."""
+    stale = stale_assets(runner.lake, runner.platform, unit, checks, altered)
+    # What is computed anew is checked then; a check of it now might fail for what it is made from.
+    kept = [check for check in checks if check.asset not in stale]
+    return outdated_checks(runner.ledger, runner.platform, unit, kept, altered), stale
+
+
+def _bring_up_to_date(unit: Unit, runner: Runner, checks: list[Declared], altered: Collection[str]) -> bool:
+    """Evaluate what has to be evaluated and compute what is stale, alone on these partitions; return whether a job ran."""
+    with leased(runner.lake, [(asset, unit.partition) for asset in unit.assets]):
+        outdated, stale = _todo(unit, runner, checks, altered)  # another run may just have ended
+        if outdated:
+            runner.judge(unit, outdated)
+            runner.raise_for_checks(unit, [check.asset for check in outdated], checks)
+        if stale:
+            runner.run(unit, stale, checks)
+        return bool(stale)
 
 
 def _print_plan(
@@ -111,9 +136,10 @@ def _print_plan(
     stages: list[Stage],
     checks: list[Declared],
     changes: SourceChanges,
+    damages: list[Damage],
     console: Console,
 ) -> None:
-    lake, altered = ledger.lake, set(changes.altered)
+    lake, altered = ledger.lake, {*changes.altered, *(damage.address for damage in damages)}
     for stage in stages:
         todo: list[tuple[Unit, list[str]]] = []
         judged = 0

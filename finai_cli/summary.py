@@ -151,7 +151,7 @@ def _models(platform: Platform, lake: Lake) -> dict[str, Any]:
 def _offers(platform: Platform, home: Home, lake: Lake, month: str) -> dict[str, Any]:
     """Return the bundle, what it recommends in a month, and how good its lists are; None each where nothing is recommended."""
     if BUNDLE not in platform.graph:
-        return dict.fromkeys(("bundle", "recommendations", "lists", "lists_page"))
+        return dict.fromkeys(("bundle", "recommendations", "outcomes", "lists", "lists_page"))
     bundle_id = json.loads(lake.read_bytes(BUNDLE, None, "manifest.json"))["bundle_id"]
     lists = json.loads(lake.read_bytes(LISTS, None, LISTS_FILE))
     recommended = lake.manifest(RECOMMENDATIONS, month)

@@ -36,6 +36,14 @@ class LakeError(FinaiError):
     """A stored partition is absent, incomplete, damaged, or was written by something else."""
 
 
+class LeaseError(LakeError):
+    """Another process writes a partition at this time."""
+
+
+class StorageError(LakeError):
+    """The disk is full, read-only or closed to this user, or the system's limits are reached."""
+
+
 class QueryError(FinaiError):
     """A question in SQL cannot be answered: it is not SQL, names an unknown table or column, or does more than read."""
 

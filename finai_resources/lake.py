@@ -2,15 +2,14 @@
 
 A partition is a folder ``<root>/<asset path>/month=<YYYY-MM>/`` (or ``<root>/<asset path>/all/``) whose files carry their own
 content hash in their names, beside ``_manifest.json``, written last, that lists them. A reader takes only what the manifest
-lists, so that a killed writer, or one at work, is invisible; a partition without a manifest does not exist.
+lists, so that a killed writer, or one at work, is invisible; a partition without a manifest does not exist. What is read is what
+was written: a file whose bytes do not have the manifest's hash is refused (:mod:`~finai_resources.stored_bytes`).
 
 A :class:`~finai_resources.lake_session.LakeSession` records what was read: provenance is measured, not declared.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,15 +24,20 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from finai_resources.errors import LakeError
-from finai_resources.manifest import MANIFEST, Manifest, StoredFile, address
+from finai_resources.leases import FOLDER as LEASES
+from finai_resources.leases import leased
+from finai_resources.manifest import MANIFEST, Manifest, StoredFile, address, from_file
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.quarantine import DAMAGED, Damage, damaged, reason_of
+from finai_resources.storage_errors import as_storage_errors
+from finai_resources.stored_bytes import fault_of, faults_at_a_glance, require_intact, unreadable
 from finai_resources.whole_file import replacing
 
 _CHUNK = 1 << 20
 _REQUESTS = 16  # at once, to a remote lake
 _MONTH, _WHOLE = "month=", "all"
 # Folders of the lake that hold no partitions: what is being written, what checks found, and the log of it.
-BESIDE = ("_staging", "checks", "evidence")
+BESIDE = ("_staging", LEASES, "checks", "evidence")
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -83,19 +87,25 @@ class Lake:
     # ---- reading
 
     def find(self, asset: str, partition: str | None = None) -> Manifest | None:
-        """Return the manifest of a partition, or None where the partition does not exist."""
+        """Return the manifest of a partition, or None where the partition does not exist.
+
+        Raises
+        ------
+        LakeError
+            The manifest is cut off, or is none, or that of another partition.
+        """
         path = f"{self.folder(asset, partition)}/{MANIFEST}"
         try:
             with self.fs.open_input_stream(path) as stream:
-                raw = json.loads(stream.read())
+                return from_file(stream.read(), asset, partition)
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise LakeError(
-                f"the manifest is damaged ({error})", where=path, fix="materialise the partition again"
+                f"the manifest of {address(asset, partition)} is damaged ({error})",
+                where=path,
+                fix=f"`finai run` computes {address(asset, partition)} again",
             ) from error
-        raw["files"] = tuple(StoredFile(**entry) for entry in raw["files"])
-        return Manifest(**raw)
 
     def manifest(self, asset: str, partition: str | None = None) -> Manifest:
         """Return the manifest of a partition.
@@ -103,9 +113,15 @@ class Lake:
         Raises
         ------
         LakeError
-            The partition does not exist.
+            The partition does not exist, or was found damaged.
         """
         found = self.find(asset, partition)
+        if found is None and (reason := reason_of(self, asset, partition)):
+            raise LakeError(
+                f"this partition was found damaged ({reason})",
+                where=address(asset, partition),
+                fix=f"`finai run` computes {address(asset, partition)} again",
+            )
         if found is None:
             raise LakeError(
                 "this partition has not been written", where=address(asset, partition), fix=f"materialise {asset} first"
@@ -127,14 +143,23 @@ class Lake:
 
     def manifests(self, asset: str) -> list[Manifest]:
         """Return the manifests of the partitions that are stored, months ascending, the one without a month last."""
-        names = self._folders(asset)
-        months = sorted(name.removeprefix(_MONTH) for name in names if name.startswith(_MONTH))
-        keys: list[str | None] = [*months, *([None] if _WHOLE in names else [])]
-        return [manifest for manifest in self.each(lambda key: self.find(asset, key), keys) if manifest]
+        return [manifest for manifest in self.each(lambda key: self.find(asset, key), self.keys(asset)) if manifest]
 
     def partitions(self, asset: str) -> list[str]:
         """Return the months that are stored, ascending."""
         return [manifest.partition for manifest in self.manifests(asset) if manifest.partition]
+
+    def put_aside(self, asset: str) -> list[Damage]:
+        """Return the damages of an asset's partitions that were found damaged and not been computed again since."""
+        keys = self.keys(asset)
+        reasons = self.each(lambda key: reason_of(self, asset, key), keys)
+        return [Damage(asset, key, DAMAGED, reason) for key, reason in zip(keys, reasons, strict=True) if reason]
+
+    def keys(self, asset: str) -> list[str | None]:
+        """Return the months that an asset has folders of, ascending, and None last where it has the one without a month."""
+        names = self._folders(asset)
+        months = sorted(name.removeprefix(_MONTH) for name in names if name.startswith(_MONTH))
+        return [*months, *([None] if _WHOLE in names else [])]
 
     def _folders(self, path: str) -> list[str]:
         infos = self.fs.get_file_info(pafs.FileSelector(f"{self.root}/{path}".rstrip("/"), allow_not_found=True))
@@ -151,23 +176,28 @@ class Lake:
         """Return the path of a stored file."""
         return f"{self.folder(manifest.asset, manifest.partition)}/{stored.name}"
 
-    def parquet_paths(self, manifest: Manifest) -> tuple[pafs.FileSystem, list[str]]:
+    def parquet_paths(self, manifest: Manifest, *, verified: bool = True) -> tuple[pafs.FileSystem, list[str]]:
         """Return the file system and the ordered paths of a partition's Parquet files, for a reader such as DuckDB.
+
+        Parameters
+        ----------
+        verified
+            Whether the files' content is verified, or their size alone (for one who only notes down the paths).
 
         Raises
         ------
         LakeError
-            On a disk: a file is gone, or is not the one that the manifest lists. In S3 the reader finds out.
+            A file is gone or damaged.
         """
         files = [stored for stored in manifest.files if stored.name.endswith(".parquet")]
-        paths = [self.path(manifest, stored) for stored in files]
-        if self.is_local:
-            for stored, info in zip(files, self.fs.get_file_info(paths), strict=True):
-                _require_size(manifest, stored, info.path, info.size or 0)
-        return self.fs, paths
+        if verified:
+            return self.fs, self.each(lambda stored: require_intact(self, manifest, stored), files)
+        for stored, fault in faults_at_a_glance(self, manifest):
+            raise damaged(self, manifest, self.path(manifest, stored), fault)
+        return self.fs, [self.path(manifest, stored) for stored in files]
 
     def open_parquet(self, manifest: Manifest) -> list[pq.ParquetFile]:
-        """Open the Parquet files of a partition, in order.
+        """Open the Parquet files of a partition, in order. They are verified whole, whatever part of them is read then.
 
         Raises
         ------
@@ -175,20 +205,11 @@ class Lake:
             A file is gone, or is not the one that the manifest lists.
         """
         opened = []
-        for stored in manifest.files:
-            if not stored.name.endswith(".parquet"):
-                continue
-            path = self.path(manifest, stored)
+        for path in self.parquet_paths(manifest)[1]:
             try:
-                source = self.fs.open_input_file(path)
-                _require_size(manifest, stored, path, source.size())
-                opened.append(pq.ParquetFile(source, pre_buffer=not self.is_local))
+                opened.append(pq.ParquetFile(self.fs.open_input_file(path), pre_buffer=not self.is_local))
             except (OSError, pa.ArrowInvalid) as error:
-                raise LakeError(
-                    f"a file of the partition cannot be read: {error}",
-                    where=path,
-                    fix=f"materialise {address(manifest.asset, manifest.partition)} again",
-                ) from error
+                raise unreadable(manifest, path, error) from error
         return opened
 
     def read(self, asset: str, partition: str | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -200,7 +221,7 @@ class Lake:
             raise LakeError(
                 f"the partition cannot be read: {error}",
                 where=address(asset, partition),
-                fix="materialise it again",
+                fix="see that its disk or bucket answers; `finai doctor --deep` examines every file",
             ) from error
         return pa.concat_tables(tables)
 
@@ -233,7 +254,7 @@ class Lake:
         return table.slice(*_span(ids, low, high))
 
     def read_bytes(self, asset: str, partition: str | None, role: str) -> bytes:
-        """Read one stored file and check its hash.
+        """Read one stored file.
 
         Raises
         ------
@@ -242,51 +263,40 @@ class Lake:
         """
         manifest = self.manifest(asset, partition)
         stored = manifest.file(role)
-        path = self.path(manifest, stored)
+        path = require_intact(self, manifest, stored)
         try:
             with self.fs.open_input_stream(path) as stream:
                 content: bytes = stream.read()
         except OSError as error:
-            raise LakeError(f"the file cannot be read: {error}", where=path, fix="materialise it again") from error
-        if hashlib.sha256(content).hexdigest() != stored.sha256:
-            raise LakeError(
-                "the file's hash is not the one in its manifest", where=path, fix=f"materialise {asset} again"
-            )
+            raise unreadable(manifest, path, error) from error
         return content
 
     def local_path(self, asset: str, partition: str | None, role: str, *, cache: Path | None = None) -> Path:
-        """Return a local path of a stored file, for memory maps; a file of a remote lake is fetched once."""
+        """Return a local path of a stored file, for memory maps; a file of a remote lake is fetched once.
+
+        Raises
+        ------
+        LakeError
+            The file is gone or its content is not what was written.
+        """
         manifest = self.manifest(asset, partition)
         stored = manifest.file(role)
         if self.is_local:
-            return Path(self.path(manifest, stored))
+            return Path(require_intact(self, manifest, stored))
+        path = self.path(manifest, stored)
         folder = (cache or Path(tempfile.gettempdir()) / "finai-cache") / stored.sha256[:2]
         target = folder / f"{stored.sha256}-{stored.role.replace('/', '_')}"
-        if not target.exists():
-            with (
-                self.fs.open_input_stream(self.path(manifest, stored)) as source,
-                replacing(target, durable=False) as sink,
-            ):
+        if _fault_on_disk(target, stored) is None:
+            return target
+        try:
+            with self.fs.open_input_stream(path) as source, replacing(target, durable=False) as sink:
                 shutil.copyfileobj(source, sink, _CHUNK)
+        except FileNotFoundError as error:
+            raise damaged(self, manifest, path, "the file is gone") from error
+        if fault := _fault_on_disk(target, stored):
+            target.unlink()
+            raise damaged(self, manifest, path, fault)
         return target
-
-    def verify(self, asset: str, partition: str | None = None) -> list[str]:
-        """Hash every file of a partition again; return its faults in words, none where all is as written."""
-        manifest = self.manifest(asset, partition)
-        wrong = []
-        for stored in manifest.files:
-            path = self.path(manifest, stored)
-            digest = hashlib.sha256()
-            try:
-                with self.fs.open_input_stream(path) as stream:
-                    while chunk := stream.read(_CHUNK):
-                        digest.update(chunk)
-            except OSError as error:
-                wrong.append(f"{path}: {error}")
-                continue
-            if digest.hexdigest() != stored.sha256:
-                wrong.append(f"{path}: the content's hash differs from the manifest's")
-        return wrong
 
     # ---- writing
 
@@ -318,14 +328,23 @@ class Lake:
         """Open a partition for writing; it appears whole when the block ends, and not at all if the block raises.
 
         ``upstream`` may be a function, called at the end, when everything has been read.
+
+        Raises
+        ------
+        LeaseError
+            Another process writes the partition.
+        StorageError
+            The disk is full, read-only or closed to this user, or the system's limits are reached.
         """
-        writer = PartitionWriter(self, asset, partition, dict(extra or {}))
-        try:
-            yield writer
-            sources = upstream() if callable(upstream) else (upstream or {})
-            writer.commit(code_version=code_version, config_hash=config_hash, upstream=dict(sources))
-        finally:
-            writer.clean()
+        with as_storage_errors(self.folder(asset, partition)), leased(self, [(asset, partition)]) as (lease,):
+            writer = PartitionWriter(self, asset, partition, dict(extra or {}))
+            try:
+                yield writer
+                sources = upstream() if callable(upstream) else (upstream or {})
+                lease.require()
+                writer.commit(code_version=code_version, config_hash=config_hash, upstream=dict(sources))
+            finally:
+                writer.clean()
 
     def delete(self, asset: str, partition: str | None = None) -> None:
         """Remove a partition: its manifest first, so that it never looks whole while it goes."""
@@ -336,13 +355,8 @@ class Lake:
             self.fs.delete_dir(folder)
 
 
-def _require_size(manifest: Manifest, stored: StoredFile, path: str, size: int) -> None:
-    if size != stored.bytes:
-        raise LakeError(
-            f"the file has {size} bytes, its manifest says {stored.bytes}",
-            where=path,
-            fix=f"materialise {address(manifest.asset, manifest.partition)} again",
-        )
+def _fault_on_disk(path: Path, stored: StoredFile) -> str | None:
+    return fault_of(pafs.LocalFileSystem(), path.as_posix(), stored)
 
 
 def _span(ids: np.ndarray, low: int, high: int) -> tuple[int, int]:

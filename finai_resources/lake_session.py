@@ -10,9 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.manifest import Manifest, address
 from finai_resources.partition_writer import PartitionWriter
+from finai_resources.stored_bytes import faults_at_a_glance
 
 
 class LakeSession:
@@ -103,7 +105,17 @@ class LakeSession:
 
 
 def is_current(lake: Lake, asset: str, partition: str | None, *, code_version: str, config_hash: str) -> bool:
-    """Return whether a partition was written by this code and config version from its upstream's present content."""
+    """Return whether a partition was written by this code and config version from its upstream's present content.
+
+    One is not whose manifest cannot be read, or of which a file is gone or has another size; that is seen without reading a file.
+    """
+    try:
+        return _is_current(lake, asset, partition, code_version=code_version, config_hash=config_hash)
+    except LakeError:  # a damaged manifest, its own or an upstream's
+        return False
+
+
+def _is_current(lake: Lake, asset: str, partition: str | None, *, code_version: str, config_hash: str) -> bool:
     manifest = lake.find(asset, partition)
     if manifest is None or manifest.code_version != code_version or manifest.config_hash != config_hash:
         return False
@@ -112,4 +124,4 @@ def is_current(lake: Lake, asset: str, partition: str | None, *, code_version: s
         found = lake.find(name, month or None)
         if found is None or found.content_hash != content_hash:
             return False
-    return True
+    return not faults_at_a_glance(lake, manifest)

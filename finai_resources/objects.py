@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow.fs as pafs
 from botocore.exceptions import ClientError
 
 from finai_resources.errors import LakeError
-from finai_resources.lake import Lake
-from finai_resources.whole_file import create_file, replace_file
+from finai_resources.storage_errors import as_storage_errors
+from finai_resources.whole_file import changing_together, create_file, replace_file
 
-_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
+if TYPE_CHECKING:
+    from finai_resources.lake import Lake
+
+_TAKEN, _GONE = {"PreconditionFailed", "ConditionalRequestConflict"}, {"NoSuchKey", "404"}
 
 Parsed = TypeVar("Parsed")
 
@@ -54,7 +57,9 @@ def put(lake: Lake, path: str, content: bytes, *, durable: bool = True) -> None:
         stream.write(content)
 
 
-def put_if_absent(lake: Lake, path: str, content: bytes, *, retain_until: datetime | None = None) -> bool:
+def put_if_absent(
+    lake: Lake, path: str, content: bytes, *, durable: bool = True, retain_until: datetime | None = None
+) -> bool:
     """Write an object, whole, unless one is there; return whether this call wrote it. Of several callers one wins.
 
     Parameters
@@ -69,18 +74,70 @@ def put_if_absent(lake: Lake, path: str, content: bytes, *, retain_until: dateti
     """
     if lake.is_local:
         with _staging(lake) as folder:
-            return create_file(Path(path), content, staging=folder)
-    if lake.s3_client is None:
-        raise LakeError("the lake cannot put conditionally", where=path, fix="open it through LakeResource")
+            return create_file(Path(path), content, durable=durable, staging=folder)
+    lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": retain_until} if retain_until else {}
+    return _put_where(lake, path, content, IfNoneMatch="*", **lock)
+
+
+def replace_if(lake: Lake, path: str, expected: bytes, content: bytes) -> bool:
+    """Replace an object by another one if it holds what is expected; return whether it did. Of several callers one wins."""
+    if lake.is_local:
+        with _staging(lake) as folder, changing_together(Path(path)):
+            if get(lake, path) != expected:
+                return False
+            replace_file(Path(path), content, durable=False, staging=folder)
+            return True
+    tag = _tag_of(lake, path, expected)
+    return tag is not None and _put_where(lake, path, content, IfMatch=tag)
+
+
+def delete_if(lake: Lake, path: str, expected: bytes) -> bool:
+    """Remove an object if it holds what is expected; return whether it did. In S3 a replacement in that instant goes with it."""
+    if lake.is_local:
+        if not Path(path).exists():
+            return False
+        with changing_together(Path(path)):
+            if get(lake, path) != expected:
+                return False
+            Path(path).unlink()
+            return True
+    if _tag_of(lake, path, expected) is None:
+        return False
+    lake.fs.delete_file(path)
+    return True
+
+
+def _tag_of(lake: Lake, path: str, expected: bytes) -> str | None:
+    """Return S3's tag of an object that holds what is expected; None where it does not, or where there is none."""
     bucket, _, key = path.partition("/")
     try:
-        lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": retain_until} if retain_until else {}
-        lake.s3_client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*", **lock)
+        found = _client(lake, path).get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _TAKEN:
+        if error.response["Error"]["Code"] in _GONE:
+            return None
+        raise _refused(error, path) from error
+    return str(found["ETag"]) if found["Body"].read() == expected else None
+
+
+def _put_where(lake: Lake, path: str, content: bytes, **condition: Any) -> bool:
+    bucket, _, key = path.partition("/")
+    try:
+        _client(lake, path).put_object(Bucket=bucket, Key=key, Body=content, **condition)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _TAKEN | _GONE:
             return False
-        raise LakeError(f"S3 refused the object: {error}", where=path, fix="check the bucket's policy") from error
+        raise _refused(error, path) from error
     return True
+
+
+def _client(lake: Lake, path: str) -> Any:
+    if lake.s3_client is None:
+        raise LakeError("the lake cannot put conditionally", where=path, fix="open it through LakeResource")
+    return lake.s3_client
+
+
+def _refused(error: ClientError, path: str) -> LakeError:
+    return LakeError(f"S3 refused the object: {error}", where=path, fix="check the bucket's policy")
 
 
 def names(lake: Lake, folder: str) -> list[str]:
@@ -118,11 +175,7 @@ class Remembered(Generic[Parsed]):
 @contextmanager
 def _staging(lake: Lake) -> Iterator[Path]:
     """Yield the folder in which the lake's files are written before they appear in their place."""
-    folder = Path(lake.root) / "_staging"
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+    with as_storage_errors(lake.root):
+        folder = Path(lake.root) / "_staging"
+        folder.mkdir(parents=True, exist_ok=True)
         yield folder
-    except OSError as error:
-        raise LakeError(
-            f"the object cannot be written: {error}", where=lake.root, fix="free space on the disk"
-        ) from error

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import uuid
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from finai_resources.json_text import to_json
-from finai_resources.manifest import MANIFEST, Manifest, StoredFile
+from finai_resources.manifest import MANIFEST, Manifest, StoredFile, to_file
 from finai_resources.whole_file import replace_file
 
 if TYPE_CHECKING:
@@ -62,6 +62,20 @@ class PartitionWriter:
         self._staged.append((path, role, 0))
         return path
 
+    def new_array(self, role: str, shape: tuple[int, ...]) -> np.memmap:
+        """Return a new memory-mapped array of float32 to fill.
+
+        Raises
+        ------
+        OSError
+            The disk has no room for it: a map that outgrew the disk would end the process without a word.
+        """
+        path = self.new_file(role)
+        array: np.memmap = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+        return array
+
     def commit(self, *, code_version: str, config_hash: str, upstream: dict[str, str]) -> None:
         """Move the staged files to their place and write the manifest."""
         staged = list(self._staged)
@@ -97,7 +111,7 @@ class PartitionWriter:
             upstream=dict(sorted(upstream.items())),
             extra=self.extra,
         )
-        text = to_json(asdict(self.manifest), indent=1, sort_keys=True)
+        text = to_file(self.manifest)
         target = f"{folder}/{MANIFEST}"
         if self.lake.is_local:
             replace_file(Path(target), text, durable=False, staging=self.staging)

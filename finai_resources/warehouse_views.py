@@ -79,15 +79,26 @@ class _Partition:
         return self.manifest.schema_hash, self.manifest.partition is not None
 
 
-def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: LakeTable) -> list[str]:
+def create_view(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, table: LakeTable, *, verified: bool = True
+) -> list[str]:
     """Create the view of a table on a connection, and return the paths that the connection reads for it.
+
+    Parameters
+    ----------
+    verified
+        Whether the content of files on a disk is verified now; otherwise, and in S3, where a question reads parts of files that
+        would have to be fetched whole, their presence and size alone.
 
     Raises
     ------
     LakeError
-        The asset holds no Parquet, or a file on disk is gone or differs in size from the manifest.
+        The asset holds no Parquet, or a file is gone or damaged.
     """
-    listed = [_Partition(manifest, *lake.parquet_paths(manifest)) for manifest in table.manifests]
+    found = lake.each(
+        lambda manifest: lake.parquet_paths(manifest, verified=verified and lake.is_local), table.manifests
+    )
+    listed = [_Partition(manifest, *paths) for manifest, paths in zip(table.manifests, found, strict=True)]
     parts = [part for part in listed if part.paths]
     if not parts:
         raise LakeError("the asset holds no table", where=table.asset, fix="`finai sql --tables` lists the tables")

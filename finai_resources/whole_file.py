@@ -57,17 +57,25 @@ def replacing(
         partial.replace(path)
 
 
-def create_file(path: Path, content: bytes, *, staging: Path | None = None) -> bool:
-    """Write a file, whole and durable, unless one is there; return whether this call wrote it. Of several callers one wins."""
+def create_file(path: Path, content: bytes, *, durable: bool = True, staging: Path | None = None) -> bool:
+    """Write a file, whole, unless one is there; return whether this call wrote it. Of several callers one wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _partial_file(staging or path.parent, path.name) as (partial, stream):
         stream.write(content)
-        _finish(stream, durable=True)
+        _finish(stream, durable=durable)
         try:
             os.link(partial, path)  # fails where the name is taken, and shows the content at once where it is not
         except FileExistsError:
             return False
     return True
+
+
+@contextmanager
+def changing_together(path: Path) -> Iterator[None]:
+    """Hold a lock beside a file until the block ends, so that those who look before they change it do so one at a time."""
+    with (path.parent / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def remove_file(path: Path) -> None:

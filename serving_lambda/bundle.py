@@ -236,11 +236,11 @@ def verified_manifest(read: Read, key: bytes) -> Mapping[str, Any]:
     signed = _bytes(read, SIGNATURE, "BUNDLE_SIGNATURE_MISSING")
     try:
         signature = json.loads(signed)
-        algorithm, mac = signature["algorithm"], signature["mac"]
-    except (ValueError, KeyError, TypeError):
+        algorithm, mac = signature["algorithm"], signature["mac"].encode()  # half a surrogate pair has no bytes
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ServingError("BUNDLE_SIGNATURE_WRONG", "the signature cannot be read", SIGNATURE) from None
     genuine = signature_of(raw, key)
-    if algorithm != ALGORITHM or not isinstance(mac, str) or not hmac.compare_digest(mac.encode(), genuine.encode()):
+    if algorithm != ALGORITHM or not hmac.compare_digest(mac, genuine.encode()):
         raise ServingError(
             "BUNDLE_SIGNATURE_WRONG", "the manifest was changed, or was signed with another key", SIGNATURE
         )

@@ -31,6 +31,7 @@ FIELDS = ("customer_id", "features", "held", "segment", "age", *STANDING_FIELDS,
 SHOWN = 5  # names in a message
 
 _INT64 = 1 << 63
+_HALF = rb"\ud"  # how JSON begins to spell one half of a surrogate pair
 
 
 class Flag(NamedTuple):
@@ -78,7 +79,7 @@ def body_of(event: Any) -> tuple[Any, bool]:
     if not isinstance(event, dict):
         raise ServingError("BODY_NOT_JSON", "the event is a JSON object")
     if not is_http(event):
-        if len(json.dumps(event, ensure_ascii=False).encode()) > MAXIMUM_BYTES:
+        if len(_as_text(event)) > MAXIMUM_BYTES:
             raise ServingError("BODY_TOO_LARGE", f"a request has at most {MAXIMUM_BYTES} bytes")
         return event, False
     http = (event.get("requestContext") or {}).get("http") or {}
@@ -106,9 +107,20 @@ def _parsed(body: Any, encoded: bool) -> Any:
             raw = base64.b64decode(raw, validate=True)
             if len(raw) > MAXIMUM_BYTES:
                 raise ServingError("BODY_TOO_LARGE", f"a request has at most {MAXIMUM_BYTES} bytes")
-        return json.loads(raw, parse_constant=_refuse_constant)
+        parsed = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise ServingError("BODY_NOT_JSON", "the body is not JSON") from None
+    if _HALF in raw.lower():
+        _as_text(parsed)
+    return parsed
+
+
+def _as_text(parsed: Any) -> bytes:
+    """Return parsed JSON as UTF-8; half a surrogate pair, which JSON can spell, is no text that an answer could repeat."""
+    try:
+        return json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ServingError("BODY_NOT_JSON", "a text holds half a surrogate pair") from None
 
 
 def _refuse_constant(name: str) -> None:

@@ -132,9 +132,9 @@ def build_matrix(
     chunks = _plan(session, settings, registry, splits_months)
     described = matrix_tasks(session, tasks, sorted(splits_months["train"]))
     rows = sum(len(chunk.customer) for chunk in chunks)
-    X = _new_array(writer, ARRAY, rows, len(registry.columns))
+    X = writer.new_array(ARRAY, (rows, len(registry.columns)))
     tensors = routed_tensors(registry, settings)
-    side = _new_array(writer, SIDE, rows, width_of(tensors)) if tensors else None
+    side = writer.new_array(SIDE, (rows, width_of(tensors))) if tensors else None
     at = 0
     for done, chunk in enumerate(chunks):
         _fill(session, settings, registry, chunk, X[at : at + len(chunk.customer)])
@@ -163,10 +163,6 @@ def build_matrix(
     }
     writer.put(DESCRIPTION, to_json(description, indent=1))
     return description
-
-
-def _new_array(writer: PartitionWriter, role: str, rows: int, columns: int) -> np.memmap:
-    return np.lib.format.open_memmap(writer.new_file(role), mode="w+", dtype=np.float32, shape=(rows, columns))
 
 
 def load_matrix(source: LakeSession | Lake) -> TrainingMatrix:

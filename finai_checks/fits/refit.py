@@ -57,9 +57,9 @@ class GarbageLake(Lake):
         """Return the manifest of a partition as this view holds it."""
         return self._of(partition).find(asset, partition)
 
-    def parquet_paths(self, manifest: Manifest) -> tuple[Any, list[str]]:
+    def parquet_paths(self, manifest: Manifest, *, verified: bool = True) -> tuple[Any, list[str]]:
         """Return where the Parquet files of a partition lie, as this view holds them."""
-        return self._of(manifest.partition).parquet_paths(manifest)
+        return self._of(manifest.partition).parquet_paths(manifest, verified=verified)
 
     def open_parquet(self, manifest: Manifest) -> list[Any]:
         """Open the Parquet files of a partition as this view holds them."""

@@ -73,7 +73,10 @@ class Override:
 
     def verifies(self, key: bytes) -> bool:
         """Return whether the signature fits the row."""
-        return hmac.compare_digest(self.signature, self._digest(key))
+        try:
+            return hmac.compare_digest(self.signature.encode(), self._digest(key).encode())
+        except UnicodeEncodeError:  # half a surrogate pair, in whichever field, is no text: nobody has signed it
+            return False
 
     def covers(self, check: Declared, month: Month | None) -> bool:
         """Return whether the row applies to a check in a month."""

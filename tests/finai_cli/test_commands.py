@@ -81,4 +81,33 @@ def test_the_doctor_finds_nothing_wrong_here_and_a_damaged_file_there(tmp_path: 
     next(path for path in Path(lake.folder("raw/products", None)).iterdir() if path.suffix == ".bin").write_bytes(b"x")
     ended = finai("doctor", "--json", home=tmp_path)
     assert ended.returncode == 1
-    assert any("hash" in finding["found"] for finding in json.loads(ended.stdout))
+    assert any("its manifest says 8" in finding["found"] for finding in json.loads(ended.stdout))
+
+
+def test_the_deep_doctor_names_a_flipped_bit_in_each_part_of_a_home(tmp_path: Path) -> None:
+    from finai_resources.chained_log import ChainedLog
+    from finai_resources.lake import Lake
+
+    lake = Lake.on_disk(tmp_path / "lake")
+    with lake.write("raw/products") as out:
+        out.put("x.bin", b"12345678")
+    ChainedLog(lake, "evidence").append_all({"n": n} for n in range(3))
+    bundle = tmp_path / "bundles" / "0f"
+    bundle.mkdir(parents=True)
+    (bundle / "manifest.json").write_text('{"files": {"rules.json": {"sha256": "00"}}}')
+    (bundle / "rules.json").write_text("{}")
+    (tmp_path / "summary.json").write_text("{")
+    record = tmp_path / "lake" / "checks" / "a" / "raw" / "products" / "whole.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"check": "a", "content_hash": "", "passed": true, "sequence": 0, "recorded_at": ""}')
+    for file in (next((tmp_path / "lake" / "raw").rglob("x-*.bin")), tmp_path / "lake" / "evidence" / "000000001.json"):
+        content = bytearray(file.read_bytes())
+        content[-2] ^= 1
+        file.write_bytes(content)
+    assert finai("doctor", home=tmp_path).returncode == 0  # of their sizes nothing is wrong
+    ended = finai("doctor", "--deep", "--json", home=tmp_path)
+    assert ended.returncode == 1
+    wrong = {finding["subject"]: finding for finding in json.loads(ended.stdout) if finding["verdict"] == "wrong"}
+    assert set(wrong) == {"lake", "evidence", "record of a check", "bundle", "summary.json"}
+    assert "hash is not the one in its manifest" in wrong["lake"]["found"]
+    assert all(finding["fix"] for finding in wrong.values())

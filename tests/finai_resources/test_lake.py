@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession, is_current
+from finai_resources.stored_bytes import every_fault
 
 
 def table(rows: int, *, first: int = 0) -> pa.Table:
@@ -102,7 +103,8 @@ def test_a_flipped_bit_is_found_by_verify_and_by_reading_a_stored_file(lake: Lak
     content = bytearray(file.read_bytes())
     content[5] ^= 1
     file.write_bytes(content)
-    assert lake.verify("models/m") == [f"{file}: the content's hash differs from the manifest's"]
+    faults = [what for _, what in every_fault(lake, lake.manifest("models/m"))]
+    assert faults == ["the content's hash is not the one in its manifest"]
     with pytest.raises(LakeError, match="hash is not the one in its manifest"):
         lake.read_bytes("models/m", None, "weights.bin")
 

@@ -13,6 +13,7 @@ from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
+from finai_resources.stored_bytes import every_fault
 
 
 def test_a_partition_is_written_to_s3_and_read_back(s3_lake: Lake) -> None:
@@ -25,7 +26,7 @@ def test_a_partition_is_written_to_s3_and_read_back(s3_lake: Lake) -> None:
     assert s3_lake.partitions("raw/snapshots") == ["2015-01"]
     assert s3_lake.read_bytes("raw/snapshots", "2015-01", "note.json") == b"{}"
     assert s3_lake.read_customers("raw/snapshots", "2015-01", 15, 33)["customer_id"].to_pylist() == list(range(15, 34))
-    assert s3_lake.verify("raw/snapshots", "2015-01") == []
+    assert every_fault(s3_lake, s3_lake.manifest("raw/snapshots", "2015-01")) == []
 
 
 def test_a_failed_write_to_s3_leaves_nothing_to_read(s3_lake: Lake) -> None:

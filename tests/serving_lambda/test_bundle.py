@@ -193,3 +193,12 @@ def test_the_self_test_fails_where_a_golden_row_is_not_reproduced(bundle_folder:
     with pytest.raises(ServingError) as failed:
         self_test(loaded)
     assert failed.value.code == "SELF_TEST_FAILED"
+
+
+@pytest.mark.parametrize("mac", ["\ud800", "\u00e9", "", 7, None, ["a"]])
+def test_a_signature_of_any_letters_or_type_is_wrong_and_no_internal_error(bundle_folder: Path, mac: object) -> None:
+    signature = {**json.loads((bundle_folder / SIGNATURE).read_bytes()), "mac": mac}
+    (bundle_folder / SIGNATURE).write_text(json.dumps(signature))
+    with pytest.raises(ServingError) as caught:
+        load_bundle(bundle_folder, KEY)
+    assert caught.value.code == "BUNDLE_SIGNATURE_WRONG"

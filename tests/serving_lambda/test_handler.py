@@ -318,3 +318,20 @@ def test_a_fresh_process_answers_with_the_standard_library_alone(
         "finai_assets",
     }
     assert [name for name in foreign if not name.startswith(("_", "sitecustomize"))] == ["serving_lambda"]
+
+
+@pytest.mark.parametrize("field", ["request_id", "locale", "segment", "customer_id", "channel", "no_such_field"])
+def test_half_a_surrogate_pair_in_any_field_is_refused_as_no_text(serving: Ask, request_for: Ask, field: str) -> None:
+    request = {**request_for(0), field: "a\ud800"}
+    over_http = {"httpMethod": "POST", "body": json.dumps(request)}
+    for event in (request, over_http):
+        answer = serving(event)
+        refused = json.loads(answer["body"]) if "body" in answer else answer
+        assert code_of(refused) == "BODY_NOT_JSON"
+
+
+def test_a_whole_surrogate_pair_is_a_letter_and_comes_back(serving: Ask, request_for: Ask) -> None:
+    body = json.dumps(request_for(0, request_id="\U0001f600"))
+    assert "\\ud83d" in body
+    answer = serving({"httpMethod": "POST", "body": body})
+    assert json.loads(answer["body"])["request_id"] == "\U0001f600"

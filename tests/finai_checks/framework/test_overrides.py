@@ -186,3 +186,11 @@ def test_with_a_broken_chain_none_counts_and_the_reason_says_so(lake: Lake, secr
     outcome = applied(lake, secrets)
     assert not outcome.passed
     assert "no override counts: entry 0: the entry is gone" in outcome.reason
+
+
+@pytest.mark.parametrize("field", ["signature", "reason", "approver"])
+def test_half_a_surrogate_pair_in_a_row_does_not_verify_and_raises_nothing(field: str) -> None:
+    key = b"0" * 32
+    row = Override(KIND.name, "features/*", (), "Kim", "ages moved", TODAY, LAST).signed(key)
+    assert row.verifies(key)
+    assert not Override.of({**row.as_dict(), field: "\ud800"}).verifies(key)
