@@ -240,7 +240,9 @@ def test_an_unknown_pair_of_operation_and_purpose_follows_the_policy(tmp_path):
     strict = load_settings(
         "berka", overrides={"dataset": {"source": str(folder)}, "tables": {"categories": {"unknown": "error"}}}
     )
-    with pytest.raises(ContractError, match=r"column purpose: unknown category: 1 row.*transfer/pension(.|\n)*unknown: other"):
+    with pytest.raises(
+        ContractError, match=r"column purpose: unknown category: 1 row.*transfer/pension(.|\n)*unknown: other"
+    ):
         TablesAdapter(strict, KEY).month(Month.parse("1993-03"))
     march = TablesAdapter(chosen(folder), KEY).month(Month.parse("1993-03"))
     codes = pa.concat_tables([piece.table for piece in march.transactions])["mcc"].to_pylist()
@@ -332,10 +334,14 @@ def test_holdings_acquisitions_and_segments_of_the_real_tables_are_the_hand_chec
 def test_the_running_balance_agrees_with_the_published_one_to_rounding(berka_dir):
     adapter = TablesAdapter(chosen(berka_dir), KEY)
     # The published balance of the account's last day that is nearest to the sum: rows of a day have no time.
-    gaps = adapter.views(None).db.execute(
-        "SELECT min(abs(total - balance)) FROM trans JOIN (SELECT number, sum(signed) AS total, max(day) AS day FROM trans "
-        "GROUP BY number) USING (number, day) GROUP BY number"
-    ).fetchall()
+    gaps = (
+        adapter.views(None)
+        .db.execute(
+            "SELECT min(abs(total - balance)) FROM trans JOIN (SELECT number, sum(signed) AS total, max(day) AS day FROM trans "
+            "GROUP BY number) USING (number, day) GROUP BY number"
+        )
+        .fetchall()
+    )
     assert len(gaps) == 1252
     assert max(gap for (gap,) in gaps) <= 20  # amounts are cut to whole crowns, balances come from exact ones
 

@@ -27,7 +27,9 @@ HEAD = (
 )
 
 
-def row(month: str, customer: str, *, age: str, months: str, income: str, segment: str, sex: str = "H", held: str = "") -> str:
+def row(
+    month: str, customer: str, *, age: str, months: str, income: str, segment: str, sex: str = "H", held: str = ""
+) -> str:
     """Return a row as the file has it: numbers with blanks before them, ` NA`, -999999, flags that may be NA."""
     flags = ["1" if flag in held.split() else "0" for flag in FLAGS]
     if "nomina?" in held:
@@ -67,7 +69,12 @@ def test_the_months_of_the_panel_are_loaded_with_the_right_values(tmp_path: Path
     codes = [product.code for product in settings.products]
     first = found["2015-01", one]
     assert (first["age"], first["tenure_months"], first["income"], first["is_active"]) == (35, 6, 87218.1, True)
-    assert (first["gender"], first["segment"], first["country"], first["channel"]) == ("male", "individuals", "ES", "KHL")
+    assert (first["gender"], first["segment"], first["country"], first["channel"]) == (
+        "male",
+        "individuals",
+        "ES",
+        "KHL",
+    )
     assert [codes[i] for i in first["held"]] == ["current_account"]
     assert [codes[i] for i in found["2015-02", one]["held"]] == ["current_account", "direct_debit"]
     unknown = found["2015-01", two]
