@@ -93,10 +93,10 @@ class DatasetSettings(Section):
     never_held: dict[str, str] = Field(
         default_factory=dict
     )  # patterns of product codes: nobody holds it in the train months
-    never_acquired: dict[str, str] = Field(default_factory=dict)  # patterns of product codes: held, but nobody comes to hold it in the train months
-    derived: dict[
-        Literal["categories", "segment"], str
-    ] = {}  # what the source has not and is made from something else: how
+    # patterns of product codes: held, but nobody comes to hold it in the train months
+    never_acquired: dict[str, str] = Field(default_factory=dict)
+    # what the source has not and is made from something else: how
+    derived: dict[Literal["categories", "segment"], str] = Field(default_factory=dict)
     unavailable_columns: dict[str, str] = Field(default_factory=dict)  # patterns of column names
     unavailable_tasks: dict[str, str] = Field(default_factory=dict)
     unavailable_tables: dict[OptionalTable, str] = Field(default_factory=dict)
