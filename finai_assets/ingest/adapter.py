@@ -47,7 +47,7 @@ class MonthTables:
     consents: Iterable[Piece] | None = None
     contacts: Iterable[Piece] | None = None
     asset_bands: Iterable[Piece] | None = None
-    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, kw_only=True)
 
 
 class Adapter(Protocol):

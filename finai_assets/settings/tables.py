@@ -318,7 +318,7 @@ def require_agreement(tables: TablesSettings | None, dataset: DatasetSettings, c
     """
     if (dataset.adapter == "tables") != (tables is not None):
         raise ValueError(
-            "dataset.adapter: tables and the section `tables`, which says how they are read, belong together: give both or neither"
+            "dataset.adapter: tables and the section `tables`, which says how to read them, belong together: give both or neither"
         )
     if tables is None:
         return

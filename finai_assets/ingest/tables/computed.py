@@ -105,7 +105,7 @@ def _numbered(computer: Database, rows: Rows, source: SourceSettings) -> str:
 
 
 def _means_missing(column: str, kind: str, texts: Sequence[str]) -> str:
-    """Return the condition that a value is one of those that mean missing, empty where it cannot be; blanks around do not count."""
+    """Return the condition that a value is one of those that mean missing, empty where it cannot be; blanks do not count."""
     if kind == "VARCHAR" and texts:
         return f"trim({quoted(column)}) IN ({', '.join(literal(each.strip()) for each in texts)})"
     numbers = [each.strip() for each in texts if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", each.strip())]

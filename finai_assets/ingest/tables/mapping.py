@@ -116,11 +116,11 @@ class MonthMapping:
 
     def _snapshots_sql(self) -> str:
         mapped = self.mapping.snapshots.columns
+        names = [name for name in SNAPSHOTS.names if name not in {"customer_id", "snapshot_month", "held"}]
+        absent = {name: f"CAST(NULL AS {_SQL[str(SNAPSHOTS.field(name).type)]})" for name in names}
         listed = ", ".join(
-            f"{quoted(name)}.v AS {quoted(name)}" if name in mapped else f"CAST(NULL AS {_SQL[str(SNAPSHOTS.field(name).type)]}) AS {name}"
-            for name in SNAPSHOTS.names
-            if name not in {"customer_id", "snapshot_month", "held"}
-        )  # fmt: skip
+            f"{f'{quoted(name)}.v' if name in mapped else absent[name]} AS {quoted(name)}" for name in names
+        )
         return (
             f"SELECT token AS customer_id, month_start() AS snapshot_month, {listed}, "
             "coalesce(h.held, CAST([] AS SMALLINT[])) AS held "
@@ -271,8 +271,10 @@ class MonthMapping:
     def _transactions_sql(self) -> str:
         return (
             f"SELECT token AS customer_id, ts.v AS ts, amount.v AS amount, coalesce(mcc, {OTHER_MCC}) AS mcc, "
-            'merchants.id AS merchant_id FROM mapped."stage transactions" s JOIN mapped.tokens ON s.identifier.v = tokens.identifier '
-            "LEFT JOIN mapped.categories ON s.category.v = categories.code LEFT JOIN mapped.merchants ON s.merchant.v = merchants.merchant "
+            'merchants.id AS merchant_id FROM mapped."stage transactions" s '
+            "JOIN mapped.tokens ON s.identifier.v = tokens.identifier "
+            "LEFT JOIN mapped.categories ON s.category.v = categories.code "
+            "LEFT JOIN mapped.merchants ON s.merchant.v = merchants.merchant "
             'ORDER BY token, s.ts.v, s."order".v, s.id.v, s.amount.v, mcc, merchants.id'
         )
 

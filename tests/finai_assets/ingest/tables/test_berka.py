@@ -120,6 +120,10 @@ def tables(adapter: TablesAdapter, key: str) -> dict[str, pa.Table]:
     }
 
 
+def every_month(adapter: TablesAdapter) -> list[dict[str, pa.Table]]:
+    return [tables(adapter, month.key) for month in adapter.months()]
+
+
 def by_account(table: pa.Table) -> dict[int, dict[str, object]]:
     tokens = dict(zip(pseudonymise(["1", "2", "3"], KEY).tolist(), (1, 2, 3), strict=True))
     return {tokens[row["customer_id"]]: row for row in table.to_pylist()}
@@ -231,8 +235,7 @@ def spoil(folder: Path, name: str, line: int, old: str, new: str) -> Path:
 def test_a_bad_source_value_is_refused_with_file_column_rule_and_row(tmp_path, name, line, old, new, told):
     adapter = TablesAdapter(chosen(spoil(tmp_path, name, line, old, new)), KEY)
     with pytest.raises(ContractError, match=told):
-        for month in adapter.months():
-            tables(adapter, month.key)
+        every_month(adapter)
 
 
 def test_an_unknown_pair_of_operation_and_purpose_follows_the_policy(tmp_path):

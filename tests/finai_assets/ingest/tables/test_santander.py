@@ -41,7 +41,8 @@ def row(
 
 
 ROWS = [
-    row("2015-01", "1375586", age=" 35", months="      6", income="87218.1", segment="02 - PARTICULARES", held="ind_cco_fin_ult1"),
+    row("2015-01", "1375586", age=" 35", months="      6", income="87218.1", segment="02 - PARTICULARES",
+        held="ind_cco_fin_ult1"),
     row("2015-01", "1050611", age=" NA", months="-999999", income="NA", segment="", sex="V", held="ind_cco_fin_ult1 nomina?"),
     row("2015-02", "1375586", age=" 35", months="      7", income="87218.1", segment="02 - PARTICULARES",
         held="ind_cco_fin_ult1 ind_recibo_ult1"),
