@@ -6,12 +6,11 @@ import datetime as dt
 from decimal import Decimal
 
 import pyarrow as pa
-import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import ipc
+from pyarrow import feather, ipc
 
 from finai_assets.ingest.tables.reading.columnar import Plain, plain_batches
 from finai_resources.errors import ConfigError, ContractError
