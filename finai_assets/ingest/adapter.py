@@ -6,8 +6,8 @@ An adapter turns a source into pieces of the contract's tables; checking and sto
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -35,6 +35,7 @@ class MonthTables:
     """One month as streams of pieces, each in the order that the table's contract asks for.
 
     Every stream but that of the snapshots is None where the source lacks it; ``dataset.unavailable_tables`` must say so too.
+    ``figures`` are what an adapter reports of a month, by table.
     """
 
     snapshots: Iterable[Piece]
@@ -44,6 +45,7 @@ class MonthTables:
     consents: Iterable[Piece] | None = None
     contacts: Iterable[Piece] | None = None
     asset_bands: Iterable[Piece] | None = None
+    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Adapter(Protocol):
@@ -79,7 +81,7 @@ SOURCE_OF = {table_name(path): path for path in SOURCE_TABLES}
 # By path, so that a data set imports, and is versioned by, its own adapter alone.
 ADAPTERS = {
     "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
-    "berka": "finai_assets.ingest.berka:BerkaAdapter",
+    "tables": "finai_assets.ingest.tables.adapter:TablesAdapter",
 }
 
 

@@ -131,7 +131,7 @@ def load_month(
             out = stack.enter_context(
                 session.write(asset, month.key, code_version=code_version, config_hash=config_hash, extra=extra)
             )
-            figures[asset] = _stage(pieces, check, checker, out)
+            figures[asset] = _stage(pieces, check, checker, out) | dict(streams.figures.get(table_name(asset), {}))
         checker.finish([table_name(asset) for asset in (SNAPSHOTS, TRANSACTIONS) if table_name(asset) not in absent])
     return figures
 

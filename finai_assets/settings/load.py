@@ -45,7 +45,7 @@ from finai_assets.settings.method import (
 from finai_assets.settings.offering import OfferingSettings
 from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.recommend import RecommendSettings
-from finai_assets.settings.tables import TablesSettings
+from finai_assets.settings.tables import TablesSettings, require_agreement
 from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
 
@@ -105,27 +105,20 @@ class Settings(Section):
                 raise ValueError(f"acquisition_sets.{name}: unknown products {sorted(unknown)}")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_policy_of_unknown_categories(cls, value: Any) -> Any:
+        """Take ``dataset.unknown_mcc`` from the categories of own tables, which say it too."""
+        if isinstance(value, dict) and isinstance(tables := value.get("tables"), dict):
+            categories, dataset = tables.get("categories") or {}, value.get("dataset")
+            if isinstance(dataset, dict) and isinstance(categories, dict):
+                policy = {"unknown_mcc": categories.get("unknown", "error")}
+                return {**value, "dataset": policy | dataset}
+        return value
+
     @model_validator(mode="after")
     def _tables_agree(self) -> Settings:
-        tables, adapter = self.tables, self.dataset.adapter
-        if adapter == "tables" and tables is None:
-            raise ValueError("dataset.adapter is tables: the section `tables` has to say how they are read")
-        if adapter != "tables" and tables is not None:
-            raise ValueError(f"the section `tables` is of dataset.adapter tables, not {adapter}: remove one of them")
-        if tables is not None:
-            codes = {*(tables.holdings.flags.columns.values() if tables.holdings.flags else ()), *tables.holdings.derived}
-            if unknown := codes - {product.code for product in self.products}:
-                raise ValueError(f"tables.holdings: unknown products {sorted(unknown)}: add them to `products`")
-            if tables.categories is not None and tables.categories.unknown != self.dataset.unknown_mcc:
-                raise ValueError(
-                    f"dataset.unknown_mcc is {self.dataset.unknown_mcc}, but tables.categories.unknown is "
-                    f"{tables.categories.unknown}: give both the same value"
-                )
-            for name in ("risk_profiles", "consents", "contacts", "asset_bands"):
-                if (getattr(tables, name) is None) != (name in self.dataset.unavailable_tables):
-                    raise ValueError(
-                        f"tables.{name}: map the table, or declare it in dataset.unavailable_tables with the reason: one of them"
-                    )
+        require_agreement(self.tables, self.dataset, [product.code for product in self.products])
         return self
 
     @model_validator(mode="after")

@@ -6,11 +6,13 @@ are known; that the section is whole is checked here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from finai_assets.settings.base import Section
+from finai_assets.settings.dataset import DatasetSettings
 
 Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -34,6 +36,8 @@ class SourceSettings(Section):
         Whether files of the source may have different columns, a column that one lacks being null there.
     missing
         Texts that mean missing: in every column, or by column.
+    optional
+        Columns that the source may lack; they are null then.
     computed
         Columns to add, as expressions on the source's columns and on those computed before; a value that an expression cannot
         read is refused with its rows.
@@ -42,7 +46,7 @@ class SourceSettings(Section):
     static
         Why the rows hold for all time; instead of ``known_from``.
     key
-        Columns of which no two rows agree.
+        Columns in which no two rows agree, unless one of the columns is null.
     references
         Columns whose values another source must have, as ``source.column``; null is allowed.
     """
@@ -66,11 +70,12 @@ class SourceSettings(Section):
     nanoseconds: Literal["refuse", "truncate"] = "refuse"
     union: bool = False
     missing: tuple[str, ...] | dict[str, tuple[str, ...]] = ("",)
-    computed: dict[str, Expression] = {}
+    optional: tuple[str, ...] = ()
+    computed: dict[str, Expression] = Field(default_factory=dict)
     known_from: Expression | None = None
     static: str | None = None
     key: tuple[str, ...] = ()
-    references: dict[str, str] = {}
+    references: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _is_whole(self) -> SourceSettings:
@@ -109,7 +114,7 @@ class SnapshotRows(RowsSettings):
     """One row for each customer, and for each month where ``month`` says of which month a row is."""
 
     month: Expression | None = None
-    columns: dict[SnapshotColumn, Expression] = {}
+    columns: dict[SnapshotColumn, Expression] = Field(default_factory=dict)
 
 
 class DebitSettings(Section):
@@ -150,7 +155,9 @@ class TransactionRows(RowsSettings):
     category
         Expression whose values are the codes of ``categories``.
     id
-        Expression, the identity of a transaction; None needs ``id_absent``, the reason. Rows with the same id are refused.
+        Expression, the identity of a transaction. Rows with the same id are refused.
+    id_absent
+        Why there is no ``id``, or why it is null in some rows.
     order
         Expression that orders the transactions of a customer at the same time before their id and values do: ``source_row`` for
         the order in the source.
@@ -170,9 +177,9 @@ class TransactionRows(RowsSettings):
 
     @model_validator(mode="after")
     def _has_identity(self) -> TransactionRows:
-        if (self.id is None) == (self.id_absent is None):
+        if self.id is None and self.id_absent is None:
             raise ValueError(
-                "transactions have either `id`, the expression that identifies one, or `id: null` and `id_absent`, the reason"
+                "transactions have `id`, the expression that identifies one, or `id: null` and `id_absent`, the reason why not"
             )
         return self
 
@@ -204,7 +211,7 @@ class HoldingSettings(Section):
 
     flags: FlagColumns | None = None
     rows: tuple[HoldingRows, ...] = ()
-    derived: dict[str, Expression] = {}
+    derived: dict[str, Expression] = Field(default_factory=dict)
 
 
 class CategorySettings(Section):
@@ -232,7 +239,7 @@ class CategoryTree(Section):
     where ``unknown`` is ``error``; where it is ``other`` it goes under code 0, and the month's figures tell the share.
     """
 
-    codes: dict[Code, CategorySettings] = {}
+    codes: dict[Code, CategorySettings] = Field(default_factory=dict)
     rows: CategoryRows | None = None
     unknown: Literal["error", "other"] = "error"
 
@@ -269,8 +276,8 @@ class TablesSettings(Section):
     """
 
     sources: Annotated[dict[Name, SourceSettings], Field(min_length=1)]
-    words: dict[Name, dict[str, str]] = {}
-    queries: dict[Name, Expression] = {}
+    words: dict[Name, dict[str, str]] = Field(default_factory=dict)
+    queries: dict[Name, Expression] = Field(default_factory=dict)
     time_zone: str | None = None
     snapshots: SnapshotRows
     transactions: TransactionRows | None = None
@@ -293,3 +300,40 @@ class TablesSettings(Section):
                 "holdings.derived are told by transactions: give `transactions`, or hold products by rows or flags"
             )
         return self
+
+
+def require_agreement(tables: TablesSettings | None, dataset: DatasetSettings, codes: Iterable[str]) -> None:
+    """Refuse a mapping that contradicts the rest of the settings.
+
+    Parameters
+    ----------
+    codes
+        The codes of the products of the catalogue.
+
+    Raises
+    ------
+    ValueError
+        The section is there without its adapter, or the other way round; names a product that the catalogue lacks; maps a table
+        that is declared absent; or says otherwise than ``dataset.unknown_mcc`` what to do with unknown categories.
+    """
+    if (dataset.adapter == "tables") != (tables is not None):
+        raise ValueError(
+            "dataset.adapter: tables and the section `tables`, which says how they are read, belong together: give both or neither"
+        )
+    if tables is None:
+        return
+    held = tables.holdings
+    named = {*(held.flags.columns.values() if held.flags else ()), *held.derived}
+    named |= {code for rows in held.rows for code in (rows.words or {}).values()}
+    if unknown := sorted(named - set(codes)):
+        raise ValueError(f"tables.holdings: unknown products {unknown}: add them to `products`")
+    if tables.categories is not None and tables.categories.unknown != dataset.unknown_mcc:
+        raise ValueError(
+            f"dataset.unknown_mcc is {dataset.unknown_mcc}, tables.categories.unknown is {tables.categories.unknown}: "
+            "remove dataset.unknown_mcc"
+        )
+    for name in ("transactions", "risk_profiles", "consents", "contacts", "asset_bands"):
+        if getattr(tables, name) is not None and name in dataset.unavailable_tables:
+            raise ValueError(
+                f"tables.{name} maps a table that dataset.unavailable_tables declares absent: remove one of them"
+            )

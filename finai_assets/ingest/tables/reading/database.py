@@ -176,7 +176,7 @@ def _from_duckdb(address: Address, asked: _Question, shown: str, job: _Job, key:
             f"CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}" if _as_text(kind) else quoted(name)
             for name, kind in types.items()
         )
-        whole = f"SELECT {columns} FROM ({select}) AS answer"  # noqa: S608 - it was parsed as one SELECT
+        whole = f"SELECT {columns} FROM ({select}) AS answer"
 
         def opened() -> Batches:
             reader = connection.sql(whole).to_arrow_reader(BATCH)
