@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from finai_assets.bundle.registry import FOLDER as BUNDLES
-from finai_assets.bundle.registry import LOG as REGISTRY
-from finai_checks.framework.overrides import LOG as OVERRIDES
+from finai_assets.bundle.registry import registry_log
+from finai_checks.framework.evidence_log import evidence_log
+from finai_checks.framework.overrides import overrides_log
 from finai_checks.framework.record import ROOT as RECORDS
-from finai_checks.framework.run import EVIDENCE
 from finai_cli.doctor import Finding
 from finai_resources import objects
 from finai_resources.chained_log import ChainedLog
@@ -38,23 +38,22 @@ def verify_beside_the_partitions(home: Home, lake: Lake) -> list[Finding]:
     return findings
 
 
-def _logs(_home: Home, lake: Lake) -> Iterator[Finding]:
-    for name in (EVIDENCE, OVERRIDES, REGISTRY):
-        log = ChainedLog(lake, name)
+def _logs(home: Home, lake: Lake) -> Iterator[Finding]:
+    for log in (evidence_log(lake, SecretStore(home.root)), overrides_log(lake), registry_log(lake)):
         try:
             faults = log.verify()
         except FinaiError as error:
-            yield Finding("wrong", name, str(error), FROM_BACKUP)
+            yield Finding("wrong", log.name, str(error), FROM_BACKUP)
             continue
         for fault in faults:
-            yield Finding("wrong", name, f"entry {fault.sequence}: {fault.what}", FROM_BACKUP)
+            yield Finding("wrong", log.name, f"entry {fault.sequence}: {fault.what}", FROM_BACKUP)
         if not faults:
-            yield Finding("ok", name, f"{log.head().count:,} entries, each chained to the one before")
+            yield Finding("ok", log.name, f"{log.head().count:,} entries, each chained to the one before")
 
 
 def _records(_home: Home, lake: Lake) -> Iterator[Finding]:
     """Compare the records of checks with the entries of the evidence log that tell the same."""
-    log, count, wrong = ChainedLog(lake, EVIDENCE), 0, 0
+    log, count, wrong = evidence_log(lake, None), 0, 0
     for path in _files_below(lake, f"{lake.root}/{RECORDS}"):
         count += 1
         fault = _fault_of_record(objects.get(lake, path), log)

@@ -80,9 +80,8 @@ class TablesAdapter:
 
     def unreadable(self) -> list[FinaiError]:
         """Return the error of every source that cannot be read; what can be is kept for :attr:`rows`."""
-        named = self.settings.dataset.source
         found: list[FinaiError] = []
-        folder = source_folder(named) if named is not None or self._needs_folder() else None
+        folder = _folder(self.settings)
         for name, source in self.tables.sources.items():
             try:
                 read_source(name, source, folder, self.cache, time_zone=self.tables.time_zone)
@@ -190,12 +189,18 @@ class TablesAdapter:
         return MonthMapping(self.views(month), self.settings, codes, self._key, month, out)
 
 
-def _read(settings: Settings, cache: Path) -> dict[str, Rows]:
+def _folder(settings: Settings) -> Path | None:
+    """Return the folder that sources lie in; None where none is named and none is needed."""
     assert settings.tables is not None  # noqa: S101 -- the adapter refuses settings without the section
     places = [place for source in settings.tables.sources.values() for place in _paths(source.path)]
     relative = any("://" not in place and not Path(place).expanduser().is_absolute() for place in places)
     named = settings.dataset.source
-    folder = source_folder(named) if named is not None or relative else None
+    return source_folder(named) if named is not None or relative else None
+
+
+def _read(settings: Settings, cache: Path) -> dict[str, Rows]:
+    folder = _folder(settings)
+    assert settings.tables is not None  # noqa: S101 -- the adapter refuses settings without the section
     return {
         name: read_source(name, source, folder, cache, time_zone=settings.tables.time_zone)
         for name, source in settings.tables.sources.items()

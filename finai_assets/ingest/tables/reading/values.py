@@ -77,7 +77,7 @@ def common_kind(kinds: Iterable[str]) -> str | Refusal:
     held = {frozenset({"small", "real"}): "real", frozenset({"date", "timestamp"}): "timestamp"}.get(frozenset(left))
     if others <= set(_WHOLE):
         widest = max(others, key=_WHOLE.index, default="small")
-        held = f"decimal:{max(scales)}" if scales else "whole" if {"integer", "unsigned"} <= others else widest
+        held = f"decimal:{max(scales)}" if scales else "whole" if "unsigned" in others and len(others) > 1 else widest
     elif left <= {*_WHOLE, "text"}:
         held = "text"
     if held is not None:

@@ -22,8 +22,8 @@ def test_widths_count_characters_of_the_decoded_text(tmp_path, read, values):
     shape = {"format": "fixed_width", "columns": ["name", "id"], "widths": [5, 3], "header": False}
     (tmp_path / "short.txt").write_text("홍길동   01\n김\n\n", encoding="utf-8")
     assert values(read(path="short.txt", **shape)) == [("홍길동", "01"), ("김", None)]
+    (tmp_path / "long.txt").write_text("ab      01x\n")
     with pytest.raises(ContractError, match=r"1 line is longer than the 8 characters .*\(line 1: 'ab      01x'\)"):
-        (tmp_path / "long.txt").write_text("ab      01x\n")
         read(path="long.txt", **shape)
     assert values(read(path="names.txt", encoding="cp949", **shape)) == [("홍길동", "01"), ("김", "02")]
 

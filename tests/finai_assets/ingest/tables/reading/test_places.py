@@ -115,8 +115,8 @@ def test_folders_may_state_values_of_columns(tmp_path, read, values):
 
 @pytest.mark.parametrize(
     ("mark", "said"),
-    [("_delta_log/0.json", "a Delta Lake table"), (".hoodie/x", "a Hudi table"), ("metadata/v1.metadata.json", "an Iceberg table"),
-     ("_temporary/0/x", "not written to its end")],
+    [("_delta_log/0.json", "a Delta Lake table"), (".hoodie/x", "a Hudi table"),
+     ("metadata/v1.metadata.json", "an Iceberg table"), ("_temporary/0/x", "not written to its end")],
 )  # fmt: skip
 def test_a_folder_whose_files_are_not_all_of_the_table_is_refused(tmp_path, read, mark, said):
     parquet(tmp_path / "trans" / "part-0.parquet", 1)
