@@ -224,7 +224,7 @@ TASKS, OFFERS = "tasks", "offers"  # a task that the data set can carry; such ta
 UNVERSIONED = ("lake", "dataset.raw_months", "dataset.snapshot_months", "dataset.unavailable_tables")
 _SOURCE_SETTINGS = (  # what adapters and the data contract receive
     "dataset.name", "dataset.adapter", "dataset.source", "dataset.real_customers", "dataset.segments",
-    "dataset.segment_thresholds", "dataset.sentinels", "dataset.unknown_mcc", "dataset.unavailable_tables",
+    "dataset.sentinels", "dataset.unknown_mcc", "dataset.unavailable_tables",
     "dataset.asset_bands", "merchant_categories", "tables",
 )  # fmt: skip
 # Definitions within the settings that compute something.

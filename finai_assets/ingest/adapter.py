@@ -81,7 +81,6 @@ SOURCE_OF = {table_name(path): path for path in SOURCE_TABLES}
 # By path, so that a data set imports, and is versioned by, its own adapter alone.
 ADAPTERS = {
     "synthetic": "finai_assets.ingest.adapter:SyntheticAdapter",
-    "berka": "finai_assets.ingest.berka:BerkaAdapter",
     "tables": "finai_assets.ingest.tables.adapter:TablesAdapter",
 }
 

@@ -79,7 +79,7 @@ class DatasetSettings(Section):
     """
 
     name: str
-    adapter: Literal["synthetic", "berka", "tables"]
+    adapter: Literal["synthetic", "tables"]
     source: str | None
     real_customers: bool
     currency: str
@@ -87,8 +87,6 @@ class DatasetSettings(Section):
     snapshot_months: MonthSpan
     splits: SplitSettings
     segments: tuple[str, ...]
-    # Lower bounds of every segment but the first, where the adapter derives the segment from an amount.
-    segment_thresholds: tuple[float, ...] = ()
     sentinels: dict[str, tuple[float, ...]]
     unknown_mcc: Literal["error", "other"]
     lacks: dict[Part, str] = Field(default_factory=dict)
@@ -123,13 +121,6 @@ class DatasetSettings(Section):
             raise ValueError(
                 "asset_bands lists bands of a table that unavailable_tables declares absent: keep one of them"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _thresholds_fit_segments(self) -> DatasetSettings:
-        bounds = self.segment_thresholds
-        if bounds and (len(bounds) != len(self.segments) - 1 or list(bounds) != sorted(set(bounds))):
-            raise ValueError("segment_thresholds needs one ascending bound fewer than there are segments")
         return self
 
 

@@ -55,7 +55,7 @@ class TablesAdapter:
             raise ConfigError("nothing says how the tables are read", where="tables", fix="write the section `tables`")
         self.settings, self.tables, self._key = settings, settings.tables, key
         self.name = settings.dataset.name
-        self._temporary: Any = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self.cache = self._cache(session)
 
     def _cache(self, session: LakeSession | None) -> Path:
@@ -85,7 +85,9 @@ class TablesAdapter:
 
     def views(self, month: Month | None) -> MonthViews:
         """Return the sources as known at a month's cutoff, or all their rows."""
-        return MonthViews(self.tables, self.rows, self.computed, month, self.settings.dataset.raw_months.last)
+        views = MonthViews(self.tables, self.rows, self.computed, month, self.settings.dataset.raw_months.last)
+        views.kept = self._temporary  # streams of a month may outlive the adapter
+        return views
 
     def months(self) -> list[Month]:
         """Return the months that the source has rows of: of the panel, or of transactions."""

@@ -6,18 +6,20 @@ It is computed once and kept as Parquet under the digest of all that it is made 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
-from finai_assets.ingest.tables.database import POSITION, Database, tried
+from finai_assets.ingest.tables import language
+from finai_assets.ingest.tables.database import NUMBERS, POSITION, Database, tried
 from finai_assets.ingest.tables.reading import Rows
 from finai_assets.ingest.tables.reading.store import Store
-from finai_assets.settings.tables import TablesSettings
+from finai_assets.settings.tables import SourceSettings, TablesSettings
 from finai_resources.errors import ConfigError, ContractError
 from finai_resources.json_text import to_json
-from finai_resources.sql_text import exact_path, literals, quoted
+from finai_resources.sql_text import exact_path, literal, literals, quoted
 
 KNOWN = "known from"  # the column that dates a row; its name has a blank, so that no expression means it
 _RESERVED = (POSITION, KNOWN, "file_row_number", "file_index")
@@ -64,7 +66,7 @@ def _sql(computer: Database, name: str) -> str:
             where=f"{rows.shown}, column {taken[0]}",
             fix="rename the column, or read the source by a query",
         )
-    computer.db.execute(f"CREATE VIEW {quoted(name)} AS {_numbered(rows, source.optional)}")
+    computer.db.execute(f"CREATE VIEW {quoted(name)} AS {_numbered(computer, rows, source)}")
     whole = quoted(name)
     for column, sql in source.computed.items():
         where = f"tables.sources.{name}.computed.{column}"
@@ -80,12 +82,33 @@ def _sql(computer: Database, name: str) -> str:
     return f"SELECT * FROM {whole}"
 
 
-def _numbered(rows: Rows, optional: tuple[str, ...]) -> str:
-    """Return the rows of all files in order, numbered from 1, with the optional columns that the source lacks."""
+def _numbered(computer: Database, rows: Rows, source: SourceSettings) -> str:
+    """Return the rows of all files in order, numbered from 1, with null for what means missing and for optional columns."""
     ends = [0]
     for count in rows.counts.values():
         ends.append(ends[-1] + count)
-    absent = "".join(f"CAST(NULL AS VARCHAR) AS {quoted(each)}, " for each in optional if each not in rows.schema)
     row = f"{ends}[CAST(file_index AS BIGINT) + 1] + CAST(file_row_number AS BIGINT) + 1"
-    paths = literals([exact_path(str(path)) for path in rows.parquet])
-    return f"SELECT *, {absent}{row} AS {POSITION} FROM read_parquet({paths}, hive_partitioning = false)"
+    scan = f"read_parquet({literals([exact_path(str(path)) for path in rows.parquet])}, hive_partitioning = false)"
+    missing, columns = source.missing, computer.columns(scan)
+    if isinstance(missing, dict) and (unknown := [column for column in missing if column not in columns]):
+        raise language.unknown_column(
+            unknown[0], where="`missing` of the source", have=list(columns), source=rows.shown
+        )
+    listed = []
+    for column, kind in columns.items():
+        marked = _means_missing(column, kind, missing.get(column, ()) if isinstance(missing, dict) else missing)
+        listed.append(
+            f"CASE WHEN {marked} THEN NULL ELSE {quoted(column)} END AS {quoted(column)}" if marked else quoted(column)
+        )
+    listed += [f"CAST(NULL AS VARCHAR) AS {quoted(each)}" for each in source.optional if each not in columns]
+    return f"SELECT {', '.join(listed)}, {row} AS {POSITION} FROM {scan}"
+
+
+def _means_missing(column: str, kind: str, texts: Sequence[str]) -> str:
+    """Return the condition that a value is one of those that mean missing, empty where it cannot be; blanks around do not count."""
+    if kind == "VARCHAR" and texts:
+        return f"trim({quoted(column)}) IN ({', '.join(literal(each.strip()) for each in texts)})"
+    numbers = [each.strip() for each in texts if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", each.strip())]
+    if numbers and (kind in NUMBERS or kind.startswith("DECIMAL")):
+        return f"{quoted(column)} IN ({', '.join(numbers)})"
+    return ""

@@ -1,4 +1,4 @@
-"""A DuckDB database in memory with the mapping's own functions: expressions bound to rows, and rows that break a rule, counted."""
+"""A DuckDB database in memory with the functions of the mapping: expressions bound to rows, and broken rules counted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from finai_assets.ingest.tables.reading import Rows
 from finai_assets.ingest.tables.reading.numbers import NumberFormat
 from finai_assets.settings.tables import TablesSettings
 from finai_resources.errors import ConfigError, ContractError
+from finai_resources.printable import excerpt
 from finai_resources.sql_text import literal, quoted
 
 POSITION = "source_row"  # the column that every source has beside its own: the number of the row, from 1
+INTEGERS = frozenset(
+    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+)
+NUMBERS = INTEGERS | {"FLOAT", "DOUBLE"}
+NESTED = ("STRUCT", "MAP", "UNION", "BLOB")
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -79,10 +85,19 @@ class Database:
         for rows in self.rows.values():
             if rows.shown == source:
                 rows.require(language.columns_of(checked))
+        have = self.columns(relation)
+        for column in language.columns_of(checked):
+            kind = have.get(column, "")
+            if kind.startswith(NESTED) or kind.endswith("]"):
+                raise ContractError(
+                    f"wrong type {excerpt(kind)}: the column holds no single value, and {where} names it whole",
+                    where=f"{source}, column {excerpt(column)}",
+                    fix=f"name the part of it that is meant, as {column}.part, or flatten the column at the source",
+                )
         try:
             self.db.execute(f"DESCRIBE SELECT {tried(checked)} FROM {relation}").fetchall()
         except duckdb.Error as error:
-            raise language.unbound(error, sql, where=where, have=list(self.columns(relation)), source=source) from error
+            raise language.unbound(error, sql, where=where, have=list(have), source=source) from error
         return checked
 
     def local_time(self, checked: str, relation: str, *, where: str) -> str:
@@ -104,7 +119,8 @@ class Database:
             return f"timezone({literal(self.tables.time_zone)}, {checked})"
         if kind == "TIMESTAMP_NS":
             rest = f"concat('a time finer than a microsecond: ', {checked})"
-            return f"CASE WHEN epoch_ns({checked}) % 1000 <> 0 THEN make_timestamp(refuse({rest})) ELSE CAST({checked} AS TIMESTAMP) END"
+            refused = f"CASE WHEN epoch_ns({checked}) % 1000 <> 0 THEN make_timestamp(refuse({rest}))"
+            return f"{refused} ELSE CAST({checked} AS TIMESTAMP) END"
         if kind != "DATE" and not kind.startswith("TIMESTAMP"):
             raise ConfigError(
                 f"{checked} is {kind}, not a date or a time",
@@ -190,7 +206,7 @@ def _number(name: str, signs: NumberFormat) -> str:
 def _vocabulary(name: str, meanings: Mapping[str, str]) -> str:
     """Return the statement that makes ``name(x)`` the meaning of a word, which refuses unknown words; null is the empty word."""
     cases = " ".join(f"WHEN {literal(word)} THEN {literal(meaning)}" for word, meaning in meanings.items())
-    known = literal(f"; the words known are {', '.join(meanings)}")
+    known = literal(f"; the words known are {', '.join(word or '(none)' for word in meanings)}")
     blank = literal(meanings[""]) if "" in meanings else "NULL"
     return (
         f"CREATE MACRO {quoted(name)}(x) AS CASE WHEN x IS NULL THEN {blank} ELSE CASE x {cases} ELSE "

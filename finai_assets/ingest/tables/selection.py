@@ -8,25 +8,12 @@ import pyarrow as pa
 
 from finai_assets.ingest.conform import Violation, Violations
 from finai_assets.ingest.tables import language
-from finai_assets.ingest.tables.database import POSITION, tried
+from finai_assets.ingest.tables.database import INTEGERS, NESTED, POSITION, tried
 from finai_assets.ingest.tables.views import MonthViews
 from finai_assets.settings.tables import RowsSettings
 from finai_resources.errors import ContractError
 from finai_resources.sql_text import quoted
 
-_NESTED = ("STRUCT", "MAP", "UNION")
-_INTEGERS = {
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "HUGEINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
-    "UHUGEINT",
-}
 _FIX = "correct the values at the source, list what means missing, or leave the rows out by `where`"
 
 
@@ -89,7 +76,7 @@ class Selection:
         """
         checked = self.checked(sql, name)
         found, t = self.kind(checked), pa.types
-        if found.startswith(_NESTED) or found.endswith("]") or found == "BLOB":
+        if found.startswith(NESTED) or found.endswith("]"):
             columns = language.columns_of(checked)
             raise ContractError(
                 f"wrong type {found}, not {kind}: {self.where}.{name} is no single value",
@@ -103,7 +90,7 @@ class Selection:
             return f"flag({checked})" if found == "VARCHAR" else f"CAST({checked} AS BOOLEAN)"
         if t.is_integer(kind):
             number = self._number(checked) if found == "VARCHAR" else checked
-            whole = number if found in _INTEGERS | {"BOOLEAN"} else f"whole_number({number})"
+            whole = number if found in INTEGERS | {"BOOLEAN"} else f"whole_number({number})"
             return f"CAST({whole} AS {_INTEGER[kind.bit_width]})"
         if t.is_floating(kind):
             return self._number(checked) if found == "VARCHAR" else f"CAST({checked} AS DOUBLE)"
@@ -125,7 +112,7 @@ class Selection:
         """
         checked = self.checked(sql, name)
         found = self.kind(checked)
-        whole = found in _INTEGERS | {"VARCHAR", "UUID", '"NULL"'} or (
+        whole = found in INTEGERS | {"VARCHAR", "UUID", '"NULL"'} or (
             found.startswith("DECIMAL") and found.endswith(",0)")
         )
         if not whole:

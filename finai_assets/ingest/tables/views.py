@@ -51,6 +51,7 @@ class MonthViews(Database):
         last: Month,
     ) -> None:
         super().__init__(tables, rows)
+        self.kept: object = None  # what the Parquet lies in, where it goes with its last user
         self.month = month or last
         self.db.execute(f"CREATE MACRO month_start() AS DATE '{self.month.start:%Y-%m-%d}'")
         self.db.execute(f"CREATE MACRO cutoff() AS DATE '{self.month.cutoff:%Y-%m-%d}'")

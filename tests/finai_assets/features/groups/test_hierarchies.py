@@ -20,7 +20,6 @@ from finai_assets.features.events import Events
 from finai_assets.features.groups import merchant_hierarchy, product_hierarchy
 from finai_assets.features.methods.poincare import distance
 from finai_assets.features.methods.tree_embedding import embed
-from finai_assets.ingest.berka_codes import CATEGORIES
 from finai_assets.settings import Settings, load_settings
 from finai_resources.errors import ConfigError, GateError
 from finai_resources.months import Month
@@ -427,6 +426,9 @@ def test_the_settings_of_the_data_sets_count_their_categories() -> None:
     assert (GROUPS.merchant_hierarchy.leaves, GROUPS.merchant_hierarchy.l1_categories) == (LEAVES, L1_COUNT)
     berka = load_settings("berka")
     unknown = berka.dataset.unknown_mcc == "other"
+    assert berka.tables is not None
+    assert berka.tables.categories is not None
+    categories = berka.tables.categories.codes.values()
     chosen = berka.feature_groups.merchant_hierarchy
-    assert chosen.leaves == len(CATEGORIES) + unknown
-    assert chosen.l1_categories == len({category.l1 for category in CATEGORIES}) + unknown
+    assert chosen.leaves == len(categories) + unknown
+    assert chosen.l1_categories == len({category.l1 for category in categories}) + unknown
