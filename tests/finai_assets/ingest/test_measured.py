@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
-from finai_assets.ingest.berka import BerkaAdapter
 
-from finai_assets.ingest.adapter import Adapter, MonthTables, Piece
+from finai_assets.ingest.adapter import Adapter, MonthTables, Piece, open_adapter
 from finai_assets.ingest.contract import MERCHANT_CATEGORIES, SNAPSHOTS, TRANSACTIONS
 from finai_assets.ingest.measured import as_yaml, measure_facts
 from finai_assets.settings import Settings, load_settings
+from finai_resources.lake import Lake
+from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 
 DAY_US = 86_400_000_000
@@ -83,12 +84,12 @@ def test_what_is_declared_is_not_asked_for_again() -> None:
 
 
 @pytest.mark.berka
-def test_of_berka_it_finds_what_was_declared_by_hand(berka_dir: Path) -> None:
+def test_of_berka_it_finds_what_was_declared_by_hand(berka_dir: Path, lake: Lake) -> None:
     settings = load_settings("berka", "smoke", overrides={"dataset": {"source": str(berka_dir)}})
     dataset = settings.dataset
     parts = ("lacks", "never_held", "never_acquired", "unavailable_columns")
     bare = settings.model_copy(update={"dataset": dataset.model_copy(update={part: {} for part in parts})})
-    adapter = BerkaAdapter(bare, b"k" * 32)
+    adapter = open_adapter(bare, b"k" * 32, LakeSession(lake))
     found = measure_facts(adapter, bare)["dataset"]
     assert set(found["lacks"]) == set(dataset.lacks)
     assert set(found["never_held"]) == set(dataset.never_held)
