@@ -23,7 +23,7 @@ REFUSED = {  # case -> rule, column, rows (None where the finding counts none)
     "04_other_english_words": ("unknown word", "operation", 90),
     "06_column_twice": ("column occurs twice", "date", None),
     "07_brackets": ("that is not there", "account_id", None),
-    "14_struct_amount": ("STRUCT", "signed", None),
+    "14_struct_amount": ("STRUCT", "amount", None),
     "15_district_twice": ("duplicate key", "A1", None),
 }
 LOADS = ("00_base", "05_parquet_timestamps", "10_ids_of_19_digits", "12_leading_point", "13_spark_folder")
