@@ -96,7 +96,7 @@ class MonthMapping:
                 self.out, checked, f"{tried(local)} IS NULL", "tables.snapshots.month: not a date", "correct the dates"
             )
             within = f"date_trunc('month', {tried(local)}.v) = month_start()"
-        values = {
+        values: dict[str, str] = {
             name: chosen.value(sql, f"columns.{name}", SNAPSHOTS.field(name).type) for name, sql in rows.columns.items()
         }
         if (protected := self.mapping.protected) is not None:
@@ -382,11 +382,14 @@ class MonthMapping:
     # ---- helpers
 
     def _stream(self, name: str, sql: str) -> Iterator[Piece]:
-        schema = {"snapshots": SNAPSHOTS, "transactions": TRANSACTIONS}.get(name)
-        if name == "protected" and self.mapping.protected is not None:
-            schema = protected_contract(list(self.mapping.protected.columns)).schema
-        for contract in offer_contracts(self.settings):
-            schema = contract.schema if contract.name == name else schema
+        schemas = {contract.name: contract.schema for contract in offer_contracts(self.settings)}
+        attributes = self.mapping.protected.columns if self.mapping.protected is not None else ()
+        schemas |= {
+            "snapshots": SNAPSHOTS,
+            "transactions": TRANSACTIONS,
+            "protected": protected_contract(list(attributes)).schema,
+        }
+        schema = schemas[name]
         source = self.sources[name]
         yield Piece(source, schema.empty_table())
         for batch in self.views.db.cursor().sql(sql).to_arrow_reader(_BATCH):
