@@ -383,9 +383,12 @@ class MonthMapping:
 
     def _stream(self, name: str, sql: str) -> Iterator[Piece]:
         schemas = {contract.name: contract.schema for contract in offer_contracts(self.settings)}
-        schemas |= {"snapshots": SNAPSHOTS, "transactions": TRANSACTIONS}
-        if self.mapping.protected is not None:
-            schemas["protected"] = protected_contract(list(self.mapping.protected.columns)).schema
+        attributes = self.mapping.protected.columns if self.mapping.protected is not None else ()
+        schemas |= {
+            "snapshots": SNAPSHOTS,
+            "transactions": TRANSACTIONS,
+            "protected": protected_contract(list(attributes)).schema,
+        }
         schema = schemas[name]
         source = self.sources[name]
         yield Piece(source, schema.empty_table())
