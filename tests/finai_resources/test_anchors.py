@@ -78,7 +78,9 @@ ATTACKS: list[tuple[Attack, bool, bool]] = [  # whether seals alone find it, and
 ]
 
 
-@pytest.mark.parametrize(("attack", "by_seals", "by_anchors"), ATTACKS, ids=[attack.__name__ for attack, _, _ in ATTACKS])
+@pytest.mark.parametrize(
+    ("attack", "by_seals", "by_anchors"), ATTACKS, ids=[attack.__name__ for attack, _, _ in ATTACKS]
+)
 def test_attacks_are_found_by_seals_or_by_anchors(lake: Lake, attack: Attack, by_seals: bool, by_anchors: bool) -> None:
     filled(lake)
     assert log_of(lake).verify() == []
