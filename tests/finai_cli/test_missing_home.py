@@ -16,7 +16,7 @@ from finai_resources.errors import ConfigError, FinaiError
 from finai_resources.lake import Lake
 
 # These begin a home, whose folder they make.
-BEGIN = {"run", "generate", "checks prove", "keys new"}
+BEGIN = {"run", "generate", "checks prove", "keys new", "ui"}
 # What a command needs beyond a value for each parameter that it requires.
 ASKED = {"sql": [["SELECT 1"], ["--tables"]], "features show": [["age"]]}
 VALUES = {"expires": "2027-12-31", "check": "feature_drift_psi", "customer": "1"}
