@@ -23,8 +23,9 @@ from finai_checks.framework.check import (
     Theme,
     declare,
 )
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_checks.framework.ledger import Ledger
-from finai_checks.framework.run import EVIDENCE, run_check
+from finai_checks.framework.run import run_check
 from finai_checks.framework.small_lake import SmallLake, small_settings
 from finai_checks.gates import CheckGates
 from finai_checks.proof import lake_canaries, plain_canaries, run_canaries

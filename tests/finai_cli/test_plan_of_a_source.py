@@ -11,7 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from rich.console import Console
-from tests.finai_assets.ingest.test_berka import KEY, write_czech
 
 from finai_assets.asset_graph import CATALOGUE_TABLES, SNAPSHOTS, TRANSACTIONS, group_asset
 from finai_assets.ingest.adapter import open_adapter
@@ -26,6 +25,7 @@ from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
+from tests.finai_assets.ingest.tables.test_berka import KEY, write_czech
 
 GROUP = group_asset("demographics")
 MONTHS = ("1993-01", "1993-02", "1993-03")

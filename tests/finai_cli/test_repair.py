@@ -13,7 +13,7 @@ from rich.console import Console
 from finai_assets.asset_graph import PRODUCTS, SOURCE, SOURCE_SNAPSHOTS, SPLITS, group_asset, truth_asset
 from finai_assets.platform import Platform
 from finai_assets.settings import load_settings
-from finai_checks.framework.run import EVIDENCE
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_cli.checks import evidence_table, last_evidence
 from finai_cli.plan import Stage, main_job, stale_assets
 from finai_cli.repair import NAME, damaged_partitions, put_all_aside, repairing

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from finai_assets.asset_graph import PRODUCTS, SOURCE, SPLITS, TRANSACTIONS
-from finai_checks.framework.run import EVIDENCE
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.leases import leased

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from finai_assets.platform import Platform
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome, Declared
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_checks.framework.record import write_record
-from finai_checks.framework.run import EVIDENCE, evidence_record
+from finai_checks.framework.run import evidence_record
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession

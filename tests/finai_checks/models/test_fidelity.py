@@ -15,8 +15,9 @@ from finai_assets.students.card import CARD, untrained
 from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
 from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome
+from finai_checks.framework.evidence_log import EVIDENCE
 from finai_checks.framework.ledger import Ledger
-from finai_checks.framework.run import EVIDENCE, run_check
+from finai_checks.framework.run import run_check
 from finai_checks.models.fidelity import student_fidelity
 from finai_resources.chained_log import ChainedLog
 from finai_resources.lake import Lake
