@@ -25,7 +25,7 @@ PACKAGES = ("finai_assets", "finai_checks", "finai_resources", "serving_lambda",
 # Modules that compute no value, or only declare, show or transport values that have versions of their own.
 _LEFT_OUT = re.compile(
     r"finai_assets\.(settings|asset_graph|source|platform|kernel_cache|made_with)(\.|$)"
-    r"|finai_resources\.(errors|progress|storage_errors|stored_bytes|quarantine|leases)$"
+    r"|finai_resources\.(errors|progress|storage_errors|stored_bytes|quarantine|leases|objects|whole_file)$"
 )
 _PURE_DECORATORS = re.compile(
     r"^(staticmethod|classmethod|property|cached_property|dataclass|override|contextmanager|(functools\.)?(cache|lru_cache|wraps)"

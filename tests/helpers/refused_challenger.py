@@ -17,6 +17,7 @@ from finai_checks.gates import CheckGates
 from finai_cli.execute import dagster_instance
 from finai_resources.home import Home
 from finai_resources.lake import Lake
+from finai_resources.secrets import SecretStore
 
 CHAMPION = "serving/champion"
 CHECK = "C29_challenger_beats_champion"
@@ -29,7 +30,7 @@ def settings() -> Settings:
 
 def build(home: Home) -> dg.Definitions:
     """Return the definitions of a home whose one mandatory check is that of the fixtures."""
-    gates = CheckGates(Platform.of(settings()), (THEME,))
+    gates = CheckGates(Platform.of(settings(), SecretStore(home.root)), (THEME,))
     return build_definitions(settings=settings(), home=home, resources={"gates": gates})
 
 

@@ -358,7 +358,8 @@ def test_a_mapping_that_is_not_whole_is_refused(tmp_path: Path, change: Any, tol
 
 def test_a_table_that_is_mapped_and_declared_absent_is_refused() -> None:
     consents = {"from": "loan", "customer": "number", "columns": {}}
+    absent = {"unavailable_tables": {"consents": "nobody asked"}}
     with pytest.raises(ConfigError, match="declares absent"):
-        load_settings("berka", overrides={"tables": {"consents": consents}})
+        load_settings("berka", overrides={"tables": {"consents": consents}, "dataset": absent})
     with pytest.raises(ConfigError, match="belong together"):
         load_settings("synthetic", overrides={"tables": TABLES})
