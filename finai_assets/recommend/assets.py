@@ -16,7 +16,7 @@ from finai_assets.asset_graph import (
     SOURCE,
 )
 from finai_assets.automation.specs import entered, facts, spec_of, stored, writing
-from finai_assets.bundle.registry import export, id_of, is_approved, resolve, scoring
+from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry, export, id_of, is_approved, resolve, scoring
 from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
@@ -60,8 +60,8 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
         def score(month: Month) -> list[Materialised]:
             session = lake.session()  # a month's own, since it remembers what the month was made from
+            gates.demand(session.lake, _asked(platform, session, month))
             scored_by = scoring(session.lake)
-            gates.demand(session.lake, _asked(platform, session, month, scored_by))
             folder = resolve(session.lake, home.path, scored_by)
             figures = score_month(
                 session,
@@ -84,13 +84,12 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     return [customers, _evaluation(platform), _outcomes(platform), _expert_shares(platform)]
 
 
-def _asked(
-    platform: Platform, session: LakeSession, month: Month, scored_by: str
-) -> tuple[tuple[str, str | None], ...]:
-    """Return whose checks must have passed: the stored bundle's only if it scores, since a champion's were asked by promotion."""
-    files = {MANIFEST: session.lake.read_bytes(BUNDLE, None, MANIFEST)} if session.lake.find(BUNDLE) else {}
-    of_the_stored = bool(files) and id_of(files) == scored_by
-    return platform.graph.asked(RECOMMENDATIONS, month=month, beside=() if of_the_stored else (BUNDLE, PUBLISHED))
+def _asked(platform: Platform, session: LakeSession, month: Month) -> tuple[tuple[str, str | None], ...]:
+    """Return whose checks must have passed: not the stored bundle's where a champion scores, whose checks promotion asked."""
+    stored_one = {MANIFEST: session.lake.read_bytes(BUNDLE, None, MANIFEST)} if session.lake.find(BUNDLE) else {}
+    champion = Registry.read(session.lake).aliases.get(CHAMPION_ALIAS)
+    another = champion is not None and (not stored_one or id_of(stored_one) != champion)
+    return platform.graph.asked(RECOMMENDATIONS, month=month, beside=(BUNDLE, PUBLISHED) if another else ())
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:
