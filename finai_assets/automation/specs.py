@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from finai_assets.made_with import EXTRA, made_with
 from finai_assets.partitions import partition_keys
 from finai_assets.platform import Platform
 from finai_resources.gates import Gates
+from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest
@@ -93,7 +94,12 @@ def chosen_of(context: dg.AssetExecutionContext, paths: Sequence[str]) -> list[s
 
 
 def entered(
-    lake: LakeResource, gates: Gates, platform: Platform, *paths: str, month: Month | None = None
+    lake: LakeResource,
+    gates: Gates,
+    platform: Platform,
+    *paths: str,
+    month: Month | None = None,
+    beside: Callable[[Lake], tuple[str, ...]] | None = None,
 ) -> LakeSession:
     """Return a session in which assets may be computed: every asset's function begins here, each time that it runs.
 
@@ -103,6 +109,8 @@ def entered(
         The assets that it computes.
     month
         Of assets with months; a month has a session of its own, as that remembers what the month was made from.
+    beside
+        Says which assets take no part this time (:meth:`finai_assets.asset_graph.AssetGraph.asked`).
 
     Raises
     ------
@@ -110,7 +118,8 @@ def entered(
         A blocking check of anything upstream has not passed on its present content.
     """
     session = lake.session()
-    gates.demand(session.lake, platform.graph.asked(*paths, month=month))
+    left_out = beside(session.lake) if beside is not None else ()
+    gates.demand(session.lake, platform.graph.asked(*paths, month=month, beside=left_out))
     return session
 
 

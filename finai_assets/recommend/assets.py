@@ -31,8 +31,8 @@ from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.json_text import to_json
+from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
-from finai_resources.lake_session import LakeSession
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
 from serving_lambda.bundle import MANIFEST, load_bundle
@@ -59,8 +59,7 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         settings = platform.graph.settings_of(RECOMMENDATIONS)
 
         def score(month: Month) -> list[Materialised]:
-            session = lake.session()  # a month's own, since it remembers what the month was made from
-            gates.demand(session.lake, _asked(platform, session, month))
+            session = entered(lake, gates, platform, *descriptions, month=month, beside=_beside)
             scored_by = scoring(session.lake)
             folder = resolve(session.lake, home.path, scored_by)
             figures = score_month(
@@ -84,12 +83,12 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     return [customers, _evaluation(platform), _outcomes(platform), _expert_shares(platform)]
 
 
-def _asked(platform: Platform, session: LakeSession, month: Month) -> tuple[tuple[str, str | None], ...]:
-    """Return whose checks must have passed: not the stored bundle's where a champion scores, whose checks promotion asked."""
-    stored_one = {MANIFEST: session.lake.read_bytes(BUNDLE, None, MANIFEST)} if session.lake.find(BUNDLE) else {}
-    champion = Registry.read(session.lake).aliases.get(CHAMPION_ALIAS)
+def _beside(lake: Lake) -> tuple[str, ...]:
+    """Return whose checks are not asked: the stored bundle's where a champion scores, whose own checks promotion asked."""
+    stored_one = {MANIFEST: lake.read_bytes(BUNDLE, None, MANIFEST)} if lake.find(BUNDLE) else {}
+    champion = Registry.read(lake).aliases.get(CHAMPION_ALIAS)
     another = champion is not None and (not stored_one or id_of(stored_one) != champion)
-    return platform.graph.asked(RECOMMENDATIONS, month=month, beside=(BUNDLE, PUBLISHED) if another else ())
+    return (BUNDLE, PUBLISHED) if another else ()
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:
