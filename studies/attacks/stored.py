@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from finai_assets.asset_graph import group_asset
 from finai_checks.framework.record import record_path
 from finai_resources.lake import Lake
 from finai_resources.manifest import StoredFile
 
-GROUP, MONTH, COLUMN = "features/txn_behavior", "2015-02", 2
+GROUP, MONTH, COLUMN = group_asset("txn_behavior"), "2015-02", 2
 CHECK = "point_in_time_replay"
 
 
