@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, chosen_platform, chosen_settings
-from finai_cli.output import print_json
+from finai_cli.output import Terminal, print_json
 
 features_app = typer.Typer(
     help="Show the feature groups and their columns, and what a change would do to them.", no_args_is_help=True
@@ -32,7 +31,7 @@ def features_list(
     if as_json:
         print_json(as_rows(registry, group))
         return
-    Console().print(column_table(registry.group(group)) if group else group_table(registry))
+    Terminal().print(column_table(registry.group(group)) if group else group_table(registry))
 
 
 @features_app.command("show")
@@ -53,7 +52,7 @@ def features_show(
         print_json(description)
         return
     for table in description_tables(description):
-        Console().print(table)
+        Terminal().print(table)
 
 
 @features_app.command("diff")
@@ -81,4 +80,4 @@ def features_diff(
     if as_json:
         print_json(found.as_dict())
         return
-    print_difference(found, Console())
+    print_difference(found, Terminal())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
+
+from finai_cli.output import Terminal
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _CONFIG = "--config"
@@ -24,7 +25,7 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            Console(stderr=True).print("interrupted")
+            Terminal(stderr=True).print("interrupted")
             raise typer.Exit(INTERRUPTED) from None
 
 

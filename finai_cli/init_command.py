@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from finai_cli.options import AsJson
-from finai_cli.output import print_json
+from finai_cli.output import Terminal, print_json, styled
 
 DEFAULT_FOLDER = "finai-config"  # where no folder of configuration is named
 _NAME = re.compile(r"^[a-z][a-z0-9_-]*$")
@@ -90,10 +89,10 @@ def _target(name: str, *, force: bool) -> Path:
 
 
 def _tell(name: str, target: Path, tables: tuple[tuple[str, str, int], ...], questions: int) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = Terminal(soft_wrap=True)
     for table, kind, rows in tables:
         console.print(f"{table}: {rows:,} rows, {_WHAT[kind]}", markup=False)
-    console.print("[bold green]done[/]: ", end="")
+    console.print(styled(("done", "bold green"), ": "), end="")
     console.print(target, markup=False)
     if questions:
         console.print(

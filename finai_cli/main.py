@@ -116,7 +116,8 @@ def run(
     else:
         print_summary(summary, warehouse_of(place), console)
     if closed := summary["checks"]["audits_closing"]:
-        console.print(f"[bold red]gates are closed[/] by audits: {', '.join(closed)}", soft_wrap=True, highlight=False)
+        told = styled(("gates are closed", "bold red"), f" by audits: {', '.join(closed)}")
+        console.print(told, soft_wrap=True, highlight=False)
         raise typer.Exit(1)
     if as_json:
         return
@@ -215,9 +216,12 @@ def doctor(
     from finai_cli.display import display
     from finai_cli.doctor import examine
 
-    with display(Terminal(stderr=True)) as show, show("Examining", 1, 0) as shown:
-        findings = examine(dataset, profile, home, deep=deep)
-        shown.advance()
+    if deep:
+        with display(Terminal(stderr=True)) as show, show("Examining", 1, 0) as shown:
+            findings = examine(dataset, profile, home, deep=True)
+            shown.advance()
+    else:
+        findings = examine(dataset, profile, home)
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import tempfile
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from finai_assets.asset_graph import SNAPSHOTS
@@ -25,6 +23,7 @@ from finai_assets.ingest.tables.guess.document import open_questions
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.settings import Settings, config_folders
 from finai_cli.display import display
+from finai_cli.output import styled
 from finai_resources.errors import FinaiError
 from finai_resources.home import Home
 from finai_resources.lake import Lake
@@ -107,14 +106,14 @@ def print_report(found: Checked, console: Console) -> None:
             console.print(f"  {table}: {sum(rows.values()):,} rows", markup=False, highlight=False)
     console.print(_carried_table(found))
     if found.questions:
-        console.print(f"[yellow]{len(found.questions)} questions of {found.questions[0][0]} are open[/]")
+        console.print(styled((f"{len(found.questions)} questions of {found.questions[0][0]} are open", "yellow")))
         for _, line, question in found.questions:
             console.print(f"  line {line}: {question}", markup=False, highlight=False)
     if report.refused:
         faults = sum(finding.verdict == "refused" for finding in report.findings)
-        console.print(f"[bold red]refused[/]: {faults} findings would stop the load; nothing was written")
+        console.print(styled(("refused", "bold red"), f": {faults} findings would stop the load; nothing was written"))
     else:
-        console.print("[bold green]loads[/]: nothing would stop it; nothing was written")
+        console.print(styled(("loads", "bold green"), ": nothing would stop it; nothing was written"))
 
 
 def findings_table(findings: list[Finding]) -> Table:
@@ -127,21 +126,16 @@ def findings_table(findings: list[Finding]) -> Table:
     table.add_column("share", justify="right", no_wrap=True)
     for finding in findings:
         colour = "red" if finding.verdict == "refused" else "yellow"
-        lines = [f"[{colour}]{escape(_printable(finding.rule))}[/]"]
+        said: list[str | tuple[str, str]] = [(finding.rule, colour)]
         if finding.examples:
-            lines.append(f"[dim]{escape(_printable('; '.join(finding.examples)))}[/]")
+            said += ["\n", ("; ".join(finding.examples), "dim")]
         if finding.fix:
-            lines.append(f"-> {escape(_printable(finding.fix))}")
+            said.append(f"\n-> {finding.fix}")
         rows = "" if finding.rows is None else f"{finding.rows:,}"
         share = "" if finding.share is None else f"{finding.share:.2%}"
         where = finding.source.replace(f"{os.path.dirname(finding.source)}/", "", 1)  # noqa: PTH120 - it may be no path
-        table.add_row("\n".join(lines), escape(_printable(where)), escape(_printable(finding.column)), rows, share)
+        table.add_row(styled(*said), where, finding.column, rows, share)
     return table
-
-
-def _printable(text: str) -> str:
-    """Return a text in which a control character is written out: what a file holds moves no cursor."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text)
 
 
 def _carried_table(found: Checked) -> Table:
@@ -151,17 +145,15 @@ def _carried_table(found: Checked) -> Table:
     table.add_column("carried", justify="right", no_wrap=True)
     table.add_column("not, and why", overflow="fold")
     reasons = Counter((why.reason, why.fact) for why in derived.columns.values())
-    shown = [
-        f"{count}: {escape(reason)} [dim]({escape(fact)})[/]" for (reason, fact), count in reasons.most_common(_REASONS)
-    ]
+    shown = [f"{count}: {reason} ({fact})" for (reason, fact), count in reasons.most_common(_REASONS)]
     if len(reasons) > _REASONS:
         shown.append(f"and {len(reasons) - _REASONS} more reasons (--json)")
     table.add_row("columns", f"{found.columns - len(derived.columns)} of {found.columns}", "\n".join(shown))
     if derived.groups:
-        table.add_row("groups lost", str(len(derived.groups)), ", ".join(map(escape, derived.groups)))
-    tasks = [f"{escape(name)}: {escape(why.reason)}" for name, why in derived.tasks.items()]
+        table.add_row("groups lost", str(len(derived.groups)), ", ".join(derived.groups))
+    tasks = [f"{name}: {why.reason}" for name, why in derived.tasks.items()]
     table.add_row("tasks", f"{found.tasks - len(derived.tasks)} of {found.tasks}", "\n".join(tasks))
-    absent = [f"{escape(name)}: {escape(why.reason)}" for name, why in derived.tables.items()]
+    absent = [f"{name}: {why.reason}" for name, why in derived.tables.items()]
     if absent:
         table.add_row("tables absent", str(len(absent)), "\n".join(absent))
     return table

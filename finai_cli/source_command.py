@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
-from finai_cli.output import print_json
+from finai_cli.output import Terminal, print_error, print_json
 
 WRONG_ARGUMENTS = 2
 
@@ -35,22 +34,20 @@ def source_check(
 
     Nothing is written. Exit code 0: it would load; 1: something would refuse the load; 2: a wrong argument or setting.
     """
-    from rich.text import Text
-
     from finai_resources.errors import ConfigError
 
     try:
         settings = chosen_settings(dataset, profile, source)
         from finai_cli.source import check, print_report, report_json
 
-        console = Console(stderr=as_json)
+        console = Terminal(stderr=as_json)
         found = check(settings, dataset, profile, home, sample=sample, console=console)
     except ConfigError as error:
-        Console(stderr=True, soft_wrap=True).print(Text("error ", style="bold red") + Text(str(error)), highlight=False)
+        print_error(error)
         raise typer.Exit(WRONG_ARGUMENTS) from None
     if as_json:
         print_json(report_json(found))
     else:
-        print_report(found, Console())
+        print_report(found, Terminal())
     if found.report.refused:
         raise typer.Exit(1)

@@ -283,7 +283,7 @@ def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Consol
     )
     for name, title in (("audits_failed", "audit failed"), ("audits_overdue", "audit overdue")):
         for line in checks[name]:
-            console.print(f"  [red]{title}[/] {line}", soft_wrap=True, highlight=False)
+            console.print(styled("  ", (title, "red"), f" {line}"), soft_wrap=True, highlight=False)
     months = summary["months"]
     console.print(
         f"{summary['dataset']}: {summary['customers']:,} customers, {months['snapshots'][0]}..{months['snapshots'][1]}, "

@@ -14,16 +14,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from finai_cli.output import Terminal
 from finai_resources.errors import FinaiError
 from finai_resources.json_text import to_json
 from studies.attacks.fault import Fault, by_name
 from studies.attacks.harness import Found, attack, clean_home
 from studies.attacks.planted import FAULTS
 
-CONSOLE = Console()
+CONSOLE = Terminal()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -134,7 +134,7 @@ def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.Monke
     monkeypatch.setattr("finai_cli.display.LINE_SECONDS", 0.0)
     console = file_console()
     home = module.Home.at(tmp_path)
-    module.run_main_job(cast(Any, SimpleNamespace(graph=None)), home, console)
+    module.run_main_job(cast(Any, SimpleNamespace(graph=None, secrets=None)), home, console)
     said = lines_of(console)
     assert said[0] == "Raw tables: begins, 0/2"
     assert any(line.startswith("Raw tables: 0/2") and line.endswith("customers 5/10") for line in said)

@@ -21,12 +21,14 @@ from finai_cli.run import lake_of
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import LakeError
 from finai_resources.home import Home
+from finai_resources.secrets import SecretStore
 
 
 @pytest.mark.slow
 def test_a_run_of_some_assets_evaluates_their_checks_and_leaves_audits_alone(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
-    platform = Platform.of(load_settings("synthetic", "smoke", overrides={"generator": {"customers": 300}}))
+    settings = load_settings("synthetic", "smoke", overrides={"generator": {"customers": 300}})
+    platform = Platform.of(settings, SecretStore(home.root))
     checks = declared_checks(platform)
     stages = {stage.name: stage for stage in main_job(platform)}
     with dagster_instance(home) as instance:

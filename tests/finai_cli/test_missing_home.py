@@ -17,6 +17,7 @@ from finai_resources.lake import Lake
 
 # These begin a home, whose folder they make.
 BEGIN = {"run", "generate", "checks prove", "keys new", "ui"}
+OF_THE_SOURCE = {"source check"}  # looks at a home only for what was loaded before
 # What a command needs beyond a value for each parameter that it requires.
 ASKED = {"sql": [["SELECT 1"], ["--tables"]], "features show": [["age"]]}
 VALUES = {"expires": "2027-12-31", "check": "feature_drift_psi", "customer": "1"}
@@ -32,7 +33,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
 OF_A_HOME = {name for name, command in COMMANDS.items() if any(p.name == "home" for p in command.params)}
-READING = sorted(OF_A_HOME - BEGIN)
+READING = sorted(OF_A_HOME - BEGIN - OF_THE_SOURCE)
 
 
 def arguments(command: Any) -> list[str]:

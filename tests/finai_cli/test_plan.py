@@ -43,7 +43,7 @@ def ledger(lake: Lake, platform: Platform, checks: list[Declared]) -> Ledger:
 def test_what_has_passed_is_not_asked_again(ledger: Ledger, platform: Platform, checks: list[Declared]) -> None:
     assert checks
     assert outdated_checks(ledger, platform, UNIT, checks) == []
-    assert stale_assets(ledger.lake, platform, UNIT) == []
+    assert stale_assets(ledger.lake, platform, UNIT, checks) == []
 
 
 def test_a_blocking_check_that_failed_is_asked_again_and_its_asset_is_not_computed_again(
@@ -52,7 +52,7 @@ def test_a_blocking_check_that_failed_is_asked_again_and_its_asset_is_not_comput
     (gap,) = (check for check in checks if check.name == "gap_split")
     tell(ledger.lake, platform, [(gap, None)], CheckOutcome(False, "the gap has 3 days", 3))
     assert outdated_checks(ledger, platform, UNIT, checks) == [gap]
-    assert stale_assets(ledger.lake, platform, UNIT) == []
+    assert stale_assets(ledger.lake, platform, UNIT, checks) == []
 
 
 def test_records_of_a_home_of_before_the_signatures_are_asked_again(
