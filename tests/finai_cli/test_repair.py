@@ -22,6 +22,7 @@ from finai_resources.errors import GateError, LakeError
 from finai_resources.lake import Lake
 from finai_resources.manifest import MANIFEST
 from finai_resources.quarantine import Damage
+from finai_resources.secrets import SecretStore
 
 GROUP, MONTH = group_asset("demographics"), "2015-06"
 STORED = (
@@ -55,6 +56,10 @@ def write(lake: Lake, platform: Platform, asset: str, month: str | None) -> None
     versions = platform.graph.versions(asset) if asset in platform.graph else {}
     with lake.write(asset, month, **versions) as out:
         out.put("a.json", json.dumps([asset, month] * 50).encode())
+
+
+def secrets_of(lake: Lake) -> SecretStore:
+    return SecretStore(Path(lake.root).parent)
 
 
 def file_of(lake: Lake, asset: str, month: str | None) -> Path:
@@ -95,7 +100,7 @@ def test_a_damaged_partition_is_told_put_aside_entered_in_the_evidence_once_and_
         assert said in line
     unit = next(unit for stage in stages for unit in stage.units if GROUP in unit.assets and unit.partition == MONTH)
     for _ in range(2):
-        put_all_aside(filled, found)
+        put_all_aside(filled, secrets_of(filled), found)
         found, lines = look(filled, platform, stages)
         assert len(lines) == 1
     assert filled.find(GROUP, MONTH) is None
@@ -121,7 +126,7 @@ def test_where_what_the_generator_stores_beside_the_source_is_damaged_the_source
     damaged = {damage.address for damage in found}
     assert SOURCE not in stale_assets(filled, platform, unit, [])
     assert SOURCE in stale_assets(filled, platform, unit, [], damaged)  # as a dry run shows it
-    put_all_aside(filled, found)
+    put_all_aside(filled, secrets_of(filled), found)
     assert SOURCE in stale_assets(filled, platform, unit, [])
 
 
@@ -131,7 +136,7 @@ def test_what_the_job_does_not_make_is_put_aside_and_told_so(
     file_of(filled, "old/thing", None).unlink()
     found, (line,) = look(filled, platform, stages)
     assert "put aside (this job does not make it" in line
-    put_all_aside(filled, found)
+    put_all_aside(filled, secrets_of(filled), found)
     with pytest.raises(LakeError, match="was found damaged"):
         filled.manifest("old/thing")
 
@@ -154,7 +159,7 @@ def test_damage_that_is_found_by_reading_is_computed_again_in_the_same_run(
         told.extend(lines)
         return found
 
-    assert json.loads(repairing(filled, [], work, again))[0] == GROUP
+    assert json.loads(repairing(filled, secrets_of(filled), [], work, again))[0] == GROUP
     assert turns == [False, True]
     assert len(told) == 1
     assert [entry.record["name"] for entry in ChainedLog(filled, EVIDENCE).entries()] == [NAME]
@@ -170,7 +175,7 @@ def test_an_error_that_is_no_damage_ends_the_run_and_so_does_a_disk_that_damages
         return look(filled, platform, stages)[0]
 
     with pytest.raises(GateError):
-        repairing(filled, [], refuse, again)
+        repairing(filled, secrets_of(filled), [], refuse, again)
     turns = []
 
     def broken() -> bytes:
@@ -180,7 +185,7 @@ def test_an_error_that_is_no_damage_ends_the_run_and_so_does_a_disk_that_damages
         return filled.read_bytes(GROUP, MONTH, "a.json")
 
     with pytest.raises(LakeError, match="is damaged"):
-        repairing(filled, [], broken, again)
+        repairing(filled, secrets_of(filled), [], broken, again)
     assert len(turns) == 2
 
 
