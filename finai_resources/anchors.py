@@ -82,9 +82,10 @@ class Anchors:
             root = named.removeprefix("s3://").rstrip("/")
             return cls(lake, Lake(lake.fs, root, s3_client=lake.s3_client), int(days))
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        folder = Path(named) if named else Path(state) / "finai" / "anchors"
+        folder = (Path(named) if named else Path(state) / "finai" / "anchors").expanduser()
         try:
-            return cls(lake, Lake.on_disk(folder.expanduser()))
+            folder.mkdir(parents=True, exist_ok=True)
+            return cls(lake, Lake.on_disk(folder))
         except OSError as error:
             if not named:
                 return None  # `finai evidence verify` says that there are none, and what it cannot see

@@ -107,7 +107,7 @@ def test_on_a_terminal_a_stage_is_a_bar() -> None:
 
 
 def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    unit = SimpleNamespace(partition=None)
+    unit = SimpleNamespace(assets=(), partition=None)
     stages = [
         SimpleNamespace(name="raw", title="Raw tables", units=[unit, unit]),
         SimpleNamespace(name="labels", title="Labels", units=[unit]),
