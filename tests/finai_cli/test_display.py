@@ -127,6 +127,8 @@ def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "main_job", lambda _platform: stages)
     monkeypatch.setattr(module, "Runner", FakeRunner)
     monkeypatch.setattr(module, "lake_of", lambda *_: SimpleNamespace(is_local=False))
+    monkeypatch.setattr(module, "damaged_partitions", lambda *_: [])
+    monkeypatch.setattr(module, "evidence_log", lambda *_: SimpleNamespace(anchor=lambda: None))
     monkeypatch.setattr(module, "source_changes", lambda *_: SourceChanges())
     monkeypatch.setattr(module, "outdated_checks", lambda *_: [])
     monkeypatch.setattr(module, "stale_assets", lambda *_: ["asset"] if len(done) < 2 else [])
