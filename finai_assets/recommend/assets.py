@@ -85,10 +85,11 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
 def _beside(lake: Lake) -> tuple[str, ...]:
     """Return whose checks are not asked: the stored bundle's where a champion scores, whose own checks promotion asked."""
-    stored_one = {MANIFEST: lake.read_bytes(BUNDLE, None, MANIFEST)} if lake.find(BUNDLE) else {}
     champion = Registry.read(lake).aliases.get(CHAMPION_ALIAS)
-    another = champion is not None and (not stored_one or id_of(stored_one) != champion)
-    return (BUNDLE, PUBLISHED) if another else ()
+    if champion is None:
+        return ()
+    stored_one = {MANIFEST: lake.read_bytes(BUNDLE, None, MANIFEST)} if lake.find(BUNDLE) else {}
+    return () if stored_one and id_of(stored_one) == champion else (BUNDLE, PUBLISHED)
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:

@@ -104,7 +104,7 @@ def test_the_table_of_findings_fits_80_columns_and_loses_nothing_that_a_file_hol
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
     joined = "".join(line.replace(" ", "") for line in text.splitlines())
-    for whole in ("[/bold]", "\\u001b[31m", "[red]x", "1,234,567", "12.30%"):
+    for whole in ("[/bold]", "\\x1b[31m", "[red]x", "1,234,567", "12.30%"):
         assert whole in joined
     assert "…" not in text
 
