@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import serving_lambda.lightgbm_c  # noqa: F401 - its class body runs when it is imported, not in an asset
 from finai_assets import source
 from finai_assets.asset_graph import (
     COLUMNS,
