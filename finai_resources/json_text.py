@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -48,3 +49,12 @@ def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False, e
     """
     text = json.dumps(value, indent=indent, sort_keys=sort_keys, ensure_ascii=ensure_ascii, allow_nan=False)
     return text.encode()
+
+
+def remembered(file: Path) -> dict[str, Any]:
+    """Return the JSON object of a file whose content can be computed again; an empty one where it is absent or damaged."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):  # a loss of power may have cut it off
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -19,7 +19,7 @@ from finai_assets.ingest.load import SOURCE_ROWS, catalogue_pieces, digest_of, m
 from finai_assets.ingest.pseudonym import key_id, pseudonym_key
 from finai_assets.settings import Settings
 from finai_resources.errors import ConfigError
-from finai_resources.json_text import to_json
+from finai_resources.json_text import remembered, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, address
@@ -123,7 +123,7 @@ class _Content:
         made_from = [sorted(files.items()), versions, key_id(self._key)]
         self._made_from = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
         self._file = cache / _NAME if cache else None
-        known = _remembered(self._file)
+        known = remembered(self._file) if self._file is not None else {}
         self._known: dict[str, Any] = known if known.get("made_from") == self._made_from else {}
         self.schema: Mapping[str, Mapping[str, str]] = self._known.get("schema", {})
 
@@ -182,13 +182,3 @@ def _schema_notes(suspects: Iterable[Manifest], now: Mapping[str, Mapping[str, s
             shown = "; ".join([*changes[:_SHOWN], *more])
             told.append(f"the source's schema has changed since the load: {table}: {shown}")
     return tuple(told)
-
-
-def _remembered(file: Path | None) -> dict[str, Any]:
-    """Return what a file of remembered values holds; nothing where it is absent or damaged, as all of it can be computed."""
-    if file is None or not file.is_file():
-        return {}
-    try:
-        return dict(json.loads(file.read_bytes()))
-    except ValueError:
-        return {}

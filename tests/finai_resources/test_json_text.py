@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 
-from finai_resources.json_text import number, plain, to_json
+from finai_resources.json_text import number, plain, remembered, to_json
 
 
 def test_what_is_not_finite_becomes_null_wherever_it_stands() -> None:
@@ -47,3 +48,13 @@ def test_a_file_that_other_readers_would_refuse_is_not_made() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json({"a": float("nan")})
     assert to_json(plain({"a": float("nan")})) == b'{"a": null}'
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[1]", b"5", b"null", b"\xff\xfe", b'{"a": 1'])
+def test_a_damaged_file_of_remembered_values_holds_nothing(tmp_path: Path, damaged: bytes) -> None:
+    file = tmp_path / "values.json"
+    assert remembered(file) == {}
+    file.write_bytes(damaged)
+    assert remembered(file) == {}
+    file.write_bytes(to_json({"a": 1}))
+    assert remembered(file) == {"a": 1}

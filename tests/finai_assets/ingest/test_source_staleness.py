@@ -415,9 +415,10 @@ def test_what_is_remembered_of_the_source_may_be_lost_or_damaged(bank: Bank, mon
     row_appended(bank)
     settle(bank.folder, monkeypatch)
     first = bank.changes()
-    for file in (bank.home / "cache").rglob("*.json"):
-        file.write_bytes(b"{")
-    assert bank.changes() == first
+    for damaged in (b"{", b"", b"[1]", b"{}", b"\xff"):
+        for file in (bank.home / "cache").rglob("*.json"):
+            file.write_bytes(damaged)
+        assert bank.changes() == first
     shutil.rmtree(bank.home / "cache")
     assert bank.changes() == first
 

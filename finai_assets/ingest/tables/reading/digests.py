@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from pathlib import Path
 
 from finai_resources.errors import ContractError
-from finai_resources.json_text import to_json
+from finai_resources.json_text import remembered, to_json
 from finai_resources.whole_file import replace_file
 
 # A file that is written twice within one tick of the file system's clock looks the same: one that was changed just now is not
@@ -32,8 +31,8 @@ def file_digest(path: Path, cache: Path) -> str:
     note = cache / "digests" / f"{hashlib.sha256(str(path).encode(errors='surrogateescape')).hexdigest()[:32]}.json"
     try:
         state = _state(path)
-        known = _remembered(note)
-        if known.get("state") == state:
+        known = remembered(note)
+        if known.get("state") == state and "sha256" in known:
             return str(known["sha256"])
         now = time.time_ns()
         with path.open("rb") as stream:
@@ -55,12 +54,3 @@ def file_digest(path: Path, cache: Path) -> str:
 def _state(path: Path) -> list[int]:
     found = path.stat()
     return [found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns]
-
-
-def _remembered(note: Path) -> dict[str, object]:
-    try:
-        return dict(json.loads(note.read_bytes()))
-    except FileNotFoundError:
-        return {}
-    except ValueError:  # cut off by a loss of power; it is made again
-        return {}

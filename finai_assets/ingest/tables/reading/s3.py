@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import pyarrow.fs as pafs
 
 from finai_assets.ingest.tables.reading.digests import SETTLED_NS
 from finai_resources.errors import ConfigError, ContractError
-from finai_resources.json_text import to_json
+from finai_resources.json_text import remembered, to_json
 from finai_resources.printable import excerpt
 from finai_resources.whole_file import replace_file, replacing
 
@@ -91,11 +90,8 @@ class Bucket:
         state = self.state(path)
         note = cache / "s3" / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
         copied = note.with_suffix(os.path.splitext(path)[1] or ".bin")  # noqa: PTH122 - no path of this machine
-        try:
-            known = json.loads(note.read_bytes())
-        except (FileNotFoundError, ValueError):
-            known = {}
-        if known.get("state") == state and copied.is_file():
+        known = remembered(note)
+        if known.get("state") == state and "sha256" in known and copied.is_file():
             return copied, str(known["sha256"])
         now = time.time_ns()
         digest = self.fetch(path, copied, lambda done, size: on_progress(f"s3://{path}", done, size))

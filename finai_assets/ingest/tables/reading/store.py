@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finai_resources.json_text import to_json
+from finai_resources.json_text import remembered, to_json
 from finai_resources.whole_file import replace_file, replacing
 
 READER = 1  # raise it where the same content would be read into other rows
@@ -62,9 +61,8 @@ class Store:
 
     def find(self, key: str) -> Entry | None:
         """Return an entry, None where there is none that is whole."""
-        try:
-            facts = json.loads((self.root / f"{key}.json").read_bytes())
-        except (FileNotFoundError, ValueError):
+        facts = remembered(self.root / f"{key}.json")
+        if not {"rows", "schema", "bytes", "refused", "notes"} <= facts.keys():
             return None
         parquet = self.root / f"{key}.parquet" if facts["bytes"] is not None else None
         if parquet is not None and (not parquet.is_file() or parquet.stat().st_size != facts["bytes"]):

@@ -32,9 +32,7 @@ def test_a_second_look_reads_no_byte_of_the_source(tmp_path, read, monkeypatch):
     first = read(path="trans.csv")
     monkeypatch.setattr(digests.hashlib, "file_digest", lambda *_: pytest.fail("the file was hashed again"))
     monkeypatch.setattr(files, "read_delimited", lambda *_: pytest.fail("the file was parsed again"))
-    begun = time.perf_counter()
     assert read(path="trans.csv") == first
-    assert time.perf_counter() - begun < 0.5
 
 
 def test_a_changed_file_is_seen_even_with_the_same_size_and_time(tmp_path, read, values):
