@@ -661,6 +661,11 @@ class AssetGraph:
         return self._members[path]
 
     @cached_property
+    def catalogues(self) -> tuple[str, ...]:
+        """Return the paths of the catalogues that the data set has, in order: one of orders has no products."""
+        return tuple(path for path in CATALOGUE_TABLES if path in self)
+
+    @cached_property
     def paths(self) -> tuple[str, ...]:
         """Return every asset's path, upstream before downstream."""
         return tuple(self._members)

@@ -41,7 +41,7 @@ DESCRIPTIONS = dict(
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """Return the ingest assets of a data set."""
     source = [_source(platform)] if SOURCE in platform.graph else []
-    catalogue = [_catalogue(platform)] if _catalogue_paths(platform) else []
+    catalogue = [_catalogue(platform)] if platform.graph.catalogues else []
     return [*source, *catalogue, _monthly(platform)]
 
 
@@ -78,12 +78,8 @@ def _source(platform: Platform) -> dg.AssetsDefinition:
     return panel
 
 
-def _catalogue_paths(platform: Platform) -> list[str]:
-    return [path for path in CATALOGUE_TABLES if path in platform.graph]
-
-
 def _catalogue(platform: Platform) -> dg.AssetsDefinition:
-    paths = _catalogue_paths(platform)
+    paths = list(platform.graph.catalogues)
     specs = [spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}) for path in paths]
 
     @dg.multi_asset(name="raw_catalogue", specs=specs)

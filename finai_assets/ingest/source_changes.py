@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finai_assets.asset_graph import CATALOGUE_TABLES, SNAPSHOTS, AssetGraph
+from finai_assets.asset_graph import SNAPSHOTS, AssetGraph
 from finai_assets.ingest.adapter import adapter_class
 from finai_assets.ingest.load import SOURCE_ROWS, catalogue_pieces, digest_of, month_pieces
 from finai_assets.ingest.pseudonym import key_id, pseudonym_key
@@ -69,7 +69,7 @@ def source_changes(graph: AssetGraph, lake: Lake, secrets: SecretStore, cache: P
     SecretError
         Rows have to be compared, and the key that the stored ones were pseudonymised with is not at hand.
     """
-    settings = graph.settings_of(SNAPSHOTS, *CATALOGUE_TABLES)
+    settings = graph.settings_of(SNAPSHOTS, *graph.catalogues)
     stored = _stored(graph, lake, settings)
     if not stored:
         return SourceChanges()
@@ -93,7 +93,7 @@ def source_changes(graph: AssetGraph, lake: Lake, secrets: SecretStore, cache: P
 def _stored(graph: AssetGraph, lake: Lake, settings: Settings) -> dict[str, Manifest]:
     """Return the stored raw partitions that this code and configuration made from files, by address."""
     months = [month.key for month in settings.dataset.raw_months]
-    wanted: list[tuple[str, str | None]] = [(path, None) for path in CATALOGUE_TABLES]
+    wanted: list[tuple[str, str | None]] = [(path, None) for path in graph.catalogues]
     wanted += [(path, month) for path in graph.in_groups([graph[SNAPSHOTS].group]) for month in months]
     found = lake.each(lambda each: lake.find(*each), wanted)
     return {
@@ -119,7 +119,7 @@ class _Content:
     ) -> None:
         self._settings, self._lake = settings, lake
         self._key = _present_key(settings, secrets)
-        versions = [graph.versions(path) for path in (SNAPSHOTS, CATALOGUE_TABLES[0])]
+        versions = [graph.versions(path) for path in (SNAPSHOTS, *graph.catalogues)]
         made_from = [sorted(files.items()), versions, key_id(self._key)]
         self._made_from = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
         self._file = cache / _NAME if cache else None

@@ -332,9 +332,9 @@ FAULTS: tuple[Fault, ...] = (
         (
             Edit(
                 "finai_assets/teacher/assets.py",
-                "            out.write(predictions_table(values, gates, teacher.slot_names))",
+                "            out.write(predictions_table(values, weights, teacher.slot_names))",
                 "            rolled = {name: values[name][::-1].copy() for name in values}\n"
-                "            out.write(predictions_table(rolled, gates, teacher.slot_names))",
+                "            out.write(predictions_table(rolled, weights, teacher.slot_names))",
             ),
         ),
     ),

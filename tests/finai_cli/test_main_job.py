@@ -64,7 +64,7 @@ def test_it_ends_with_thirteen_tasks_a_bundle_and_recommendations(summary: dict[
     assert Path(home, summary["bundle"]["folder"], "manifest.json").exists()
 
 
-def test_every_task_is_told_beside_its_baselines_and_ceiling(summary: dict[str, Any]) -> None:
+def test_every_task_is_told_beside_its_baselines_and_ceiling(summary: dict[str, Any], home: Path) -> None:
     for name, task in summary["tasks"].items():
         test = task["evaluation"]["test"]["metrics"]
         assert {"prior", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher"} <= set(test), name
