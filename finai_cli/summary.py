@@ -68,10 +68,10 @@ def write_summary(
 def _from_home(summary: dict[str, Any], home: Home) -> dict[str, Any]:
     """Return the summary with the paths below the home's folder as they are seen from there."""
 
-    def seen(path: str) -> str:
-        return str(Path(path).relative_to(home.root)) if Path(path).is_relative_to(home.root) else path
+    def seen(path: str | None) -> str | None:
+        return str(Path(path).relative_to(home.root)) if path and Path(path).is_relative_to(home.root) else path
 
-    bundle = {**summary["bundle"], "folder": seen(summary["bundle"]["folder"])}
+    bundle = summary["bundle"] and {**summary["bundle"], "folder": seen(summary["bundle"]["folder"])}
     return {**summary, "bundle": bundle, **{name: seen(summary[name]) for name in ("evaluation_report", "lists_page")}}
 
 
