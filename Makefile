@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install lock demo test test-fast lint ui bench attack clean help
+.PHONY: install lock demo test test-fast lint ui bench attack false-alarms clean help
 
 help:            ## list these commands
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/: .*## */\t/' | expand -t 14
@@ -54,6 +54,10 @@ bench: install   ## measure features, persistence, checks, Dagster, generator, s
 
 attack: install  ## plant faults in copies of the code and of a small home, and see which check stops each (some 90 minutes)
 	$(BIN)/python -m studies.attacks --home $${FINAI_HOME:-.finai/attacked} --json docs/data/attacks.json
+	$(BIN)/python -m finai_checks.document
+
+false-alarms: install ## run 30 clean panels of different seeds, and count what each check refuses (some 3 hours)
+	$(BIN)/python -m studies.false_alarms --work .finai/false-alarms --json docs/data/false_alarms.json
 	$(BIN)/python -m finai_checks.document
 
 clean:           ## remove the homes in .finai and the results of benchmarks

@@ -1,4 +1,4 @@
-"""The Dagster definitions of the platform: assets, checks, jobs and resources.
+"""The Dagster definitions of the platform: assets, checks, jobs, schedules and resources.
 
 The UI, the command line, the tests and production build their definitions here. ``FINAI_DATASET``, ``FINAI_PROFILE`` and
 ``FINAI_HOME`` choose when nothing is given.
@@ -27,6 +27,7 @@ from finai_assets.teacher import assets as teacher
 from finai_assets.training import assets as training
 from finai_checks.assets import audit_keys, build_checks
 from finai_checks.gates import CheckGates
+from finai_checks.nightly import build_schedules, verification
 from finai_resources.home import Home
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource, lake_of_home
@@ -49,7 +50,7 @@ def settings_from_environment() -> Settings:
 def build_definitions(
     *, settings: Settings | None = None, home: Home | None = None, resources: dict[str, object] | None = None
 ) -> dg.Definitions:
-    """Return assets, checks, jobs and resources of one data set in one profile.
+    """Return assets, checks, jobs, schedules and resources of one data set in one profile.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ def build_definitions(
     chosen = {**default_resources(settings, home), "gates": CheckGates(platform), **given}
     if "warehouse" not in given and isinstance(lake := chosen["lake"], LakeResource):
         chosen["warehouse"] = WarehouseResource(lake=lake)  # queries go to the replaced lake
+    audits = audit_keys(platform)
     with warnings.catch_warnings():
         # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins the behaviour relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -74,7 +76,8 @@ def build_definitions(
         return dg.Definitions(
             assets=[asset for package in PACKAGES for asset in package.build_assets(platform)],
             asset_checks=build_checks(platform),
-            jobs=build_jobs(platform, audit_keys(platform)),
+            jobs=[*build_jobs(platform, audits), verification],
+            schedules=build_schedules(platform, audits=bool(audits)),
             resources=chosen,
         )
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import binomtest
+
 from finai_assets.settings import load_settings
 from finai_checks.catalogue import KINDS
 from finai_checks.framework.check import CheckKind, threshold_values
@@ -22,6 +24,7 @@ _DOCS = Path(__file__).resolve().parent.parent / "docs"
 TARGET = _DOCS / "checks.md"
 PROOFS = _DOCS / "data" / "proofs.json"
 ATTACKS = _DOCS / "data" / "attacks.json"
+CLEAN_RUNS = _DOCS / "data" / "false_alarms.json"
 
 _INTRODUCTION = """# Checks
 
@@ -32,7 +35,9 @@ assets downstream of its own, near and far; any other check warns. Every result 
 (`finai evidence verify`) and stored beside the data as a signed record, which gates read. `finai recheck` evaluates checks on the
 stored assets without computing them again. `finai checks prove` runs each check on inputs that it must let pass and on inputs
 that it must reject for the stated reason. The articles are those that a check *produces evidence for*
-(`configs/regulation_map.yaml`).
+(`configs/regulation_map.yaml`). *Refused in clean runs* counts what is refused of panels without a fault, drawn from other seeds,
+in whole runs of the smoke profile (`make false-alarms`): small samples and a teacher of three epochs, whose floors of skill and
+of fidelity are rightly missed.
 [adding-a-check.md](adding-a-check.md) shows how a check is added.
 """
 
@@ -40,6 +45,7 @@ that it must reject for the stated reason. The articles are those that a check *
 def render(proofs: Mapping[str, Any]) -> str:
     """Return the page; ``proofs`` is what :func:`proofs_json` wrote."""
     settings = load_settings("synthetic", "demo")
+    runs = _stored(CLEAN_RUNS)
     lines = [_INTRODUCTION, "| id | check | severity | asserts | proved |", "|---|---|---|---|---|"]
     for kind in KINDS:
         proof = proofs.get("checks", {}).get(kind.name)
@@ -49,9 +55,9 @@ def render(proofs: Mapping[str, Any]) -> str:
     if proofs:
         lines += ["", f"Last proof: {proofs['proved_at']}."]
     for kind in KINDS:
-        lines += ["", *_section(kind, threshold_values(settings, kind), proofs.get("checks", {}).get(kind.name))]
-    if ATTACKS.exists():
-        lines += ["", *_attacks(json.loads(ATTACKS.read_text(encoding="utf-8")))]
+        lines += ["", *_section(kind, threshold_values(settings, kind), proofs.get("checks", {}).get(kind.name), runs)]
+    if attacks := _stored(ATTACKS):
+        lines += ["", *_attacks(attacks)]
     awaited = ", ".join(sorted(regulation_map().awaited))
     lines += ["", "## Not built yet", "", f"Articles also name these checks, which do not exist yet: {awaited}."]
     return "\n".join(lines) + "\n"
@@ -64,7 +70,9 @@ def _proved(proof: Mapping[str, Any] | None) -> str:
     return f"{verdict}: {proof['good']} pass, {proof['bad']} fail"
 
 
-def _section(kind: CheckKind, thresholds: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Iterable[str]:
+def _section(
+    kind: CheckKind, thresholds: Mapping[str, Any], proof: Mapping[str, Any] | None, runs: Mapping[str, Any]
+) -> Iterable[str]:
     yield f"## {kind.name}"
     yield ""
     yield f"{kind.id}. Asserts that {kind.asserts}."
@@ -74,10 +82,21 @@ def _section(kind: CheckKind, thresholds: Mapping[str, Any], proof: Mapping[str,
         yield "- When: in the audit (`finai recheck --audit`, job `audit`), since it is too expensive for every run."
     for name, value in thresholds.items():
         yield f"- Threshold `{name}`: `{json.dumps(value, ensure_ascii=False)}`."
+    if seen := [run["checks"][kind.name] for run in runs.values() if kind.name in run["checks"]]:
+        yield f"- Refused in clean runs: {_refused(seen)}."
     yield f"- Produces evidence for: {'; '.join(regulation_map().articles(kind.id)) or 'no article yet'}."
     if proof:
         yield f"- Must pass: {'; '.join(proof['good_inputs'])}."
         yield f"- Must fail: {'; '.join(proof['bad_inputs'])}."
+
+
+def _refused(seen: Sequence[Mapping[str, Any]]) -> str:
+    """Return the share of clean runs that a check refused, with its interval; results of one run are not independent."""
+    alarms, results = (sum(run[name] for run in seen) for name in ("alarms", "results"))
+    refused = sum(run["alarms"] > 0 for run in seen)
+    bound = binomtest(refused, len(seen)).proportion_ci(0.95, method="exact")
+    share = f"at most {bound.high:.0%}" if not refused else f"{bound.low:.0%} to {bound.high:.0%}"
+    return f"{alarms:,} of {results:,} results, in {refused} of {len(seen)} runs ({share} of runs with 95 % confidence)"
 
 
 def _attacks(attacks: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
@@ -118,7 +137,11 @@ def proofs_json(proofs: Sequence[Proof]) -> str:
 
 def stored_proofs() -> dict[str, Any]:
     """Return the last proof that was stored for the page; empty where there is none."""
-    return dict(json.loads(PROOFS.read_text(encoding="utf-8"))) if PROOFS.exists() else {}
+    return _stored(PROOFS)
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
 if __name__ == "__main__":

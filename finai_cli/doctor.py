@@ -5,31 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 import psutil
 
 from finai_cli.options import named_home
 from finai_resources.errors import FinaiError
+from finai_resources.finding import Finding
 from finai_resources.home import Home
 from finai_resources.lake_resource import lake_of_home
-from finai_resources.survey import survey
+from finai_resources.survey import survey, told
 
 NEEDED_GIB = {"smoke": 1, "demo": 2, "bench": 20, "full": 60}
 PACKAGES = ("dagster", "duckdb", "great-expectations", "lightgbm", "numba", "numpy", "pyarrow", "torch")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The verdict on one subject, such as the memory."""
-
-    verdict: Literal["ok", "note", "wrong"]
-    subject: str
-    found: str
-    fix: str = ""
 
 
 def examine(dataset: str, profile: str, home: Path | None, *, deep: bool = False) -> list[Finding]:
@@ -119,20 +108,12 @@ def _lake(place: Home, *, named: bool, deep: bool) -> list[Finding]:
         return [Finding("ok", "lake", f"{place.lake_root} does not exist yet; `finai run` makes it")]
     try:
         lake = lake_of_home(place).open()
-        found = survey(lake, deep=deep)
-        findings = [
-            Finding("wrong", "lake", str(damage), f"`finai run` computes {damage.address} again")
-            for damage in (*found.damages, *found.aside)
-        ]
-        files, size = sum(len(m.files) for m in found.manifests), sum(m.bytes for m in found.manifests)
-        what = "hashed" if deep else "there and of its size; `finai doctor --deep` hashes them"
-        if not findings:
-            counted = f"{len(found.manifests)} partitions, {files:,} files, {size / 2**20:,.0f} MiB, each {what}"
-            findings.append(Finding("ok", "lake", counted))
         if deep:
-            from finai_cli.doctor_deep import unverified, verify_beside_the_partitions
+            from finai_checks.home_verification import verify_home
 
-            findings += [*verify_beside_the_partitions(place, lake), unverified(place)]
+            findings = verify_home(place, lake)
+        else:
+            findings = told(survey(lake), "there and of its size; `finai doctor --deep` hashes them")
     except FinaiError as error:
         return [Finding("wrong", "lake", error.what, f"{error.where}: {error.fix}")]
     left = Path(place.lake_root) / "_staging"

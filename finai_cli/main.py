@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated
@@ -223,7 +224,7 @@ def doctor(
     else:
         findings = examine(dataset, profile, home)
     if as_json:
-        print_json([vars(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         table = Table(show_header=False, box=None)
         for finding in findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from finai_resources.errors import LakeError
+from finai_resources.finding import Finding
 from finai_resources.lake import Lake
 from finai_resources.manifest import MANIFEST, Manifest
 from finai_resources.progress import report_progress
@@ -78,3 +79,18 @@ def _is_still(lake: Lake, manifest: Manifest) -> bool:
         return lake.find(manifest.asset, manifest.partition) == manifest
     except LakeError:
         return True
+
+
+def told(found: Survey, how: str) -> list[Finding]:
+    """Return what is wrong with the partitions of a lake, or their count where nothing is.
+
+    Parameters
+    ----------
+    how : str
+        What each file was looked at for.
+    """
+    if damages := [*found.damages, *found.aside]:
+        return [Finding("wrong", "lake", str(each), f"`finai run` computes {each.address} again") for each in damages]
+    files, size = sum(len(m.files) for m in found.manifests), sum(m.bytes for m in found.manifests)
+    counted = f"{len(found.manifests)} partitions, {files:,} files, {size / 2**20:,.0f} MiB, each {how}"
+    return [Finding("ok", "lake", counted)]

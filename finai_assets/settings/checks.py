@@ -5,12 +5,20 @@ from __future__ import annotations
 from datetime import date
 from fnmatch import fnmatch
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from finai_assets.settings.base import Positive, PositiveNumber, Section, Share
 
 Reason = Annotated[str, Field(min_length=10)]
+
+
+def _known_timezone(name: str) -> str:
+    """Return the name; refuse one that the time zone database does not hold."""
+    if name not in available_timezones():
+        raise ValueError(f"there is no time zone {name!r}; for example Asia/Seoul")
+    return name
 
 
 class DriftSettings(Section):
@@ -186,8 +194,10 @@ class AuditDue(Section):
 
 
 class AuditSettings(Section):
-    """The schedule of the checks that are too expensive for every run."""
+    """The schedule of the checks that are too expensive for every run, and of the verification of what is stored."""
 
+    cron: Annotated[str, Field(pattern=r"^[\d*/,\-]+( [\dA-Za-z*/,\-]+){4}$")]  # of the nightly schedules
+    timezone: Annotated[str, AfterValidator(_known_timezone)]  # in which the cron expression is read
     due: AuditDue | None  # null: one that was not made closes no gate; one that failed always does
 
 

@@ -1,4 +1,7 @@
-"""``finai doctor --deep``: every byte of a home that something vouches for is verified, and the rest is read as what it is."""
+"""Every byte of a home that something vouches for is verified, and the rest is read as what it is.
+
+``finai doctor --deep`` shows the findings, and the job ``verify_home`` fails on those that are wrong.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +12,42 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.fs as pafs
+
 from finai_assets.bundle.registry import FOLDER as BUNDLES
 from finai_assets.bundle.registry import registry_log
 from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.overrides import overrides_log
 from finai_checks.framework.record import ROOT as RECORDS
-from finai_cli.doctor import Finding
 from finai_resources import objects
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import FinaiError
+from finai_resources.finding import Finding
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.progress import report_progress
 from finai_resources.secrets import SecretStore
+from finai_resources.survey import survey, told
 from serving_lambda.bundle import MANIFEST, Read, verified, verified_manifest
 from serving_lambda.errors import ServingError
 
 FROM_BACKUP = "restore it from a backup"
 
 
-def verify_beside_the_partitions(home: Home, lake: Lake) -> list[Finding]:
-    """Return the findings about what lies beside the lake's partitions: logs, records, bundles, databases and keys."""
+def verify_home(home: Home, lake: Lake) -> list[Finding]:
+    """Return the findings about a home: its partitions, and what lies beside them. Their progress is reported.
+
+    Raises
+    ------
+    FinaiError
+        The lake cannot be read at all.
+    """
+    findings = told(survey(lake, deep=True), "hashed")
     steps = (_logs, _records, _stored_bundles, _exported_bundles, _databases, _json_files)
-    findings = []
     for done, step in enumerate(steps):
         findings += list(step(home, lake))
         report_progress("other parts of the home verified", done + 1, len(steps))
-    return findings
+    return [*findings, _unverified(home)]
 
 
 def _logs(home: Home, lake: Lake) -> Iterator[Finding]:
@@ -79,8 +91,6 @@ def _fault_of_record(content: bytes | None, log: ChainedLog) -> str:
 
 
 def _files_below(lake: Lake, folder: str) -> list[str]:
-    import pyarrow.fs as pafs
-
     infos = lake.fs.get_file_info(pafs.FileSelector(folder, recursive=True, allow_not_found=True))
     return sorted(info.path for info in infos if info.type == pafs.FileType.File)
 
@@ -158,7 +168,7 @@ def _json_files(home: Home, _lake: Lake) -> Iterator[Finding]:
             yield Finding("wrong", file.name, f"{file}: {error}", fix)
 
 
-def unverified(home: Home) -> Finding:
+def _unverified(home: Home) -> Finding:
     """Return what nothing vouches for."""
     kept = [name for name in ("checkpoints", "finai.duckdb") if (Path(home.root) / name).exists()]
     named = f" and {', '.join(kept)}" if kept else ""
