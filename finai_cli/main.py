@@ -103,7 +103,7 @@ def run(
     platform = Platform.of(settings, SecretStore(place.root))
     from finai_cli.run import run_main_job
     from finai_cli.sql import warehouse_of
-    from finai_cli.summary import print_summary
+    from finai_cli.summary_printed import print_summary
 
     try:
         summary = run_main_job(platform, place, console, dry_run=dry_run)
@@ -115,7 +115,7 @@ def run(
     if as_json:
         print_json(summary)
     else:
-        print_summary(summary, warehouse_of(place), console)
+        print_summary(summary, place, warehouse_of(place), console)
     if closed := summary["checks"]["audits_closing"]:
         told = styled(("gates are closed", "bold red"), f" by audits: {', '.join(closed)}")
         console.print(told, soft_wrap=True, highlight=False)

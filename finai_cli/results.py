@@ -12,7 +12,8 @@ from typing import Any
 from finai_assets.asset_graph import FIDELITY
 from finai_assets.recommend.lists_page import by_accuracy
 from finai_assets.students.report.summary import FILE
-from finai_cli.summary import LIST_FIGURES, MODELS, PRIMARY, read_summary
+from finai_cli.summary import read_summary
+from finai_cli.summary_printed import LIST_FIGURES, MODELS, PRIMARY
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession

@@ -1,4 +1,4 @@
-"""``summary.json``, which is read back from the lake after a run of the main job, and the tables printed from it."""
+"""``summary.json``, which is read back from the lake after a run of the main job."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from finai_assets.asset_graph import (
     BUNDLE,
@@ -33,18 +29,16 @@ from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.evaluate import FILE as LISTS_FILE
 from finai_assets.recommend.judged import FILE as OUTCOMES_FILE
-from finai_assets.recommend.lists_page import PAGE, by_accuracy
+from finai_assets.recommend.lists_page import PAGE
 from finai_assets.students.card import read_card
 from finai_checks.framework.audits import audit_standing
 from finai_checks.framework.check import Declared
 from finai_checks.framework.ledger import Ledger
-from finai_cli.output import Terminal, styled
 from finai_resources.home import Home
 from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import address
-from finai_resources.warehouse import Warehouse
 from finai_resources.whole_file import replace_file
 
 # Parts of the platform that do not exist yet, so that nobody looks for them.
@@ -52,8 +46,6 @@ ABSENT = (
     "compliance report",
     "kill switch, safety gate and audit chain in the handler",
 )
-SHOWN_RECOMMENDATIONS = 3
-TABLE_WIDTH = 204
 
 
 def write_summary(
@@ -260,157 +252,6 @@ def _partitions(check: Declared, platform: Platform) -> list[str | None]:
         return [None]
     labels = is_label(check.asset)
     return [month.key for month in check.months if not labels or is_mature(month, platform.settings)]
-
-
-def print_summary(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
-    """Print the tables of tasks and lists, three recommendations, the counts of checks, and the paths of report and bundle."""
-    # A table narrower than its figures is unreadable; a terminal narrower than the table wraps or scrolls it.
-    wide = Terminal(file=console.file, width=max(console.width, TABLE_WIDTH))
-    if summary["tasks"]:
-        wide.print(task_table(summary))
-    for name, reason in summary["unavailable_tasks"].items():
-        console.print(styled(("not available", "yellow"), f" {name}: {reason}"))
-    for name, how in summary["derived"].items():
-        console.print(styled(("derived", "yellow"), f" {name}: {how}"))
-    if summary["lists"]:
-        wide.print(list_table(summary["lists"]))
-        _print_recommendations(summary, warehouse, console)
-    checks = summary["checks"]
-    console.print(
-        f"checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed, "
-        f"{checks['missing']} without a result; "
-        f"{checks['audits_due']} audits due (`finai recheck --audit`)",
-    )
-    for name, title in (("audits_failed", "audit failed"), ("audits_overdue", "audit overdue")):
-        for line in checks[name]:
-            console.print(styled("  ", (title, "red"), f" {line}"), soft_wrap=True, highlight=False)
-    months = summary["months"]
-    console.print(
-        f"{summary['dataset']}: {summary['customers']:,} customers, {months['snapshots'][0]}..{months['snapshots'][1]}, "
-        f"{summary['columns']['available']:,} columns in {len(summary['groups'])} groups, "
-        f"{summary['columns']['constant']} constant",
-        soft_wrap=True,
-    )
-    if summary["evaluation_report"]:
-        console.print(f"evaluation report: {summary['evaluation_report']}", soft_wrap=True)
-    if bundle := summary["bundle"]:
-        console.print(f"page of lists: {summary['lists_page']}", soft_wrap=True)
-        console.print(
-            f"bundle {bundle['id'][:16]} ({bundle['bytes'] / 1e6:.1f} MB): {bundle['folder']}", soft_wrap=True
-        )
-    if summary["ends"]:
-        console.print(escape(summary["ends"]), soft_wrap=True)
-
-
-def task_table(summary: dict[str, Any]) -> Table:
-    """Return one row for each task: the primary metric on test months beside its baselines and the ceiling."""
-    n_months = ", ".join(summary["months"]["test"])
-    title = (
-        f"Test months {n_months}: primary metric (interval by bootstrap over customers) beside baselines and ceiling"
-    )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    table.add_column("task", no_wrap=True)
-    for name in (
-        "metric", "n", "prior", "persist.", "LGBM raw", "LGBM all", "shared b.", "teacher", "student", "ceiling",
-    ):  # fmt: skip
-        table.add_column(name, justify="right" if name != "metric" else "left", no_wrap=True)
-    table.add_column("route", no_wrap=True)
-    table.add_column("copy explains", justify="right", no_wrap=True)
-    for name, task in summary["tasks"].items():
-        metric = PRIMARY[task["kind"]]
-        test = task["evaluation"]["test"]["metrics"]
-        estimates = {model: (test.get(model) or {}).get(metric) for model in MODELS}
-        student = ((task["student"] or {}).get("student") or {}).get(metric)
-        n = next((e["n"] for e in estimates.values() if e), 0)
-        cells = [_cell(estimates[m]) for m in MODELS[:5]]
-        table.add_row(
-            name, metric, f"{n:,}", *cells, _cell(estimates["teacher"], interval=True), _cell(student, interval=True),
-            _cell(estimates["ceiling"]), task["route"], _fidelity(task),
-        )  # fmt: skip
-    return table
-
-
-def list_table(lists: dict[str, Any]) -> Table:
-    """Return one row for each list: its figures on test rows beside those of its rivals, and how far ours is ahead."""
-    shares = lists["layers"]
-    total = max(1, sum(shares.values()))
-    title = (
-        f"Lists of products, {lists['acquiring']:,} test rows that acquire something; "
-        f"{shares['1'] / total:.1%} of what is served is of layer 1"
-    )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    table.add_column("list", no_wrap=True)
-    for name in (*LIST_FIGURES.values(), "ours - list", "served - list"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in by_accuracy(lists):
-        figures = lists["lists"][name]
-        cells = [_cell(figures.get(figure), interval=figure in {"ndcg_at_3", "lift_share"}) for figure in LIST_FIGURES]
-        over = [_cell(lists[part].get(name), interval=True) for part in ("ours_over", "served_over")]
-        table.add_row(name, *cells, *over)
-    return table
-
-
-def _fidelity(task: dict[str, Any]) -> str:
-    """Return how much of its teacher's output the copy that serves explains, and whether it misses a floor on test."""
-    if task["route"] != "DISTILL":
-        return ""
-    explained = _cell(task["fidelity"]["figures"]["explained_variance"])
-    return explained if task["fidelity"]["passed"] else f"{explained}, over a floor"
-
-
-PRIMARY = {"binary": "auc", "multiclass": "log_loss", "regression": "r2"}
-LIST_FIGURES = {
-    "hr_at_1": "HR@1", "hr_at_3": "HR@3", "map_at_7": "MAP@7", "ndcg_at_3": "NDCG@3", "lift_share": "lift share",
-    "coverage": "coverage", "novelty": "novelty",
-}  # fmt: skip
-MODELS = ("prior", "persistence", "lightgbm_raw", "lightgbm_all", "shared_bottom", "teacher", "ceiling")
-
-
-def _cell(estimate: dict[str, Any] | None, *, interval: bool = False) -> str:
-    if not estimate or estimate.get("value") is None:
-        return "-"
-    text = f"{estimate['value']:.3f}"
-    if interval and estimate.get("low") is not None:
-        text += f" ({estimate['low']:.3f}..{estimate['high']:.3f})"
-    return text
-
-
-def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, console: Console) -> None:
-    month = summary["recommendations"]["month"]
-    reads = {RECOMMENDATIONS: [month]}
-    (found,) = warehouse.query(
-        "SELECT count(*) AS rows, count(DISTINCT customer_id) AS customers FROM recommendations.customers", reads=reads
-    ).to_pylist()
-    nothing = summary["recommendations"]["nothing_offered"]
-    told = ", ".join(f"{code} {count:,}" for code, count in nothing.items())
-    console.print(f"\n{found['rows']:,} recommendations to {found['customers']:,} customers for {month}:")
-    if nothing:
-        console.print(f"  nothing is offered to {sum(nothing.values()):,} customers: {told}", soft_wrap=True)
-    if not summary["recommendations"]["approved"]:
-        console.print(
-            "  not approved: their bundle is a challenger until `finai promote` makes it champion", soft_wrap=True
-        )
-    if summary["outcomes"]:
-        console.print(f"  {_told_outcomes(summary['outcomes'])}", soft_wrap=True)
-    shown = warehouse.query(
-        "SELECT customer_id, product, score, layer, reason_ko, reason_en FROM recommendations.customers "
-        "WHERE rank = 1 ORDER BY customer_id LIMIT $shown",
-        {"shown": SHOWN_RECOMMENDATIONS},
-        reads=reads,
-    )
-    for row in shown.to_pylist():
-        score = f"score {row['score']:.4f}, layer {row['layer']}"
-        line = styled(f"  customer {row['customer_id']}: ", (row["product"], "bold"), f" ({score})")
-        console.print(line, soft_wrap=True)
-        console.print(f"    {row['reason_ko']}\n    {row['reason_en']}", soft_wrap=True)
-
-
-def _told_outcomes(outcomes: dict[str, Any]) -> str:
-    figures = ", ".join(
-        f"{name.replace('_', ' ')} {_cell(of['ndcg_at_3'], interval=True)}" for name, of in outcomes["lists"].items()
-    )
-    acquiring = f"{outcomes['acquiring']:,} customers acquired something"
-    return f"{outcomes['month']} has matured: {acquiring}; NDCG@3 of what was {figures}"
 
 
 def read_summary(file: Path) -> dict[str, Any]:
