@@ -56,6 +56,12 @@ def test_a_section_without_a_remark_means_what_its_docstring_says_first() -> Non
     assert document._first_sentence(_Outer) == "LightGBM's part"
 
 
+def test_every_key_has_a_meaning() -> None:
+    rows = [line for line in render().splitlines() if line.startswith("| `")]
+    assert len(rows) > 600
+    assert [row for row in rows if not re.split(r"(?<!\\)\|", row)[4].strip()] == []
+
+
 def test_what_is_said_beside_a_key_of_the_feature_groups_need_not_be_said_in_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
