@@ -22,8 +22,8 @@ MonthField = Annotated[Month, BeforeValidator(_month)]
 class MonthSpan(Section):
     """Months from ``first`` to ``last``, both included; written ``[2015-01, 2015-11]``."""
 
-    first: MonthField
-    last: MonthField
+    first: MonthField  # first month, as 2015-01
+    last: MonthField  # last month, as 2015-11; it belongs to the span
 
     @model_validator(mode="before")
     @classmethod
@@ -53,9 +53,9 @@ class MonthSpan(Section):
 class SplitSettings(Section):
     """Snapshot months of each split; what lies between them is purged."""
 
-    train: MonthSpan
-    validation: MonthSpan
-    test: MonthSpan
+    train: MonthSpan  # snapshot months that states and models are fitted on
+    validation: MonthSpan  # snapshot months that choose among models and end their training
+    test: MonthSpan  # snapshot months that published figures are measured on
 
 
 # Raw tables that a source may be without. What is made from them is derived to be unavailable.
@@ -76,30 +76,43 @@ class DatasetSettings(Section):
 
     What a source lacks is declared here with the reason, and completed from the rest of the settings
     (:mod:`finai_assets.settings.lacks`); which columns, groups and tasks cannot be carried follows from it
-    (:mod:`finai_assets.ingest.derive`). ``unavailable_columns`` and ``unavailable_tasks`` are for what follows from nothing.
+    (:mod:`finai_assets.ingest.derive`).
     """
 
-    name: str
-    adapter: Annotated[str, AfterValidator(require_known)]  # one of the product, or of an installed package
+    name: str  # name of the data set, the same as that of its file
+    # what brings the rows: one of the product (synthetic, tables), or of an installed package
+    adapter: Annotated[str, AfterValidator(require_known)]
+    # folder of the source's files, unless `--source` or FINAI_SOURCE names another; null: there is none to read
     source: str | None
+    # true: real people, so that tokens need a pseudonym key of your own; false: the published demo key is used
     real_customers: bool
-    currency: str
+    currency: str  # currency of all amounts, as KRW; it must have a written form in configs/reason_templates.yaml
+    # months of the raw tables: a look-back before the first snapshot, and a label window after the last one
     raw_months: MonthSpan
+    # months that have features and labels; within `raw_months`, whose last month they leave as a label month
     snapshot_months: MonthSpan
     splits: SplitSettings
+    # grades of customers, in ascending order of value; with fewer than two there is nothing to tell apart
     segments: tuple[str, ...]
-    sentinels: dict[str, tuple[float, ...]]
+    sentinels: dict[str, tuple[float, ...]]  # column of a raw table -> numbers that mean missing there and become null
+    # what to do with a merchant category that is not listed: error refuses it, other puts it under code 0
     unknown_mcc: Literal["error", "other"]
+    # part of a raw table that the source does not have -> why; columns and tasks that need it are left out
     lacks: dict[Part, str] = Field(default_factory=dict)
-    # Patterns of product codes: nobody holds it in the train months; it is held, but nobody comes to hold it in them.
+    # pattern of product codes that nobody holds in the train months -> why
     never_held: dict[str, str] = Field(default_factory=dict)
+    # pattern of product codes that are held, but that nobody comes to hold in the train months -> why
     never_acquired: dict[str, str] = Field(default_factory=dict)
-    # What the source has not and the mapping makes from something else: how.
+    # part that the source has not and the mapping makes from something else -> how
     derived: dict[Literal["categories", "products", "segment"], str] = Field(default_factory=dict)
-    unavailable_columns: dict[str, str] = Field(default_factory=dict)  # patterns of column names
+    # pattern of feature columns that are left out -> why, where it follows from nothing else
+    unavailable_columns: dict[str, str] = Field(default_factory=dict)
+    # task that is left out -> why, where it follows from nothing else
     unavailable_tasks: dict[str, str] = Field(default_factory=dict)
+    # raw table that the source does not have -> why; columns and tasks that need it are left out
     unavailable_tables: dict[OptionalTable, str] = Field(default_factory=dict)
-    asset_bands: tuple[str, ...] = ()  # ascending
+    # bands of what a customer has with the bank, ascending; empty: there is no such table
+    asset_bands: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _months_agree(self) -> DatasetSettings:
@@ -129,49 +142,50 @@ ProductClass = Literal["deposit", "loan", "investment", "insurance", "card", "ac
 
 
 class Benefit(Section):
-    """What a product gives on payments in a merchant category, an L2 or L1 of the tree; a noun phrase in both languages."""
+    """What a product gives on payments in a merchant category."""
 
-    category: str
-    ko: str
-    en: str
+    category: str  # L2 or L1 category of the merchant tree whose payments the benefit is for
+    ko: str  # the benefit in Korean, as a noun phrase
+    en: str  # the benefit in English, as a noun phrase
 
 
 class ProductTerms(Section):
-    """The terms that a customer would ask about; None where they are not known or do not apply.
+    """The terms that a customer would ask about; null where they are not known or do not apply."""
 
-    ``minimum_age`` and ``maximum_age`` are the first and the last age at which it may be opened; rates are percent a year;
-    ``fee`` is a year's, in the account currency; ``disclosures`` are ids of what has to be told beside an offer.
-    """
-
+    # first age in completed years at which it may be opened; null: any
     minimum_age: Annotated[int, Field(ge=0, le=130)] | None = None
+    # last age in completed years at which it may be opened; null: any
     maximum_age: Annotated[int, Field(ge=0, le=130)] | None = None
-    minimum_asset_band: str | None = None
-    rate_low: float | None = None
-    rate_high: float | None = None
-    period_months: Positive | None = None
-    open_ended: bool = False
+    minimum_asset_band: str | None = None  # lowest of `dataset.asset_bands` that it is open to; null: any
+    rate_low: float | None = None  # lowest rate in percent a year; null: unknown, or it has none
+    rate_high: float | None = None  # highest rate in percent a year; null: unknown, or it has none
+    period_months: Positive | None = None  # months after which it ends; null: unknown, or it does not end
+    open_ended: bool = False  # true: it runs until it is closed; a rate needs either this or a period
+    # yearly fee in the data set's currency; null: unknown, or it has none
     fee: Annotated[float, Field(ge=0)] | None = None
-    disclosures: tuple[str, ...] = ()
+    disclosures: tuple[str, ...] = ()  # ids of what has to be told beside an offer
+    # what it gives on payments in merchant categories; reasons tell those that meet the customer's spend
     benefits: tuple[Benefit, ...] = ()
 
 
 class Product(Section):
     """One product of the catalogue; its id is its position in the list."""
 
-    code: str
-    name: str
-    name_ko: str
-    family: str
-    product_class: ProductClass
+    code: str  # identifier of the product, by which columns, settings and errors name it
+    name: str  # name in English
+    name_ko: str  # name in Korean
+    family: str  # one of `families`
+    product_class: ProductClass  # kind of product; rules, risk profiles and class posteriors go by it
+    # from 1 (riskiest) to 6 (safest); null: it carries no investment risk
     risk_grade: Annotated[int, Field(ge=1, le=6)] | None
-    terms: ProductTerms = ProductTerms()
+    terms: ProductTerms = ProductTerms()  # what a customer would ask about it
 
 
 class MerchantCategory(Section):
     """One leaf of the merchant tree; the ids of its L2 and L1 nodes follow the order of first appearance."""
 
-    mcc: Annotated[int, Field(ge=0, le=9999)]
-    name: str
-    name_ko: str
-    l2: str
-    l1: str
+    mcc: Annotated[int, Field(ge=0, le=9999)]  # code of the category by ISO 18245
+    name: str  # name in English
+    name_ko: str  # name in Korean
+    l2: str  # category that it belongs to, one level up
+    l1: str  # top category that `l2` belongs to

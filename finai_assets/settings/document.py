@@ -77,14 +77,13 @@ def _models_in(annotation: Any, suffix: str) -> Iterable[tuple[type[Section], st
 def _section(model: type[Section], paths: list[str], demo: Settings) -> Iterator[str]:
     yield f"## {paths[0] or 'top level'}"
     yield ""
-    yield _ROLE.sub(r"`\1`", inspect.cleandoc(model.__doc__ or ""))
+    yield _docstring(model)
     if len(paths) > 1:
         yield ""
         yield f"Also at {', '.join(f'`{path}`' for path in paths[1:])}."
     properties = model.model_json_schema().get("properties", {})
     if not properties:
         return
-    comments = _comments(model)
     yield ""
     yield "| key | value | demo | meaning |"
     yield "|---|---|---|---|"
@@ -92,18 +91,37 @@ def _section(model: type[Section], paths: list[str], demo: Settings) -> Iterator
         absent = (
             f"`{_escaped(json.dumps(schema['default'], ensure_ascii=False))}`" if "default" in schema else "required"
         )
-        if name not in model.model_json_schema().get("required", ()) and "default" not in schema:
+        is_section = _kind(schema).startswith("section")
+        if name not in model.model_json_schema().get("required", ()) and (is_section or "default" not in schema):
             absent = "optional"
         at = f"{paths[0]}.{name}".lstrip(".")
         shown = _shown(demo, at) or absent
-        meaning = comments.get(name) or _yaml_comments().get(at, "")
-        yield f"| `{name}` | {_kind(schema)} | {shown} | {_escaped(meaning)} |"
+        yield f"| `{name}` | {_kind(schema)} | {shown} | {_escaped(_meaning(model, name, at))} |"
+
+
+def _meaning(model: type[Section], name: str, path: str) -> str:
+    """Return the comment of a field, that of its key in the shipped files, or the first sentence about its section."""
+    field = next(each for each, info in model.model_fields.items() if name in {each, info.alias})
+    if comment := _comments(model).get(field) or _yaml_comments().get(path):
+        return comment
+    return next((_first_sentence(inner) for inner, _ in _models_in(model.model_fields[field].annotation, "")), "")
+
+
+def _first_sentence(model: type[Section]) -> str:
+    """Return the first sentence of a section's docstring as a phrase: without its full stop, and beginning in lower case."""
+    sentence = re.split(r"\.\s|\n\n", _docstring(model), maxsplit=1)[0].replace("\n", " ").rstrip(".")
+    is_name = not sentence.partition(" ")[0][1:].islower() and sentence[1:2] != " "
+    return sentence if is_name else sentence[:1].lower() + sentence[1:]
+
+
+def _docstring(model: type[Section]) -> str:
+    return _ROLE.sub(r"`\1`", inspect.cleandoc(model.__doc__ or ""))
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
     """Say in words what values a JSON schema allows."""
     if "$ref" in schema or "allOf" in schema:
-        return "section"
+        return "month" if str(schema.get("$ref")).endswith("/Month") else "section"
     if "enum" in schema or "const" in schema:
         return " / ".join(f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
     if "anyOf" in schema:
@@ -113,9 +131,9 @@ def _kind(schema: Mapping[str, Any]) -> str:
         entries: Mapping[str, Any] = schema.get("items") or next(iter(schema.get("prefixItems", [])), {})
         return f"list of {_kind(entries)}"
     if kind == "object":
-        return (
-            f"mapping to {_kind(schema['additionalProperties'])}" if schema.get("additionalProperties") else "mapping"
-        )
+        patterns = schema.get("patternProperties") or {}
+        values: Any = schema.get("additionalProperties") or next(iter(patterns.values()), None)
+        return f"mapping to {_kind(values)}" if isinstance(values, Mapping) else "mapping"
     bounds = ", ".join(f"{sign} {schema[name]:g}" for name, sign in _BOUNDS.items() if name in schema)
     return " ".join(filter(None, ({"null": "`null`"}.get(kind, kind), bounds)))
 
@@ -169,18 +187,18 @@ def _comments(model: type[Section]) -> Mapping[str, str]:
 
 @cache
 def _yaml_comments() -> Mapping[str, str]:
-    """Return the comments beside keys of the shipped pipeline and of the shipped data set, by dotted path."""
+    """Return the comments beside keys of the shipped files of a run's settings, by dotted path."""
     comments: dict[str, str] = {}
-    for file in (CONFIG_FOLDER / "pipeline.yaml", CONFIG_FOLDER / "datasets" / "synthetic.yaml"):
+    for name in ("pipeline.yaml", "feature_groups.yaml", "datasets/synthetic.yaml"):
         path: list[tuple[int, str]] = []
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in (CONFIG_FOLDER / name).read_text(encoding="utf-8").splitlines():
             if not (matched := re.match(r"^( *)([\w]+):(.*)$", line)):
                 continue
             depth = len(matched[1])
             path = [*[entry for entry in path if entry[0] < depth], (depth, matched[2])]
             remark = re.search(r"(?:^|\s)#\s*(.+)$", matched[3])
             if remark and '"' not in remark[1]:
-                comments[".".join(name for _, name in path)] = remark[1].strip()
+                comments[".".join(key for _, key in path)] = remark[1].strip()
     return comments
 
 

@@ -21,18 +21,19 @@ NEEDED_GROUPS = {
 class TemporalSettings(Section):
     """Sizes of the expert that reads the transaction sequence."""
 
-    channels: Positive  # of the selective state space
-    states: Positive  # of each channel
-    step_rank: Positive  # numbers that set how long a step stays
+    channels: Positive  # channels of the selective state space that reads every transaction
+    states: Positive  # numbers that each channel remembers
+    step_rank: Positive  # numbers from which each transaction sets how long the memory stays
     reads: Positive  # ways in which the last state is read at once
-    patch: Positive  # transactions
-    code_width: Positive  # of a code's embedding, before its place in the patch is known
-    width: Positive  # of a patch
-    heads: Positive
-    layers: Positive  # of the transformer
-    units: Positive  # of the liquid cell
-    view: Positive  # of each of the three views of the sequence
-    hidden: tuple[Positive, ...]
+    # successive transactions that the transformer and the liquid cell read as one; the sequence's length is a multiple of it
+    patch: Positive
+    code_width: Positive  # width of a code's embedding, before its place in the patch is known
+    width: Positive  # width of a patch's embedding; a multiple of `heads`
+    heads: Positive  # attention heads of the transformer
+    layers: Positive  # attention blocks of the transformer
+    units: Positive  # units of the liquid cell
+    view: Positive  # width of each of the three views of the sequence, which a gate mixes by row
+    hidden: tuple[Positive, ...]  # units of the hidden layers of the perceptron that ends the expert
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -44,35 +45,37 @@ class TemporalSettings(Section):
 class HgcnSettings(Section):
     """Sizes of the graph convolution on the merchant tree."""
 
-    width: Annotated[int, Field(ge=2)]  # of the ball
-    layers: Positive
-    edge_length: PositiveNumber  # hyperbolic, of an edge of the tree as the training begins
-    hidden: tuple[Positive, ...]
+    width: Annotated[int, Field(ge=2)]  # dimensions of the ball that the merchant tree lies in
+    layers: Positive  # convolutions; each mixes a node with its neighbours in the tree once more
+    edge_length: PositiveNumber  # hyperbolic length of an edge of the tree as the training begins
+    hidden: tuple[Positive, ...]  # units of the hidden layers of the perceptron that ends the expert
 
 
 class PersLaySettings(Section):
     """Sizes of the vectorisation of persistence diagrams."""
 
-    gaussians: Positive  # of each diagram and dimension
-    tents: Positive  # of each diagram and dimension
-    hidden: tuple[Positive, ...]
+    gaussians: Positive  # learned Gaussians, summed over the points of each diagram and dimension
+    tents: Positive  # learned tents, of which the greatest counts, for each diagram and dimension
+    hidden: tuple[Positive, ...]  # units of the hidden layers of the perceptron that ends the expert
 
 
 class LightGcnSettings(Section):
     """Sizes of the propagation on the customer-product graph."""
 
-    width: Positive
-    layers: Annotated[int, Field(ge=3)]  # the least that reach from a product to another customer's products
-    hidden: tuple[Positive, ...]
+    width: Positive  # width of a product's learned embedding
+    # steps of propagation; three are the least that reach from a product to another customer's products
+    layers: Annotated[int, Field(ge=3)]
+    hidden: tuple[Positive, ...]  # units of the hidden layers of the perceptron that ends the expert
 
 
 class CausalSettings(Section):
     """Sizes and penalties of the structural model."""
 
+    # variables into which the plain columns are compressed, and between which causes are learned
     variables: Annotated[int, Field(ge=2)]
-    hidden: tuple[Positive, ...]
-    momentum: Annotated[float, Field(gt=0, le=1)]  # of a batch in the running moments
-    lasso: Annotated[float, Field(ge=0)]  # on the standardised weights
+    hidden: tuple[Positive, ...]  # units of the hidden layers of the perceptron that ends the expert
+    momentum: Annotated[float, Field(gt=0, le=1)]  # weight of a batch in the running moments of the variables
+    lasso: Annotated[float, Field(ge=0)]  # penalty on the standardised weights; more leaves fewer edges
     threshold: Annotated[float, Field(ge=0, lt=1)]  # a smaller standardised weight is no edge
     pressure: PositiveNumber  # greatest multiplier and penalty on acyclicity between the ends of two epochs
 
@@ -80,10 +83,12 @@ class CausalSettings(Section):
 class OptimalTransportSettings(Section):
     """Sizes of the comparison with prototype measures."""
 
-    prototypes: Positive
-    epsilon: PositiveNumber  # entropic regularisation, in units of the longest path through the tree
-    iterations: Positive
-    hidden: tuple[Positive, ...]
+    prototypes: Positive  # learned measures on the merchant categories that a customer's spend is compared with
+    # entropic regularisation in units of the longest path through the tree; less is nearer to the true cost and converges more
+    # slowly
+    epsilon: PositiveNumber
+    iterations: Positive  # Sinkhorn's iterations; at 8 the shipped error is below 1e-4
+    hidden: tuple[Positive, ...]  # units of the hidden layers of the perceptron that ends the expert
 
 
 class ExpertSettings(Section):

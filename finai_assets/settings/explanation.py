@@ -13,15 +13,20 @@ from finai_assets.settings.base import Positive, Section, Share
 class ExplanationSettings(Section):
     """How many rows are explained, how finely, and how the explanations are tested."""
 
-    rows: Positive  # test rows of whole customers that are attributed and masked
-    ablation_rows: Positive  # test rows of whole customers on which experts are removed
-    train_rows: Positive  # of whole customers, whose mean is the baseline and stands in for an expert
-    steps: Annotated[int, Field(ge=2)]  # of the integral along the path
-    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...]  # of the inputs that are masked, ascending
-    random_orders: Positive  # random maskings; the attributions are compared with their mean
-    tolerance: Share  # mean gap of the completeness, over the mean change of the output, up to which it counts as met
-    top: Positive  # inputs stored for each row and task
-    batch_rows: Positive
+    rows: Positive  # test rows of whole customers that are attributed and masked; 512 cost about a minute of one core
+    ablation_rows: Positive  # test rows of whole customers on which experts are removed, to see what each is worth
+    # train rows of whole customers; their mean is the baseline of attributions and stands in for a removed expert
+    train_rows: Positive
+    # points on the way from the baseline to the row; more bring the attributions' sum nearer to the change of the output
+    steps: Annotated[int, Field(ge=2)]
+    # shares of the inputs that are masked one after the other, ascending
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...]
+    random_orders: Positive  # random orders of masking; the order by attributions is compared with their mean
+    # mean gap between the sum of attributions and the change of the output, as a share of the mean change, up to which the sum
+    # counts as complete
+    tolerance: Share
+    top: Positive  # strongest inputs that are stored for each row and task
+    batch_rows: Positive  # rows that are explained at once; more need more memory
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:

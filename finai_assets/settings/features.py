@@ -12,38 +12,42 @@ PersistenceEngine = Literal["kernel", "gudhi"]  # what finds the bars of a cloud
 
 
 class NothingToChoose(Section):
-    """A group without parameters."""
+    """A group with nothing to choose."""
 
 
 class DemographicsSettings(Section):
-    """Bins of the two derived categories."""
+    """Who the customer is: the borders of the groups of age and of income."""
 
-    age_bins: tuple[int, ...]
+    age_bins: tuple[int, ...]  # ages in completed years at which the age groups begin, ascending
+    # groups of equally many train customers into which known incomes are cut
     income_quantiles: Annotated[int, Field(ge=2, le=20)]
 
 
 class TxnBehaviorSettings(Section):
-    """How far back the recent spend reaches."""
+    """How the customer transacts: how far back the recent spend reaches."""
 
-    recent_days: Positive
+    recent_days: Positive  # days before the cutoff that the recent spend adds up
 
 
 class TdaGlobalSettings(Section):
-    """The cloud of weekly vectors."""
+    """The shape of the customer's weeks: persistent homology of the cloud of weekly vectors."""
 
-    weeks: Annotated[int, Field(ge=4, le=64)]
-    points: Positive  # of the stored diagrams, in each dimension
+    weeks: Annotated[int, Field(ge=4, le=64)]  # weeks before the cutoff, each of which is a point of the cloud
+    points: Positive  # longest bars that the stored diagrams keep, in each dimension
+    # what finds the bars, both the same ones: the compiled kernel, or gudhi at some six times the CPU time
     engine: PersistenceEngine
 
 
 class TdaLocalSettings(Section):
-    """The delay embedding of daily spend."""
+    """The rhythm of the customer's spend: persistent homology of the delay embedding of daily spend."""
 
-    days: Positive
-    dimension: Annotated[int, Field(ge=2, le=8)]
-    lag_days: Positive
+    days: Positive  # days of spend before the cutoff
+    dimension: Annotated[int, Field(ge=2, le=8)]  # days that make one point, `lag_days` apart
+    lag_days: Positive  # days between two coordinates of a point
+    # points that the bars are found on, chosen farthest first; fewer are faster and coarser
     landmarks: Annotated[int, Field(ge=4, le=64)]
-    points: Positive
+    points: Positive  # longest bars that the stored diagrams keep, in each dimension
+    # what finds the bars, both the same ones: the compiled kernel, or gudhi at some six times the CPU time
     engine: PersistenceEngine
 
     @model_validator(mode="after")
@@ -55,74 +59,84 @@ class TdaLocalSettings(Section):
 
 
 class HmmStatesSettings(Section):
-    """Hidden states of each model, priors for sparse data, and when the fit ends."""
+    """Hidden Markov models of monthly sequences: their states, priors for sparse data, and when the fit ends."""
 
+    # hidden states of each of the models journey, lifecycle and behavior; each state is a column
     states: dict[str, Annotated[int, Field(ge=2, le=16)]]
-    variance_floor: PositiveNumber  # of a state, in squared standard deviations of the observations
-    prior_months: PositiveNumber  # weight of the whole's mean, variance and of each transition in every state
-    share_prior: PositiveNumber  # transactions at the train shares, beside those of a month
-    fit_rows: Positive
-    iterations: Positive
-    tolerance: PositiveNumber  # nats a month
+    # least variance of a state, in squared standard deviations of the observations, so that repeated values give no state
+    # without width
+    variance_floor: PositiveNumber
+    # months that the mean, the variance and each transition of all customers weigh in every state; more make states more alike
+    prior_months: PositiveNumber
+    # transactions at the train shares that are added to those of a month, so that one transaction is no habit
+    share_prior: PositiveNumber
+    fit_rows: Positive  # customers' sequences that the models are fitted on, at most
+    iterations: Positive  # iterations of the fit, at most
+    tolerance: PositiveNumber  # gain of the log-likelihood, in nats a month, below which the fit ends
 
 
 class MambaTemporalSettings(Section):
-    """The encoder's size, and its pretraining."""
+    """The selective state-space encoder of the last transactions: its size, and its pretraining."""
 
-    transactions: Positive
-    width: Positive
-    model_width: Positive
-    state: Positive
-    fit_rows: Positive
-    epochs: Positive
-    batch_rows: Positive
-    learning_rate: PositiveNumber
+    transactions: Positive  # newest transactions that the encoder reads, at most
+    width: Positive  # numbers of the encoding, each of which is a column
+    model_width: Positive  # width of a transaction's embedding within the encoder
+    state: Positive  # numbers that each channel of the encoder remembers
+    fit_rows: Positive  # customers whose sequences the encoder is pretrained on, at most
+    epochs: Positive  # passes of the pretraining over those sequences
+    batch_rows: Positive  # sequences of a pretraining step
+    learning_rate: PositiveNumber  # greatest step size of the pretraining
 
 
 class ProductHierarchySettings(Section):
     """The Poincare ball of products, and the prior of how often two are held together."""
 
-    width: Annotated[int, Field(ge=2)]
-    edge_length: PositiveNumber  # hyperbolic, of an edge of the tree
-    prior_rows: PositiveNumber  # added to the observed and to the expected number of rows that hold both products
-    epochs: Positive
-    learning_rate: PositiveNumber
+    width: Annotated[int, Field(ge=2)]  # dimensions of the ball, each of which is a column
+    # hyperbolic length of an edge of the tree; longer ones distort less, lie nearer to the rim and need more epochs
+    edge_length: PositiveNumber
+    # rows added to the observed and to the expected number that hold both products; more make fewer pairs stand out
+    prior_rows: PositiveNumber
+    epochs: Positive  # gradient steps over all pairs of nodes
+    learning_rate: PositiveNumber  # length of a node's first steps, in edges of the tree; it falls to zero by a cosine
 
 
 class MerchantHierarchySettings(Section):
     """The Poincare ball of merchant categories, and how spend weighs in it."""
 
-    width: Annotated[int, Field(ge=2)]
-    l1_categories: Positive
-    leaves: Positive  # of the stored spend measure
-    half_life_days: PositiveNumber
-    edge_length: PositiveNumber  # hyperbolic, of an edge of the tree
-    epochs: Positive
-    learning_rate: PositiveNumber
+    width: Annotated[int, Field(ge=2)]  # dimensions of the ball, each of which is a column
+    l1_categories: Positive  # top categories of the tree: must be the number that the data set's catalogue has
+    # merchant categories of the stored spend measure: must be the number that the data set's catalogue has
+    leaves: Positive
+    half_life_days: PositiveNumber  # age in days at which a payment counts half for the customer's place in the ball
+    # hyperbolic length of an edge of the tree; longer ones distort less, lie nearer to the rim and need more epochs
+    edge_length: PositiveNumber
+    epochs: Positive  # gradient steps over all pairs of nodes
+    learning_rate: PositiveNumber  # length of a node's first steps, in edges of the tree; it falls to zero by a cosine
 
 
 class GraphCollaborativeSettings(Section):
-    """LightGCN and its training."""
+    """LightGCN, the embedding of the customer-product graph, and its training."""
 
-    width: Positive
-    layers: Positive
-    steps: Positive  # of Adam, each on a batch of edges
-    batch_edges: Positive
-    learning_rate: PositiveNumber
-    regularisation: Annotated[float, Field(ge=0)]
+    width: Positive  # numbers of the embedding, each of which is a column
+    layers: Positive  # steps of propagation through the graph
+    steps: Positive  # steps of Adam, each on a batch of edges
+    batch_edges: Positive  # holdings that a step learns from
+    learning_rate: PositiveNumber  # step size of Adam
+    regularisation: Annotated[float, Field(ge=0)]  # penalty on the squared embeddings; more keeps them smaller
 
 
 class GmmClusteringSettings(Section):
-    """The mixture and its fit."""
+    """The Gaussian mixture that clusters customers, and its fit."""
 
-    components: Annotated[int, Field(ge=2)]
-    min_weight: Share  # a component below it is re-seeded
-    starts: Positive  # of the k-means that gives the first components
-    iterations: Positive
-    reseeds: Positive  # after so many, the fit ends before the step that would starve a component
-    tolerance: PositiveNumber  # gain of the mean log-likelihood, in nats
-    prior_rows: Annotated[float, Field(ge=0)]  # for which each component's covariance counts as that of all rows
-    variance_floor: PositiveNumber  # of each component along every axis, in squared standard deviations
+    components: Annotated[int, Field(ge=2)]  # clusters; the probability of each is a column
+    min_weight: Share  # share of the rows below which a component is re-seeded as half of the heaviest one
+    starts: Positive  # starts of the k-means that gives the first components; the best one is taken
+    iterations: Positive  # iterations of the fit, at most
+    reseeds: Positive  # re-seeded components after which the fit ends before the step that would starve another
+    tolerance: PositiveNumber  # gain of the mean log-likelihood, in nats, below which the fit ends
+    # rows for which the covariance of all rows counts in each component's; more make clusters rounder
+    prior_rows: Annotated[float, Field(ge=0)]
+    variance_floor: PositiveNumber  # least variance of a component along any axis, in squared standard deviations
 
     @model_validator(mode="after")
     def _halves_live(self) -> GmmClusteringSettings:
@@ -134,45 +148,47 @@ class GmmClusteringSettings(Section):
 class ModelDerivedSettings(Section):
     """Cluster centres, the Beta prior of acquisitions, and the liquid reservoir."""
 
-    centres: Annotated[int, Field(ge=2)]
-    starts: Positive  # of the k-means
-    prior_acquired: PositiveNumber
+    centres: Annotated[int, Field(ge=2)]  # cluster centres; the distance to each is a column
+    starts: Positive  # starts of the k-means; the best one is taken
+    prior_acquired: PositiveNumber  # customers who acquire, added to those of a cluster in each class of products
+    # customers who do not acquire, added likewise: 1 and 99 begin at 1 % until a cluster tells otherwise
     prior_not_acquired: PositiveNumber
-    units: Positive
-    transactions: Positive  # the newest that the reservoir runs over
+    units: Positive  # units of the liquid reservoir, each of which is a column
+    transactions: Positive  # newest transactions that the reservoir runs over, at most
 
 
 class TxnLagTensorSettings(Section):
-    """Length of the sequence."""
+    """The customer's last transactions as columns: how many."""
 
-    transactions: Positive
+    transactions: Positive  # newest transactions that have places in the sequence; each has four columns
 
 
 class TxnRollingStatsSettings(Section):
-    """Windows before the cutoff."""
+    """Amounts and activity in windows before the cutoff: how long the windows are."""
 
-    windows_days: tuple[Positive, ...]
+    windows_days: tuple[Positive, ...]  # days of each window before the cutoff; each has five columns
 
 
 class NbaHistoryMultihotSettings(Section):
-    """How far back acquisitions count."""
+    """Which products were acquired lately: how far back acquisitions count."""
 
-    months: Positive
+    months: Positive  # last months, the snapshot month included, whose acquisitions are marked
 
 
 class MccTop30MultihotSettings(Section):
-    """How many categories have a column of their own, and how far back they count."""
+    """Which frequent merchant categories were used lately: how many have a column of their own, and how far back they count."""
 
-    top: Positive
-    window_days: Positive
+    top: Positive  # most frequent categories of train that have a column of their own; all others share one
+    window_days: Positive  # days before the cutoff in which a category counts as used
 
 
 class FeatureGroupSettings(Section):
     """The 17 groups; the order of the fields is that of the columns."""
 
     demographics: DemographicsSettings
-    product_holdings: NothingToChoose
+    product_holdings: NothingToChoose  # which products the customer holds at the snapshot; nothing to choose
     txn_behavior: TxnBehaviorSettings
+    # how the customer's holdings moved over the look-back; there is nothing to choose
     derived_temporal: NothingToChoose
     tda_global: TdaGlobalSettings
     tda_local: TdaLocalSettings

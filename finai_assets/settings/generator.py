@@ -14,163 +14,153 @@ from finai_assets.settings.base import Positive, PositiveNumber, Section, Share
 
 
 class _Tilt(Section):
+    # L1 or L2 category -> factor on the weight of its payments: above 1 more of them, below 1 fewer
     prefers: dict[str, PositiveNumber]
 
 
 class PersonaProcess(_Tilt):
-    """A way of living: ``share`` of customers, monthly ``transactions``, hours, and the categories it prefers.
+    """A way of living: how often, when and for what its customers pay, and who tends to live so."""
 
-    ``hours`` are shares of morning (6-12), afternoon (12-18), evening (18-24) and night (0-6); ``weekend`` multiplies the
-    activity of Saturdays and Sundays; ``prefers`` multiplies the weight of L1 or L2 categories; ``age``, ``wealth`` and
-    ``risk`` say who tends to live so (log-odds per standard deviation).
-    """
-
-    share: PositiveNumber
-    transactions: PositiveNumber
-    sticky: Share
+    share: PositiveNumber  # weight of the persona among all, before age, wealth and risk tilt it
+    transactions: PositiveNumber  # payments a month, bills left out, of a customer of average engagement
+    sticky: Share  # share of payments in the same category as the one before
+    # weights of morning (6-12), afternoon (12-18), evening (18-24) and night (0-6) in the payments of a day
     hours: tuple[PositiveNumber, PositiveNumber, PositiveNumber, PositiveNumber]
-    weekend: PositiveNumber
-    age: float = 0.0
-    wealth: float = 0.0
-    risk: float = 0.0
+    weekend: PositiveNumber  # factor on the payments of Saturdays and Sundays
+    age: float = 0.0  # log-odds of living so per standard deviation of age
+    wealth: float = 0.0  # log-odds of living so per standard deviation of wealth
+    risk: float = 0.0  # log-odds of living so per standard deviation of the appetite for risk
 
 
 class StageProcess(_Tilt):
-    """A stage of life, left for the next one around ``until_age``; the last stage has none."""
+    """A stage of life: until when it lasts, and the categories it prefers."""
 
-    until_age: int | None
+    until_age: int | None  # age in years around which it is left for the next stage; null for the last one alone
 
 
 class EpisodeProcess(_Tilt):
-    """A passing life event: starts at a ``monthly`` rate (times that of the stage), lasts ``months`` on average."""
+    """A passing life event: how often it comes, how long it lasts, and how it moves payments."""
 
-    monthly: Share
-    months: Annotated[float, Field(ge=1)]
-    activity: PositiveNumber
+    monthly: Share  # probability a month that it begins, where no episode is under way
+    months: Annotated[float, Field(ge=1)]  # months that it lasts on average
+    activity: PositiveNumber  # factor on the number of payments while it lasts
+    # stage of life -> factor on `monthly`; of a stage that is not named 1
     stages: dict[str, PositiveNumber] = Field(default_factory=dict)
 
 
 class SpendingProcess(Section):
     """Payments in an L2 category: how often relative to others, the median amount, the log-normal spread."""
 
-    weight: PositiveNumber
-    amount: PositiveNumber
-    spread: PositiveNumber
+    weight: PositiveNumber  # weight of the category among all payments
+    amount: PositiveNumber  # median amount of a payment, in the data set's currency
+    spread: PositiveNumber  # standard deviation of the amount's logarithm
 
 
 class BillProcess(Section):
     """A bill paid once a month on the customer's own day: who has it, the median amount, the spread between customers."""
 
-    mcc: int
-    share: Share
-    amount: PositiveNumber
-    spread: PositiveNumber
+    mcc: int  # code of the merchant category that it is paid to
+    share: Share  # share of the customers who have it
+    amount: PositiveNumber  # median amount a month, in the data set's currency
+    spread: PositiveNumber  # standard deviation of the amount's logarithm between customers
 
 
 class ProductProcess(Section):
-    """What opens and closes a product. Effects are log-hazard ratios unless said otherwise.
+    """What opens and closes a product; effects are log-hazard ratios, and what is left out has none."""
 
-    ``starts`` is the probability to hold it on joining, ``opens`` and ``closes`` are monthly hazards of the reference
-    customer. ``spending`` lists L2 categories whose recent payments count, with the effect ``attention``. ``motif`` is an ordered
-    pair of L2 categories that, paid one right after the other, count with the effect ``impulse``. ``partners`` are held
-    products (the co-holding graph). ``season`` lists calendar months. ``term`` is the number of months after which it matures.
-    """
-
-    starts: Share = 0.0
-    opens: Share
-    closes: Share
-    personas: dict[str, float] = Field(default_factory=dict)
-    stages: dict[str, float] = Field(default_factory=dict)
+    starts: Share = 0.0  # probability of holding it on joining
+    opens: Share  # probability a month that the reference customer opens it; the effects below multiply its hazard
+    closes: Share  # probability a month that the reference customer closes it
+    personas: dict[str, float] = Field(default_factory=dict)  # persona -> effect on opening
+    stages: dict[str, float] = Field(default_factory=dict)  # stage of life -> effect on opening
+    # life event -> effect on opening, one month after payments show it
     episodes: dict[str, float] = Field(default_factory=dict)
-    wealth: float = 0.0
-    risk: float = 0.0
-    wealth_risk: float = 0.0
+    wealth: float = 0.0  # effect on opening per standard deviation of wealth
+    risk: float = 0.0  # effect on opening per standard deviation of the appetite for risk
+    wealth_risk: float = 0.0  # effect on opening of wealth times the appetite for risk: of being both
+    # effect on opening per unit of the latent engagement, beside the one that all products share
     engagement: float = 0.0
-    spending: tuple[str, ...] = ()
-    attention: float = 0.0
+    spending: tuple[str, ...] = ()  # L2 categories whose recent payments make it more likely
+    attention: float = 0.0  # effect on opening per unit of the logarithm of those payments, less what is usual
+    # two L2 categories that count when one is paid right after the other; null: none
     motif: tuple[str, str] | None = None
-    impulse: float = 0.0
+    impulse: float = 0.0  # effect on opening of each recent such pair, up to two
+    # held product -> effect on opening; doubled in the quarter after the partner was opened
     partners: dict[str, float] = Field(default_factory=dict)
+    # calendar months, 1 to 12, in which it is opened more often
     season: tuple[Annotated[int, Field(ge=1, le=12)], ...] = ()
+    # months after which it matures, when some of its holders leave it; null: it does not
     term: Annotated[int, Field(ge=2)] | None = None
 
 
 class PopulationProcess(Section):
     """Who the customers are: shares of categories, and of values that the bank does not know."""
 
-    median_income: PositiveNumber
-    genders: dict[str, PositiveNumber]
-    countries: dict[str, PositiveNumber]
-    channels: dict[str, PositiveNumber]
-    regions: dict[str, PositiveNumber]
-    disability: Share
-    joiners_a_year: Share
-    missing: dict[str, Share]
+    median_income: PositiveNumber  # median income a year, in the data set's currency
+    genders: dict[str, PositiveNumber]  # gender -> weight among the customers
+    countries: dict[str, PositiveNumber]  # country of residence -> weight among the customers
+    channels: dict[str, PositiveNumber]  # channel of joining -> weight among the customers
+    regions: dict[str, PositiveNumber]  # region -> weight among the customers; only fairness checks see it
+    disability: Share  # share of the customers with a disability; only fairness checks see it
+    joiners_a_year: Share  # share of the customers who join within a year of the panel, and not before it
+    missing: dict[str, Share]  # column -> share of its values that the bank does not know
 
 
 class RiskProfileProcess(Section):
     """How customers come to be assessed, and what the assessment says.
 
-    A customer is assessed at a monthly hazard: ``first`` before any assessment, ``renewed`` while one is valid, ``expired``
-    after it has ended; those who hold an investment ``investor`` times as often. ``never`` is the share of the others who are
-    not assessed at all, ``before`` the share of the remaining who were before the panel. An assessment is valid for
-    ``valid_months``. Its score is ``risk`` and ``wealth`` times those of the time (standard deviations) and noise; the grade is
-    one riskier for each bound below it.
+    The score is the sum of the weighted appetite for risk, weighted wealth, and noise; the grade is one riskier for each bound
+    below it.
     """
 
-    never: Share
-    before: Share
-    first: Share
-    renewed: Share
-    expired: Share
-    investor: Annotated[float, Field(ge=1)]
-    valid_months: Annotated[int, Field(ge=2)]
-    risk: float
-    wealth: float
-    noise: PositiveNumber
+    never: Share  # share of customers who are not assessed unless they hold an investment
+    before: Share  # share of the others who were assessed before the panel begins
+    first: Share  # probability a month of a first assessment
+    renewed: Share  # probability a month of a new assessment while one is valid
+    expired: Share  # probability a month of a new assessment after the last one has ended
+    investor: Annotated[float, Field(ge=1)]  # factor on these probabilities for who holds an investment
+    valid_months: Annotated[int, Field(ge=2)]  # months for which an assessment is valid
+    risk: float  # weight of the appetite for risk at the time, in standard deviations, in the score
+    wealth: float  # weight of wealth at the time, in standard deviations, in the score
+    noise: PositiveNumber  # standard deviation of what else moves the score
+    # scores at which the grade becomes one riskier, from 6 (safest) to 1, ascending
     bounds: tuple[float, float, float, float, float]
 
 
 class ConsentProcess(Section):
-    """A consent or an objection: the share that gives it on joining, and monthly hazards to withdraw and to give it (anew).
+    """A consent or an objection: who gives it on joining, and how often it is withdrawn and given anew."""
 
-    ``age`` is the log-odds per decade above 45 of giving it on joining.
-    """
-
-    joining: Annotated[float, Field(gt=0, lt=1)]
-    withdrawn: Share
-    given: Share
-    age: float = 0.0
+    joining: Annotated[float, Field(gt=0, lt=1)]  # share of customers of age 45 who give it on joining
+    withdrawn: Share  # probability a month that it is withdrawn while it stands
+    given: Share  # probability a month that it is given, or given anew, while it does not stand
+    age: float = 0.0  # log-odds of giving it on joining per decade above 45
 
 
 class ContactProcess(Section):
-    """Messages a month by channel, to those who consent to it: when, and how often they name a product and which.
+    """Messages to those who consent to them: how many, when, and how often they name a product and which."""
 
-    ``hours`` are the first and the last hour of a working day, the last left out; ``held`` is the weight of a product that the
-    customer holds, of one that is not held it is 1.
-    """
-
+    # channel -> messages a month, on average, to customers who consent to it
     monthly: dict[Literal["app", "call", "email", "sms"], Annotated[float, Field(ge=0)]]
+    # first hour of a working day, and the hour at which it ends
     hours: tuple[Annotated[int, Field(ge=8, le=20)], Annotated[int, Field(ge=9, le=21)]]
-    of_product: Share
-    held: Share
+    of_product: Share  # share of the messages that name a product
+    held: Share  # weight of a product that the customer holds among those that are named; one that is not held has 1
 
 
 class OfferProcess(Section):
-    """What lawful offering needs to know, as a process: risk profiles, consents, messages and asset bands.
+    """What lawful offering needs to know, as a process: risk profiles, consents, messages and asset bands."""
 
-    ``personas`` are log-odds of giving a marketing consent on joining; a standing consent is confirmed when it is
-    ``confirmed_months`` old; ``band_bounds`` are the least wealth (standard deviations) of every asset band but the first.
-    """
-
-    risk_profile: RiskProfileProcess
+    risk_profile: RiskProfileProcess  # when customers are assessed, and the score that gives their grade
+    # channel -> when the consent to marketing on it is given and withdrawn
     marketing: dict[Literal["app", "call", "email", "sms"], ConsentProcess]
+    # persona -> log-odds of giving a marketing consent on joining; of one that is not named 0
     personas: dict[str, float]
-    automated_decision: ConsentProcess
-    do_not_contact: ConsentProcess
+    automated_decision: ConsentProcess  # when the consent to automated decisions is given and withdrawn
+    do_not_contact: ConsentProcess  # when customers object to any contact, and take it back
+    # months after which a standing consent is confirmed; the law asks for it every two years
     confirmed_months: Positive
     contacts: ContactProcess
-    band_bounds: tuple[float, ...]
+    band_bounds: tuple[float, ...]  # least wealth, in standard deviations, of every asset band but the first, ascending
 
     @model_validator(mode="after")
     def _bounds_ascend(self) -> OfferProcess:
@@ -188,14 +178,18 @@ class ProcessSettings(Section):
     """The process that the synthetic panel is drawn from."""
 
     population: PopulationProcess
-    personas: dict[str, PersonaProcess]
-    stages: dict[str, StageProcess]
-    episodes: dict[str, EpisodeProcess]
-    spending: dict[str, SpendingProcess]
+    personas: dict[str, PersonaProcess]  # name -> a way of living; every customer has one for good
+    stages: dict[str, StageProcess]  # name -> a stage of life, in the order in which they follow each other
+    episodes: dict[str, EpisodeProcess]  # name -> a life event that comes and goes
+    spending: dict[str, SpendingProcess]  # L2 category -> its payments; every one of the catalogue is listed
+    # merchant category -> the three that tend to be paid next, likeliest first; one without a line is followed by its L1
+    # siblings
     follows: dict[int, tuple[int, ...]]
-    bills: tuple[BillProcess, ...]
+    bills: tuple[BillProcess, ...]  # bills that are paid once a month
+    # days of the month on which income arrives, one for each customer; payments are denser after it
     paydays: tuple[Annotated[int, Field(ge=1, le=28)], ...]
     amount_unit: PositiveNumber
+    # product's code -> what opens and closes it; every one of the catalogue is listed
     products: dict[str, ProductProcess]
     offers: OfferProcess
 
@@ -225,8 +219,11 @@ class ProcessSettings(Section):
 class GeneratorSettings(Section):
     """Size of the synthetic panel; ignored by every other adapter."""
 
-    customers: Positive
+    customers: Positive  # customers of the panel
+    # customers that are generated at once; fewer need less memory. Each block has random streams of its own, so that another
+    # size is another panel
     block_customers: Positive
-    merchants_per_mcc: Positive
+    merchants_per_mcc: Positive  # different merchants of each merchant category
+    # simulated label windows behind the two truths that have no closed form; more make them more exact and take longer
     truth_draws: Positive
     process: ProcessSettings

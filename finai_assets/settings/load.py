@@ -53,9 +53,14 @@ from finai_resources.errors import ConfigError
 class Settings(Section):
     """Everything that can be chosen, for one data set and one profile."""
 
+    # which of the profiles holds, as `--profile` names it: the shipped files have smoke, demo, bench and full; it is not
+    # written in a file
     profile: str
+    # where every random draw begins: the same seed, settings and rows give the same figures, and another seed shows how far
+    # they depend on chance
     seed: Annotated[int, Field(ge=0)]
-    look_back_months: Positive
+    look_back_months: Positive  # months of events and snapshots that a feature may read, the snapshot month included
+    # months of the label window, which begins at the cutoff: the first instant after the snapshot month
     horizon_months: Positive
     gap_days: Annotated[int, Field(ge=7)]
     tasks: TaskSettings
@@ -66,11 +71,11 @@ class Settings(Section):
     teacher: TeacherSettings
     ablation: AblationSettings
     explanations: ExplanationSettings
-    baselines: BaselineSettings
+    baselines: BaselineSettings  # what the teacher is compared with, trained on the same rows (teacher.max_train_rows)
     students: StudentSettings
     metrics: MetricSettings
     bundle: BundleSettings
-    promotion: PromotionSettings
+    promotion: PromotionSettings  # how a challenger becomes champion (docs/promotion.md)
     recommend: RecommendSettings
     offering: OfferingSettings
     choice: ChoiceSettings
@@ -78,11 +83,16 @@ class Settings(Section):
     checks: CheckSettings
     feature_groups: FeatureGroupSettings
     dataset: DatasetSettings
+    # families of products, in order: each is a class of the task nba_primary, and every product belongs to one
     families: tuple[str, ...]
+    # the catalogue; a product's id is its position in the list, so that new products go to its end
     products: tuple[Product, ...]
+    # name of a set -> codes of its products; the task `will_acquire_NAME` asks whether the customer acquires one of them
     acquisition_sets: dict[str, tuple[str, ...]]
+    # leaves of the tree of merchant categories; empty where own tables list them (`tables.categories`) or there are none
     merchant_categories: tuple[MerchantCategory, ...] = ()
-    generator: GeneratorSettings | None = None
+    generator: GeneratorSettings | None = None  # the synthetic panel and its size; null for a data set that reads rows
+    # how a bank's own tables are read; there exactly where `dataset.adapter` is `tables`, else null
     tables: TablesSettings | None = None
 
     @model_validator(mode="after")

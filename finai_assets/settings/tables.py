@@ -20,61 +20,48 @@ Code = int | str
 
 
 class SourceSettings(Section):
-    """Where the rows of one source lie, how they are read, and from when on each is known.
+    """Where the rows of one source lie, how they are read, and from when on each is known."""
 
-    Parameters
-    ----------
-    path
-        File, glob or folder below the source folder; also absolute or ``s3://``. Several are read one after the other.
-    url, table, query
-        A database instead of files; ``${NAME}`` in the URL stands for a variable of the environment.
-    unterminated
-        What to do with a text file whose last line has no line end, so that it may have been cut off: note it, or refuse it.
-    nanoseconds
-        What to do with those below a microsecond, in columns of Parquet and Arrow.
-    union
-        Whether files of the source may have different columns, a column that one lacks being null there.
-    missing
-        Texts that mean missing: in every column, or by column.
-    optional
-        Columns that the source may lack; they are null then.
-    computed
-        Columns to add, as expressions on the source's columns and on those computed before; a value that an expression cannot
-        read is refused with its rows.
-    known_from
-        Expression, a date or a time: a row is visible in the months whose cutoff lies after it.
-    static
-        Why the rows hold for all time; instead of ``known_from``.
-    key
-        Columns in which no two rows agree, unless one of the columns is null.
-    references
-        Columns whose values another source must have, as ``source.column``; null is allowed.
-    """
-
+    # file, glob or folder below the source folder, or an absolute path, or `s3://`; several are read one after the other. null
+    # where `url` is given
     path: str | tuple[str, ...] | None = None
+    # address of a database instead of files; `${NAME}` in it stands for a variable of the environment. null where `path` is given
     url: str | None = None
-    table: str | None = None
-    query: str | None = None
+    table: str | None = None  # table of the database; instead of `query`
+    query: str | None = None  # SQL that the database answers; instead of `table`
+    # how the files are written; null: told by the ends of their names
     format: Literal["csv", "parquet", "arrow", "fixed_width"] | None = None
+    # what stands between two fields of a text file; null: the one common sign that splits the first lines evenly
     delimiter: str | None = None
-    quote: str | None = '"'
-    encoding: str = "utf-8"
-    decimal: str = "."
-    thousands: str | None = None
-    header: bool = True
+    quote: str | None = '"'  # sign around a field that holds a delimiter or a line end; null: none
+    encoding: str = "utf-8"  # encoding of a text file, as utf-8 or cp949
+    decimal: str = "."  # sign before the decimals of a number; `number(text)` reads by it
+    thousands: str | None = None  # sign between the thousands of a number; null: none
+    header: bool = True  # whether the first line names the columns; where it does not, `columns` does
+    # names of the columns in order, in place of those that a header gives; empty: as in the header
     columns: tuple[str, ...] = ()
+    # characters of each column of a fixed-width file, from the left and without gaps
     widths: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    skip_rows: Annotated[int, Field(ge=0)] = 0
+    skip_rows: Annotated[int, Field(ge=0)] = 0  # lines that are left out at the top of each file
+    # lines, blank ones not counted, that are left out at the end of each file
     skip_footer: Annotated[int, Field(ge=0)] = 0
+    # what to do with a text file whose last line has no line end, so that it may have been cut off: note or refuse it
     unterminated: Literal["note", "refuse"] = "note"
+    # what to do with times finer than a microsecond, in columns of Parquet and Arrow: refuse them, or cut them off
     nanoseconds: Literal["refuse", "truncate"] = "refuse"
-    union: bool = False
+    union: bool = False  # whether files of the source may have different columns; a column that one lacks is null there
+    # texts that mean missing: in every column, or by column
     missing: tuple[str, ...] | dict[str, tuple[str, ...]] = ("",)
-    optional: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()  # columns that the source may lack; they are null then
+    # column -> expression on the source's columns and on those computed before; a value that it cannot read is refused with its
+    # rows
     computed: dict[str, Expression] = Field(default_factory=dict)
+    # expression, a date or a time: a row is visible in the months whose cutoff lies after it; instead of `static`
     known_from: Expression | None = None
-    static: str | None = None
+    static: str | None = None  # why the rows hold for all time; instead of `known_from`
+    # columns in which no two rows agree, unless one of the columns is null; empty: not checked
     key: tuple[str, ...] = ()
+    # column -> `source.column`, one of whose values it must have; null is allowed
     references: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -100,9 +87,10 @@ class SourceSettings(Section):
 class RowsSettings(Section):
     """Rows of customers: from where, which, and whose."""
 
+    # names of the sources or queries that the rows are from, joined as in SQL
     from_: Annotated[str, Field(alias="from")]
-    where: Expression | None = None
-    customer: Expression
+    where: Expression | None = None  # condition that a row must meet; null: all rows
+    customer: Expression  # expression that gives the customer's own identifier, which a token replaces
 
 
 SnapshotColumn = Literal[
@@ -111,29 +99,23 @@ SnapshotColumn = Literal[
 
 
 class SnapshotRows(RowsSettings):
-    """One row for each customer, and for each month where ``month`` says of which month a row is."""
+    """One row for each customer, or for each customer and month."""
 
+    # expression, a date within the month that a row is of; null: a row holds for every month from when it is known
     month: Expression | None = None
+    # column of the contract -> expression; one that is not mapped counts as lacking
     columns: dict[SnapshotColumn, Expression] = Field(default_factory=dict)
 
 
 class DebitSettings(Section):
-    """Words that say which way money went.
+    """Words that say which way money went."""
 
-    Parameters
-    ----------
-    column
-        Expression that gives the word.
-    words, credit
-        The words of debits, and those of credits; any other word is refused.
-    sign
-        ``unsigned`` where the words alone carry the sign, so that an amount below 0 contradicts them; ``signed`` where the amount
-        has it too, so that a debit above 0 or a credit below 0 does. Rows that contradict themselves are refused.
-    """
-
-    column: Expression
+    column: Expression  # expression that gives the word
+    # words of debits; a word that is neither here nor in `credit` is refused
     words: Annotated[tuple[str, ...], Field(min_length=1)]
-    credit: Annotated[tuple[str, ...], Field(min_length=1)]
+    credit: Annotated[tuple[str, ...], Field(min_length=1)]  # words of credits
+    # unsigned: the words alone carry the sign, so that an amount below 0 contradicts them; signed: the amount has it too, so
+    # that a debit above 0 or a credit below 0 does. Rows that contradict themselves are refused
     sign: Literal["unsigned", "signed"] = "unsigned"
 
     @model_validator(mode="after")
@@ -144,35 +126,22 @@ class DebitSettings(Section):
 
 
 class TransactionRows(RowsSettings):
-    """Transactions, each with its identity.
+    """Transactions, each with its identity."""
 
-    Parameters
-    ----------
-    ts
-        Expression, a date or a time.
-    amount
-        Expression; signed as the account sees it, unless ``debit`` gives the sign.
-    category
-        Expression whose values are the codes of ``categories``.
-    id
-        Expression, the identity of a transaction. Rows with the same id are refused.
-    id_absent
-        Why there is no ``id``, or why it is null in some rows.
-    order
-        Expression that orders the transactions of a customer at the same time before their id and values do: ``source_row`` for
-        the order in the source.
-    unknown_customer
-        What to do with a transaction of a customer who has no row in the month's snapshot.
-    """
-
-    ts: Expression
-    amount: Expression
-    debit: DebitSettings | None = None
-    category: Expression
+    ts: Expression  # expression, a date or a time: when it happened
+    amount: Expression  # expression; signed as the account sees it, unless `debit` gives the sign
+    debit: DebitSettings | None = None  # words that give the sign of the amount; null: the amount has it
+    category: Expression  # expression whose values are the codes of `tables.categories`
+    # expression that names the merchant; a text becomes a token. null: no merchant is named
     merchant: Expression | None = None
+    # expression, the identity of a transaction; rows with the same one are refused. null: there is none
     id: Expression | None
-    id_absent: str | None = None
+    id_absent: str | None = None  # why there is no `id`, or why it is null in some rows
+    # expression that orders a customer's transactions at the same time before their id and values do: `source_row` for the
+    # order in the source
     order: Expression | None = None
+    # what to do with a transaction of a customer who has no row in the month's snapshot: error refuses it, leave_out leaves it
+    # out and reports it
     unknown_customer: Literal["error", "leave_out"] = "error"
 
     @model_validator(mode="after")
@@ -187,60 +156,57 @@ class TransactionRows(RowsSettings):
 class FlagColumns(Section):
     """Columns of the snapshot's rows that say whether a product is held, with the product's code."""
 
+    # expression on the snapshot's rows that is true where the product is held -> the product's code
     columns: dict[Expression, str]
 
 
 class HoldingRows(RowsSettings):
-    """Rows that say from when a product is held; until ``closed``, the first day on which it no longer is.
+    """Rows that say from when, and until when, a product is held."""
 
-    ``words`` translates the values of ``product`` to codes of the catalogue; a word that it lacks is refused.
-    """
-
-    product: Expression
+    product: Expression  # expression that gives the product's code, or one of `words`
+    # value of `product` -> code of the catalogue; a value that is not listed is refused. null: the values are codes
     words: dict[str, str] | None = None
-    opened: Expression
-    closed: Expression | None = None
+    opened: Expression  # expression, the first day on which it is held
+    closed: Expression | None = None  # expression, the first day on which it is held no longer; null: no end is known
 
 
 class HoldingSettings(Section):
-    """How it is known which products are held: any of three ways, mixed.
+    """How it is known which products are held: any of three ways, mixed."""
 
-    ``derived`` gives an expression for each product, on the columns that the mapping gives transactions (``ts``, ``amount``,
-    ``category``, ``merchant``): it is held from the first transaction that meets it.
-    """
-
-    flags: FlagColumns | None = None
-    rows: tuple[HoldingRows, ...] = ()
+    flags: FlagColumns | None = None  # columns of the snapshots that say what is held; null: none do
+    rows: tuple[HoldingRows, ...] = ()  # rows with opening and closing dates
+    # product's code -> condition on `ts`, `amount`, `category` and `merchant` of the mapped transactions: held from the first
+    # one that meets it
     derived: dict[str, Expression] = Field(default_factory=dict)
 
 
 class CategorySettings(Section):
     """A category and what stands above it in the tree."""
 
-    name: str
-    l2: str
-    l1: str
+    name: str  # name of the category
+    l2: str  # category that it belongs to, one level up
+    l1: str  # top category that `l2` belongs to
 
 
 class CategoryRows(Section):
     """Categories that a source lists, one row each."""
 
+    # names of the sources or queries that the rows are from, joined as in SQL
     from_: Annotated[str, Field(alias="from")]
-    code: Expression
-    name: Expression
-    l2: Expression
-    l1: Expression
+    code: Expression  # expression that gives the code by which transactions name the category
+    name: Expression  # expression that gives its name
+    l2: Expression  # expression that gives the category one level up
+    l1: Expression  # expression that gives the top category
 
 
 class CategoryTree(Section):
-    """The categories of transactions: listed by ``codes``, or ``rows`` of a source.
+    """The categories of transactions: listed by ``codes``, or ``rows`` of a source."""
 
-    Codes that are positive numbers are kept; others are numbered from 1, in order. A transaction of another category is refused
-    where ``unknown`` is ``error``; where it is ``other`` it goes under code 0, and the month's figures tell the share.
-    """
-
+    # code -> the category; positive numbers are kept as they are, other codes are numbered from 1 in order
     codes: dict[Code, CategorySettings] = Field(default_factory=dict)
-    rows: CategoryRows | None = None
+    rows: CategoryRows | None = None  # rows of a source that list the categories, in place of `codes`
+    # what to do with a transaction of another category: error refuses it, other puts it under code 0, and the month's figures
+    # tell the share
     unknown: Literal["error", "other"] = "error"
 
     @model_validator(mode="after")
@@ -253,41 +219,37 @@ class CategoryTree(Section):
 class AttributeRows(Section):
     """Attributes of the snapshot's rows that only fairness checks read, as expressions."""
 
+    # name of a protected attribute -> expression on the snapshot's rows
     columns: Annotated[dict[Name, Expression], Field(min_length=1)]
 
 
 class OfferRows(RowsSettings):
     """Rows of a table for offering: an expression for each of its columns but the customer."""
 
-    columns: dict[str, Expression]
+    columns: dict[str, Expression]  # column of the contract's table (docs/datasets.md) -> expression
 
 
 class TablesSettings(Section):
-    """The mapping of a bank's own tables onto the data contract.
+    """The mapping of a bank's own tables onto the data contract."""
 
-    Parameters
-    ----------
-    sources, queries
-        Names of rows. A query is DuckDB SQL over sources and the queries before it.
-    words
-        Vocabularies: ``words('name', expression)`` gives the meaning of a word; an unknown word is refused with its rows.
-    time_zone
-        Where the bank's day begins; needed where times carry an offset.
-    """
-
+    # name -> where its rows lie; expressions and queries know them by this name
     sources: Annotated[dict[Name, SourceSettings], Field(min_length=1)]
+    # vocabularies: name -> word -> meaning; `words('name', expression)` gives the meaning, and refuses an unknown word with its
+    # rows
     words: dict[Name, dict[str, str]] = Field(default_factory=dict)
+    # name -> a SELECT in DuckDB SQL over the sources and the queries before it
     queries: dict[Name, Expression] = Field(default_factory=dict)
+    # time zone in which the bank's day begins; needed where times carry an offset, else null
     time_zone: str | None = None
-    snapshots: SnapshotRows
-    transactions: TransactionRows | None = None
+    snapshots: SnapshotRows  # who the customers are in a month, and what is known of them
+    transactions: TransactionRows | None = None  # payments; null: the source has none, and no categories either
     holdings: HoldingSettings = HoldingSettings()
-    categories: CategoryTree | None = None
-    protected: AttributeRows | None = None
-    risk_profiles: OfferRows | None = None
-    consents: OfferRows | None = None
-    contacts: OfferRows | None = None
-    asset_bands: OfferRows | None = None
+    categories: CategoryTree | None = None  # the tree of merchant categories; null: there are no transactions
+    protected: AttributeRows | None = None  # attributes that only fairness checks read; null: none are known
+    risk_profiles: OfferRows | None = None  # assessments of customers' appetite for risk; null: the source has none
+    consents: OfferRows | None = None  # consents and objections; null: the source has none
+    contacts: OfferRows | None = None  # messages that customers were sent; null: the source has none
+    asset_bands: OfferRows | None = None  # band of what each customer has with the bank; null: the source has none
 
     @model_validator(mode="after")
     def _parts_agree(self) -> TablesSettings:

@@ -22,13 +22,17 @@ class ChurnSignalSettings(Section):
     machine. Months in which the customer has no snapshot do not count.
     """
 
+    # [part, whole]: who will hold fewer products than part/whole of the mean number counts as leaving; a greater share calls
+    # more customers leaving
     share: Annotated[tuple[Positive, Positive], AfterValidator(_at_most_one)]
+    # last months, the snapshot month included, over which the mean number of products is taken
     history_months: Positive
 
 
 class NextMccSettings(Section):
     """How many merchant categories are classes: the most frequent ones of the train labels; all others are one class."""
 
+    # merchant categories that are a class each, the most frequent ones of the train labels; more are a harder task
     top: Positive
 
 
