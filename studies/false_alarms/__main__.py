@@ -26,13 +26,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder of the homes, each removed once it is counted")
     parser.add_argument("--json", type=Path, required=True, help="file of the results; a stopped study goes on from it")
     parser.add_argument("--runs", type=int, default=30, help="clean runs, each of a panel of its own seed")
+    parser.add_argument("--audits", type=int, default=30, help="the first runs, whose audits are made too")
     given = parser.parse_args(arguments)
     done = json.loads(given.json.read_text(encoding="utf-8")) if given.json.is_file() else {}
     for seed in range(FIRST_SEED, FIRST_SEED + given.runs):
         if str(seed) in done:
             continue
         home = given.work / f"seed-{seed}"
-        found = clean_run(seed, home)
+        found = clean_run(seed, home, audit=seed < FIRST_SEED + given.audits)
         shutil.rmtree(home, ignore_errors=True)
         done[str(seed)] = found.to_json()
         given.json.parent.mkdir(parents=True, exist_ok=True)
