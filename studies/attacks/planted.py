@@ -39,7 +39,7 @@ def _ahead(raw, month, block, settings):  # type: ignore[no-untyped-def]
     months = look_back(month + 1, settings)
     held, observed = read_held(raw, months, block.customer_id, len(settings.products))
     events = read_events(raw, months, block.customer_id, since=months[0].start_us, cutoff=(month + 1).cutoff_us)
-    return replace(block, held=held, observed=observed, events=events)
+    return replace(block, month=month + 1, held=held, observed=observed, events=events)
 
 
 def _compute_block("""

@@ -121,11 +121,13 @@ def _clouds(events: Any, since: int, weights: Any, clouds: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _weekly(events: Any, i: int, since: int, points: Any) -> None:
-    """Write the coordinates of one customer's weeks, float64 [4, weeks]."""
+    """Write the coordinates of one customer's weeks, float64 [4, weeks]; what is dated after them is not theirs."""
     start, ts, amount, mcc, _ = events
     points[:] = 0
-    end = start[i + 1]
-    e = start[i]
+    cutoff = since + points.shape[1] * _WEEK_US
+    e, end = start[i], start[i + 1]
+    while end > e and ts[end - 1] >= cutoff:
+        end -= 1
     while e < end and ts[e] < since:
         e += 1
     while e < end:

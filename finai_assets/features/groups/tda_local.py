@@ -115,10 +115,12 @@ def _clouds(events: Any, since: int, scale: Any, landmarks: Any, counts: Any) ->
 
 @numba.njit(cache=True, nogil=True)
 def _daily(events: Any, i: int, since: int, spend: Any) -> None:
-    """Write log(1 + outflows) of one customer's days, float64 [days]."""
+    """Write log(1 + outflows) of one customer's days, float64 [days]; what is dated after them is not theirs."""
     start, ts, amount, _, _ = events
     spend[:] = 0
     e = start[i + 1] - 1
+    while e >= start[i] and ts[e] >= since + len(spend) * DAY_US:
+        e -= 1
     while e >= start[i] and ts[e] >= since:
         if amount[e] < 0:
             spend[(ts[e] - since) // DAY_US] -= amount[e]
