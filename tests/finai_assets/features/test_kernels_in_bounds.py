@@ -1,4 +1,4 @@
-"""No kernel reads or writes beside its arrays, not even of events that should not be in a block: that would spoil memory unseen."""
+"""No kernel reads or writes beside its arrays, not even of events that should not be in a block."""
 
 from __future__ import annotations
 
