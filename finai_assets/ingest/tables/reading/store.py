@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from finai_resources.json_text import remembered, to_json
+from finai_resources.manifest import StoredFile
+from finai_resources.stored_bytes import fault_of, hash_file
 from finai_resources.whole_file import replace_file, replacing
 
 READER = 1  # raise it where the same content would be read into other rows
 _ROW_GROUP = 1 << 17
+_DISK = pafs.LocalFileSystem()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +66,20 @@ class Store:
     def find(self, key: str) -> Entry | None:
         """Return an entry, None where there is none that is whole."""
         facts = remembered(self.root / f"{key}.json")
-        if not {"rows", "schema", "bytes", "refused", "notes"} <= facts.keys():
+        if not {"rows", "schema", "parquet", "refused", "notes"} <= facts.keys():
             return None
-        parquet = self.root / f"{key}.parquet" if facts["bytes"] is not None else None
-        if parquet is not None and (not parquet.is_file() or parquet.stat().st_size != facts["bytes"]):
+        parquet = self.root / f"{key}.parquet" if facts["parquet"] is not None else None
+        if parquet is not None and fault_of(_DISK, str(parquet), StoredFile(**facts["parquet"])):
             return None
         refused = {name: (what, fix) for name, (what, fix) in facts["refused"].items()}
         return Entry(facts["rows"], facts["schema"], parquet, refused, tuple(facts["notes"]))
 
     def put(self, key: str, entry: Entry) -> Entry:
         """Store what is known of a file, when its rows are in their place; return it."""
-        size = entry.parquet.stat().st_size if entry.parquet else None
         facts = {
             "rows": entry.rows,
             "schema": entry.schema,
-            "bytes": size,
+            "parquet": asdict(_stored(entry.parquet)) if entry.parquet else None,
             "refused": entry.refused,
             "notes": entry.notes,
         }
@@ -100,3 +103,8 @@ class Store:
             if waiting:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=_ROW_GROUP)
         return path, rows
+
+
+def _stored(parquet: Path) -> StoredFile:
+    path = str(parquet)
+    return StoredFile(parquet.name, "rows", parquet.stat().st_size, hash_file(_DISK, path))

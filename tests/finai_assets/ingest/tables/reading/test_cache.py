@@ -58,11 +58,12 @@ def test_other_options_are_another_entry_and_the_same_options_are_not(tmp_path, 
     assert values(read(path="trans.csv", header=False, columns=["a", "b"])) == [("id", "w"), ("1", "a")]
 
 
-def test_an_entry_whose_rows_are_gone_or_cut_is_made_again(tmp_path, read, values):
+def test_an_entry_whose_rows_are_gone_cut_or_altered_is_made_again(tmp_path, read, values):
     old(tmp_path / "trans.csv", "id,w\n1,a\n")
     (parquet,) = read(path="trans.csv").parquet
     content = parquet.read_bytes()
-    for harm in (parquet.unlink, lambda: parquet.write_bytes(content[:-10])):
+    flipped = bytes([*content[:9], content[9] ^ 1, *content[10:]])
+    for harm in (parquet.unlink, lambda: parquet.write_bytes(content[:-10]), lambda: parquet.write_bytes(flipped)):
         harm()
         assert values(read(path="trans.csv")) == [("1", "a")]
 
