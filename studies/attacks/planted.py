@@ -78,16 +78,17 @@ def _state_of_all_months(group: str) -> Fault:
                 "    blocks = _sample_blocks(session, settings, rows)\n"
                 "    aside, last = LakeSession(session.lake), settings.dataset.splits.train.last\n"
                 "    later = [Month.parse(key) for key in aside.lake.partitions(SNAPSHOTS)]\n"
-                "    everyone = {\n"
-                '        month: aside.read(SNAPSHOTS, month.key, columns=["customer_id"])["customer_id"].to_numpy()\n'
-                "        for month in later if month > last\n"
-                "    }\n"
-                "    more = [*blocks, *_sample_blocks(aside, settings, everyone)]\n",
+                "    def more():\n"
+                "        everyone = {\n"
+                '            month: aside.read(SNAPSHOTS, month.key, columns=["customer_id"])["customer_id"].to_numpy()\n'
+                "            for month in later if month > last\n"
+                "        }\n"
+                "        return [*blocks, *_sample_blocks(aside, settings, everyone)]\n",
             ),
             Edit(
                 FIT,
                 "_fit_group(group, blocks, settings, meta)\n        report",
-                f'_fit_group(group, more if group.name == "{group}" else blocks, settings, meta)\n        report',
+                f'_fit_group(group, more() if group.name == "{group}" else blocks, settings, meta)\n        report',
             ),
         ),
         audit=group in SLOWLY_FITTED,
