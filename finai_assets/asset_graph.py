@@ -777,7 +777,7 @@ class AssetGraph:
         return code_version(*HANDED, *self.starts(path), templates=self[path].templates)
 
     def config_version(self, path: str) -> str:
-        """Return the hash of the settings, declarations and configuration files that an asset's functions receive."""
+        """Return the hash of what an asset's functions receive: settings, declarations, configuration files, months to read."""
         asset, member = self._member(path)
         versioned = [name for name in self._sections(path) if name != "lake"]
         declared = {**self.declared, "declared.own": member.declaration if member else None}
@@ -787,6 +787,10 @@ class AssetGraph:
         content |= {name: declared[name] for name in asset.settings if name in declared}
         if asset.files:
             content |= self.config.version(asset.files)
+        # Named months are worked out outside the functions that they are handed to, and other months give another result.
+        reaches = {read.window: self.windows[read.window] for read in asset.reads if read.window in self.windows}
+        if named := {window.name: reach for window, reach in reaches.items() if not isinstance(reach, Offsets)}:
+            content["months"] = named
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def versions(self, path: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def clean_home(home: Path, *, code: Path = ROOT) -> float:
         The clean run itself is refused: then no attack proves anything.
     """
     for _ in range(2):
-        ran, seconds = _run(code, home)
+        ran, seconds = _run(code, home, anchors=home.parent / f"{home.name}-anchors")
         if ran.returncode:
             raise RuntimeError(f"the clean run ended with {ran.returncode}: {_end(ran)}")
     return seconds
@@ -91,7 +91,8 @@ def attack(fault: Fault, home: Path, work: Path, *, code: Path = ROOT) -> Found:
     ConfigError
         The fault no longer fits the code.
     """
-    copy, spoiled = work / "code", work / "home"
+    # Each attacked home lies in the same place and is a copy of the same lake: the anchors of the one before would tell of it.
+    copy, spoiled, anchors = work / "code", work / "home", work / "anchors"
     try:
         copy_code(code, copy)
         compiled = any("numba" in (copy / edit.file).read_text(encoding="utf-8") for edit in fault.edits)
@@ -101,12 +102,12 @@ def attack(fault: Fault, home: Path, work: Path, *, code: Path = ROOT) -> Found:
         if fault.spoil is not None:
             fault.spoil(spoiled)
         kernels = copy / "kernels" if compiled else work / "kernels"
-        ran, seconds = _run(copy, spoiled, kernels=kernels)
+        ran, seconds = _run(copy, spoiled, kernels=kernels, anchors=anchors)
         if fault.audit and ran.returncode == 0:
-            ran, more = _run(copy, spoiled, kernels=kernels, command=AUDIT)
+            ran, more = _run(copy, spoiled, kernels=kernels, anchors=anchors, command=AUDIT)
             seconds += more
     finally:
-        for folder in (copy, spoiled):
+        for folder in (copy, spoiled, anchors):
             shutil.rmtree(folder, ignore_errors=True)
     return judge(fault, ran, seconds)
 
@@ -140,7 +141,7 @@ def _did_nothing(output: str) -> bool:
 
 
 def _run(
-    code: Path, home: Path, *, kernels: Path | None = None, command: Sequence[str] = RUN
+    code: Path, home: Path, *, anchors: Path, kernels: Path | None = None, command: Sequence[str] = RUN
 ) -> tuple[subprocess.CompletedProcess[str], float]:
     started = time.perf_counter()
     entry = code / "attacked_run.py"
@@ -151,7 +152,7 @@ def _run(
         ran = subprocess.run(  # noqa: S603
             words,
             cwd=code,
-            env=_environment(code, kernels),
+            env=_environment(code, anchors, kernels),
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
@@ -162,10 +163,10 @@ def _run(
     return ran, time.perf_counter() - started
 
 
-def _environment(code: Path, kernels: Path | None) -> Mapping[str, str]:
+def _environment(code: Path, anchors: Path, kernels: Path | None) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FINAI_", "DAGSTER_"))}
     shared = {} if kernels is None else {"NUMBA_CACHE_DIR": str(kernels)}
-    return {**kept, **shared, "PYTHONPATH": str(code), "COLUMNS": "400"}
+    return {**kept, **shared, "PYTHONPATH": str(code), "COLUMNS": "400", "FINAI_ANCHORS": str(anchors)}
 
 
 def _end(ran: subprocess.CompletedProcess[str]) -> str:

@@ -23,7 +23,7 @@ from finai_resources.lake import Lake
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = "smoke"
-LIMIT_S = 1800
+LIMIT_S = 3600
 # What takes most of a smoke run and decides no check by chance: trees beside the teacher, and explanations of it.
 SMALLER = {
     "baselines": {"rounds": {"binary": 20, "regression": 20, "multiclass": 5}},
@@ -128,4 +128,5 @@ def _finai(command: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 def _environment(config: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FINAI_", "DAGSTER_"))}
-    return {**kept, "FINAI_CONFIG": str(config), "COLUMNS": "400"}
+    anchors = config.parent.parent / "anchors"  # outside the home, as anchors are, and not among those of the user
+    return {**kept, "FINAI_CONFIG": str(config), "FINAI_ANCHORS": str(anchors), "COLUMNS": "400"}

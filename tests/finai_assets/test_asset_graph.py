@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from finai_assets.asset_graph import (
     SNAPSHOTS,
     AssetGraph,
     Partitions,
+    Window,
     group_asset,
     state_asset,
 )
@@ -158,3 +160,17 @@ def test_a_table_that_the_data_set_has_not_is_not_in_its_graph() -> None:
     graph = Platform.of(load_settings("berka", "demo")).graph
     assert not set(OFFER_TABLES) & set(graph.paths)
     assert not {upstream for upstream, _ in graph.reads(RECOMMENDATIONS)} & set(OFFER_TABLES)
+
+
+@pytest.mark.parametrize("window", [Window.TRANSFER, Window.TEST, Window.FIT, Window.SPLITS])
+def test_an_asset_that_reads_other_months_is_another_version_and_no_other_asset_is(
+    graph: AssetGraph, window: Window
+) -> None:
+    """Which months are read is worked out outside the functions of the asset, whose code says nothing of it."""
+    months = graph.windows[window]
+    assert isinstance(months, tuple)
+    other = replace(graph, windows={**graph.windows, window: months[:-1]})
+    changed = {path for path in graph.paths if graph.config_version(path) != other.config_version(path)}
+    reading = {path for path in graph.paths if window in {read.window for _, read in graph.reads(path)}}
+    assert changed == reading
+    assert window is not Window.TRANSFER or reading == {"students/transfer_set"}
