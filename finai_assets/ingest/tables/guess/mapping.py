@@ -121,7 +121,7 @@ def _transactions(table: Table, bounds: Sequence[float], found: Mapped) -> None:
     column = table.column("amount")
     if "direction" in table.roles:
         words = directions(table.column("direction"))
-        signed = any(value.startswith("-") for value, _ in column.values)
+        signed = column.negative > 0
         rows["debit"] = {
             "column": name_of(table.roles["direction"]),
             "words": [word for word, way in words.items() if way == "debit"],
@@ -131,12 +131,12 @@ def _transactions(table: Table, bounds: Sequence[float], found: Mapped) -> None:
         unknown = [word for word, _ in table.column("direction").values if word not in words]
         if unknown:
             found.ask((*here, "debit"), f"which way does money go at {', '.join(map(repr, unknown[:5]))}?")
-    elif (share := _negative(column)) < _FEW_NEGATIVE:
+    elif column.negative < _FEW_NEGATIVE:
         found.ask(
             (*here, "amount"),
-            "few amounts are negative, as refunds among payments are; payments have to be negative here, so that the sign is "
-            "turned: is it so?"
-            if share
+            f"{column.negative:.1%} of the amounts are negative, as refunds among payments are; payments have to be negative "
+            "here, so that the sign is turned: is it so?"
+            if column.negative
             else "no amount is negative and no column says which way money went: are all of them payments?",
         )
         rows["amount"] = f"-{amount}"
@@ -158,12 +158,6 @@ def _transactions(table: Table, bounds: Sequence[float], found: Mapped) -> None:
         if role in {"time", "amount", "category"}:
             found.ask((*here, "ts" if role == "time" else role), f"{', '.join(names)} could be the {role} too")
     found.section["transactions"] = rows
-
-
-def _negative(column: Column) -> float:
-    """Return the share of negative numbers among the values that were looked at."""
-    rows = sum(count for _, count in column.values)
-    return sum(count for value, count in column.values if value.startswith("-")) / rows if rows else 0.0
 
 
 def _categories(table: Table, amount: str, bounds: Sequence[float], found: Mapped) -> str:
