@@ -31,6 +31,7 @@ def write_bank(folder: Path, months: int = MONTHS) -> None:
     sex = rng.choice(["F", "M"], CUSTOMERS)
     income = np.round(rng.lognormal(17.5, 0.45, CUSTOMERS), -5).astype(int)
     joined = rng.integers(-24, 150, CUSTOMERS)  # months with the bank when the files begin; below 0: still to come
+    agreed = rng.random((CUSTOMERS, 2)) < (0.85, 0.95)  # to marketing by the app, to automated decisions
     taste = rng.dirichlet([9, 9, 8, 6, 1, 1, 0.5, 2], CUSTOMERS)
     rate = rng.gamma(9, 0.7, CUSTOMERS)  # payments a month
     held = rng.random((CUSTOMERS, len(PRODUCTS))) < HELD_AT_FIRST
@@ -52,7 +53,11 @@ def write_bank(folder: Path, months: int = MONTHS) -> None:
             earns = "NA" if customer % 17 == 0 else income[customer]
             flags = ["Y" if holds else "N" for holds in held[customer]]
             birth = date(born[customer], 1 + customer % 12, 1 + customer % 28)
-            person = [number, birth, sex[customer], earns, joined[customer] + month]
+            since = date(2023, 1 + customer % 12, 1 + customer % 28)
+            consents = [since if agrees else "NA" for agrees in agreed[customer]]
+            told = start + (end - start) * rng.random()
+            message = f"{told:%Y-%m-%d %H:%M:%S}" if rng.random() < 0.2 else "NA"
+            person = [number, birth, sex[customer], earns, joined[customer] + month, *consents, message]
             people.append([(end - timedelta(days=1)).date(), *person, *flags])
             weights = taste[customer] + (np.arange(len(CATEGORIES)) == phase[customer]) * 0.6
             for kind in rng.choice(len(CATEGORIES), rng.poisson(rate[customer]) + 1, p=weights / weights.sum()):
@@ -60,6 +65,7 @@ def write_bank(folder: Path, months: int = MONTHS) -> None:
                 amount = round(MEAN_AMOUNT[kind] * rng.lognormal(-0.2, 0.6), -2) * (-1 if rng.random() < 0.02 else 1)
                 payments.append([number, f"{when:%Y-%m-%d %H:%M:%S}", int(amount), CATEGORIES[kind], _shop(rng, kind)])
     head = ["base_date", "customer_no", "birth_date", "sex", "annual_income", "tenure_months"]
+    head += ["marketing_agreed_on", "automation_agreed_on", "last_message_at"]
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "customers.csv", "utf-8", ",", [*head, *(f"{name}_yn" for name in PRODUCTS)], people)
     numbered = [[f"A{at:08d}", *row] for at, row in enumerate(payments, start=1)]

@@ -41,6 +41,12 @@ _UNMAPPED_TABLES = {
 }
 
 
+_OFFERING = (
+    "who agreed to offers, and who got messages? Without consents or contacts no product is offered to anybody, without risk "
+    "profiles no investment: map them under `tables`, and delete their lines here"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """The text of a data set's file, and what was recognised.
@@ -130,6 +136,8 @@ def _content(
     if currency is None:
         found.ask(("dataset", "currency"), "which currency are the amounts in?")
     found.ask(("dataset", "real_customers"), "are these real people? true demands a key of your own for their tokens")
+    if found.products.catalogue:
+        found.ask(("dataset", "unavailable_tables"), _OFFERING)
     section = _section(found)
     catalogue = found.products.sections()
     content: dict[str, Any] = {

@@ -53,6 +53,7 @@ def test_a_panel_with_flags_becomes_products(tmp_path: Path, monkeypatch: pytest
     assert settings.tables is not None
     assert settings.tables.snapshots.month is not None
     assert settings.tables.transactions is None
+    assert any("Without consents or contacts no product is offered" in question for _, question in made.questions)
     assert {"age", "income", "gender", "tenure_months"} == set(settings.tables.snapshots.columns)
     assert [product.code for product in settings.products] == ["cco_fin", "tjcr_fin", "nomina"]
     assert settings.tables.holdings.flags is not None
