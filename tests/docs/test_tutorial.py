@@ -75,11 +75,12 @@ class _Reader:
         kept = self.folder / "environment"
         script = f'set -e\n{block.text}\nenv -0 > "{kept}"\n'
         ended = subprocess.run(
-            ["bash", "-c", script], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, f"line {block.line} of the page:\n{block.text}\n{ended.stdout}\n{ended.stderr}"
+            ["bash", "-c", script], cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, f"line {block.line} of the page:\n{block.text}\n{ended.stdout}"
         self.environment = dict(entry.split("=", 1) for entry in kept.read_text(encoding="utf-8").split("\0") if entry)
-        return ended.stdout + ended.stderr
+        return ended.stdout
 
     def open_ui(self, block: Block) -> None:
         """Start the UI, on a port that is free on this machine, until it answers."""
@@ -97,7 +98,7 @@ class _Reader:
             assert b"dagster" in _answer(f"http://127.0.0.1:{port}/server_info", server)
         finally:
             server.send_signal(signal.SIGINT)  # as Ctrl-C does
-            server.wait(60)
+            server.wait(SECONDS)
 
 
 def _answer(address: str, server: subprocess.Popen[bytes]) -> bytes:
