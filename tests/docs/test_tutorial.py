@@ -68,6 +68,7 @@ class _Reader:
             (programs / name).chmod(0o755)
         own = {name: value for name, value in os.environ.items() if not name.startswith("FINAI_")}
         anchors = os.environ["FINAI_ANCHORS"]  # those of the tests, not the user's
+        own.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # who waits takes no core from what else runs here
         self.environment = {**own, "FINAI_ANCHORS": anchors, "PATH": f"{programs}:{os.environ['PATH']}"}
 
     def run(self, block: Block) -> str:
