@@ -33,6 +33,7 @@ from serving_lambda.ranking import Ranking
 SHIPPED = "as_served"
 DIVERSITY = "families_in_3"
 NO_CONTACTS = "the data set has no contacts"
+NO_SEGMENTS = "the data set has no segments"
 _SHIPPED = ListVariant(what="nothing: the ranking that is served")
 
 
@@ -104,7 +105,12 @@ def evaluate_variants(
         among the first three products, on average) and ``over_served``, the difference of NDCG@3 to what is served.
     """
     known = all(of.messages is not None for of in rows.values())
-    absent = {} if known else {name: NO_CONTACTS for name, of in settings.lists.variants.items() if of.contacts}
+    absent = {}
+    for name, variant in settings.lists.variants.items():
+        if variant.contacts and not known:
+            absent[name] = NO_CONTACTS
+        elif variant.top_segment is not None and not bundle.segments:
+            absent[name] = NO_SEGMENTS
     variants = {SHIPPED: _SHIPPED, **{name: of for name, of in settings.lists.variants.items() if name not in absent}}
     splits = {}
     for number, (split, of) in enumerate(rows.items()):

@@ -69,3 +69,24 @@ def aligned_text(path: Path) -> Path:
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def korean_card_files(folder: Path) -> tuple[Path, Path]:
+    """Write customers by month with Y and N for each product, and a card system's payments: positive, refunds negative, cp949."""
+    folder.mkdir(parents=True, exist_ok=True)
+    people, payments = folder / "customers.csv", folder / "card.csv"
+    products = ("savings_yn", "정기예금_yn", "적금_yn")
+    held = [f"base_date,customer_no,grade,{','.join(products)}"]
+    paid = ["승인번호;고객번호;승인일시;승인금액;업종"]
+    for month in month_range(Month.parse("2013-07"), LAST):
+        for customer in range(6):
+            flags = ("Y", "YN"[customer % 2], "N")
+            held.append(f"{month.key}-28,{customer:04d},{('일반', '우대')[customer % 2]},{','.join(flags)}")
+            for day in range(1, 21):
+                amount = -500 if day == 20 and customer == 0 else 1000 + 7 * day
+                paid.append(
+                    f"A{len(paid):06d};{customer:04d};{month.key}-{day:02d} 09:30:00;{amount};{('여행', '교육')[day % 2]}"
+                )
+    people.write_text("\n".join(held) + "\n", encoding="utf-8")
+    payments.write_text("\n".join(paid) + "\n", encoding="cp949")
+    return people, payments

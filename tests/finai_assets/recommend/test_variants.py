@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from finai_assets.recommend.standing import Standings
 from finai_assets.recommend.variants import (
     DIVERSITY,
     NO_CONTACTS,
+    NO_SEGMENTS,
     SHIPPED,
     VariantRows,
     altered,
@@ -138,3 +140,14 @@ def test_families_are_counted_over_the_rows_that_are_shown_something(bundle: Bun
     ranked = rank_products(scores_of_lists(lists, PRODUCTS), np.zeros((3, PRODUCTS), bool))
     assert families_shown(bundle, ranked) == 1.5
     assert families_shown(bundle, np.full((2, PRODUCTS), -1)) is None
+
+
+def test_a_variant_for_the_top_segment_is_absent_where_the_data_set_has_no_segments(
+    made: Made, bundle: Bundle, rows: VariantRows
+) -> None:
+    settings: Settings = load_settings("synthetic", "smoke", overrides={"metrics": {"bootstrap_samples": 20}})
+    without = copy(bundle)
+    without.segments = ()
+    found = evaluate_variants(without, made.registry.names, {"test": rows}, np.arange(PRODUCTS), settings)
+    asking = {name for name, variant in settings.lists.variants.items() if variant.top_segment is not None}
+    assert found["absent"] == dict.fromkeys(asking, NO_SEGMENTS)

@@ -14,7 +14,7 @@ import duckdb
 from finai_assets.ingest.tables.guess.document import document, open_questions
 from finai_assets.ingest.tables.guess.look import look
 from finai_assets.ingest.tables.guess.mapping import Mapped, map_tables
-from finai_assets.ingest.tables.guess.months import Months, plan_months
+from finai_assets.ingest.tables.guess.months import LOOK_BACK, Months, plan_months
 from finai_assets.ingest.tables.guess.products import Products
 from finai_assets.ingest.tables.guess.profile import month_counts, parsed
 from finai_assets.ingest.tables.guess.roles import Table, TableKind, understand
@@ -39,6 +39,12 @@ _UNMAPPED_TABLES = {
     "contacts": "the tables record no message to a customer",
     "asset_bands": "the tables do not tell what a customer owns in all",
 }
+
+
+_OFFERING = (
+    "who agreed to offers, and who got messages? Without consents or contacts no product is offered to anybody, without risk "
+    "profiles no investment: map them under `tables`, and delete their lines here"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +136,14 @@ def _content(
     if currency is None:
         found.ask(("dataset", "currency"), "which currency are the amounts in?")
     found.ask(("dataset", "real_customers"), "are these real people? true demands a key of your own for their tokens")
+    if found.products.catalogue:
+        found.ask(("dataset", "unavailable_tables"), _OFFERING)
     section = _section(found)
     catalogue = found.products.sections()
     content: dict[str, Any] = {
         "dataset": _dataset(name, folder, months, found, currency or "XXX"),
         **catalogue,
-        "feature_groups": _groups(base, found, connection),
+        "feature_groups": _groups(tables, months, found, connection),
         "tables": section,
     }
     return {key: value for key, value in content.items() if value != {} or key == "acquisition_sets"}, questions
@@ -195,26 +203,37 @@ def _dataset(name: str, folder: Path, months: Months, found: Mapped, currency: s
     }
 
 
-def _groups(base: Table, found: Mapped, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    """Return the sizes of feature groups that follow from the data."""
+def _groups(
+    tables: Sequence[Table], months: Months, found: Mapped, connection: duckdb.DuckDBPyConnection
+) -> dict[str, Any]:
+    """Return the sizes of feature groups that follow from the data: no column of them may be constant in the train months."""
     if not found.categories:
         return {}
     groups: dict[str, Any] = {
-        "mcc_top30_multihot": {"top": min(30, found.categories)},
+        "mcc_top30_multihot": {"top": max(1, min(30, found.categories - 1))},  # the others are one column
         "merchant_hierarchy": {"leaves": min(50, found.categories), "l1_categories": min(10, found.l1_categories)},
     }
-    if base.kind == "transactions":
-        customer = quoted(base.roles["customer"])
+    table = _transactions(tables)
+    if table is not None:
+        last = months.train[1]
+        time = table.column("time")
+        day = parsed(time.name, time.kind, is_text=time.is_text, attempt=True)
         most = connection.execute(
-            f"SELECT quantile_disc(n, 0.97) FROM (SELECT count(*) AS n FROM {quoted(base.seen.name)} GROUP BY {customer})"
+            f"SELECT quantile_disc(n, 0.97) FROM (SELECT count(*) AS n FROM {quoted(table.seen.name)} "
+            f"WHERE {day} >= ? AND {day} < ? GROUP BY {quoted(table.roles['customer'])})",
+            [(last - (LOOK_BACK - 1)).start, last.cutoff],
         ).fetchall()[0][0]
-        groups["txn_lag_tensor"] = {"transactions": max(5, min(_LONGEST_SEQUENCE, int(most)))}
+        groups["txn_lag_tensor"] = {"transactions": max(5, min(_LONGEST_SEQUENCE, int(most or 0)))}
     return groups
+
+
+def _transactions(tables: Sequence[Table]) -> Table | None:
+    return max((t for t in tables if t.kind == "transactions"), key=lambda t: t.seen.rows, default=None)
 
 
 def _bounds(tables: Sequence[Table], connection: duckdb.DuckDBPyConnection) -> list[float]:
     """Return bounds of classes of amounts, of two digits, for transactions without a category."""
-    table = max((t for t in tables if t.kind == "transactions"), key=lambda t: t.seen.rows, default=None)
+    table = _transactions(tables)
     if table is None or "category" in table.roles:
         return []
     column = table.column("amount")

@@ -13,6 +13,7 @@ from finai_assets.ingest.tables.guess.roles import plain_name
 from finai_resources.sql_text import literal, quoted
 
 _PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+OTHER = "other"  # the code of a name without a Latin letter or digit
 _YES = ("1", "1.0", "y", "yes", "true", "t", "s", "예")
 FLAG_WORDS = frozenset({"1", "1.0", "true", "t", "yes", "y", "0", "0.0", "false", "f", "no", "n"})  # that flag() reads
 
@@ -77,5 +78,5 @@ def as_flag(column: Column) -> str:
 
 def code_of(name: str) -> str:
     """Return the code of a product or a category: lower-case letters, digits and underscores, beginning with a letter."""
-    code = re.sub(r"[^0-9a-z]+", "_", plain_name(name)).strip("_") or "other"
+    code = re.sub(r"[^0-9a-z]+", "_", plain_name(name)).strip("_") or OTHER
     return code if code[0].isalpha() else f"p_{code}"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finai_assets.ingest.tables.guess.document import Path
-from finai_assets.ingest.tables.guess.expressions import as_flag, code_of, has_time, name_of
+from finai_assets.ingest.tables.guess.expressions import OTHER, as_flag, has_time, name_of
 from finai_assets.ingest.tables.guess.joins import Join, path_to, strange
 from finai_assets.ingest.tables.guess.products import Products
 from finai_assets.ingest.tables.guess.profile import Column
-from finai_assets.ingest.tables.guess.roles import Role, Table, directions
+from finai_assets.ingest.tables.guess.roles import Role, Table, directions, plain_name
 from finai_assets.ingest.tables.guess.sources import Sources
 from finai_resources.errors import ConfigError
 from finai_resources.sql_text import literal
@@ -19,6 +19,9 @@ from finai_resources.sql_text import literal
 _OF_SNAPSHOT: tuple[Role, ...] = ("age", "income", "tenure", "active", "gender", "segment", "country", "channel")
 _NAMES = {"tenure": "tenure_months", "active": "is_active"}
 _MOST_CODES = 1_500
+_FEW_NEGATIVE = (
+    0.2  # a share of negative amounts below it is that of refunds in a file of payments, not of an account's outflows
+)
 
 
 @dataclass
@@ -118,7 +121,7 @@ def _transactions(table: Table, bounds: Sequence[float], found: Mapped) -> None:
     column = table.column("amount")
     if "direction" in table.roles:
         words = directions(table.column("direction"))
-        signed = any(value.startswith("-") for value, _ in column.values)
+        signed = column.negative > 0
         rows["debit"] = {
             "column": name_of(table.roles["direction"]),
             "words": [word for word, way in words.items() if way == "debit"],
@@ -128,10 +131,13 @@ def _transactions(table: Table, bounds: Sequence[float], found: Mapped) -> None:
         unknown = [word for word, _ in table.column("direction").values if word not in words]
         if unknown:
             found.ask((*here, "debit"), f"which way does money go at {', '.join(map(repr, unknown[:5]))}?")
-    elif not any(value.startswith("-") for value, _ in column.values):
+    elif column.negative < _FEW_NEGATIVE:
         found.ask(
             (*here, "amount"),
-            "no amount is negative and no column says which way money went: are all of them payments?",
+            f"{column.negative:.1%} of the amounts are negative, as refunds among payments are; payments have to be negative "
+            "here, so that the sign is turned: is it so?"
+            if column.negative
+            else "no amount is negative and no column says which way money went: are all of them payments?",
         )
         rows["amount"] = f"-{amount}"
     rows["category"] = _categories(table, amount, bounds, found)
@@ -197,7 +203,7 @@ def _leaf(value: str, *, numbers: bool) -> dict[str, str]:
     """Return the place of a category in the tree: below the first digits of a number, or by itself."""
     if numbers:
         return {"name": value, "l2": f"group_{value[:2]}", "l1": f"group_{value[:1]}"}
-    return {"name": value, "l2": code_of(value), "l1": code_of(value)}
+    return {"name": value, "l2": plain_name(value) or OTHER, "l1": plain_name(value) or OTHER}
 
 
 def _panel(table: Table, found: Mapped) -> None:

@@ -10,9 +10,13 @@ from statistics import median
 from finai_resources.months import Month
 
 LOOK_BACK = 12
-_FEWEST_SNAPSHOTS = 6  # before any month is given to the look-back
-_MANY = 8  # snapshot months from which on validation and test have two months each
+_FEWEST_TRAIN = 3
+_MANY = 10  # snapshot months from which on validation and test have two months each
 _DAYS_OFF = 4  # days at the end of a month on which nothing need happen
+_SHORT = (
+    "the first of these months look back over less than a year, so that check C17 may find that features drift: declare that "
+    "under checks.drift.declared, or bring a year more"
+)
 _PARTIAL = 0.5  # of the median month's rows: an end month below it is taken as incomplete
 
 
@@ -47,19 +51,32 @@ def plan_months(
     if len(whole) < horizon + 1:
         return None
     raw = whole[0], whole[-1]
-    available = raw[1].ordinal - raw[0].ordinal + 1 - horizon
-    first = raw[0] + max(0, min(LOOK_BACK, available - LOOK_BACK - _FEWEST_SNAPSHOTS))
-    snapshots = first, raw[1] - horizon
-    size = 2 if snapshots[1].ordinal - snapshots[0].ordinal + 1 >= _MANY else 1
-    test = snapshots[1] - (size - 1), snapshots[1]
+    last = raw[1] - horizon
+    test, validation, train = _splits(raw[0] + LOOK_BACK, last, gap_days, horizon)
+    if _length(train) < _FEWEST_TRAIN:  # rather months whose look-back is not whole than too few of them
+        test, validation, train = _splits(raw[0], last, gap_days, horizon)
+        questions = (*questions, _SHORT)
+    if (length := _length(train)) < 1:
+        return None
+    if length < _FEWEST_TRAIN:
+        questions = (*questions, f"only {length} months are left for training: more months of data would help")
+    return Months(raw, (train[0], last), train, validation, test, questions)
+
+
+_Span = tuple[Month, Month]
+
+
+def _splits(first: Month, last: Month, gap_days: int, horizon: int) -> tuple[_Span, _Span, _Span]:
+    """Return the months of test, validation and train of some snapshot months; those of train may be none."""
+    size = 2 if _length((first, last)) >= _MANY else 1
+    test = last - (size - 1), last
     validation_last = _before(test[0], gap_days, horizon)
     validation = validation_last - (size - 1), validation_last
-    train = snapshots[0], _before(validation[0], gap_days, horizon)
-    if train[1] < train[0]:
-        return None
-    if (length := train[1].ordinal - train[0].ordinal + 1) < 3:
-        questions = (*questions, f"only {length} months are left for training: more months of data would help")
-    return Months(raw, snapshots, train, validation, test, questions)
+    return test, validation, (first, _before(validation[0], gap_days, horizon))
+
+
+def _length(span: _Span) -> int:
+    return span[1].ordinal - span[0].ordinal + 1
 
 
 def _before(following: Month, gap_days: int, horizon: int) -> Month:

@@ -6,7 +6,7 @@ import re
 from itertools import takewhile
 from typing import Any
 
-from finai_assets.ingest.tables.guess.expressions import as_flag, code_of, name_of
+from finai_assets.ingest.tables.guess.expressions import OTHER, as_flag, code_of, name_of
 from finai_assets.ingest.tables.guess.profile import Column
 from finai_assets.ingest.tables.guess.roles import Table, plain_name
 from finai_assets.ingest.tables.guess.sources import Sources
@@ -47,7 +47,8 @@ class Products:
         shared = _shared_ends(names) if len(names) > 2 else ("", "")
         columns = {}
         for column, name in zip(flags, names, strict=True):
-            code = self._add(code_of(name.removeprefix(shared[0]).removesuffix(shared[1])), column.name)
+            own = name.removeprefix(shared[0]).removesuffix(shared[1])
+            code = self._add(code_of(own), _title(own))
             columns[as_flag(column)] = code
         self.holdings["flags"] = {"columns": columns}
         self.closes = True
@@ -99,15 +100,21 @@ class Products:
         }
 
     def _add(self, code: str, name: str) -> str:
+        kind = next((kind for kind, pattern in _CLASSES if re.search(pattern, plain_name(name))), "account")
+        code = kind if code == OTHER else code  # a name without a Latin letter
         taken = {product["code"] for product in self.catalogue}
         chosen, count = code, 2
         while chosen in taken:
             chosen, count = f"{code}_{count}", count + 1
-        kind = next((kind for kind, pattern in _CLASSES if re.search(pattern, plain_name(name))), "account")
         self.catalogue.append(
             {"code": chosen, "name": name, "name_ko": name, "family": kind, "product_class": kind, "risk_grade": None}
         )
         return chosen
+
+
+def _title(name: str) -> str:
+    """Return the name of a product from the part of a column's name that is its own."""
+    return name.replace("_", " ").strip().capitalize()
 
 
 def _is_flag(column: Column) -> bool:

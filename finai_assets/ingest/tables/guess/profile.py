@@ -28,6 +28,8 @@ class Column:
         The most frequent values with their rows, at most :data:`LISTED`.
     low, high
         First and last day, of a date.
+    negative
+        Share of the rows that are below zero, of a number.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Column:
     low: date | None = None
     high: date | None = None
     doubts: tuple[str, ...] = ()
+    negative: float = 0.0
 
     @property
     def unique(self) -> bool:
@@ -95,6 +98,9 @@ def _column(connection: duckdb.DuckDBPyConnection, table: str, name: str, kind_n
     if kind_name == "BOOLEAN":
         return replace(found, kind=Kind("flag"))
     kind = kind_of(dict.fromkeys([*(value for value, _ in listed), *(str(end) for end in ends if end is not None)]))
+    if kind.name == "number":
+        (below,) = _one(connection, f"SELECT count(*) FILTER (starts_with({text}, '-')) FROM {source}")
+        found = replace(found, negative=below / max(1, known))
     return _with_days(connection, table, _tried(connection, table, replace(found, kind=kind)))
 
 

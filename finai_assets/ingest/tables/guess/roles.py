@@ -109,7 +109,7 @@ _PATTERNS: dict[Role, tuple[tuple[str, ...], Callable[[Column], bool]]] = {
         _kinds("number", "text"),
     ),
     "transaction_id": (
-        (r"(trans|transaction|txn|거래).*(id|no|num|key|번호)$", r"^(id|uuid|reference|ref|basket_id|order_id)$"),
+        (r"(trans|transaction|txn|거래|승인).*(id|no|num|key|번호)$", r"^(id|uuid|reference|ref|basket_id|order_id)$"),
         lambda column: column.unique,
     ),
     "birth": ((r"(birth|born|dob|geburt|nacimiento|생년월일|생일)",), lambda c: _dated(c) or c.kind.name == "number"),
@@ -118,7 +118,7 @@ _PATTERNS: dict[Role, tuple[tuple[str, ...], Callable[[Column], bool]]] = {
     "income": ((r"(income|renta|salary|wage|einkommen|소득|연봉)",), _kinds("number")),
     "tenure": ((r"(tenure|antiguedad|seniority|months_on_book)",), _kinds("number")),
     "active": ((r"(is_active|ind_actividad|^active$|active_flag|활동)",), _kinds("flag", "number")),
-    "segment": ((r"(segment|segmento|tier|등급)",), _named_few(50)),
+    "segment": ((r"(segment|segmento|tier|등급)", r"(^|_)grade$"), _named_few(50)),
     "country": ((r"(country|pais|nation|land$|국가)",), _named_few(_COUNTRY_LIKE)),
     "channel": ((r"(channel|canal|kanal|채널)",), _named_few(_COUNTRY_LIKE)),
     "opened": (

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from bank_files import aligned_text, panel_csv, transactions, two_csv_files
+from bank_files import aligned_text, korean_card_files, panel_csv, transactions, two_csv_files
 
 from finai_assets.ingest.tables.guess.document import open_questions
 from finai_assets.ingest.tables.guess.draft import Draft, draft
@@ -53,11 +53,39 @@ def test_a_panel_with_flags_becomes_products(tmp_path: Path, monkeypatch: pytest
     assert settings.tables is not None
     assert settings.tables.snapshots.month is not None
     assert settings.tables.transactions is None
+    assert any("Without consents or contacts no product is offered" in question for _, question in made.questions)
     assert {"age", "income", "gender", "tenure_months"} == set(settings.tables.snapshots.columns)
     assert [product.code for product in settings.products] == ["cco_fin", "tjcr_fin", "nomina"]
     assert settings.tables.holdings.flags is not None
     assert settings.tables.holdings.flags.columns["flag(ind_tjcr_fin_ult1)"] == "tjcr_fin"
     assert "transactions" in settings.dataset.unavailable_tables
+
+
+def test_a_card_systems_payments_are_outflows_and_korean_words_keep_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = draft("mybank", korean_card_files(tmp_path / "source"))
+    settings = loaded(made, tmp_path / "own", monkeypatch)
+    assert settings.tables is not None
+    assert settings.tables.transactions is not None
+    assert (settings.tables.transactions.amount, settings.tables.transactions.id) == ("-amount_value", '"승인번호"')
+    assert any("the sign is turned" in question for _, question in made.questions)
+    assert set(settings.dataset.segments) == {"일반", "우대"}
+    assert [(product.code, product.name) for product in settings.products] == [
+        ("savings", "Savings"),
+        ("deposit", "정기예금"),
+        ("deposit_2", "적금"),
+    ]
+    leaves = yaml.safe_load(made.text)["tables"]["categories"]["codes"]
+    assert leaves == {name: {"name": name, "l2": name, "l1": name} for name in ("교육", "여행")}
+
+
+def test_no_column_of_a_sized_group_is_constant_in_train(tmp_path: Path) -> None:
+    content = yaml.safe_load(draft("mybank", korean_card_files(tmp_path)).text)
+    groups = content["feature_groups"]
+    assert content["dataset"]["snapshot_months"][0] == "2014-07"
+    assert groups["txn_lag_tensor"]["transactions"] == 200  # 240 in the year before the end of train
+    assert groups["mcc_top30_multihot"]["top"] == 1  # of two categories, so that there is another one
 
 
 def test_purchases_without_names_get_roles_by_their_values_and_classes_of_amounts(

@@ -58,6 +58,15 @@ def test_a_month_with_few_rows_at_an_end_is_left_out_and_told(end: str) -> None:
     assert f"the {end} month is left out" in months.questions[0]
 
 
+@pytest.mark.parametrize(("count", "warm_up"), [(15, 0), (18, 0), (20, 12), (30, 12)])
+def test_a_year_is_given_to_the_look_back_where_three_months_are_left_to_train_on(count: int, warm_up: int) -> None:
+    months = plan_months(rows(Month.parse("2024-01"), count), gap_days=30)
+    assert months is not None
+    assert months.snapshots[0] == Month.parse("2024-01") + warm_up
+    assert months.train[1].ordinal - months.train[0].ordinal >= 2
+    assert sum("C17" in question for question in months.questions) == (warm_up == 0)
+
+
 def test_a_gap_in_the_months_leaves_the_longest_run() -> None:
     counts = rows(Month.parse("2014-01"), 3) + rows(Month.parse("2015-01"), 12)
     months = plan_months(counts, gap_days=30)
