@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Invariants are about values. An example's seconds depend on kernels that are compiled on first use, and on who else is working.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
+# Two workers of two threads each share two cores: a thread that waits must not spin where another would compute.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture
