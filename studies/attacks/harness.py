@@ -6,6 +6,7 @@ assets stale at all is part of the proof: a fault that changes nothing stored is
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = ("finai_assets", "finai_checks", "finai_cli", "finai_resources", "serving_lambda", "studies", "configs")
 PROFILE = "smoke"
 LIMIT_S = 1200
-RUN, AUDIT = ("run",), ("recheck", "--audit")
+RUN, AUDIT = ("run",), ("recheck", "--audit", "--json")
 _ENTRY = "import sys; from finai_cli.main import run_cli\nif __name__ == '__main__':\n    sys.exit(run_cli())\n"
 _NAMED = re.compile(r"\bC\d\d ([a-z_0-9]+) on ([\w./]+(?:@[\d-]+)?)")
 
@@ -124,7 +125,7 @@ def copy_code(source: Path, target: Path) -> None:
 def judge(fault: Fault, ran: subprocess.CompletedProcess[str], seconds: float) -> Found:
     """Say what stopped a run, from its exit code and its last words."""
     said = _end(ran)
-    checks = tuple(dict.fromkeys(name for name, _ in _NAMED.findall(ran.stderr + ran.stdout)))
+    checks = _refusing(ran)
     if ran.returncode == 0:
         idle = "0 runs" in ran.stdout or _did_nothing(ran.stdout)
         outcome: Outcome = "not run" if idle else "not stopped"
@@ -133,6 +134,14 @@ def judge(fault: Fault, ran: subprocess.CompletedProcess[str], seconds: float) -
     else:
         outcome = "caught by another" if checks else "crashed"
     return Found(fault.name, outcome, checks, seconds, said)
+
+
+def _refusing(ran: subprocess.CompletedProcess[str]) -> tuple[str, ...]:
+    """Return the checks that a run's error names, or the blocking ones that failed in an audit, each once."""
+    if ran.stdout.startswith("["):
+        rows = json.loads(ran.stdout)
+        return tuple(dict.fromkeys(row["name"] for row in rows if row["blocking"] and not row["passed"]))
+    return tuple(dict.fromkeys(name for name, _ in _NAMED.findall(ran.stderr + ran.stdout)))
 
 
 def _did_nothing(output: str) -> bool:

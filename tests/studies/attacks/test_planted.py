@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -110,3 +111,15 @@ def test_a_step_without_a_fault_passes(small: Path, tmp_path: Path) -> None:
 
 def test_ten_are_short() -> None:
     assert len(SHORT) == 10
+
+
+def test_an_audit_names_the_blocking_checks_that_failed_and_not_those_that_warn() -> None:
+    rows = [
+        {"name": "refit_is_equal", "blocking": True, "passed": False},
+        {"name": "calibration", "blocking": False, "passed": False},
+        {"name": "gap_split", "blocking": True, "passed": True},
+    ]
+    fault = Fault("state", "state", "a state of all months", ("refit_is_equal",), audit=True)
+    assert judge(fault, ended(1, output=json.dumps(rows)), 1.0).checks == ("refit_is_equal",)
+    assert judge(fault, ended(1, output=json.dumps(rows)), 1.0).outcome == "caught"
+    assert judge(fault, ended(1, output=json.dumps(rows[1:])), 1.0).outcome == "crashed"
