@@ -100,20 +100,24 @@ def _refused(seen: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _attacks(attacks: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    caught = sum(attack["outcome"] == "caught" for attack in attacks.values())
+    caught = sum(attack["outcome"] in {"caught", "repaired"} for attack in attacks.values())
     yield "## Planted faults"
     yield ""
     yield (
         f"`make attack` plants each of {len(attacks)} faults in a copy of the code, or of what is stored, lets `finai run` go on "
-        f"in a finished home of the smoke profile, and says what stopped it: {caught} were stopped by a check that is meant to. "
-        "The time is that of the whole run, until it stops; a fault that only an audit can find takes the run and the audit."
+        f"in a finished home of the smoke profile, and says what stopped it: {caught} were stopped by a check that is meant to, "
+        "or repaired. "
+        "The time is that of the whole run, until it stops; a fault that only an audit can find takes the run and the audit. A "
+        "fault is *not run* where its edit makes nothing stale, and *not stopped* where the run ends. With three epochs on 500 "
+        "customers no student is deployed: the lists come from the rules, so that faults of students and of their ranking change "
+        "nothing there, and prove nothing."
     )
     yield ""
     yield "| kind | planted | outcome | by | s |"
     yield "|---|---|---|---|---|"
     for attack in attacks.values():
         by = ", ".join(f"[{name}](#{name})" for name in attack["checks"]) or "a gate"
-        by = by if attack["outcome"] != "not stopped" else ""
+        by = by if attack["outcome"] in {"caught", "caught by another"} else ""
         yield f"| {attack['kind']} | {attack['what']} | {attack['outcome']} | {by} | {attack['seconds']} |"
 
 

@@ -20,7 +20,7 @@ from finai_cli.output import Terminal
 from finai_resources.errors import FinaiError
 from finai_resources.json_text import to_json
 from studies.attacks.fault import Fault, by_name
-from studies.attacks.harness import Found, attack, clean_home
+from studies.attacks.harness import FOUND, Found, attack, clean_home
 from studies.attacks.planted import FAULTS
 
 CONSOLE = Terminal()
@@ -57,14 +57,14 @@ def _attack(chosen: Sequence[Fault], home: Path, results: Path | None) -> int:
     CONSOLE.print(f"clean home {home}: a run with nothing to do takes {idle:.0f} s")
     work = home.parent / f"{home.name}-attacked"
     for number, fault in enumerate(chosen, start=1):
-        if fault.name in done and done[fault.name]["outcome"] == "caught":
+        if fault.name in done and done[fault.name]["outcome"] in FOUND:
             continue
         found = attack(fault, home, work)
         done[fault.name] = found.to_json(fault)
         _print(number, len(chosen), fault, found)
         if results is not None:
             results.write_bytes(to_json(done, indent=1))
-    missed = [fault.name for fault in chosen if done[fault.name]["outcome"] != "caught"]
+    missed = [fault.name for fault in chosen if done[fault.name]["outcome"] not in FOUND]
     CONSOLE.print(
         f"{len(chosen) - len(missed)} of {len(chosen)} caught" + (f"; not: {', '.join(missed)}" if missed else "")
     )

@@ -28,7 +28,8 @@ RUN, AUDIT = ("run",), ("recheck", "--audit", "--json")
 _ENTRY = "import sys; from finai_cli.main import run_cli\nif __name__ == '__main__':\n    sys.exit(run_cli())\n"
 _NAMED = re.compile(r"\bC\d\d ([a-z_0-9]+) on ([\w./]+(?:@[\d-]+)?)")
 
-Outcome = Literal["caught", "caught by another", "not stopped", "not run", "crashed"]
+Outcome = Literal["caught", "repaired", "caught by another", "not stopped", "not run", "crashed"]
+FOUND: tuple[Outcome, ...] = ("caught", "repaired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Found:
     Parameters
     ----------
     outcome : Outcome
-        ``caught by another``: stopped, by a check that the table does not name; ``crashed``: stopped without naming a check.
+        ``repaired``: told in the words of the table, and computed again; ``caught by another``: stopped, by a check that the
+        table does not name; ``crashed``: stopped without naming a check.
     checks : tuple of str
         Names of the checks in the error, each once.
     seconds : float
@@ -126,10 +128,13 @@ def judge(fault: Fault, ran: subprocess.CompletedProcess[str], seconds: float) -
     """Say what stopped a run, from its exit code and its last words."""
     said = _end(ran)
     checks = _refusing(ran)
-    if ran.returncode == 0:
+    in_words = [words for words in fault.caught_by if " " in words]
+    if ran.returncode == 0 and any(words in ran.stdout for words in in_words):
+        outcome: Outcome = "repaired"
+    elif ran.returncode == 0:
         idle = "0 runs" in ran.stdout or _did_nothing(ran.stdout)
-        outcome: Outcome = "not run" if idle else "not stopped"
-    elif set(fault.caught_by) & set(checks) or any(" " in words and words in said for words in fault.caught_by):
+        outcome = "not run" if idle else "not stopped"
+    elif set(fault.caught_by) & set(checks) or any(words in said for words in in_words):
         outcome = "caught"
     else:
         outcome = "caught by another" if checks else "crashed"

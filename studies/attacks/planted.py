@@ -517,7 +517,7 @@ FAULTS: tuple[Fault, ...] = (
         "a-bit-flipped",
         "bytes",
         "one bit of a stored month of features is flipped, and what reads it is computed again",
-        ("the file's hash is not the one in its manifest",),
+        ("hash is not the one in its manifest",),
         spoil=stored.flip_a_bit,
         edits=(
             Edit(

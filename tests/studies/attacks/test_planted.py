@@ -75,6 +75,7 @@ def test_an_unknown_fault_is_named() -> None:
         (ended(1, SAID.replace("point_in_time_replay", "columns_vary_on_train")), "caught by another"),
         (ended(1, "error: the hash is another"), "caught"),
         (ended(1, "Traceback: division by zero"), "crashed"),
+        (ended(0, output="the hash is another: put aside\nFeatures: ends, 7/7, 12 s\n"), "repaired"),
         (ended(0, output="Features: ends, 7/7, 12 s\n"), "not stopped"),
         (ended(0, output="Features: ends, 7/7, 0 s, 7 up to date\nLabels: ends, 7/7, 0 s, 7 up to date\n"), "not run"),
     ],
