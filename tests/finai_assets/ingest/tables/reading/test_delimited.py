@@ -223,7 +223,9 @@ FIELD = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 )
 def test_what_a_csv_writer_wrote_is_read_back(table, delimiter, end, quoting, chunk):
     if end == "\n" and any("\r" in value for row in table for value in row):
-        quoting = csv.QUOTE_ALL  # a writer that ends lines by \n leaves \r bare, which readers take for the end of a line
+        quoting = (
+            csv.QUOTE_ALL
+        )  # a writer that ends lines by \n leaves \r bare, which readers take for the end of a line
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter=delimiter, lineterminator=end, quoting=quoting)
     writer.writerows([["a", "b", "c"], *table])
