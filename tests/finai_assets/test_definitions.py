@@ -24,7 +24,7 @@ STORY = (
 )  # fmt: skip
 JOBS = {
     "source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "promote", "score_month",
-    "explain_month", "judge_month", "audit",
+    "explain_month", "judge_month", "audit", "verify_home",
 }  # fmt: skip
 
 
