@@ -109,8 +109,8 @@ def _attacks(attacks: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         "or repaired. "
         "The time is that of the whole run, until it stops; a fault that only an audit can find takes the run and the audit. A "
         "fault is *not run* where its edit makes nothing stale, and *not stopped* where the run ends. With three epochs on 500 "
-        "customers there is no copy, and every list is of layer 3, from the rules: faults of copies and of ranking change nothing "
-        "that is served there, and prove nothing."
+        "customers there is no copy, and every list is of layer 3, from the rules: faults of copies and of ranking change "
+        "nothing that is served there, and prove nothing."
     )
     yield ""
     yield "| kind | planted | outcome | by | s |"
