@@ -178,6 +178,9 @@ class Asset:
     path : str
     group : str
         Dagster's group; jobs are selections of groups.
+    op : str
+        The function that Dagster calls, ``package.module:function``; it hands values from one function of ``code`` to the next,
+        and is part of its code version without what it imports.
     code : tuple of str
         The functions that compute it, ``package.module:function``; the source that they reach gives its code version. A word in
         braces stands for the functions of its group, task or data set.
@@ -209,6 +212,7 @@ class Asset:
 
     path: str
     group: str
+    op: str
     code: tuple[str, ...]
     settings: tuple[str, ...] = ()
     reads: tuple[Read, ...] = ()
@@ -252,6 +256,7 @@ ASSETS = (
     Asset(
         SOURCE,
         "source",
+        "finai_assets.ingest.assets:panel",
         ("finai_assets.ingest.synthetic.panel:generate", "{truths}"),
         ("seed", "horizon_months", "dataset.name", "dataset.real_customers", "dataset.segments", "dataset.asset_bands",
          "dataset.raw_months", "dataset.snapshot_months", "families", "products.code", "products.product_class",
@@ -264,6 +269,7 @@ ASSETS = (
         Asset(
             path,
             "catalogue",
+            "finai_assets.ingest.assets:catalogue",
             ("finai_assets.ingest.load:load_catalogue", "{adapter}"),
             (*_SOURCE_SETTINGS, "families", "products", "generator"),
             (Read(SOURCE),),
@@ -276,6 +282,7 @@ ASSETS = (
         Asset(
             path,
             "raw",
+            "finai_assets.ingest.assets:raw_month",
             ("finai_assets.ingest.load:load_month", "{adapter}"),
             (*_SOURCE_SETTINGS, "products.code"),
             (Read(SOURCE),),
@@ -288,6 +295,7 @@ ASSETS = (
     Asset(
         _STATE,
         "feature_state",
+        "finai_assets.features.assets:feature_state",
         ("finai_assets.features.fit:fit_states", "finai_assets.features.state:store_states", "{fit}", "{transform}"),
         (*_ROWS, "fit", "statistics", "{own}", "declared.own"),
         (Read(SNAPSHOTS, Window.FIT), Read(TRANSACTIONS, Window.FIT), Read(PRODUCTS), Read(CATEGORIES)),
@@ -295,6 +303,7 @@ ASSETS = (
     Asset(
         _GROUP,
         "features",
+        "finai_assets.features.assets:features",
         ("finai_assets.features.compute:compute_month", "finai_assets.features.state:load_states", "{transform}"),
         ("look_back_months", "dataset.raw_months.first", "{own}", "declared.own"),
         (Read(SNAPSHOTS, Window.LOOK_BACK), Read(TRANSACTIONS, Window.LOOK_BACK), Read(PRODUCTS), Read(CATEGORIES),
@@ -304,6 +313,7 @@ ASSETS = (
     Asset(
         _LABEL,
         "labels",
+        "finai_assets.labels.assets:labels",
         ("finai_assets.labels.derive:compute_labels", "{formula}"),
         ("horizon_months", "dataset.raw_months.first", "{own}", "declared.own"),
         (Read(SNAPSHOTS, Window.HOLDINGS), Read(TRANSACTIONS, Window.SPENDING)),
@@ -312,12 +322,14 @@ ASSETS = (
     Asset(
         SPLITS,
         "splits",
+        "finai_assets.labels.assets:split_months",
         ("finai_assets.labels.splits:make_splits", "finai_assets.labels.splits:gap_report"),
         ("gap_days", "horizon_months", "dataset.raw_months", "dataset.snapshot_months", "dataset.splits"),
     ),
     Asset(
         MATRIX,
         "teacher",
+        "finai_assets.training.assets:training_matrix",
         ("finai_assets.training.matrix:build_matrix", "{persistence}"),
         ("seed", "look_back_months", "dataset.segments", "dataset.raw_months.first", "teacher.max_train_rows", "teacher.routing",
          "teacher.experts", "declared.columns",
@@ -329,6 +341,7 @@ ASSETS = (
     Asset(
         TEACHER,
         "teacher",
+        "finai_assets.teacher.assets:ple",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.train:train_teacher",
          "finai_assets.teacher.store:teacher_to_files"),
         ("seed", *_NETWORK, "checks.reproducible.fingerprint_steps", "declared.columns"),
@@ -338,6 +351,7 @@ ASSETS = (
     Asset(
         PREDICTIONS,
         "teacher",
+        "finai_assets.teacher.assets:predictions",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.store:teacher_from_files",
          "finai_assets.teacher.result:predict", "finai_assets.teacher.predictions:predictions_table"),
         ("seed", *_NETWORK, "declared.columns"),
@@ -347,6 +361,7 @@ ASSETS = (
     Asset(
         EVALUATION,
         "teacher",
+        "finai_assets.evaluation.assets:evaluation",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.truth:align_truth",
          "finai_assets.evaluation.baselines:predict_all_models", "finai_assets.evaluation.comparison:evaluate_all",
          "finai_assets.evaluation.curves:curves_of", "finai_assets.teacher.predictions:load_predictions",
@@ -360,6 +375,7 @@ ASSETS = (
     Asset(
         EXPLANATIONS,
         "teacher",
+        "finai_assets.evaluation.assets:explanations",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.store:teacher_from_files",
          "finai_assets.evaluation.explanation.explain:explain", "finai_assets.teacher.predictions:load_predictions",
          "finai_assets.evaluation.explanation.explanation_page:explanation_page"),
@@ -371,6 +387,7 @@ ASSETS = (
     Asset(
         COLUMNS,
         "students",
+        "finai_assets.students.assets:student_columns",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:choose_columns",
          "finai_assets.students.columns:to_file", "finai_assets.teacher.predictions:load_predictions"),
         ("seed", "inputs", *(f"students.{name}" for name in _OF_COLUMNS), "declared.columns", "declared.displayable",
@@ -381,6 +398,7 @@ ASSETS = (
     Asset(
         TRANSFER,
         "students",
+        "finai_assets.students.assets:transfer_set",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:from_file",
          "finai_assets.students.columns:union_of",
          "finai_assets.students.transfer:transfer_customers", "finai_assets.students.transfer:Answering",
@@ -393,6 +411,7 @@ ASSETS = (
     Asset(
         _STUDENT,
         "students",
+        "finai_assets.students.assets:students",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:from_file",
          "finai_assets.students.transfer:load_transfer_set",
          "finai_assets.students.train:train_student", "finai_assets.students.result:to_files",
@@ -406,6 +425,7 @@ ASSETS = (
     Asset(
         FIDELITY,
         "students",
+        "finai_assets.students.assets:students_fidelity",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.teacher.predictions:load_predictions",
          "finai_assets.students.result:from_files", "finai_assets.students.report.explanations:explained_rows",
          "finai_assets.students.report.summary:summarise", "finai_assets.students.report.page:fidelity_page",
@@ -422,6 +442,7 @@ ASSETS = (
     Asset(
         CHOICE,
         "choice",
+        "finai_assets.choice.assets:choice_model",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.columns:from_file",
          "finai_assets.students.columns:union_of", "finai_assets.evaluation.lists.outcomes:read_outcomes",
          "finai_assets.choice.train:train_choice", "finai_assets.choice.model:to_file"),
@@ -432,6 +453,7 @@ ASSETS = (
     Asset(
         BUNDLE,
         "serving",
+        "finai_assets.bundle.assets:bundle",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.students.result:require_budget",
          "finai_assets.bundle.shares:acquisition_shares", "finai_assets.bundle.build:build_bundle",
          "finai_assets.features.state:load_states"),
@@ -450,6 +472,7 @@ ASSETS = (
     Asset(
         PUBLISHED,
         "serving",
+        "finai_assets.bundle.assets:published",
         ("finai_assets.bundle.lineage:lineage_of", "finai_assets.bundle.registry:register",
          "finai_assets.bundle.registry:export"),
         reads=(Read(BUNDLE),),
@@ -458,6 +481,7 @@ ASSETS = (
     Asset(
         LISTS,
         "serving",
+        "finai_assets.recommend.assets:lists_evaluation",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.lists.outcomes:read_outcomes",
          "finai_assets.evaluation.truth:read_product_truth", "finai_assets.recommend.profile:read_profile",
          "serving_lambda.bundle:load_bundle", "finai_assets.recommend.evaluate:evaluate_lists",
@@ -474,6 +498,7 @@ ASSETS = (
     Asset(
         CHAMPION,
         "promotion",
+        "finai_assets.promotion.assets:champion",
         ("finai_assets.promotion.decide:decide", "finai_assets.bundle.registry:register"),
         ("profile", "seed", "dataset.name", "metrics", "promotion"),
         (Read(PUBLISHED, data=False), Read(BUNDLE), Read(MATRIX), Read(LISTS, data=False)),
@@ -484,6 +509,7 @@ ASSETS = (
         Asset(
             path,
             "recommendations",
+            "finai_assets.recommend.assets:customers",
             ("serving_lambda.bundle:load_bundle", "finai_assets.recommend.score:score_month"),
             ("products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
             # Which bundle scores, the registry says: a new challenger alters nothing while there is a champion.
@@ -500,6 +526,7 @@ ASSETS = (
     Asset(
         EXPERT_SHARES,
         "expert_shares",
+        "finai_assets.recommend.assets:expert_shares",
         ("finai_assets.recommend.experts:expert_shares",),
         ("lists.expert_shares", "declared.columns"),
         (Read(RECOMMENDATIONS), Read(TEACHER), Read(EXPLANATIONS), Read(MATRIX), Read(_GROUP)),
@@ -509,6 +536,7 @@ ASSETS = (
     Asset(  # nobody reads it: who was offered something may have acquired it because of that
         OUTCOMES,
         "outcomes",
+        "finai_assets.recommend.assets:outcomes",
         ("finai_assets.recommend.judged:judge_month", "serving_lambda.bundle:load_bundle"),
         ("seed", "horizon_months", "families", "products.code", "recommend.top_k", "metrics"),
         (Read(RECOMMENDATIONS), Read(DECISIONS), Read(SNAPSHOTS, Window.HOLDINGS)),
@@ -773,8 +801,8 @@ class AssetGraph:
         return SOURCE if beside and SOURCE in self else None
 
     def code_version(self, path: str) -> str:
-        """Return the hash of the source that an asset's functions reach, and of its templates."""
-        return code_version(*HANDED, *self.starts(path), templates=self[path].templates)
+        """Return the hash of the source that an asset's functions reach, of its op, and of its templates."""
+        return code_version(*HANDED, *self.starts(path), op=self[path].op, templates=self[path].templates)
 
     def config_version(self, path: str) -> str:
         """Return the hash of what an asset's functions receive: settings, declarations, configuration files, months to read."""

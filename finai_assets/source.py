@@ -49,13 +49,16 @@ class _Module:
 
 
 @cache
-def code_version(*starts: str, templates: tuple[str, ...] = ()) -> str:
+def code_version(*starts: str, op: str = "", templates: tuple[str, ...] = ()) -> str:
     """Return the hash of the source that some functions reach, and of the templates that they render.
 
     Parameters
     ----------
     starts
         ``package.module:function``; or ``package.module``, for all that the module defines.
+    op
+        ``package.module:function`` of the function that Dagster calls, which may stand within another. It counts with what it
+        names in its own module and not with what that imports: it hands values from one of the ``starts`` to the next.
     templates : tuple of str
         Paths below the root of the source; they count byte by byte.
 
@@ -69,6 +72,8 @@ def code_version(*starts: str, templates: tuple[str, ...] = ()) -> str:
     digest = hashlib.sha256()
     for module, name in reached(*starts):
         digest.update(f"{module}:{name}\n{_text(module, name)}\n".encode())
+    if op:
+        digest.update(f"{op}\n{_op_text(op)}\n".encode())
     if templates:
         digest.update(files_version([ROOT / name for name in templates], ROOT).encode())
     return digest.hexdigest()[:12]
@@ -114,7 +119,7 @@ def is_left_out(module: str) -> bool:
 
 def forget() -> None:
     """Clear the caches of this module, so that changed files are read again."""
-    for remembered in (code_version, reached, _module, _references, _file_of, _text):
+    for remembered in (code_version, reached, _module, _references, _file_of, _text, _op_text):
         remembered.cache_clear()
 
 
@@ -331,6 +336,33 @@ def _text(module: str, name: str) -> str:
     source = _module(module)
     statements = source.definitions[name] if name else source.effects
     return "\n".join(ast.unparse(_without_docstrings(statement)) for statement in statements)
+
+
+@cache
+def _op_text(op: str) -> str:
+    """Return the text of a function that Dagster calls, and of the definitions of its module that it names, one by another."""
+    module, _, function = op.partition(":")
+    source = _module(module)
+    statements = [statement for each in source.definitions.values() for statement in each]
+    found = [
+        node
+        for statement in statements
+        for node in ast.walk(statement)
+        if isinstance(node, ast.FunctionDef) and node.name == function and node.decorator_list
+    ]
+    if len(found) != 1:
+        raise LookupError(f"{module} holds {len(found)} decorated functions {function}, not one")
+    body = _without_docstrings(ast.FunctionDef(**{**vars(found[0]), "decorator_list": []}))
+    finder = _Names(source)
+    finder.visit(body)
+    named: set[str] = set()
+    waiting = {alias for alias, _ in finder.found}
+    while waiting:
+        name = waiting.pop()
+        if name in source.definitions and name not in named:
+            named.add(name)
+            waiting |= {other for its_module, other in _references(module, name) if its_module == module}
+    return "\n".join([ast.unparse(body), *(_text(module, name) for name in sorted(named))])
 
 
 def _without_docstrings(statement: ast.stmt) -> ast.stmt:

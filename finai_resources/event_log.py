@@ -1,27 +1,27 @@
-"""Dagster's SQLite event log, with the asset events of a batch stored in one transaction.
+"""Dagster's SQLite event log, with the events of a batch stored in one transaction.
 
-The stock storage opens an engine and commits twice for each event; a month of feature columns is a batch of about a thousand
-materialisations. Rows and queries are the stock storage's own, so any Dagster tool reads this log.
+The stock storage opens an engine and commits two to four times for each event; a month of feature columns is a batch of about a
+thousand materialisations. Rows and queries are the stock storage's own, so any Dagster tool reads this log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import StringSource
-from dagster._core.events import (
-    EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
-    DagsterEvent,
-    DagsterEventBatchMetadata,
-    DagsterEventType,
-)
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
-from dagster._core.storage.event_log.schema import AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.utils import make_new_run_id
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine
+from sqlalchemy.event import listen
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -31,10 +31,22 @@ if TYPE_CHECKING:
 
 # Dagster keeps a batch together only when this variable is set; the number bounds one transaction.
 BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", 500
+_OPEN = 3  # databases that stay open: the index, the run that is written, and one more
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """Stores many materialisations in one transaction; ``dagster.yaml`` names it (see ``finai_resources.home``)."""
+    """Stores a batch in one transaction over connections that stay open; ``dagster.yaml`` names it (``finai_resources.home``).
+
+    A database is in SQLite's write-ahead mode, as in the stock storage, and is synchronised when the log is folded into it and
+    not at each commit: a program that is killed loses nothing, a power cut may lose the last events and never harms the file.
+    The tables and their manifests are the truth (decision 2).
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._one_at_a_time = threading.RLock()
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._begun: dict[str, Connection] = {}
+        super().__init__(base_dir, inst_data)
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
@@ -48,37 +60,53 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         """Return the storage that ``dagster.yaml`` names, in the folder where Dagster has it by default."""
         return cls(inst_data=inst_data, base_dir=str(Path(config_value["home"]) / "history" / "runs"))
 
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        """Open a transaction on a database; within one that this thread has open already, that one."""
+        with self._one_at_a_time:
+            if shard in self._begun:
+                yield self._begun[shard]
+                return
+            with self._engine(shard).begin() as connection:
+                self._begun[shard] = connection
+                try:
+                    yield connection
+                finally:
+                    del self._begun[shard]
+
+    def _engine(self, shard: str) -> Engine:
+        """Return the engine of a database, whose one connection stays open while few others are asked for."""
+        if shard not in self._engines:
+            for old in [name for name in self._engines if name not in self._begun][: 1 - _OPEN]:
+                self._engines.pop(old).dispose()
+            address, options = self.conn_string_for_shard(shard), {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+            if shard not in self._initialized_dbs:
+                self._initdb(create_engine(address, poolclass=NullPool, connect_args=options))
+                self._initialized_dbs.add(shard)
+            engine = create_engine(address, poolclass=StaticPool, connect_args={**options, "check_same_thread": False})
+            listen(engine, "connect", _synchronise_when_folded)
+            self._engines[shard] = engine
+        self._engines.move_to_end(shard)
+        return self._engines[shard]
+
+    def dispose(self) -> None:
+        """Close what stayed open."""
+        with self._one_at_a_time:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+        super().dispose()
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store a batch of materialisations of one run; anything else is stored one by one."""
-        if not events or not all(_is_plain_materialisation(event, events[0].run_id) for event in events):
+        """Store a batch of events in one transaction on each database, where all are of one run."""
+        with ExitStack() as stack:
+            if len({event.run_id for event in events}) == 1:
+                stack.enter_context(self.run_connection(events[0].run_id))
+                stack.enter_context(self.index_connection())
             super().store_event_batch(events)
-            return
-        inserts = [self.prepare_insert_event(event) for event in events]
-        with self.run_connection(events[0].run_id) as connection:
-            for insert in inserts:
-                connection.execute(insert)
-        with self.index_connection() as connection:
-            has_columns = self._has_asset_key_index_cols_on_connection(connection)
-            for event, insert in zip(events, inserts, strict=True):
-                row = connection.execute(insert).inserted_primary_key
-                assert row is not None  # noqa: S101 - an insert of one row has a key
-                event_id = row[0]
-                values = self._get_asset_entry_values(event, event_id, has_columns)
-                key = event.get_dagster_event().asset_key
-                assert key is not None  # noqa: S101 - _is_plain_materialisation saw it
-                statement = upsert(AssetKeyTable).values(asset_key=key.to_string(), **values)
-                connection.execute(statement.on_conflict_do_update(index_elements=["asset_key"], set_=values))
 
 
-def _is_plain_materialisation(event: EventLogEntry, run_id: str) -> bool:
-    return (
-        event.run_id == run_id
-        and event.is_dagster_event
-        and event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION
-        and event.dagster_event_type not in EVENT_TYPE_TO_PIPELINE_RUN_STATUS
-        and event.get_dagster_event().asset_key is not None
-        and not event.get_dagster_event().step_materialization_data.materialization.tags
-    )
+def _synchronise_when_folded(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def log_materializations(

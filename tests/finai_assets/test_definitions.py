@@ -54,6 +54,16 @@ def test_the_groups_read_as_the_story(specs: dict[dg.AssetKey, dg.AssetSpec], pl
     assert groups == set(STORY) | columns
 
 
+def test_the_op_that_an_asset_declares_is_the_one_that_dagster_calls(built: dg.Definitions, platform: Platform) -> None:
+    called = {}
+    for definition in built.resolve_asset_graph().assets_defs:
+        if definition.is_executable and definition.keys:
+            function = definition.op.compute_fn.decorated_fn
+            called |= {"/".join(key.path): f"{function.__module__}:{function.__name__}" for key in definition.keys}
+    declared = {path: platform.graph[path].op for path in platform.graph.paths}
+    assert {path: called[path] for path in declared} == declared
+
+
 def test_the_jobs_are_those_that_a_person_starts(built: dg.Definitions) -> None:
     named = {job.name for job in built.resolve_all_job_defs() if not job.name.startswith("__")}
     assert named == JOBS

@@ -120,6 +120,61 @@ def test_a_template_counts_by_its_name_and_its_bytes(package: Path) -> None:
         code_version(START, templates=("finai_pack/absent.j2",))
 
 
+OP = """
+from finai_pack.kernel import kernel
+
+SHARE = 2
+
+
+def describe():
+    return "text"
+
+
+def share(x):
+    return SHARE * x
+
+
+def build():
+    text = describe()
+
+    @asset(text)
+    def computed(x):
+        return share(kernel(x))
+
+    return computed
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "counts"),
+    [
+        ("ops", "share(kernel(x))", "kernel(share(x))", True),
+        ("ops", "SHARE = 2", "SHARE = 3", True),  # what it names in its own module, through another
+        ("ops", '"text"', '"another text"', False),  # of what stands around it, Dagster reads the values
+        ("ops", "    def computed(x):\n", '    def computed(x):\n        """Say what it does."""\n', False),
+        ("kernel", "return FACTOR * x", "return FACTOR + x", False),  # what it imports has starts of its own
+    ],
+)
+def test_an_op_counts_with_what_it_names_in_its_module(
+    package: Path, module: str, old: str, new: str, counts: bool
+) -> None:
+    (package / "ops.py").write_text(OP)
+    before = code_version(op="finai_pack.ops:computed")
+    text = (package / f"{module}.py").read_text()
+    assert old in text
+    (package / f"{module}.py").write_text(text.replace(old, new))
+    forget()
+    assert (code_version(op="finai_pack.ops:computed") != before) is counts
+
+
+def test_an_op_that_is_not_there_or_not_alone_is_an_error(package: Path) -> None:
+    (package / "ops.py").write_text(OP + OP.replace("def build", "def build_again"))
+    with pytest.raises(LookupError, match="holds 0 decorated functions absent"):
+        code_version(op="finai_pack.ops:absent")
+    with pytest.raises(LookupError, match="holds 2 decorated functions computed"):
+        code_version(op="finai_pack.ops:computed")
+
+
 def test_a_function_of_a_plug_in_has_a_version_that_follows_its_source(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,6 +263,24 @@ def ranking(tree: Tree) -> None:
     (tree.root / "serving_lambda/ranking.py").write_text(text.replace("sorted(", "list(", 1), encoding="utf-8")
 
 
+def op_of_the_predictions(tree: Tree) -> None:
+    tree.edit("finai_assets/teacher/assets.py", "predict(teacher, matrix.X, ", "predict(teacher, matrix.X[::-1], ")
+
+
+def op_of_the_labels(tree: Tree) -> None:
+    tree.edit("finai_assets/labels/assets.py", "compute_labels(session, month, ", "compute_labels(session, month - 1, ")
+
+
+def what_an_op_names_in_its_module(tree: Tree) -> None:
+    tree.edit(
+        "finai_assets/recommend/assets.py", "def _beside(lake: Lake) -> tuple[str, ...]:\n", "def _beside(lake, _=0):\n"
+    )
+
+
+def description_of_an_asset(tree: Tree) -> None:
+    tree.edit("finai_assets/teacher/assets.py", "The teacher's predictions for", "Predictions by the teacher for")
+
+
 def comment(tree: Tree) -> None:
     tree.edit("finai_assets/teacher/train.py", "def train_teacher(", "# a remark\ndef train_teacher(")
 
@@ -323,6 +341,10 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("another data set's YAML", other_data_set, set()),
     ("a generator of docs", generator_of_docs, set()),
     ("a reason template", reason_template, {BUNDLE}),
+    ("the op of the predictions", op_of_the_predictions, {PREDICTIONS}),
+    ("the op of the labels", op_of_the_labels, LABELS),
+    ("what an op names in its module", what_an_op_names_in_its_module, {RECOMMENDATIONS, DECISIONS}),
+    ("an asset's description", description_of_an_asset, set()),
     ("a comment", comment, set()),
 ]
 

@@ -1,11 +1,17 @@
 """The batched event log holds what the stock one holds, in a few of the transactions."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 import yaml
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from sqlalchemy import Engine, event
 
 from finai_resources.event_log import (
@@ -86,6 +92,78 @@ def test_it_holds_the_same_partitions_and_metadata_as_the_stock_log(
     logged = [e for e in batched.all_logs(run_id) if e.dagster_event and e.dagster_event.is_step_materialization]
     assert len(logged) == len(COLUMNS) + 1
     assert transactions < of_stock / 5  # most of those left are of the steps, not of the columns
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[BatchedSqliteEventLogStorage]:
+    made = BatchedSqliteEventLogStorage(str(tmp_path / "runs"))
+    yield made
+    made.dispose()
+
+
+def planned(run_id: str, *checks: str) -> list[EventLogEntry]:
+    """Return events that announce checks of a run; the index holds one row for each."""
+    return [
+        EventLogEntry(
+            error_info=None,
+            level=10,
+            user_message="",
+            run_id=run_id,
+            timestamp=float(number),
+            dagster_event=DagsterEvent(
+                DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+                "job",
+                event_specific_data=AssetCheckEvaluationPlanned(asset_key=dg.AssetKey("group"), check_name=check),
+            ),
+        )
+        for number, check in enumerate(checks)
+    ]
+
+
+def stored_checks(folder: Path) -> list[str]:
+    """Return the announced checks that another process would find in the index."""
+    with sqlite3.connect(folder / "index.db") as connection:
+        return [name for (name,) in connection.execute("SELECT check_name FROM asset_check_executions ORDER BY id")]
+
+
+def test_another_process_finds_an_event_as_soon_as_it_is_stored(
+    storage: BatchedSqliteEventLogStorage, tmp_path: Path
+) -> None:
+    storage.store_event(planned("one", "a")[0])
+    assert stored_checks(tmp_path / "runs") == ["a"]
+    stock = SqliteEventLogStorage(str(tmp_path / "runs"))
+    assert len(stock.get_logs_for_run("one")) == 1
+    stock.store_event(planned("one", "b")[0])
+    assert len(storage.get_logs_for_run("one")) == 2
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(
+    storage: BatchedSqliteEventLogStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = SqliteEventLogStorage.store_asset_check_event
+
+    def fails_at_the_second(self: SqliteEventLogStorage, event: EventLogEntry, event_id: int | None) -> None:
+        if event.timestamp == 1.0:
+            raise OSError("no space left on device")
+        stored(self, event, event_id)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "store_asset_check_event", fails_at_the_second)
+    with pytest.raises(OSError, match="no space"):
+        storage.store_event_batch(planned("one", "a", "b"))
+    monkeypatch.undo()
+    assert (stored_checks(tmp_path / "runs"), len(storage.get_logs_for_run("one"))) == ([], 0)
+    storage.store_event_batch(planned("one", "a", "b"))
+    assert (stored_checks(tmp_path / "runs"), len(storage.get_logs_for_run("one"))) == (["a", "b"], 2)
+
+
+def test_few_databases_stay_open_however_many_runs_there_are(
+    storage: BatchedSqliteEventLogStorage, tmp_path: Path
+) -> None:
+    for number in range(8):
+        storage.store_event_batch(planned(f"run-{number}", "a", "b"))
+    opened = {file.path for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))}
+    assert {Path(path).name for path in opened if path.endswith(".db")} == {"index.db", "run-6.db", "run-7.db"}
+    assert len(stored_checks(tmp_path / "runs")) == 16
 
 
 def test_a_check_evaluated_twice_on_a_month_shows_its_latest_result_for_that_month() -> None:
