@@ -46,6 +46,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         self._one_at_a_time = threading.RLock()
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._begun: dict[str, Connection] = {}
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -88,6 +89,12 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             self._engines[shard] = engine
         self._engines.move_to_end(shard)
         return self._engines[shard]
+
+    def has_table(self, table_name: str) -> bool:
+        """Return whether the index has a table; one that is there stays."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def dispose(self) -> None:
         """Close what stayed open."""

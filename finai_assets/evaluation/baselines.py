@@ -102,9 +102,9 @@ def predict_all_models(
         },
     }
     facts: dict[str, dict[str, Any]] = {name: {"train_rows": len(learned)} for name in found}
-    for name, columns, share in ((LIGHTGBM_RAW, raw, 1.0), (LIGHTGBM_ALL, readable, chosen.column_share)):
+    for name, columns in ((LIGHTGBM_RAW, raw), (LIGHTGBM_ALL, readable)):
         if columns:
-            found[name] = lightgbm(matrix, columns, span, settings, column_share=share, name=name)
+            found[name] = lightgbm(matrix, columns, span, settings, whole=name == LIGHTGBM_RAW, name=name)
             facts[name] = {"train_rows": len(learned), "columns": len(columns)}
     network = train_shared_bottom(matrix, registry, matrix.tasks, settings, checkpoint_dir)
     side = None if matrix.side is None else matrix.side[span]
@@ -180,7 +180,7 @@ def lightgbm(
     rows: slice,
     settings: Settings,
     *,
-    column_share: float = 1.0,
+    whole: bool = True,
     name: str = "LightGBM",
 ) -> Predictions:
     """Train one LightGBM per task on some columns, stopped on validation, and predict some rows.
@@ -191,8 +191,8 @@ def lightgbm(
         Positions in the matrix. Codes are numbers here, ordered by train frequency.
     rows : slice
         Rows to predict.
-    column_share : float
-        Share of the columns that each tree may use, drawn anew for each.
+    whole : bool
+        Whether each tree may use all columns, and not a share of them that is drawn anew for each (``baselines.column_share``).
     name
         The name under which progress is reported.
 
@@ -219,7 +219,7 @@ def lightgbm(
                 rounds=getattr(chosen.rounds, task.kind),
                 leaves=getattr(chosen.leaves, task.kind),
                 learning_rate=chosen.learning_rate[task.kind],
-                column_share=column_share,
+                column_share=1.0 if whole else chosen.column_share_of.get(task.name, chosen.column_share),
                 patience=chosen.early_stopping_rounds,
             ),
             stop_on=watched.labelled(held_out) if np.isfinite(held_out).any() else None,

@@ -204,6 +204,8 @@ class BaselineSettings(Section):
     min_child_rows: Positive  # train rows of a leaf, at least; more are smoother
     # share of the columns that a tree may use, drawn anew for each tree; of the baseline of all columns
     column_share: Annotated[float, Field(gt=0, le=1)]
+    # the same share by task, for those that take another: the trees of a round of many classes cover the columns together
+    column_share_of: dict[str, Annotated[float, Field(gt=0, le=1)]]
     # bins into which a column's values are cut, at most; fewer are faster and coarser
     max_bin: Annotated[int, Field(ge=2, le=255)]
     threads: Positive  # CPU threads of LightGBM

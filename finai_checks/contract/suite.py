@@ -181,10 +181,10 @@ def _expectations(gxe: Any, rule: Rule, month: Month, mccs: Sequence[int] | None
             yield gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[month.partition_key])
         case WithinMonth():
             yield gxe.ExpectColumnValuesToBeBetween(
-                column=column, min_value=month.start, max_value=month.cutoff, strict_max=True
+                column=column, min_value=month.start_us, max_value=month.cutoff_us, strict_max=True
             )
         case BeforeCutoff():
-            yield gxe.ExpectColumnValuesToBeBetween(column=column, max_value=month.cutoff, strict_max=True)
+            yield gxe.ExpectColumnValuesToBeBetween(column=column, max_value=month.cutoff_us, strict_max=True)
         case After():
             yield gxe.ExpectColumnPairValuesAToBeGreaterThanB(
                 column_A=column, column_B=rule.other, or_equal=rule.or_same, ignore_row_if="either_value_is_missing"
@@ -293,12 +293,17 @@ def _snapshot_frame(table: pa.Table, limit: int) -> Any:
 
 
 def _frame(table: pa.Table, limit: int) -> Any:
-    """Return the rows that are validated as a pandas frame: dates as text, integers with nulls as floats."""
+    """Return the rows that are validated as a pandas frame: dates as text, integers with nulls as floats.
+
+    Times are microseconds since 1970, exact as floats too: Great Expectations compares times value by value in Python.
+    """
     if table.num_rows > limit:
         table = table.take(pa.array(telling_rows(table, limit)))
     for position, field in enumerate(table.schema):
         if pa.types.is_date(field.type):
             table = table.set_column(position, field.name, table[field.name].cast(pa.string()))
+        elif pa.types.is_timestamp(field.type):
+            table = table.set_column(position, field.name, table[field.name].cast(pa.timestamp("us")).cast(pa.int64()))
     return table.to_pandas()
 
 

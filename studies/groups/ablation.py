@@ -126,8 +126,7 @@ class Study:
         chosen = replace(self.matrix, tasks=tuple(task for task in self.matrix.tasks if task.name in tasks))
         test, train = self.matrix.rows("test"), self.matrix.rows("train")
         settings = self.settings.model_copy(update={"seed": self.settings.seed + seed})
-        share = self.settings.baselines.column_share if len(columns) > WIDE else 1.0
-        predictions = lightgbm(chosen, columns, test, settings, column_share=share)
+        predictions = lightgbm(chosen, columns, test, settings, whole=len(columns) <= WIDE)
         for task in chosen.tasks:
             label = self.matrix.labels[task.name]
             found = skill(
@@ -252,7 +251,11 @@ def facts(study: Study, order: Order, described: dict[str, Any]) -> dict[str, An
         "test_customers": len(np.unique(study.matrix.customer[test])),
         "columns": len(study.matrix.columns),
         "metrics": {task.name: PRIMARY[task.kind] for task in study.matrix.tasks},
-        "wide": {"columns": WIDE, "share": study.settings.baselines.column_share},
+        "wide": {
+            "columns": WIDE,
+            "share": study.settings.baselines.column_share,
+            "share_of": study.settings.baselines.column_share_of,
+        },
         "resamples": order.resamples,
         "confidence": study.settings.metrics.confidence,
         "lightgbm": version("lightgbm"),

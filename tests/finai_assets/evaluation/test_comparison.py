@@ -123,6 +123,17 @@ def test_trees_find_the_planted_signal_and_see_no_test_label(three, registry, sm
         np.testing.assert_array_equal(again[name], value)
 
 
+def test_a_tasks_own_share_of_the_columns_alters_its_trees_alone(three, registry, small):
+    def trees(**shares: float) -> dict[str, np.ndarray]:
+        baselines = small.baselines.model_copy(update={"column_share_of": shares})
+        columns = registry.positions(small.baselines.raw_groups)
+        settings = small.model_copy(update={"baselines": baselines})
+        return lightgbm(three, columns, three.rows("test"), settings, whole=False)
+
+    one, two = trees(), trees(next_mcc=0.05)
+    assert {name for name in one if not np.array_equal(one[name], two[name])} == {"next_mcc"}
+
+
 def test_trees_do_not_change_with_columns_that_they_were_not_given(three, registry, small):
     test = three.rows("test")
     columns = registry.positions(("product_holdings",))
