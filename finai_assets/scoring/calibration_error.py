@@ -38,9 +38,7 @@ def calibration_error(
     if not known.any():
         nothing = float("nan")
         return Estimate(nothing, nothing, nothing, 0, "no labelled rows")
-    y, p = np.asarray(label[known], dtype=np.float64), np.asarray(prediction[known], dtype=np.float64)
-    if p.ndim == 2:
-        y, p = (p.argmax(axis=1) == y).astype(np.float64), p.max(axis=1)
+    y, p = _as_events(label, prediction, known)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, BINS + 1)[1:-1]))
     in_bin = np.eye(BINS)[np.searchsorted(edges, p, side="right")]
     gaps = CustomerMeans(in_bin * (p - y)[:, None], customer[known], settings, seed).means
@@ -48,3 +46,22 @@ def calibration_error(
     centred = np.maximum(np.array(drawn) - (np.median(drawn) - value), 0.0)
     found = Interval.of(np.append(value, centred), settings.confidence)
     return Estimate(found.value, found.low, found.high, len(y))
+
+
+def positives(label: np.ndarray, prediction: np.ndarray) -> tuple[float, int]:
+    """Return how many labelled rows a model expects to come true, and how many did; of several classes, to be named rightly.
+
+    Parameters
+    ----------
+    label : float [n]
+        0/1, or a class index; NaN where masked.
+    prediction : float [n] or [n, classes]
+    """
+    y, p = _as_events(label, prediction, np.isfinite(label))
+    return float(p.sum()), int(y.sum())
+
+
+def _as_events(label: np.ndarray, prediction: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether the likeliest thing came true, and its probability, of the labelled rows, float64 each."""
+    y, p = np.asarray(label[known], dtype=np.float64), np.asarray(prediction[known], dtype=np.float64)
+    return ((p.argmax(axis=1) == y).astype(np.float64), p.max(axis=1)) if p.ndim == 2 else (y, p)

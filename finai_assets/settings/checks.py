@@ -176,6 +176,8 @@ class CalibrationSettings(Section):
 
     # expected calibration error of a student's served probabilities on test rows, at most: 0.05 is five points off on average
     ece: Share
+    # how many times more, or fewer, rows may come true than a student's served probabilities add up to, by the whole interval
+    in_the_large: Annotated[float, Field(gt=1)]
 
 
 class ExplanationPreservedSettings(Section):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from finai_assets.settings import Settings
+from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL
 from finai_checks.bundle.checks import BUNDLE_INTEGRITY
 from finai_checks.bundle.cold_start import ColdStart
-from finai_checks.bundle.facts import Expected
 from finai_checks.bundle.integrity import bundle_integrity
 from finai_checks.bundle.small_bundle import (
     FOREIGN_KEY,
@@ -34,11 +37,13 @@ def plain_canaries(settings: Settings) -> list[Canary]:
     small = SmallBundle(settings)
 
     def canary(label: str, expects: str | None, spoil: Callable[[SmallBundle], Files] = _sound, *,
-               measured: ColdStart | None = QUICK, key: bytes = KEY, **limits: int) -> Canary:  # fmt: skip
+               measured: ColdStart | None = QUICK, key: bytes = KEY,
+               stored: Callable[[SmallBundle], dict[str, Any]] = _as_stored, **limits: int) -> Canary:  # fmt: skip
         def evaluate() -> CheckOutcome:
             students = settings.students.model_copy(update=limits)
             used = settings.model_copy(update={"students": students})
-            return bundle_integrity(spoil(small), Expected(key, small.registry, small.tasks, used), measured)
+            expected = replace(small.expected, key=key, settings=used, **stored(small))
+            return bundle_integrity(spoil(small), expected, measured)
 
         return Canary(BUNDLE_INTEGRITY, label, expects, evaluate)
 
@@ -75,6 +80,14 @@ def plain_canaries(settings: Settings) -> list[Canary]:
         canary("a copy without a direct student behind it, and signed", "route DISTILL served by layer 1 with a model",
                lambda s: resigned(s.files, partial(_entry, s, direct=None))),
         canary("a model of another shape, and signed", "MODEL_UNREADABLE", _other_shape),
+        canary("a direct student that is not the stored one", ".direct.txt is not the stored student of",
+               stored=partial(_other_student, kind="binary", file=DIRECT_MODEL)),
+        canary("a model that is not the stored one", ".txt is not the stored student of",
+               stored=partial(_other_student, kind="multiclass", file=MODEL)),
+        canary("a calibrator that is not the stored one", ".txt is not the stored student of", stored=_other_calibrator),
+        canary("a student that is not stored", ".txt is not the stored student of", stored=lambda _: {"students": {}}),
+        canary("golden rows of nothing", "golden rows are no rows of the test months",
+               stored=lambda s: {"rows": np.zeros_like(s.rows)}),
         canary("more leaves than the budget", "leaves, at most", max_leaves=10),
         canary("more columns than the budget", "columns, at most", max_columns_in_all=8),
         canary("a bundle that takes minutes to load", "ms to load it", measured=SLOW),
@@ -132,3 +145,20 @@ def _entry(small: SmallBundle, manifest: dict[str, Any], **fields: Any) -> None:
 def _other_shape(small: SmallBundle) -> Files:
     other = small.files[f"models/{small.task('multiclass').name}.txt"]
     return exchanged(small.files, _direct(small), other)
+
+
+def _as_stored(_: SmallBundle) -> dict[str, Any]:
+    return {}
+
+
+def _other_student(small: SmallBundle, *, kind: str, file: str) -> dict[str, Any]:
+    students = small.students()
+    name = small.task(kind).name
+    return {"students": {**students, name: {**students[name], file: b"another tree"}}}
+
+
+def _other_calibrator(small: SmallBundle) -> dict[str, Any]:
+    students = small.students()
+    name = small.task("binary").name
+    card = {**json.loads(students[name][CARD]), "calibrator": {"type": "isotonic", "x": [0.0, 1.0], "y": [0.0, 0.1]}}
+    return {"students": {**students, name: {**students[name], CARD: json.dumps(card).encode()}}}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from finai_assets.asset_graph import BUNDLE
+from finai_assets.asset_graph import BUNDLE, student_asset
 from finai_assets.platform import Platform
+from finai_assets.training.matrix import load_matrix
 from finai_checks.bundle.cold_start import measure_cold_start
 from finai_checks.bundle.facts import Expected
 from finai_checks.bundle.integrity import bundle_integrity
@@ -15,8 +16,8 @@ BUNDLE_INTEGRITY = CheckKind(
     "C26",
     "bundle_integrity",
     "the bundle's signature and every file's hash and size are genuine, it holds no other file, its feature contract is the "
-    "registry's, every available task is there with models of the declared shape, the golden rows are reproduced on both layers, "
-    "and its size and cold start keep their budgets",
+    "registry's, every available task is there with the models of its stored student, golden rows of the test months are "
+    "reproduced on both layers, and its size and cold start keep their budgets",
     blocking=True,
     minimum=20,
     units="facts",
@@ -37,6 +38,11 @@ def evaluate_bundle(context: CheckContext, asset: str) -> CheckOutcome:
     key = platform.secrets.find(SIGNING) if platform.secrets else None
     if key is None:
         return CheckOutcome.no_evidence(signing_key="there is none")
-    expected = Expected(key, platform.registry, platform.tasks, platform.settings)
+    session = context.session
+    students = {task.name: session.read_files(student_asset(task.name)) for task in platform.available_tasks}
+    matrix = load_matrix(session)
+    expected = Expected(
+        key, platform.registry, platform.tasks, platform.settings, students, matrix.X[matrix.rows("test")]
+    )
     measured = measure_cold_start(files, key, processes=platform.settings.checks.bundle.processes)
     return bundle_integrity(files, expected, measured)

@@ -8,16 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from finai_assets.bundle.choice import ROUTE
 from finai_assets.features.registry import Column, Registry
 from finai_assets.labels.task import Task
 from finai_assets.scoring.boosting import count_leaves
 from finai_assets.settings import Settings
+from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL
 from finai_assets.students.result import over_budget
 from finai_checks.bundle.cold_start import ColdStart
 from finai_resources.json_text import to_json
 from serving_lambda.bundle import (
     ALGORITHM,
+    GOLDEN,
     MANIFEST,
     SIGNATURE,
     Bundle,
@@ -32,6 +36,13 @@ from serving_lambda.errors import ServingError
 from serving_lambda.scorer import LAYER_OF_ROUTE, PRODUCT_MODEL, Student
 
 Manifest = Mapping[str, Any]
+_FINISHED_BY = (
+    "columns",
+    "output_transform",
+    "init_score",
+    "calibrator",
+)  # what turns a model's raw score into its answer
+_NOT_KNOWN = -3.4e38  # stands for NaN, whose bits may differ
 
 
 @dataclass(frozen=True)
@@ -48,12 +59,18 @@ class Expected:
         All tasks, also those that the data set cannot carry.
     settings
         Budgets.
+    students : task -> files
+        The stored students.
+    rows : float32 [n, registry's columns]
+        The matrix's rows of the test months.
     """
 
     key: bytes
     registry: Registry
     tasks: Sequence[Task]
     settings: Settings
+    students: Mapping[str, Mapping[str, bytes]]
+    rows: np.ndarray
 
 
 class Fact(NamedTuple):
@@ -187,6 +204,41 @@ def _route_fault(entry: Mapping[str, Any]) -> str:
         held = ", ".join(name for name, there in (("a model", model), ("a direct student", direct)) if there)
         return f"{entry['task']}: route {route} served by layer {layer} with {held or 'no model'}"
     return ""
+
+
+def of_students(
+    files: Mapping[str, bytes], manifest: Manifest, students: Mapping[str, Mapping[str, bytes]]
+) -> list[Fact]:
+    """Compare every model, and what finishes its scores, with the stored student of its task."""
+    facts = []
+    for entry in manifest["tasks"]:
+        student = students.get(entry["task"], {})
+        card = json.loads(student[CARD]) if CARD in student else {}
+        pairs = ((entry, card, MODEL), (entry["direct"], card.get("direct") or {}, DIRECT_MODEL))
+        for of_bundle, of_student, stored in pairs:
+            if of_bundle and of_bundle["model"]:
+                name = of_bundle["model"]
+                same = files.get(name) == student.get(stored) and all(
+                    of_bundle[field] == of_student.get(field) for field in _FINISHED_BY
+                )
+                facts.append(
+                    Fact("students", name, "" if same else f"{name} is not the stored student of {entry['task']}")
+                )
+    return facts
+
+
+def of_golden_rows(files: Mapping[str, bytes], rows: np.ndarray, registry: Registry) -> list[Fact]:
+    """Require that every golden row is one of the test months."""
+    golden = json.loads(files[GOLDEN])
+    place = {name: at for at, name in enumerate(registry.names)}
+    at = [place.get(name, -1) for name in golden["columns"]]
+    if -1 in at:  # of_contract names it
+        return []
+    known = {row.tobytes() for row in np.nan_to_num(rows[:, at], nan=_NOT_KNOWN)}
+    told = np.array([[_NOT_KNOWN if value is None else value for value in row] for row in golden["rows"]], np.float32)
+    strange = sum(row.tobytes() not in known for row in told)
+    fault = f"{strange} of {len(told)} golden rows are no rows of the test months" if strange else ""
+    return [Fact("golden rows", "of the test months", fault)]
 
 
 def of_models(bundle: Bundle) -> list[Fact]:

@@ -45,6 +45,8 @@ def bundle_integrity(files: Mapping[str, bytes], expected: Expected, measured: C
             *facts.of_files(files, manifest),
             *facts.of_contract(manifest, expected.registry),
             *facts.of_tasks(manifest, expected.tasks),
+            *facts.of_students(files, manifest, expected.students),
+            *facts.of_golden_rows(files, expected.rows, expected.registry),
             *of_budget,
             *facts.of_cold_start(measured, rules.cold_start_ms),
             *_of_serving(files, expected.key),

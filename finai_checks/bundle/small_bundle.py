@@ -25,6 +25,7 @@ from finai_assets.scoring.resampling import Interval
 from finai_assets.settings import Settings
 from finai_assets.students.card import CARD, DIRECT_MODEL, MODEL, DirectCard, untrained
 from finai_assets.students.fidelity import AT_LEAST, Fidelity, compare_fidelity
+from finai_checks.bundle.facts import Expected
 from serving_lambda.bundle import GOLDEN, MANIFEST, SIGNATURE, canonical, signature_of
 
 KEY, FOREIGN_KEY = bytes(range(32)), bytes(range(1, 33))
@@ -67,7 +68,7 @@ class SmallBundle:
 
     def build(self, *, kl: float = 0.0, overridden: Mapping[str, str] | None = None) -> Files:
         """Build the bundle with a copy of this divergence from its teacher."""
-        students = {task.name: self._student(task, kl) for task in available(self.tasks)}
+        students = self.students(kl)
         settings, products = self.settings, self.settings.products
         table = pa.table(
             {
@@ -81,12 +82,21 @@ class SmallBundle:
         return build_bundle(
             students=students, registry=self.registry, tasks=self.tasks, settings=settings, splits=make_splits(settings),
             products=table, terms=product_terms(settings),
-            shares=np.ones(len(products), dtype=np.int64), golden=self._rows[:GOLDEN_ROWS], key=KEY,
+            shares=np.ones(len(products), dtype=np.int64), golden=self.rows[:GOLDEN_ROWS], key=KEY,
             versions={"data": "canary", "code": "canary"}, overridden=overridden,
         )  # fmt: skip
 
+    def students(self, kl: float = 0.0) -> dict[str, StudentFiles]:
+        """Return the students' files, with a copy of this divergence from its teacher."""
+        return {task.name: self._student(task, kl) for task in available(self.tasks)}
+
     @cached_property
-    def _rows(self) -> np.ndarray:
+    def expected(self) -> Expected:
+        """Return what the sound bundle is compared with."""
+        return Expected(KEY, self.registry, self.tasks, self.settings, self.students(), self.rows)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
         """Return values float32 [rows, columns] that keep every column's range."""
         random = np.random.default_rng(self.settings.seed)
         rows = np.empty((ROWS, len(self.registry.columns)), dtype=np.float32)
@@ -127,7 +137,7 @@ class SmallBundle:
         return tuple(self.registry.names[place] for place in places)
 
     def _model(self, task: Task, places: range) -> bytes:
-        X = np.ascontiguousarray(self._rows[:, list(places)])
+        X = np.ascontiguousarray(self.rows[:, list(places)])
         order = np.argsort(np.argsort(X.sum(axis=1)))
         label = (order * max(2, task.classes) // ROWS).astype(np.float64)
         binning = Binning(seed=self.settings.seed, threads=1, min_leaf_rows=5, counted="rows")

@@ -11,15 +11,15 @@ import numpy as np
 from scipy.special import expit, logit, softmax
 
 from finai_assets.asset_graph import student_asset
-from finai_assets.scoring.calibration_error import calibration_error
+from finai_assets.scoring.calibration_error import calibration_error, positives
 from finai_assets.scoring.metrics import paired_difference
 from finai_assets.settings import Settings
 from finai_assets.students.report.explanations import Explained, compare_reasons
 from finai_checks.framework.check import NO_EVIDENCE, Canary, LakeCanary
 from finai_checks.framework.small_lake import STUDENT
 from finai_checks.models.fidelity_canaries import FAITHFUL, measured_copy
-from finai_checks.students.calibration import calibrated
-from finai_checks.students.checks import CALIBRATION, ENOUGH_COPIES, EXPLANATION_PRESERVED, OUTPERFORMS
+from finai_checks.students.calibration import calibrated, calibrated_in_the_large
+from finai_checks.students.checks import CALIBRATION, ENOUGH_COPIES, EXPLANATION_PRESERVED, IN_THE_LARGE, OUTPERFORMS
 from finai_checks.students.copies import enough_copies
 from finai_checks.students.outperforms import not_above_teacher
 from finai_checks.students.reasons import same_reasons
@@ -32,7 +32,13 @@ _TASKS = tuple(f"task_{number}" for number in range(1, 14))
 
 def plain_canaries(settings: Settings) -> list[Canary]:
     """Return students that the checks must let pass or reject."""
-    return [*_calibrations(settings), *_copies(settings), *_reasons(settings), *_differences(settings)]
+    return [
+        *_calibrations(settings),
+        *_counts(settings),
+        *_copies(settings),
+        *_reasons(settings),
+        *_differences(settings),
+    ]
 
 
 def lake_canaries() -> list[LakeCanary]:
@@ -75,6 +81,38 @@ def _calibrations(settings: Settings) -> list[Canary]:
         canary("a layer 2 without a label", "churn_signal (layer_2): no test row has a label",
                {"served": good, "layer_2": layer(true, np.full(_ROWS, np.nan))}),
         canary("no labels", NO_EVIDENCE, {"served": layer(true, np.full(_ROWS, np.nan))}),
+        canary("no probabilities", NO_EVIDENCE, {}),
+        canary("nothing told of the students", NO_EVIDENCE, None),
+    ]  # fmt: skip
+
+
+def _counts(settings: Settings) -> list[Canary]:
+    rng = np.random.default_rng(2)
+    true = expit(rng.normal(-3.5, 0.7, _ROWS))
+    happened = (rng.random(_ROWS) < true).astype(float)
+    classes = softmax(rng.normal(0, 1, (_ROWS, 4)), axis=1)
+    chosen = (classes.cumsum(axis=1) > rng.random((_ROWS, 1))).argmax(axis=1).astype(float)
+
+    def layer(p: np.ndarray, label: np.ndarray = happened) -> dict[str, Any]:
+        expected, observed = positives(label, p)
+        return {"expected": expected, "observed": observed, "after": {"n": int(np.isfinite(label).sum())}}
+
+    def canary(label: str, expects: str | None, layers: Mapping[str, Any] | None) -> Canary:
+        summary = None if layers is None else {"tasks": {"churn_signal": {"calibration": layers}}}
+        rules, confidence = settings.checks.calibration, settings.metrics.confidence
+        return Canary(IN_THE_LARGE, label, expects, lambda: calibrated_in_the_large(summary, rules, confidence))
+
+    good, none_known = layer(true), np.full(_ROWS, np.nan)
+    return [
+        canary("rare events that come true as often as expected", None, {"served": good, "layer_2": good}),
+        canary("class probabilities that come true", None, {"served": layer(classes, chosen)}),
+        canary("probabilities that are a third too high", None, {"served": layer(true * 4 / 3)}),
+        canary("a rare event of which two are expected and none comes true", None,
+               {"served": layer(true * 2 / true.sum(), np.zeros(_ROWS))}),
+        canary("a tenth of the probabilities of a rare event", "churn_signal (served): ", {"served": layer(true / 10)}),
+        canary("five times the probabilities", "churn_signal (served): ", {"served": layer(np.minimum(5 * true, 1))}),
+        canary("a layer 2 that says a tenth", "churn_signal (layer_2): ", {"served": good, "layer_2": layer(true / 10)}),
+        canary("no labels", NO_EVIDENCE, {"served": layer(true, none_known)}),
         canary("no probabilities", NO_EVIDENCE, {}),
         canary("nothing told of the students", NO_EVIDENCE, None),
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
 from finai_assets.students.report.summary import FILE
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
-from finai_checks.students.calibration import calibrated
+from finai_checks.students.calibration import calibrated, calibrated_in_the_large
 from finai_checks.students.copies import enough_copies
 from finai_checks.students.outperforms import not_above_teacher
 from finai_checks.students.reasons import same_reasons
@@ -21,6 +21,16 @@ CALIBRATION = CheckKind(
     minimum=1,
     units="labelled test rows",
     thresholds=("checks.calibration",),
+)
+IN_THE_LARGE = CheckKind(
+    "C22",
+    "calibration_in_the_large",
+    "on test rows about as many come true as the probabilities add up to that a student serves, or the direct student behind a "
+    "copy: not several times more or fewer, by the whole interval",
+    blocking=True,
+    minimum=1,
+    units="labelled test rows",
+    thresholds=("checks.calibration", "metrics.confidence"),
 )
 ENOUGH_COPIES = CheckKind(
     "C23",
@@ -52,7 +62,7 @@ OUTPERFORMS = CheckKind(
     units="test rows",
     thresholds=("metrics.confidence",),
 )
-KINDS = (CALIBRATION, ENOUGH_COPIES, EXPLANATION_PRESERVED, OUTPERFORMS)
+KINDS = (CALIBRATION, IN_THE_LARGE, ENOUGH_COPIES, EXPLANATION_PRESERVED, OUTPERFORMS)
 
 
 def declare_checks(platform: Platform) -> list[Declared]:
@@ -60,6 +70,7 @@ def declare_checks(platform: Platform) -> list[Declared]:
     settings = platform.settings
     return [
         declare(CALIBRATION, FIDELITY, evaluate_calibration, settings),
+        declare(IN_THE_LARGE, FIDELITY, evaluate_positives, settings),
         declare(ENOUGH_COPIES, FIDELITY, evaluate_copies, settings),
         declare(EXPLANATION_PRESERVED, FIDELITY, evaluate_reasons, settings),
         *(
@@ -72,6 +83,13 @@ def declare_checks(platform: Platform) -> list[Declared]:
 def evaluate_calibration(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the stored calibration errors of all students with their limit."""
     return calibrated(context.session.read_json(asset, None, FILE), context.settings.checks.calibration)
+
+
+def evaluate_positives(context: CheckContext, asset: str) -> CheckOutcome:
+    """Compare the stored numbers that come true with those expected."""
+    settings = context.settings
+    summary = context.session.read_json(asset, None, FILE)
+    return calibrated_in_the_large(summary, settings.checks.calibration, settings.metrics.confidence)
 
 
 def evaluate_copies(context: CheckContext, asset: str) -> CheckOutcome:

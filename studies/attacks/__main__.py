@@ -1,6 +1,6 @@
 """``make attack``: plant every fault of the table, and write what stopped each.
 
-python -m studies.attacks --home HOME                     # all; HOME is made first if it is not there
+python -m studies.attacks --home HOME                     # all; HOME/smoke and HOME/demo are made first if they are not there
 python -m studies.attacks --home HOME --short             # the ten of the test suite
 python -m studies.attacks --home HOME --only future-in-demographics gap-ignored
 python -m studies.attacks --list
@@ -29,7 +29,9 @@ CONSOLE = Terminal()
 def main(arguments: Sequence[str]) -> int:
     """Run the chosen attacks; return 1 where one was not caught by a check that the table names."""
     parser = argparse.ArgumentParser(prog="python -m studies.attacks", description=__doc__.splitlines()[0])
-    parser.add_argument("--home", type=Path, help="a home of the smoke profile, made first if it is not there")
+    parser.add_argument(
+        "--home", type=Path, help="folder of the clean homes, one for each profile, made first if they are not there"
+    )
     parser.add_argument("--json", type=Path, help="file of the results; a stopped run goes on from it")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="the faults of these names alone")
     parser.add_argument("--kind", help="the faults of one kind alone")
@@ -53,13 +55,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def _attack(chosen: Sequence[Fault], home: Path, results: Path | None) -> int:
     done = {} if results is None or not results.is_file() else json.loads(results.read_text(encoding="utf-8"))
-    idle = clean_home(home)
-    CONSOLE.print(f"clean home {home}: a run with nothing to do takes {idle:.0f} s")
-    work = home.parent / f"{home.name}-attacked"
+    chosen = sorted(chosen, key=lambda fault: fault.profile, reverse=True)  # those of the small home first
+    for profile in dict.fromkeys(fault.profile for fault in chosen):
+        idle = clean_home(home / profile, profile)
+        CONSOLE.print(f"clean home {home / profile}: a run with nothing to do takes {idle:.0f} s")
+    work = home / "attacked"
     for number, fault in enumerate(chosen, start=1):
         if fault.name in done and done[fault.name]["outcome"] in FOUND:
             continue
-        found = attack(fault, home, work)
+        found = attack(fault, home / fault.profile, work)
         done[fault.name] = found.to_json(fault)
         _print(number, len(chosen), fault, found)
         if results is not None:
@@ -79,9 +83,9 @@ def _print(number: int, count: int, fault: Fault, found: Found) -> None:
 
 def listed(faults: Sequence[Fault]) -> Table:
     """Return the table of faults."""
-    table = Table("fault", "kind", "what", "caught by")
+    table = Table("fault", "kind", "home", "what", "caught by")
     for fault in faults:
-        table.add_row(fault.name, fault.kind, fault.what, ", ".join(fault.caught_by))
+        table.add_row(fault.name, fault.kind, fault.profile, fault.what, ", ".join(fault.caught_by))
     return table
 
 

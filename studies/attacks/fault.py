@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from finai_resources.errors import ConfigError
 
@@ -64,6 +65,9 @@ class Fault:
         Whether the run itself need not find it, and the audit (``finai recheck --audit``) must.
     short : bool
         Whether it belongs to the ten that every test run repeats.
+    profile : str
+        Of the home that it is planted in: the small home serves no copy and ranks by rules, so that a fault of copies, of the
+        ranking by models or of who is offered what shows in the larger one alone.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Fault:
     spoil: Callable[[Path], None] | None = None
     audit: bool = False
     short: bool = False
+    profile: Literal["smoke", "demo"] = "smoke"
 
 
 def by_name(faults: Sequence[Fault], names: Sequence[str]) -> list[Fault]:

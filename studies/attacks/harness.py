@@ -22,8 +22,7 @@ from studies.attacks.fault import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("finai_assets", "finai_checks", "finai_cli", "finai_resources", "serving_lambda", "studies", "configs")
-PROFILE = "smoke"
-LIMIT_S = 1200
+LIMIT_S = 1800
 RUN, AUDIT = ("run",), ("recheck", "--audit", "--json")
 _ENTRY = "import sys; from finai_cli.main import run_cli\nif __name__ == '__main__':\n    sys.exit(run_cli())\n"
 _NAMED = re.compile(r"\bC\d\d ([a-z_0-9]+) on ([\w./]+(?:@[\d-]+)?)")
@@ -59,6 +58,7 @@ class Found:
         """Return the record beside what was planted, as plain values; what the run said names paths and stays out."""
         return {
             "kind": fault.kind,
+            "profile": fault.profile,
             "what": fault.what,
             "outcome": self.outcome,
             "checks": list(self.checks),
@@ -66,7 +66,7 @@ class Found:
         }
 
 
-def clean_home(home: Path, *, code: Path = ROOT) -> float:
+def clean_home(home: Path, profile: str, *, code: Path = ROOT) -> float:
     """Finish the main job in a home with unaltered code, and return the seconds that a run takes which has nothing to do.
 
     Raises
@@ -75,7 +75,7 @@ def clean_home(home: Path, *, code: Path = ROOT) -> float:
         The clean run itself is refused: then no attack proves anything.
     """
     for _ in range(2):
-        ran, seconds = _run(code, home, anchors=home.parent / f"{home.name}-anchors")
+        ran, seconds = _run(code, home, profile, anchors=home.parent / f"{home.name}-anchors")
         if ran.returncode:
             raise RuntimeError(f"the clean run ended with {ran.returncode}: {_end(ran)}")
     return seconds
@@ -95,7 +95,7 @@ def attack(fault: Fault, home: Path, work: Path, *, code: Path = ROOT) -> Found:
         The fault no longer fits the code.
     """
     # Each attacked home lies in the same place and is a copy of the same lake: the anchors of the one before would tell of it.
-    copy, spoiled, anchors = work / "code", work / "home", work / "anchors"
+    copy, spoiled, anchors = work / "code", work / fault.profile, work / "anchors"
     try:
         copy_code(code, copy)
         compiled = any("numba" in (copy / edit.file).read_text(encoding="utf-8") for edit in fault.edits)
@@ -105,9 +105,9 @@ def attack(fault: Fault, home: Path, work: Path, *, code: Path = ROOT) -> Found:
         if fault.spoil is not None:
             fault.spoil(spoiled)
         kernels = copy / "kernels" if compiled else work / "kernels"
-        ran, seconds = _run(copy, spoiled, kernels=kernels, anchors=anchors)
+        ran, seconds = _run(copy, spoiled, fault.profile, kernels=kernels, anchors=anchors)
         if fault.audit and ran.returncode == 0:
-            ran, more = _run(copy, spoiled, kernels=kernels, anchors=anchors, command=AUDIT)
+            ran, more = _run(copy, spoiled, fault.profile, kernels=kernels, anchors=anchors, command=AUDIT)
             seconds += more
     finally:
         for folder in (copy, spoiled, anchors):
@@ -155,12 +155,12 @@ def _did_nothing(output: str) -> bool:
 
 
 def _run(
-    code: Path, home: Path, *, anchors: Path, kernels: Path | None = None, command: Sequence[str] = RUN
+    code: Path, home: Path, profile: str, *, anchors: Path, kernels: Path | None = None, command: Sequence[str] = RUN
 ) -> tuple[subprocess.CompletedProcess[str], float]:
     started = time.perf_counter()
     entry = code / "attacked_run.py"
     entry.write_text(_ENTRY, encoding="utf-8")
-    words = [sys.executable, str(entry), *command, "--dataset", "synthetic", "--profile", PROFILE, "--home", str(home)]
+    words = [sys.executable, str(entry), *command, "--dataset", "synthetic", "--profile", profile, "--home", str(home)]
     try:
         # The program is this interpreter, and its arguments are this module's.
         ran = subprocess.run(  # noqa: S603

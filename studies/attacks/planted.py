@@ -375,8 +375,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "calibrator-of-a-constant",
         "calibration",
-        "direct students serve probabilities that are half of what they should be",
-        ("calibration", "bundle_integrity", "model_refit_is_equal"),
+        "direct students serve a tenth of the probability that they learnt",
+        ("calibration_in_the_large",),
         (
             Edit(
                 STUDENTS,
@@ -386,6 +386,7 @@ FAULTS: tuple[Fault, ...] = (
                 "    prediction = model.finish(raw)\n",
             ),
         ),
+        profile="demo",
     ),
     Fault(
         "every-copy-is-faithful",
@@ -405,6 +406,7 @@ FAULTS: tuple[Fault, ...] = (
                 "    learned = replace(learned, target=np.roll(learned.target, 7, axis=0))\n",
             ),
         ),
+        profile="demo",
     ),
     Fault(
         "worst-product-first",
@@ -414,10 +416,11 @@ FAULTS: tuple[Fault, ...] = (
         (
             Edit(
                 "finai_assets/recommend/ranked.py",
-                "np.where(scores.ranked, -scores.score, np.inf)",
-                "np.where(scores.ranked, scores.score, np.inf)",
+                "        score[:, product] = _fatigue(ranking, group, product) * total - ranking.penalties[product]\n",
+                "        score[:, product] = ranking.penalties[product] - _fatigue(ranking, group, product) * total\n",
             ),
         ),
+        profile="demo",
     ),
     Fault(
         "lists-of-others",
@@ -432,6 +435,7 @@ FAULTS: tuple[Fault, ...] = (
                 "    customer, rank = np.nonzero(taken)\n",
             ),
         ),
+        profile="demo",
     ),
     Fault(
         "risk-not-asked",
@@ -471,6 +475,7 @@ FAULTS: tuple[Fault, ...] = (
                 "nobody)",
             ),
         ),
+        profile="demo",
     ),
     Fault(
         "model-of-another-task",
@@ -485,6 +490,7 @@ FAULTS: tuple[Fault, ...] = (
                 "        rules = rules_content(",
             ),
         ),
+        profile="demo",
     ),
     Fault(
         "golden-rows-of-nothing",
@@ -498,6 +504,7 @@ FAULTS: tuple[Fault, ...] = (
                 "golden=np.zeros_like(np.array(matrix.X[np.sort(golden) + test.start])),",
             ),
         ),
+        profile="demo",
     ),
     Fault(
         "failed-record-edited",

@@ -62,7 +62,14 @@ def test_every_check_is_proved_on_plain_values_and_on_poisoned_copies_of_a_lake(
     assert len(proofs) == len(KINDS)
     on_lake = {canary.kind.name for canary in lake_canaries_listed(tmp_path / "again")}
     # The small lake's one student need not imitate its teacher, and it has no bundle: the rooms' own tests store both.
-    elsewhere = {"student_fidelity", "enough_copies", "calibration", "explanation_preserved", "bundle_integrity"}
+    elsewhere = {
+        "student_fidelity",
+        "enough_copies",
+        "calibration",
+        "calibration_in_the_large",
+        "explanation_preserved",
+        "bundle_integrity",
+    }
     elsewhere |= {
         "lists_not_below_rivals",
         "suitability_zero_violations",

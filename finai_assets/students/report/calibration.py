@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from finai_assets.scoring.calibration import NO_CALIBRATOR
-from finai_assets.scoring.calibration_error import calibration_error
+from finai_assets.scoring.calibration_error import calibration_error, positives
 from finai_assets.settings import Settings
 from finai_assets.students.result import StudentModel, StudentResult
 from finai_assets.students.train import places
@@ -22,8 +22,9 @@ def calibration_of(result: StudentResult, matrix: TrainingMatrix, settings: Sett
     Returns
     -------
     dict
-        By layer (``served`` and, behind a copy, ``layer_2``): ``calibrator``, and the error ``before`` and ``after`` it, each an
-        estimate. Empty where no probability is served: of a regression, and of a task that the rules serve.
+        By layer (``served`` and, behind a copy, ``layer_2``): ``calibrator``, the error ``before`` and ``after`` it, each an
+        estimate, and how many rows are ``expected`` to come true and were ``observed`` to. Empty where no probability is
+        served: of a regression, and of a task that the rules serve.
     """
     if result.kind == "regression":
         return {}
@@ -42,7 +43,7 @@ def calibration_of(result: StudentResult, matrix: TrainingMatrix, settings: Sett
 def errors_of(
     model: StudentModel, X: np.ndarray, label: np.ndarray, customer: np.ndarray, settings: Settings
 ) -> dict[str, Any]:
-    """Return the name of a model's calibrator, and the model's calibration error before and after it.
+    """Return the name of a model's calibrator, the calibration error before and after it, and positives expected and observed.
 
     Parameters
     ----------
@@ -59,4 +60,5 @@ def errors_of(
         when: plain(asdict(calibration_error(label, p, customer, settings=settings.metrics, seed=settings.seed)))
         for when, p in predicted.items()
     }
-    return {"calibrator": model.calibrator["type"], **errors}
+    expected, observed = positives(label, predicted["after"])
+    return {"calibrator": model.calibrator["type"], **errors, "expected": expected, "observed": observed}

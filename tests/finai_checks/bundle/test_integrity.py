@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from bundle_fixtures import KEY, Made
 
-from finai_assets.asset_graph import BUNDLE
+from finai_assets.asset_graph import BUNDLE, student_asset
 from finai_assets.platform import Platform
 from finai_checks.bundle.cold_start import ColdStart, measure_cold_start
 from finai_checks.bundle.facts import Expected, of_budget, of_contract, of_tasks
@@ -31,7 +32,18 @@ QUICK = ColdStart(100.0, 120.0, 2)
 
 @pytest.fixture
 def expected(made: Made) -> Expected:
-    return Expected(KEY, made.registry, made.tasks, made.settings)
+    return Expected(KEY, made.registry, made.tasks, made.settings, made.students, made.X)
+
+
+@pytest.fixture
+def stored_with(lake: Lake, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store the students, and let the random rows that the golden ones are taken from stand for the test months."""
+    for name, files in made.students.items():
+        with lake.write(student_asset(name)) as out:
+            for role, content in files.items():
+                out.put(role, content)
+    matrix = SimpleNamespace(X=made.X, rows=lambda _split: slice(0, None))
+    monkeypatch.setattr("finai_checks.bundle.checks.load_matrix", lambda _session: matrix)
 
 
 def put(lake: Lake, files: Mapping[str, bytes]) -> None:
@@ -48,6 +60,7 @@ def judge(lake: Lake, platform: Platform) -> CheckOutcome:
     return outcome
 
 
+@pytest.mark.usefixtures("stored_with")
 def test_a_stored_bundle_passes_with_a_cold_start_of_fresh_processes(
     lake: Lake, made: Made, bundle_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +79,7 @@ def test_a_stored_bundle_passes_with_a_cold_start_of_fresh_processes(
         CheckGates(platform).demand(lake, [(BUNDLE, None)])
 
 
+@pytest.mark.usefixtures("stored_with")
 def test_without_a_signing_key_there_is_no_evidence_and_none_is_made(
     lake: Lake, made: Made, bundle_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import CheckContext, CheckOutcome
 from finai_checks.framework.run import run_check
 from finai_checks.models.fidelity_canaries import FAITHFUL, measured_copy
-from finai_checks.students.calibration import calibrated
+from finai_checks.students.calibration import calibrated, calibrated_in_the_large
 from finai_checks.students.copies import enough_copies
 from finai_checks.students.outperforms import not_above_teacher
 from finai_checks.students.reasons import same_reasons
@@ -34,9 +34,25 @@ def test_the_limit_of_the_calibration_error_is_exact_and_what_precedes_the_calib
     ece: float, *, passed: bool
 ) -> None:
     layers = {"served": {"calibrator": "isotonic", "before": estimate(0.3), "after": estimate(ece)}}
-    outcome = calibrated({"tasks": {"t": {"calibration": layers}}}, CalibrationSettings(ece=0.05))
+    outcome = calibrated({"tasks": {"t": {"calibration": layers}}}, CalibrationSettings(ece=0.05, in_the_large=2.0))
     assert (outcome.passed, outcome.n, outcome.observed["worst"]) == (passed, 500, ece)
     assert outcome.table[0]["before"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected", "passed"),
+    # Garwood's 95 % intervals: 20 of a Poisson count are 12.22 to 30.89, none are 0 to 3.689
+    [(20, 12.22 / 2 + 0.01, True), (20, 12.22 / 2 - 0.01, False), (20, 61.7, True), (20, 61.9, False),
+     (0, 7.37, True), (0, 7.39, False), (0, 0.0, True), (1, 0.0, False)],
+)  # fmt: skip
+def test_a_count_is_refused_where_its_whole_interval_is_beyond_twice_or_half_of_what_is_expected(
+    observed: int, expected: float, *, passed: bool
+) -> None:
+    layers = {"served": {"after": {"n": 500}, "observed": observed, "expected": expected}}
+    rules = CalibrationSettings(ece=0.05, in_the_large=2.0)
+    outcome = calibrated_in_the_large({"tasks": {"t": {"calibration": layers}}}, rules, 0.95)
+    assert (outcome.passed, outcome.n) == (passed, 500)
+    assert passed or f"t (served): {observed} come true where {expected:.1f} are expected" in outcome.reason
 
 
 def explained(overlap: float, signs: float, *, groups: float = 1.0, compared: int = 40) -> dict[str, Any]:
@@ -127,18 +143,18 @@ def test_a_task_of_the_data_set_that_is_not_among_the_students_needs_a_reason_to
 def outcome_of(name: str, asset: str, lake: Lake, settings: Settings) -> CheckOutcome:
     platform = Platform.of(settings)
     check = next(each for each in declared_checks(platform) if (each.name, each.asset) == (name, asset))
-    assert not check.blocking
+    assert check.blocking == (name == "calibration_in_the_large")
     return run_check(check, CheckContext(LakeSession(lake), platform))
 
 
 def test_the_checks_read_what_is_stored(lake: Lake, settings: Settings) -> None:
     names = [task.name for task in Platform.of(settings).available_tasks]
     copy = measured_copy("binary", FAITHFUL, settings.students.fidelity)
-    layers = {"served": {"calibrator": "none", "before": estimate(0.01), "after": estimate(0.01)}}
-    told = {**copy, "calibration": layers, "explanations": explained(0.9, 0.95)}
+    served = {"calibrator": "none", "before": estimate(0.01), "after": estimate(0.01), "observed": 20, "expected": 21.5}
+    told = {**copy, "calibration": {"served": served}, "explanations": explained(0.9, 0.95)}
     with lake.write(FIDELITY) as out:
         out.put(FILE, to_json({"tasks": dict.fromkeys(names, told)}))
-    for name in ("calibration", "enough_copies", "explanation_preserved"):
+    for name in ("calibration", "calibration_in_the_large", "enough_copies", "explanation_preserved"):
         found = outcome_of(name, FIDELITY, lake, settings)
         assert found.passed, found.reason
     asset = student_asset("churn_signal")
@@ -149,15 +165,15 @@ def test_the_checks_read_what_is_stored(lake: Lake, settings: Settings) -> None:
 
 
 def test_what_is_missing_in_the_lake_is_a_failure(lake: Lake, settings: Settings) -> None:
-    for name in ("calibration", "enough_copies", "explanation_preserved"):
+    for name in ("calibration", "calibration_in_the_large", "enough_copies", "explanation_preserved"):
         assert not outcome_of(name, FIDELITY, lake, settings).passed
 
 
-def test_none_of_them_stops_a_run_or_a_bundle() -> None:
+def test_only_one_of_them_stops_a_run_and_a_bundle() -> None:
     platform = Platform.of(load_settings("synthetic", "demo"))
     found = [c for c in declared_checks(platform) if c.asset == FIDELITY or c.name == "student_outperforms_teacher"]
-    assert len(found) == 3 + len(platform.available_tasks)
-    assert not any(check.blocking for check in found)
+    assert {check.name for check in found if check.blocking} == {"calibration_in_the_large"}
+    assert len(found) == 4 + len(platform.available_tasks)
     assert (FIDELITY, None) in platform.graph.asked(BUNDLE)  # which a warning does not close
 
 
