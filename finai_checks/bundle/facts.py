@@ -21,7 +21,6 @@ from finai_checks.bundle.cold_start import ColdStart
 from finai_resources.json_text import to_json
 from serving_lambda.bundle import (
     ALGORITHM,
-    GOLDEN,
     MANIFEST,
     SIGNATURE,
     Bundle,
@@ -227,9 +226,8 @@ def of_students(
     return facts
 
 
-def of_golden_rows(files: Mapping[str, bytes], rows: np.ndarray, registry: Registry) -> list[Fact]:
+def of_golden_rows(golden: Mapping[str, Any], rows: np.ndarray, registry: Registry) -> list[Fact]:
     """Require that every golden row is one of the test months."""
-    golden = json.loads(files[GOLDEN])
     place = {name: at for at, name in enumerate(registry.names)}
     at = [place.get(name, -1) for name in golden["columns"]]
     if -1 in at:  # of_contract names it

@@ -46,10 +46,9 @@ def bundle_integrity(files: Mapping[str, bytes], expected: Expected, measured: C
             *facts.of_contract(manifest, expected.registry),
             *facts.of_tasks(manifest, expected.tasks),
             *facts.of_students(files, manifest, expected.students),
-            *facts.of_golden_rows(files, expected.rows, expected.registry),
             *of_budget,
             *facts.of_cold_start(measured, rules.cold_start_ms),
-            *_of_serving(files, expected.key),
+            *_of_serving(files, expected),
         ]
     except (KeyError, TypeError, AttributeError) as error:  # signed, but by a build that does not follow the schema
         return CheckOutcome(False, f"the manifest does not follow its schema ({type(error).__name__}: {error})", 0)
@@ -67,12 +66,13 @@ def bundle_integrity(files: Mapping[str, bytes], expected: Expected, measured: C
     )
 
 
-def _of_serving(files: Mapping[str, bytes], key: bytes) -> list[Fact]:
+def _of_serving(files: Mapping[str, bytes], expected: Expected) -> list[Fact]:
     """Load the bundle as serving does, and replay its golden rows on both layers."""
     try:
-        return facts.of_models(open_bundle(files.__getitem__, key))
+        bundle = open_bundle(files.__getitem__, expected.key)
     except ServingError as error:
         return [Fact("models", "bundle", f"serving refuses it: {error.code} ({error.field})")]
+    return [*facts.of_models(bundle), *facts.of_golden_rows(bundle.golden(), expected.rows, expected.registry)]
 
 
 def _table(found: list[Fact]) -> list[dict[str, object]]:
