@@ -18,6 +18,7 @@ from finai_checks.catalogue import KINDS
 from finai_checks.framework.check import CheckKind, threshold_values
 from finai_checks.framework.regulations import regulation_map
 from finai_checks.proof import Proof
+from finai_checks.ways_out import WAYS_OUT
 from finai_resources.json_text import to_json
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -84,6 +85,8 @@ def _section(
         yield f"- Threshold `{name}`: `{json.dumps(value, ensure_ascii=False)}`."
     if seen := [run["checks"][kind.name] for run in runs.values() if kind.name in run["checks"]]:
         yield f"- Refused in clean runs: {_refused(seen)}."
+    if kind.name in WAYS_OUT:
+        yield f"- Where it fails: {WAYS_OUT[kind.name]}."
     yield f"- Produces evidence for: {'; '.join(regulation_map().articles(kind.id)) or 'no article yet'}."
     if proof:
         yield f"- Must pass: {'; '.join(proof['good_inputs'])}."

@@ -12,6 +12,7 @@ from finai_checks.framework.check import Declared, Theme
 from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.ledger import Ledger, Standing
 from finai_checks.framework.overrides import Overrides
+from finai_checks.ways_out import ways_out
 from finai_resources.chained_log import Head
 from finai_resources.errors import GateError
 from finai_resources.gates import CheckResult
@@ -52,21 +53,21 @@ class CheckGates:
         """Raise unless every blocking check of these partitions has passed on the content that they have now."""
         ledger = self.ledger(lake)
         refused: list[str] = []
+        names: list[str] = []
         for asset, partition in partitions:
             blocking = [check for check in self._blocking.get(asset, ()) if partition in check.month_keys]
             content = ledger.content(asset, partition) if blocking else None
-            refused.extend(
-                f"{check.id} {check.name} on {address(asset, partition)}: {why}"
-                for check in blocking
-                if (why := self._why_closed(ledger, check, partition, content))
-            )
+            for check in blocking:
+                if why := self._why_closed(ledger, check, partition, content):
+                    refused.append(f"{check.id} {check.name} on {address(asset, partition)}: {why}")
+                    names.append(check.name)
         if refused:
             more = f"\n  ... and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
             raise GateError(
                 f"{len(refused)} blocking checks have not passed:\n  " + "\n  ".join(refused[:SHOWN]) + more,
                 where="gates",
-                fix="fix the data or settings that they name, then `finai recheck` (an audit: `finai recheck --audit`), or run "
-                "the upstream assets again",
+                fix="then `finai recheck` (an audit: `finai recheck --audit`), or run the upstream assets again\n  "
+                + ways_out(names[:SHOWN]),
             )
 
     def _why_closed(self, ledger: Ledger, check: Declared, partition: str | None, content: str | None) -> str:

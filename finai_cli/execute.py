@@ -17,6 +17,7 @@ from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.overrides import Overrides
 from finai_checks.framework.run import run_checks
 from finai_checks.gates import CheckGates
+from finai_checks.ways_out import ways_out
 from finai_cli.plan import Unit
 from finai_resources.errors import FinaiError, GateError
 from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE, log_evaluations
@@ -79,7 +80,7 @@ class Runner:
         GateError
             It names each of them.
         """
-        failed = []
+        failed, names = [], []
         self.ledger.refresh()
         for check in checks:
             if not check.blocking or check.kind.audit or check.asset not in assets:
@@ -87,11 +88,12 @@ class Runner:
             found = self.ledger.standing(check, unit.partition)
             if found.state in {"failed", "expired"}:
                 failed.append(f"{check.id} {check.name} on {address(check.asset, unit.partition)}: {found.reason}")
+                names.append(check.name)
         if failed:
             raise GateError(
                 f"{len(failed)} blocking checks failed:\n  " + "\n  ".join(failed),
                 where=unit.job,
-                fix="fix the data or the setting that they name; downstream assets were not computed",
+                fix=f"downstream assets were not computed\n  {ways_out(names)}",
             )
 
 
