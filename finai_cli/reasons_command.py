@@ -13,7 +13,7 @@ from finai_cli.output import Terminal, print_json, styled
 def reasons_command(
     customer: Annotated[int, typer.Argument(help="token of the customer, as recommendations.customers has it")],
     month: Annotated[
-        str | None, typer.Option(help="month that was scored, as in 2016-05; default: the last one")
+        str | None, typer.Option(help="month that was scored, as in 2016-05; default: the last of them")
     ] = None,
     dataset: Dataset = "synthetic",
     profile: Profile = "demo",
@@ -29,6 +29,7 @@ def reasons_command(
     from finai_assets.bundle.registry import resolve
     from finai_assets.recommend.experts import shares_of_customer
     from finai_assets.recommend.one import records_of_customer
+    from finai_resources.errors import LakeError
     from finai_resources.lake_resource import lake_of_home
     from finai_resources.months import Month
     from finai_resources.secrets import SecretStore
@@ -36,7 +37,13 @@ def reasons_command(
 
     session = lake_of_home(at).session()
     lake = session.lake
-    chosen = Month.parse(month) if month else platform.settings.dataset.snapshot_months.last
+    scored = lake.partitions(RECOMMENDATIONS)
+    if not scored or (month and month not in scored):
+        known = f"scored are {', '.join(scored)}" if scored else "no month is scored"
+        raise LakeError(
+            known, where=f"{RECOMMENDATIONS} {month or ''}".strip(), fix="`finai run` scores the last month"
+        )
+    chosen = Month.parse(month or scored[-1])
     scored_by = lake.manifest(RECOMMENDATIONS, chosen.key).extra[SCORED_BY]
     bundle = load_bundle(resolve(lake, at.root, scored_by), SecretStore(at.root).present("signing"))
     found = records_of_customer(session, chosen, customer, platform.registry, platform.settings, bundle)

@@ -19,9 +19,14 @@ from finai_assets.recommend.lists_page import by_accuracy
 from finai_cli.output import Terminal, styled
 from finai_resources.home import Home
 from finai_resources.warehouse import Warehouse
+from serving_lambda.filters import CONSENT_UNKNOWN
 
 SHOWN_CUSTOMERS = 10
 TABLE_WIDTH = 204
+_WITHOUT_CONSENTS = (
+    "who has consented is not known: map `consents` in the data set's YAML; or, as a person who answers for it, permit it by "
+    "`finai overrides add --check consent_zero_leak --asset recommendations/customers`, and run again"
+)
 
 
 def print_summary(summary: dict[str, Any], home: Home, warehouse: Warehouse, console: Console) -> None:
@@ -190,6 +195,8 @@ def _print_recommendations(summary: dict[str, Any], warehouse: Warehouse, consol
     console.print(f"\n{found['rows']:,} recommendations to {found['customers']:,} customers for {month}:")
     if nothing:
         console.print(f"  nothing is offered to {sum(nothing.values()):,} customers: {told}", soft_wrap=True)
+        if CONSENT_UNKNOWN in nothing:
+            console.print(f"  {_WITHOUT_CONSENTS}", soft_wrap=True)
     if not summary["recommendations"]["approved"]:
         console.print(
             "  not approved: their bundle is a challenger until `finai promote` makes it champion", soft_wrap=True

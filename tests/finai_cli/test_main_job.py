@@ -132,6 +132,8 @@ def test_the_reasons_of_a_customer_are_told_as_they_were_stored(summary: dict[st
     ended = finai("reasons", "1", home=home)
     assert ended.returncode == 1
     assert "there is no customer 1" in ended.stderr
+    ended = finai("reasons", str(customer), "--month", "2015-02", home=home)
+    assert (ended.returncode, f"scored are {month}" in ended.stderr) == (1, True), ended.stderr
 
 
 def test_a_second_run_does_nothing(home: Path) -> None:
