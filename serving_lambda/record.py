@@ -6,6 +6,7 @@ be rendered again later.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serving_lambda.facts import Told
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from serving_lambda.reasons import Renderer
 
 _RULES = {"ko": "모델이 아닌 규칙에 따라 선정되었습니다.", "en": "It was chosen by rules, not by a model."}
+_NUMBERED = re.compile(
+    r"(?:top-level category|대분류 업종) [0-9]+"
+)  # in a column's description, which is the same for all data sets
 _NO_FACT = {"ko": "고객에게 말씀드릴 수 있는 근거가 없습니다.", "en": "There is no fact that can be told."}
 
 
@@ -157,7 +161,9 @@ def _exact(told: Told, renderer: Renderer, language: str) -> str:
             f"{'변화' if language == 'ko' else 'change'} {change:+.1%}",
         ]
     if "what" in fact.words and fact.categories:
-        parts[0] += f" ({fact.words['what'][language]})"
+        name = fact.words["what"][language]
+        told_by_name, numbered = _NUMBERED.subn(name, parts[0])
+        parts[0] = told_by_name if numbered else f"{parts[0]} ({name})"
     return ", ".join(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from serving_lambda.bundle import Bundle
 from serving_lambda.facts import Evidence
 from serving_lambda.korean import ended, hangul_share, in_myriads, particle
 from serving_lambda.reasons import acceptable
+from serving_lambda.record import _exact
 
 
 def chosen(bundle: Bundle, values: dict[str, float], spoke: dict[str, float], product: int = 0) -> Any:
@@ -121,3 +123,22 @@ def test_every_reason_of_a_real_bundle_keeps_the_limits(bundle: Bundle, serving:
             )
             for word in ("나이", "소득", "이탈", "성별", "등급", "해지"):
                 assert word not in entry["reason"]["ko"].replace(entry["name_ko"], "")
+
+
+@pytest.mark.parametrize(
+    ("description", "told"),
+    [
+        (("대분류 업종 7 지출 비중", "Share of spend in top-level category 7"),
+         ("여가와 문화 지출 비중 10.0%", "Share of spend in leisure and culture 10.0%")),
+        (("많이 쓴 업종 비중", "Share of the largest category"),
+         ("많이 쓴 업종 비중 10.0% (여가와 문화)", "Share of the largest category 10.0% (leisure and culture)")),
+    ],
+)  # fmt: skip
+def test_the_banker_is_told_a_category_by_its_name(description: tuple[str, str], told: tuple[str, str]) -> None:
+    column = SimpleNamespace(description_ko=description[0], description=description[1], kind="share", unit="1")
+    words = {"what": {"ko": "여가와 문화", "en": "leisure and culture"}}
+    fact = SimpleNamespace(position=0, base=-1, words=words, categories=(7,))
+    teller = SimpleNamespace(by_key={"share": fact})
+    renderer: Any = SimpleNamespace(teller=teller, columns=[column], currency={"ko": "원", "en": "KRW"})
+    entry: Any = SimpleNamespace(key="share", value=0.1)
+    assert tuple(_exact(entry, renderer, language) for language in ("ko", "en")) == told
