@@ -52,8 +52,8 @@ bench: install   ## measure features, persistence, checks, Dagster, generator, s
 	$(BIN)/python -m benchmarks.students time --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/students_time.json
 	$(BIN)/python -m benchmarks.students budget --home $${FINAI_HOME:-.finai/synthetic-demo} --json benchmarks/out/students_budget.json
 
-attack: install  ## plant faults in copies of the code and of a small home, and see which check stops each (some 90 minutes)
-	$(BIN)/python -m studies.attacks --home $${FINAI_HOME:-.finai/attacked} --json docs/data/attacks.json
+attack: install  ## plant faults in copies of the code and of finished homes, and see which check stops each (some two hours)
+	$(BIN)/python -m studies.attacks --home .finai/attacked --json docs/data/attacks.json
 	$(BIN)/python -m finai_checks.document
 
 false-alarms: install ## run 30 clean panels of different seeds, and count what each check refuses (some 3 hours)

@@ -108,20 +108,20 @@ def _attacks(attacks: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
     yield ""
     yield (
         f"`make attack` plants each of {len(attacks)} faults in a copy of the code, or of what is stored, lets `finai run` go on "
-        f"in a finished home of the smoke profile, and says what stopped it: {caught} were stopped by a check that is meant to, "
-        "or repaired. "
-        "The time is that of the whole run, until it stops; a fault that only an audit can find takes the run and the audit. A "
-        "fault is *not run* where its edit makes nothing stale, and *not stopped* where the run ends. With three epochs on 500 "
-        "customers there is no copy, and every list is of layer 3, from the rules: faults of copies and of ranking change "
-        "nothing that is served there, and prove nothing."
+        f"in a finished home, and says what stopped it: {caught} were stopped by a check that is meant to, or repaired. The time "
+        "is that of the whole run, until it stops; a fault that only an audit can find takes the run and the audit. A fault is "
+        "*not run* where its edit makes nothing stale, and *not stopped* where the run ends. The home is of the smoke profile, "
+        "but for faults of copies, of the ranking by models and of who is offered what, which show in the demo's alone: with three "
+        "epochs on 500 customers there is no copy, and every list is by rules."
     )
     yield ""
-    yield "| kind | planted | outcome | by | s |"
-    yield "|---|---|---|---|---|"
+    yield "| kind | planted | home | outcome | by | s |"
+    yield "|---|---|---|---|---|---|"
     for attack in attacks.values():
         by = ", ".join(f"[{name}](#{name})" for name in attack["checks"]) or "a gate"
         by = by if attack["outcome"] in {"caught", "caught by another"} else ""
-        yield f"| {attack['kind']} | {attack['what']} | {attack['outcome']} | {by} | {attack['seconds']} |"
+        where = attack.get("profile", "smoke")
+        yield f"| {attack['kind']} | {attack['what']} | {where} | {attack['outcome']} | {by} | {attack['seconds']} |"
 
 
 def proofs_json(proofs: Sequence[Proof]) -> str:

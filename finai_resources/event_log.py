@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from dagster import StringSource
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
+from dagster._core.storage.event_log.schema import AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.utils import make_new_run_id
 from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine
+from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.event import listen
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._begun: dict[str, Connection] = {}
         self._tables: set[str] = set()
+        self._indexed: bool | None = None
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -95,6 +98,19 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
+
+    def _store_asset_event(self, conn: Connection, event: EventLogEntry, event_id: int) -> None:
+        """Note an asset's latest event by one statement; the stock storage inserts, fails, and updates."""
+        key = event.dagster_event.asset_key if event.dagster_event else None
+        values = self._get_asset_entry_values(event, event_id, self._is_indexed(conn)) if key else None
+        if key and values:
+            statement = upsert(AssetKeyTable).values(asset_key=key.to_string(), **values)
+            conn.execute(statement.on_conflict_do_update(index_elements=["asset_key"], set_=values))
+
+    def _is_indexed(self, conn: Connection) -> bool:
+        if self._indexed is None:
+            self._indexed = bool(self._has_asset_key_index_cols_on_connection(conn))
+        return self._indexed
 
     def dispose(self) -> None:
         """Close what stayed open."""
