@@ -111,8 +111,8 @@ def _attacks(attacks: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         f"in a finished home, and says what stopped it: {caught} were stopped by a check that is meant to, or repaired. The time "
         "is that of the whole run, until it stops; a fault that only an audit can find takes the run and the audit. A fault is "
         "*not run* where its edit makes nothing stale, and *not stopped* where the run ends. The home is of the smoke profile, "
-        "but for faults of copies, of the ranking by models and of who is offered what, which show in the demo's alone: with three "
-        "epochs on 500 customers there is no copy, and every list is by rules."
+        "but for faults of copies, of the ranking by models and of who is offered what, which show in the demo's alone: with "
+        "three epochs on 500 customers there is no copy, and every list is by rules."
     )
     yield ""
     yield "| kind | planted | home | outcome | by | s |"
