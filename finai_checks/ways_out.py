@@ -99,5 +99,5 @@ WAYS_OUT: Mapping[str, str] = MappingProxyType(
 
 
 def ways_out(names: Iterable[str]) -> str:
-    """Return what to do about some blocking checks, one line for each."""
-    return "\n  ".join(f"{name}: {WAYS_OUT[name]}" for name in dict.fromkeys(names))
+    """Return what to do about some failed checks, one line for each that has a sentence here: a check from outside has none."""
+    return "\n  ".join(f"{name}: {WAYS_OUT[name]}" for name in dict.fromkeys(names) if name in WAYS_OUT)
