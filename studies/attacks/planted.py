@@ -329,7 +329,7 @@ FAULTS: tuple[Fault, ...] = (
         "predictions-of-others",
         "model",
         "the teacher's predictions are stored in the order of other rows",
-        ("metric_floor", "transfer_rows", "model_refit_is_equal"),
+        ("metric_floor", "transfer_rows", "differ from the stored ones"),
         (
             Edit(
                 "finai_assets/teacher/assets.py",
