@@ -466,12 +466,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "age-not-asked",
         "offering",
-        "the lower bound of a product's ages is not looked at",
+        "the upper bound of a product's ages is not looked at",
         ("suitability_zero_violations", "recommendations_replayed"),
         (
             Edit(
                 "finai_assets/recommend/offered.py",
-                "nobody if low is None else age < low)",
+                "nobody if high is None else age > high)",
                 "nobody)",
             ),
         ),
@@ -486,7 +486,8 @@ FAULTS: tuple[Fault, ...] = (
             Edit(
                 "finai_assets/bundle/assets.py",
                 "        rules = rules_content(",
-                '        students["will_acquire_deposits"] = students["will_acquire_investments"]\n'
+                '        swapped = {"model.txt": students["will_acquire_investments"]["model.txt"]}\n'
+                '        students["will_acquire_deposits"] = {**students["will_acquire_deposits"], **swapped}\n'
                 "        rules = rules_content(",
             ),
         ),
