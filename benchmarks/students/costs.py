@@ -124,8 +124,8 @@ def budget_curve(
 
 
 def _full(rows: TaskRows, columns: TaskColumns, rounds: int) -> Trees:
-    """Train a copy that does not stop before its last round."""
-    students = rows.settings.students.model_copy(update={"early_stopping_rounds": rounds})
+    """Train a copy that stops where more rounds make it less faithful, however little each thousand leaves explain."""
+    students = rows.settings.students.model_copy(update={"early_stopping_rounds": rounds, "least_explained": 0.0})
     settings = rows.settings.model_copy(update={"students": students})
     names = list(columns.names["copy"])
     kept = places(rows.matrix, names)
@@ -170,13 +170,15 @@ def render_time(found: Mapping[str, Any]) -> Table:
 
 
 def render_budget(records: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the curve: what a copy explains at each size, and what the last 1,000 leaves have added."""
+    """Return the curve: what a copy explains at each size, and what the last 1,000 leaves have added; no row twice."""
     table = Table(title="Explained variance on validation rows of copies that are cut", title_justify="left")
     for name in ("task", "rounds", "leaves", "kB", "explained variance", "per 1,000 leaves more", "per MB"):
         table.add_column(name, justify="left" if name == "task" else "right")
     before: Mapping[str, Any] = {"task": None}
     for record in records:
-        follows = record["task"] == before["task"] and record["leaves"] > before["leaves"]
+        follows = record["task"] == before["task"]
+        if follows and record["leaves"] == before["leaves"]:  # it had stopped before
+            continue
         last = before if follows else {"leaves": 0, "explained_variance": 0.0}
         more = (record["explained_variance"] - last["explained_variance"]) / (record["leaves"] - last["leaves"]) * 1000
         table.add_row(

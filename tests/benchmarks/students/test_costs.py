@@ -55,3 +55,12 @@ def test_a_copy_that_is_cut_is_the_copy_of_so_many_rounds(made: Any, chosen: Set
     (last,) = budget_curve(made.matrix, made.predictions, shorter, tasks=tasks[:1], cuts=(400,))
     assert last == curve[1]
     assert render_budget(curve).row_count == 6
+    stopped = {**curve[2], "rounds": 800}  # as large as before: it has no row of its own
+    assert render_budget([*curve[:3], stopped]).row_count == 3
+
+
+def test_a_copy_grows_on_however_little_its_leaves_explain(made: Any, chosen: Settings) -> None:
+    sparing = chosen.model_copy(update={"students": chosen.students.model_copy(update={"least_explained": 0.9})})
+    tasks = [made.matrix.task("churn")]
+    curves = [budget_curve(made.matrix, made.predictions, s, tasks=tasks, cuts=(5, 40)) for s in (chosen, sparing)]
+    assert curves[0] == curves[1]

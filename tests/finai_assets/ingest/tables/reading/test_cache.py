@@ -146,9 +146,8 @@ def test_a_reader_that_is_killed_leaves_nothing_that_is_taken_for_whole(tmp_path
     large(tmp_path, 2_000_000)
     program = run(tmp_path)
     cache = tmp_path / "cache"
-    while not (
-        list(cache.glob("*.parquet")) and list(cache.glob(".*.partial"))
-    ):  # the small file is read, the large one is not
+    # The small file is read, and its description written; the large one is not.
+    while not (list(cache.glob("*.json")) and list(cache.glob(".*.parquet.*.partial"))):
         assert program.poll() is None
     program.send_signal(signal.SIGKILL)
     program.wait()
