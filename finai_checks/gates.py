@@ -66,8 +66,10 @@ class CheckGates:
             raise GateError(
                 f"{len(refused)} blocking checks have not passed:\n  " + "\n  ".join(refused[:SHOWN]) + more,
                 where="gates",
-                fix="then `finai recheck` (an audit: `finai recheck --audit`), or run the upstream assets again\n  "
-                + ways_out(names[:SHOWN]),
+                fix=ways_out(
+                    names[:SHOWN],
+                    "then `finai recheck` (an audit: `finai recheck --audit`), or run the upstream assets again",
+                ),
             )
 
     def _why_closed(self, ledger: Ledger, check: Declared, partition: str | None, content: str | None) -> str:

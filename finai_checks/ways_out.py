@@ -98,6 +98,10 @@ WAYS_OUT: Mapping[str, str] = MappingProxyType(
 )
 
 
-def ways_out(names: Iterable[str]) -> str:
-    """Return what to do about some failed checks, one line for each that has a sentence here: a check from outside has none."""
-    return "\n  ".join(f"{name}: {WAYS_OUT[name]}" for name in dict.fromkeys(names) if name in WAYS_OUT)
+def ways_out(names: Iterable[str], *more: str) -> str:
+    """Return what to do about some failed checks: a line for each that has a sentence here, and more lines behind them.
+
+    A check from outside the platform has no sentence here.
+    """
+    told = [f"{name}: {WAYS_OUT[name]}" for name in dict.fromkeys(names) if name in WAYS_OUT]
+    return "\n  ".join([*told, *more])

@@ -93,7 +93,7 @@ class Runner:
             raise GateError(
                 f"{len(failed)} blocking checks failed:\n  " + "\n  ".join(failed),
                 where=unit.job,
-                fix=f"downstream assets were not computed\n  {ways_out(names)}",
+                fix=ways_out(names, "then run again: what lies downstream was not computed"),
             )
 
 

@@ -26,5 +26,6 @@ def test_the_settings_that_a_way_out_names_exist(name: str) -> None:
 
 
 def test_each_failed_check_is_told_once_in_the_order_of_failure() -> None:
-    told = ways_out(["gap_split", "of_a_plug_in", "schema_contract", "gap_split"]).split("\n  ")
-    assert [line.partition(":")[0] for line in told] == ["gap_split", "schema_contract"]
+    told = ways_out(["gap_split", "of_a_plug_in", "schema_contract", "gap_split"], "then run again").split("\n  ")
+    assert [line.partition(":")[0] for line in told] == ["gap_split", "schema_contract", "then run again"]
+    assert ways_out(["of_a_plug_in"], "then run again") == "then run again"
