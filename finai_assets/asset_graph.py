@@ -38,7 +38,7 @@ RISK_PROFILES, CONSENTS, CONTACTS, ASSET_BANDS = (
 )  # fmt: skip
 SPLITS = "labels/splits"
 MATRIX, TEACHER, PREDICTIONS = "teacher/training_matrix", "teacher/ple", "teacher/predictions"
-EVALUATION, EXPLANATIONS = "teacher/evaluation", "teacher/explanations"
+BASELINES, EVALUATION, EXPLANATIONS = "teacher/baselines", "teacher/evaluation", "teacher/explanations"
 COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "students/fidelity"
 CHOICE = "choice/model"
 BUNDLE, PUBLISHED, CHAMPION = "serving/bundle", "serving/published", "serving/champion"
@@ -359,16 +359,26 @@ ASSETS = (
         needs=(TASKS,),
     ),
     Asset(
+        BASELINES,
+        "teacher",
+        "finai_assets.evaluation.assets:baselines",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.baselines:train_baselines",
+         "finai_assets.evaluation.baselines:baselines_table"),
+        ("seed", *_NETWORK, "baselines", "declared.columns"),
+        (Read(MATRIX),),
+        needs=(TASKS,),
+    ),
+    Asset(
         EVALUATION,
         "teacher",
         "finai_assets.evaluation.assets:evaluation",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.truth:align_truth",
-         "finai_assets.evaluation.baselines:predict_all_models", "finai_assets.evaluation.comparison:evaluate_all",
+         "finai_assets.evaluation.baselines:load_baselines", "finai_assets.evaluation.baselines:beside_baselines",
+         "finai_assets.evaluation.comparison:evaluate_all",
          "finai_assets.evaluation.curves:curves_of", "finai_assets.teacher.predictions:load_predictions",
          "finai_assets.evaluation.report.evaluation_page:evaluation_report"),
-        ("profile", "seed", "horizon_months", "gap_days", "dataset.name", *_NETWORK, "baselines", "metrics",
-         "declared.columns"),
-        (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS)),
+        ("profile", "seed", "horizon_months", "gap_days", "dataset.name", "baselines.raw_groups", "metrics"),
+        (Read(MATRIX), Read(TEACHER), Read(PREDICTIONS), Read(BASELINES)),
         templates=(*_PAGE, "finai_assets/evaluation/templates/evaluation.html.j2"),
         needs=(TASKS,),
     ),
@@ -558,6 +568,8 @@ class Job:
         ``all`` that the assets have, the ``mature`` ones (whose label window has passed), or the ``last``; for ``finai run``.
     where
         The asset whose month must be stored, for ``finai run``; empty where all of ``months`` are meant.
+    apart : bool
+        Whether assets that one operation computes may as well be computed in several runs, side by side.
     """
 
     name: str
@@ -567,6 +579,7 @@ class Job:
     description: str
     months: str = "all"
     where: str = ""
+    apart: bool = False
 
 
 JOBS = (
@@ -574,7 +587,7 @@ JOBS = (
         "Generate the source (synthetic data only), and load the catalogue."),
     Job("ingest_month", "ingest", "Raw tables", ("raw",), "Load and check the raw tables of one month."),
     Job("fit_features", "fit", "Feature states", ("feature_state", "splits"),
-        "Fit the state of every feature group on the train months."),
+        "Fit the state of every feature group on the train months.", apart=True),
     Job("monthly_features", "features", "Features", ("features",), "Compute every feature group for one month."),
     Job("monthly_labels", "labels", "Labels", ("labels",),
         "Derive the labels of one month, once its window has passed.", months="mature"),

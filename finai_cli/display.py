@@ -8,7 +8,16 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from finai_resources.printable import printable
 from finai_resources.progress import watched
@@ -46,6 +55,7 @@ def display(console: Console) -> Iterator[Display]:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}", markup=False),
         console=console,
     )
@@ -91,6 +101,7 @@ class Lines:
         self, console: Console, title: str, total: int, done: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.console, self.title, self.total, self.done, self.clock = console, title, total, done, clock
+        self.done_before = done
         self.text, self.begun = "", clock()
         self.printed = self.begun
         self._print("begins", f"{done}/{total}")
@@ -111,7 +122,14 @@ class Lines:
 
     def _continue(self) -> None:
         if self.clock() - self.printed >= LINE_SECONDS:
-            self._print(f"{self.done}/{self.total}", f"{self.clock() - self.begun:.0f} s", self.text)
+            self._print(f"{self.done}/{self.total}", f"{self.clock() - self.begun:.0f} s", self._rest(), self.text)
+
+    def _rest(self) -> str:
+        """Return how long the other steps will take if they are like those that have ended; empty before the first has."""
+        steps = self.done - self.done_before
+        if not steps or self.done >= self.total:
+            return ""
+        return f"about {(self.clock() - self.begun) / steps * (self.total - self.done):.0f} s left"
 
     def _print(self, *parts: str) -> None:
         line = f"{self.title}: {', '.join(filter(None, parts))}"

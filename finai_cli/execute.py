@@ -11,7 +11,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
-from finai_checks.assets import as_evaluation
+from finai_checks.assets import as_evaluation, check_key
 from finai_checks.framework.check import CheckContext, Declared, sharing_work
 from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.overrides import Overrides
@@ -31,17 +31,33 @@ from finai_resources.whole_file import changing_together
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+class Prepared:
+    """The gates and the definitions of one platform in one home, which open neither."""
+
+    def __init__(self, platform: Platform, home: Home) -> None:
+        self.gates = CheckGates(platform)
+        self.definitions = build_definitions(settings=platform.settings, home=home, resources={"gates": self.gates})
+
+
 class Runner:
     """Jobs of one platform in one home."""
 
-    def __init__(self, platform: Platform, home: Home, lake: Lake, instance: dg.DagsterInstance) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        home: Home,
+        lake: Lake,
+        instance: dg.DagsterInstance,
+        prepared: Prepared | None = None,
+    ) -> None:
         self.platform, self.lake, self.instance = platform, lake, instance
-        gates = CheckGates(platform)
-        self.ledger: Ledger = gates.ledger(lake)  # one for the plan and for the gates, which read what is new alone
-        self.definitions = build_definitions(settings=platform.settings, home=home, resources={"gates": gates})
+        prepared = prepared or Prepared(platform, home)
+        self.definitions = prepared.definitions
+        # one for the plan and for the gates, which read what is new alone
+        self.ledger: Ledger = prepared.gates.ledger(lake)
 
     def run(self, unit: Unit, assets: list[str], checks: list[Declared]) -> None:
-        """Materialise some assets of a unit in one Dagster run.
+        """Materialise some assets of a unit in one Dagster run, with their checks among the given ones.
 
         Raises
         ------
@@ -51,7 +67,8 @@ class Runner:
         job = self.definitions.resolve_job_def(unit.job)
         keys = {dg.AssetKey(asset.split("/")) for asset in assets}
         # An asset selection alone would bring back every check of the assets, those that the job leaves to the audit too.
-        checked = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in keys}
+        wanted = {check_key(check) for check in checks if check.asset in assets}
+        checked = wanted & set(job.asset_layer.asset_graph.asset_check_keys)
         result = job.get_subset(asset_selection=keys, asset_check_selection=checked).execute_in_process(
             instance=self.instance,
             partition_key=unit.month.partition_key if unit.month else None,

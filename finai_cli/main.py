@@ -87,6 +87,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the stale assets by stage, and compute nothing")
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="processes that compute side by side what does not wait for each other; each needs memory of its own",
+        ),
+    ] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Run the main job: raw tables, features, labels, teacher, students, bundle, recommendations.
@@ -106,7 +113,7 @@ def run(
     from finai_cli.summary_printed import print_summary
 
     try:
-        summary = run_main_job(platform, place, console, dry_run=dry_run)
+        summary = run_main_job(platform, place, console, dry_run=dry_run, workers=workers)
     except KeyboardInterrupt:
         console.print("stopped; finished assets are kept, and the same command goes on from there")
         raise typer.Exit(130) from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 from finai_assets.asset_graph import JOBS, PERMITTED, RECOMMENDATIONS, SCORED_BY, Job, Partitions
 from finai_assets.bundle.registry import scoring
@@ -59,6 +60,39 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
     if job.months == "mature":
         months = [month for month in months if is_mature(month, platform.settings)]
     return [Unit(job.name, paths, month, job.where) for month in (months[-1:] if job.months == "last" else months)]
+
+
+def parts_of(platform: Platform, unit: Unit, stale: Sequence[str], number: int) -> list[Unit]:
+    """Return the stale assets of a unit in parts, each for a run of its own, those that most others wait for first.
+
+    Assets that one operation computes stay together, but where their job lets them be apart: there they are dealt to ``number``
+    parts. Where each part would wait for the one before, the unit stays whole.
+    """
+    graph, apart = platform.graph, platform.graph.job(unit.job).apart
+    dealt: dict[tuple[str, int], list[str]] = {}
+    beside: Counter[str] = Counter()
+    for path in stale:
+        operation = graph[path].op
+        dealt.setdefault((operation, beside[operation] % number if apart else 0), []).append(path)
+        beside[operation] += 1
+    parts = [replace(unit, assets=tuple(paths)) for paths in dealt.values()]
+    waits = waits_of(platform, parts)
+    if all(place - 1 in waits[place] for place in range(1, len(parts))):
+        return [replace(unit, assets=tuple(stale))]
+    behind: list[set[int]] = [set() for _ in parts]
+    for place in reversed(range(len(parts))):  # what is waited for stands before what waits
+        for other in waits[place]:
+            behind[other] |= {place} | behind[place]
+    return sorted(parts, key=lambda part: -len(behind[parts.index(part)]))
+
+
+def waits_of(platform: Platform, parts: Sequence[Unit]) -> list[set[int]]:
+    """Return for each part of a unit the numbers of those that compute something it reads, or whose checks it asks."""
+    made_by = {path: number for number, part in enumerate(parts) for path in part.assets}
+    return [
+        {made_by[read] for path in part.assets for read, _ in platform.graph.reads(path) if read in made_by} - {number}
+        for number, part in enumerate(parts)
+    ]
 
 
 def inputs_today(lake: Lake, platform: Platform, checks: list[Declared]) -> Inputs:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,13 +16,14 @@ from finai_checks.catalogue import declared_checks
 from finai_checks.framework.check import Declared
 from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.ledger import Ledger
-from finai_cli.display import Display, display
-from finai_cli.execute import Runner, dagster_instance
+from finai_cli.display import Display, StageView, display
+from finai_cli.execute import Prepared, Runner, dagster_instance
 from finai_cli.meter import Meter
 from finai_cli.output import styled
-from finai_cli.plan import Stage, Unit, made_from, main_job, outdated_checks, stale_assets
+from finai_cli.plan import Stage, Unit, made_from, main_job, outdated_checks, parts_of, stale_assets, waits_of
 from finai_cli.repair import damaged_partitions, repairing
 from finai_cli.summary import write_summary
+from finai_cli.workers import Work, Workers, working
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
@@ -41,34 +44,64 @@ class StageReport:
     figures: dict[str, float]
 
 
-def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: bool = False) -> dict[str, Any]:
+def run_main_job(
+    platform: Platform, home: Home, console: Console, *, dry_run: bool = False, workers: int = 1
+) -> dict[str, Any]:
     """Bring every asset of the main job up to date, and return the summary.
 
     Parameters
     ----------
     dry_run
         Print the stale assets by stage, and compute nothing.
+    workers
+        Processes that compute months, and what does not wait for each other, side by side; their number alters no byte.
     """
-    checks = declared_checks(platform)
-    stages = main_job(platform)
+    checks, stages = declared_checks(platform), main_job(platform)
+    if dry_run:
+        _plan_main_job(platform, home, stages, checks, console)
+        return {}
+    prepared = Prepared(platform, home)
+    with working(workers, lambda: _worker(platform, home, prepared, checks)) as pool:
+        return _run_stages(platform, home, prepared, stages, checks, console, pool)
+
+
+def _plan_main_job(
+    platform: Platform, home: Home, stages: list[Stage], checks: list[Declared], console: Console
+) -> None:
     lake = lake_of(platform, home)
-    secrets = platform.secrets or SecretStore(home.root)
     damages = damaged_partitions(lake, platform.graph, stages, console)
-    cache = home.cache if home.root.is_dir() or not dry_run else None
+    changes = _changes(platform, home, lake, home.cache if home.root.is_dir() else None, console)
+    _print_plan(Ledger(lake, platform.secrets), platform, stages, checks, changes, damages, console)
+
+
+def _changes(platform: Platform, home: Home, lake: Lake, cache: Path | None, console: Console) -> SourceChanges:
+    secrets = platform.secrets or SecretStore(home.root)
     changes = source_changes(platform.graph, lake, secrets, cache)
     for note in changes.notes:
         console.print(styled(("note", "yellow"), f" {note}"), soft_wrap=True)
-    if dry_run:
-        _print_plan(Ledger(lake, platform.secrets), platform, stages, checks, changes, damages, console)
-        return {}
+    return changes
+
+
+def _run_stages(
+    platform: Platform,
+    home: Home,
+    prepared: Prepared,
+    stages: list[Stage],
+    checks: list[Declared],
+    console: Console,
+    pool: Workers,
+) -> dict[str, Any]:
+    lake = lake_of(platform, home)
+    damages = damaged_partitions(lake, platform.graph, stages, console)
+    altered = _changes(platform, home, lake, home.cache, console).altered
     with dagster_instance(home) as instance, display(console) as show:
-        runner = Runner(platform, home, lake, instance)
+        runner = Runner(platform, home, lake, instance, prepared)
         try:
             reports = repairing(
                 lake,
-                secrets,
+                platform.secrets or SecretStore(home.root),
                 damages,
-                lambda: [_run_stage(stage, runner, checks, show, changes.altered) for stage in stages],
+                lambda: [_run_stage(stage, runner, checks, show, pool, altered) for stage in stages],
                 lambda: damaged_partitions(lake, platform.graph, stages, console),
             )
         finally:
@@ -91,21 +124,78 @@ def lake_of(platform: Platform, home: Home) -> Lake:
     return resource.open()
 
 
+@contextmanager
+def _worker(platform: Platform, home: Home, prepared: Prepared, checks: list[Declared]) -> Iterator[Work]:
+    """Open the home in a worker, and yield what brings a unit up to date there, but for checks that look at other months."""
+    alone = [check for check in checks if not check.kind.compares_months]
+    lake = lake_of(platform, home)
+    with dagster_instance(home) as instance:
+        runner = Runner(platform, home, lake, instance, prepared)
+        yield lambda task: _bring_up_to_date(task[0], runner, alone, task[1])
+
+
 def _run_stage(
-    stage: Stage, runner: Runner, checks: list[Declared], show: Display, altered: Collection[str] = ()
+    stage: Stage, runner: Runner, checks: list[Declared], show: Display, pool: Workers, altered: Collection[str] = ()
 ) -> StageReport:
-    ran = 0
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
+            counted = _side_by_side(stage, runner, checks, shown, pool, altered) if len(pool) else set()
+            ran = set(counted)
             for unit in stage.units:
-                if _todo(unit, runner, checks, altered) != ([], []):
+                still_altered = () if unit in ran else altered
+                if _todo(unit, runner, checks, still_altered) != ([], []):
                     shown.note(unit.partition or "")
-                    ran += _bring_up_to_date(unit, runner, checks, altered)
-                shown.advance()
-        skipped = len(stage.units) - ran
+                    if _bring_up_to_date(unit, runner, checks, still_altered):
+                        ran.add(unit)
+                if unit not in counted:
+                    shown.advance()
+        skipped = len(stage.units) - len(ran)
         note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
         shown.note(", ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
-    return StageReport(stage.name, len(stage.units), ran, meter.figures())
+    return StageReport(stage.name, len(stage.units), len(ran), meter.figures())
+
+
+def _side_by_side(
+    stage: Stage,
+    runner: Runner,
+    checks: list[Declared],
+    shown: StageView,
+    pool: Workers,
+    altered: Collection[str],
+) -> set[Unit]:
+    """Let workers compute what is stale, months beside each other or parts of one unit; return these units, counted as done.
+
+    Nothing is done where there is only one thing to do. Checks that look at other months are left: they are asked when all months
+    are there, so that what they see does not depend on which worker was faster.
+    """
+    alone = [check for check in checks if not check.kind.compares_months]
+    stale = {unit: paths for unit in stage.units if (paths := _todo(unit, runner, alone, altered)[1])}
+    tasks, waits = list(stale), [set[int]() for _ in stale]
+    if len(stale) == 1:
+        ((unit, paths),) = stale.items()
+        tasks = parts_of(runner.platform, unit, paths, len(pool))
+        waits = waits_of(runner.platform, tasks)
+    if len(tasks) < 2:
+        return set()
+    if len(stale) == 1:  # a part asks the checks of what is not stale too
+        with leased(runner.lake, [(asset, unit.partition) for asset in unit.assets]):
+            _judge(unit, runner, alone, _todo(unit, runner, alone, altered)[0])
+    under_way: dict[int, str] = {}
+
+    def note(number: int, text: str) -> None:
+        under_way[number] = text
+        shown.note("; ".join(under_way.values()))
+
+    def done(number: int, _: object) -> None:
+        under_way.pop(number, None)
+        shown.note(tasks[number].partition or "")
+        if len(stale) > 1:
+            shown.advance()
+
+    pool.run([(task, frozenset(altered)) for task in tasks], after=lambda number: waits[number], done=done, note=note)
+    if len(stale) == 1:
+        shown.advance()
+    return set(stale)
 
 
 def _todo(
@@ -122,12 +212,16 @@ def _bring_up_to_date(unit: Unit, runner: Runner, checks: list[Declared], altere
     """Evaluate what has to be evaluated and compute what is stale, alone on these partitions; return whether a job ran."""
     with leased(runner.lake, [(asset, unit.partition) for asset in unit.assets]):
         outdated, stale = _todo(unit, runner, checks, altered)  # another run may just have ended
-        if outdated:
-            runner.judge(unit, outdated)
-            runner.raise_for_checks(unit, [check.asset for check in outdated], checks)
+        _judge(unit, runner, checks, outdated)
         if stale:
             runner.run(unit, stale, checks)
         return bool(stale)
+
+
+def _judge(unit: Unit, runner: Runner, checks: list[Declared], outdated: list[Declared]) -> None:
+    if outdated:
+        runner.judge(unit, outdated)
+        runner.raise_for_checks(unit, [check.asset for check in outdated], checks)
 
 
 def _print_plan(

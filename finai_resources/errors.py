@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FinaiError(Exception):
     """An error that the user can fix.
@@ -22,6 +24,17 @@ class FinaiError(Exception):
         if fix:
             parts.append(f"What to do: {fix}")
         super().__init__("\n".join(parts))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what another process makes the same error from."""
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(kind: type[FinaiError], arguments: tuple[Any, ...], state: dict[str, Any]) -> FinaiError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    vars(error).update(state)
+    return error
 
 
 class ConfigError(FinaiError):

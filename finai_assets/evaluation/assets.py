@@ -6,9 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from finai_assets.asset_graph import EVALUATION, EXPLANATIONS, PREDICTIONS, SOURCE, TEACHER
+from finai_assets.asset_graph import BASELINES, EVALUATION, EXPLANATIONS, PREDICTIONS, SOURCE, TEACHER
 from finai_assets.automation.specs import entered, spec_of, stored, writing
-from finai_assets.evaluation.baselines import predict_all_models
+from finai_assets.evaluation.baselines import baselines_table, beside_baselines, load_baselines, train_baselines
 from finai_assets.evaluation.comparison import evaluate_all
 from finai_assets.evaluation.curves import curves_of
 from finai_assets.evaluation.explanation.explain import explain
@@ -26,14 +26,35 @@ from finai_resources.json_text import plain, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 
-REPORT = "report.html"
+REPORT, FACTS = "report.html", "facts.json"
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     """Return the evaluation and the explanations, where there is a teacher."""
     if EVALUATION not in platform.graph:
         return []
-    return [_evaluation(platform), _explanations(platform)]
+    return [_baselines(platform), _evaluation(platform), _explanations(platform)]
+
+
+def _baselines(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "What the teacher is compared with, on validation and test rows: the prior, persistence, LightGBM on raw columns and on "
+        "all columns, and a shared-bottom network of its size. None of them reads the teacher; `facts.json` says how each was "
+        "made."
+    )
+
+    @dg.multi_asset(
+        name="baselines", specs=[spec_of(platform, BASELINES, description, {"lightgbm", "pytorch", "parquet"})]
+    )
+    def baselines(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session, settings = entered(lake, gates, platform, BASELINES), platform.graph.settings_of(BASELINES)
+        found = train_baselines(load_matrix(session), platform.registry, settings, checkpoint_dir=home.checkpoints)
+        with writing(session, platform, BASELINES) as out:
+            out.write(baselines_table(found))
+            out.put(FACTS, to_json(plain(found.facts), indent=1))
+        return stored(session, BASELINES)
+
+    return baselines
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:
@@ -46,7 +67,7 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="evaluation", specs=[spec_of(platform, EVALUATION, description, {"lightgbm", "pytorch", "json"})]
     )
-    def evaluation(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+    def evaluation(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
         session, settings = entered(lake, gates, platform, EVALUATION), platform.graph.settings_of(EVALUATION)
         matrix = load_matrix(session)
         predictions = session.read(PREDICTIONS)
@@ -54,14 +75,8 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
             {task.name: align_truth(session, matrix, task) for task in matrix.tasks} if SOURCE in platform.graph else {}
         )
         truth = {name: values for name, values in known.items() if values is not None}
-        field = predict_all_models(
-            matrix,
-            load_predictions(predictions, matrix.tasks),
-            truth,
-            platform.registry,
-            settings,
-            checkpoint_dir=home.checkpoints,
-        )
+        baselines = load_baselines(session.read(BASELINES), session.read_json(BASELINES, None, FACTS), matrix)
+        field = beside_baselines(baselines, load_predictions(predictions, matrix.tasks), truth)
         result = evaluate_all(matrix, field, settings)
         card = session.read_json(TEACHER, None, "teacher.json")
         curves = curves_of(matrix, field, load_gates(predictions, matrix.tasks), card, settings)

@@ -7,11 +7,12 @@ the raw scalar columns and on all columns; the shared bottom has a file of its o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from finai_assets.evaluation.column_blocks import row_chunks, take_columns
 from finai_assets.evaluation.models import (
@@ -26,6 +27,7 @@ from finai_assets.evaluation.models import (
 from finai_assets.evaluation.shared_bottom import predict_shared_bottom, train_shared_bottom
 from finai_assets.features.sampling import sample_customers
 from finai_assets.scoring.boosting import Binning, Growth, bin_rows, hard_loss, train_trees
+from finai_assets.teacher.predictions import load_predictions, predictions_table
 from finai_resources.progress import report_progress
 
 if TYPE_CHECKING:
@@ -63,28 +65,22 @@ class ModelComparison:
         return {name: found[task][at] for name, found in self.predictions.items() if task in found}
 
 
-def predict_all_models(
+def train_baselines(
     matrix: TrainingMatrix,
-    teacher: Mapping[str, np.ndarray],
-    truth: Mapping[str, np.ndarray],
     registry: Registry,
     settings: Settings,
     *,
     checkpoint_dir: Path | None = None,
 ) -> ModelComparison:
-    """Train every baseline on the train rows, stop it on validation, and let all models predict validation and test.
+    """Train every baseline on the train rows, stop it on validation, and let it predict validation and test.
 
     Parameters
     ----------
-    teacher : task -> float32 [n] or [n, classes]
-        Predictions for every row of the matrix.
-    truth : task -> float32 [n] or [n, classes]
-        From :func:`~finai_assets.evaluation.truth.align_truth`; tasks may be absent.
     checkpoint_dir
         Where an interrupted training of the shared bottom is taken up again.
     """
     chosen = settings.baselines
-    span = slice(matrix.rows("validation").start, matrix.rows("test").stop)
+    span = predicted_rows(matrix)
     rows, learned = span.stop - span.start, train_rows(matrix, settings)
     readable = [place for place, name in enumerate(registry.names) if not settings.inputs.withholds(name)]
     raw = sorted(set(registry.positions(chosen.raw_groups)) & set(readable))
@@ -110,12 +106,58 @@ def predict_all_models(
     side = None if matrix.side is None else matrix.side[span]
     found[SHARED_BOTTOM] = predict_shared_bottom(network, matrix.X[span], side, settings)
     facts[SHARED_BOTTOM] = network.facts()
-    found[TEACHER] = {task.name: teacher[task.name][span] for task in matrix.tasks}
+    # The shared bottom has the teacher's size by construction, so that it is counted there.
     facts[TEACHER] = {"train_rows": len(learned), "parameters": network.teacher_parameters}
-    if truth:
-        found[CEILING] = {name: values[span] for name, values in truth.items()}
-        facts[CEILING] = {}
     return ModelComparison(span, found, facts)
+
+
+def beside_baselines(
+    baselines: ModelComparison, teacher: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]
+) -> ModelComparison:
+    """Return the baselines with the teacher and, where it is known, the truth.
+
+    Parameters
+    ----------
+    teacher : task -> float32 [n] or [n, classes]
+        Predictions for every row of the matrix.
+    truth : task -> float32 [n] or [n, classes]
+        From :func:`~finai_assets.evaluation.truth.align_truth`; tasks may be absent.
+    """
+    span = baselines.span
+    more = {TEACHER: teacher, **({CEILING: truth} if truth else {})}
+    found = {name: {task: values[span] for task, values in model.items()} for name, model in more.items()}
+    return ModelComparison(
+        span, {**baselines.predictions, **found}, {**({CEILING: {}} if truth else {}), **baselines.facts}
+    )
+
+
+def predicted_rows(matrix: TrainingMatrix) -> slice:
+    """Return the rows that models are compared on: validation and test."""
+    return slice(matrix.rows("validation").start, matrix.rows("test").stop)
+
+
+def baselines_table(baselines: ModelComparison) -> pa.Table:
+    """Return the predictions as a table: a row for each of ``span``, columns ``<model>/<task>`` or ``<model>/<task>:<class>``."""
+    named = {
+        f"{model}/{task}": values for model, found in baselines.predictions.items() for task, values in found.items()
+    }
+    return predictions_table(named, {}, {})
+
+
+def load_baselines(table: pa.Table, facts: Mapping[str, Mapping[str, Any]], matrix: TrainingMatrix) -> ModelComparison:
+    """Return the baselines from what :func:`baselines_table` made of their predictions, and from their facts."""
+    found: dict[str, Predictions] = {}
+    for model in facts:
+        of_model = [(task, replace(task, name=f"{model}/{task.name}")) for task in matrix.tasks]
+        stored = [(task.name, as_stored) for task, as_stored in of_model if _has(table, as_stored)]
+        values = load_predictions(table, [as_stored for _, as_stored in stored])
+        if stored:
+            found[model] = {name: values[as_stored.name] for name, as_stored in stored}
+    return ModelComparison(predicted_rows(matrix), found, facts)
+
+
+def _has(table: pa.Table, task: MatrixTask) -> bool:
+    return (f"{task.name}:0" if task.kind == "multiclass" else task.name) in table.column_names
 
 
 def train_rows(matrix: TrainingMatrix, settings: Settings) -> np.ndarray:

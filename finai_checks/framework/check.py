@@ -46,6 +46,8 @@ class CheckKind:
         Setting, as a dotted path, that lets a blocking kind block: where it is false, nothing waits, and a failure warns.
     audit
         True: too expensive for every run of the main job; ``finai recheck --audit`` and the job ``audit`` run it.
+    compares_months
+        True: judges a month by the stored months before it, so that it is asked when these are there.
     """
 
     id: str
@@ -57,6 +59,7 @@ class CheckKind:
     thresholds: tuple[str, ...] = ()
     binds: str | None = None
     audit: bool = False
+    compares_months: bool = False
 
 
 @dataclass(frozen=True, slots=True)

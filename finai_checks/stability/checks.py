@@ -67,11 +67,13 @@ VOLUME = CheckKind(
     "the month's number of rows, and for the raw tables the transactions and the amount moved a day, lie near the median of the "
     "last months",
     blocking=False, minimum=EARLIER_MONTHS, units="earlier months", thresholds=("checks.volume",),
+    compares_months=True,
 )  # fmt: skip
 MISSINGNESS = CheckKind(
     "C06", "missingness_stable",
     "no column's share of missing values differs from its share on train, or in the last months, by more than the allowed jump",
     blocking=False, minimum=1, units="rows", thresholds=("checks.missingness", "metrics.confidence", "checks.drift.declared"),
+    compares_months=True,
 )  # fmt: skip
 KINDS = (ON_TRAIN, IN_MONTH, DRIFT, IMPORTANT_DRIFT, VOLUME, MISSINGNESS)
 

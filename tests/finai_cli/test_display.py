@@ -13,6 +13,7 @@ from rich.console import Console
 from finai_assets.ingest.source_changes import SourceChanges
 from finai_cli import run as module
 from finai_cli.display import LINE_SECONDS, Lines, display
+from finai_cli.plan import Stage, Unit
 from finai_resources.progress import report_progress
 
 
@@ -70,6 +71,21 @@ def test_in_between_there_is_a_line_at_most_every_fifteen_seconds() -> None:
     ]
 
 
+def test_a_line_estimates_the_rest_by_the_steps_that_have_ended() -> None:
+    console, clock = file_console(), Clock()
+    stage = Lines(console, "Features", 17, 2, clock)  # two of them were there before
+    for second, steps in ((20, 4), (45, 1)):
+        clock.now = second
+        stage.advance(steps)
+    clock.now = 140
+    stage.advance(10)
+    assert lines_of(console)[1:] == [
+        "Features: 6/17, 20 s, about 55 s left",
+        "Features: 7/17, 45 s, about 90 s left",
+        "Features: 17/17, 140 s",
+    ]
+
+
 def test_what_is_reported_while_a_stage_is_under_way_is_shown_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     console = file_console()
     monkeypatch.setattr("finai_cli.display.LINE_SECONDS", 0.0)
@@ -107,10 +123,9 @@ def test_on_a_terminal_a_stage_is_a_bar() -> None:
 
 
 def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    unit = SimpleNamespace(assets=(), partition=None)
     stages = [
-        SimpleNamespace(name="raw", title="Raw tables", units=[unit, unit]),
-        SimpleNamespace(name="labels", title="Labels", units=[unit]),
+        Stage("raw", "Raw tables", (Unit("first", ()), Unit("second", ()))),
+        Stage("labels", "Labels", (Unit("third", ()),)),
     ]
     done: list[object] = []
 
@@ -126,6 +141,7 @@ def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "declared_checks", lambda _platform: [])
     monkeypatch.setattr(module, "main_job", lambda _platform: stages)
     monkeypatch.setattr(module, "Runner", FakeRunner)
+    monkeypatch.setattr(module, "Prepared", lambda *_: None)
     monkeypatch.setattr(module, "lake_of", lambda *_: SimpleNamespace(is_local=False))
     monkeypatch.setattr(module, "damaged_partitions", lambda *_: [])
     monkeypatch.setattr(module, "evidence_log", lambda *_: SimpleNamespace(anchor=lambda: None))

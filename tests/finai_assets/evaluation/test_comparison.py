@@ -11,11 +11,13 @@ from panel import only, small_settings
 from rich.console import Console
 
 from finai_assets.evaluation.baselines import (
-    ModelComparison,
+    baselines_table,
+    beside_baselines,
     lightgbm,
+    load_baselines,
     persistence,
-    predict_all_models,
     prior,
+    train_baselines,
     train_rows,
 )
 from finai_assets.evaluation.comparison import evaluate_all, render
@@ -63,19 +65,14 @@ def evaluation(three, teacher, registry, small, predicted_by):
 
 @pytest.fixture(scope="module")
 def predicted_by():
-    """Let all models predict, and train the baselines once: they do not depend on teacher and truth."""
+    """Let all models predict, and train the baselines once."""
     trained = {}
 
     def predicted(matrix, teacher, truth, registry, settings):
         key = tuple(task.name for task in matrix.tasks)
         if key not in trained:
-            trained[key] = predict_all_models(matrix, teacher, {}, registry, settings)
-        first = trained[key]
-        given = {"teacher": {t.name: teacher[t.name][first.span] for t in matrix.tasks}}
-        if truth:
-            given["ceiling"] = {name: value[first.span] for name, value in truth.items()}
-        facts = {**first.facts, **({"ceiling": {}} if truth else {})}
-        return ModelComparison(first.span, {**first.predictions, **given}, facts)
+            trained[key] = train_baselines(matrix, registry, settings)
+        return beside_baselines(trained[key], teacher, truth)
 
     return predicted
 
@@ -200,7 +197,7 @@ def test_verdicts_are_counted_over_tasks(evaluation):
 
 def test_every_model_learns_from_the_same_train_rows_and_says_how_many(three, teacher, registry):
     capped = small_settings(max_train_rows=1200, epochs=1)
-    models = predict_all_models(three, teacher, {}, registry, capped)
+    models = train_baselines(three, registry, capped)
     learned = train_rows(three, capped)
     assert len(learned) == 1200
     rows = {name: fact["train_rows"] for name, fact in models.facts.items()}
@@ -212,10 +209,27 @@ def test_every_model_learns_from_the_same_train_rows_and_says_how_many(three, te
         value[np.setdiff1d(np.arange(three.rows("train").stop), learned)[:50]] = (
             NAN  # rows that no model may learn from
         )
-    again = predict_all_models(replace(three, labels=forgotten), teacher, {}, registry, capped)
+    again = train_baselines(replace(three, labels=forgotten), registry, capped)
     for name in ("prior", "lightgbm_all"):
         for task in TASKS:
             np.testing.assert_array_equal(again.predictions[name][task], models.predictions[name][task])
+
+
+def test_baselines_are_read_as_they_were_stored(three, registry):
+    trained = train_baselines(three, registry, small_settings(epochs=1))
+    read = load_baselines(baselines_table(trained), json.loads(json.dumps(trained.facts)), three)
+    assert read.span == trained.span
+    assert read.facts == trained.facts
+    assert {model: set(found) for model, found in read.predictions.items()} == {
+        model: set(found) for model, found in trained.predictions.items()
+    }
+    assert "persistence" in read.predictions
+    assert set(read.predictions["persistence"]) < set(
+        TASKS
+    )  # a regression and a class have a present value, a churn has none
+    for model, found in trained.predictions.items():
+        for task, values in found.items():
+            np.testing.assert_array_equal(read.predictions[model][task], values.astype(np.float32))
 
 
 def test_no_baseline_reads_a_withheld_column(three, teacher, registry, small):
@@ -224,9 +238,7 @@ def test_no_baseline_reads_a_withheld_column(three, teacher, registry, small):
     assert withheld
     X = three.X.copy()
     X[:, withheld] = np.where(np.isnan(X[:, withheld]), X[:, withheld], X[::-1, withheld])
-    one, two = (
-        predict_all_models(m, teacher, {}, registry, small_settings(epochs=1)) for m in (three, replace(three, X=X))
-    )
+    one, two = (train_baselines(m, registry, small_settings(epochs=1)) for m in (three, replace(three, X=X)))
     for name, found in one.predictions.items():
         for task, value in found.items():
             np.testing.assert_array_equal(two.predictions[name][task], value, err_msg=f"{name} {task}")
@@ -235,7 +247,7 @@ def test_no_baseline_reads_a_withheld_column(three, teacher, registry, small):
 def test_progress_is_told_by_model(three, teacher, registry):
     told = []
     with watched(lambda *step: told.append(step)):
-        predict_all_models(three, teacher, {}, registry, small_settings(epochs=1))
+        train_baselines(three, registry, small_settings(epochs=1))
     assert ("lightgbm_raw: task", 3, 3) in told
     assert ("lightgbm_all: task", 1, 3) in told
     assert any(label.startswith("shared bottom, epoch 1 of 1") for label, _, _ in told)

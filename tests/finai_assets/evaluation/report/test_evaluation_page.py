@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from panel import make_panel, only, small_settings
 
-from finai_assets.evaluation.baselines import predict_all_models
+from finai_assets.evaluation.baselines import beside_baselines, train_baselines
 from finai_assets.evaluation.comparison import evaluate_all
 from finai_assets.evaluation.curves import curves_of
 from finai_assets.evaluation.report.evaluation_page import evaluation_report
@@ -53,7 +53,7 @@ def stored(registry):
         "churn_signal": (0.05 + 0.85 * label + 0.1 * random.random(len(label))).astype(np.float32),
         "cross_sell_count": np.nan_to_num(three.labels["cross_sell_count"]),
     }
-    models = predict_all_models(three, teacher, truth, registry, settings)
+    models = beside_baselines(train_baselines(three, registry, settings), teacher, truth)
     card = json.loads(teacher_to_files(result)["teacher.json"])
     evaluation, curves = evaluate_all(three, models, settings), curves_of(three, models, gates, card, settings)
     return json.loads(json.dumps([evaluation, curves], allow_nan=False))
