@@ -16,8 +16,8 @@ from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, r
 from finai_cli.features_commands import features_app
 from finai_cli.global_options import CommandGroup
 from finai_cli.init_command import init_command
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
-from finai_cli.output import Terminal, print_error, print_json, styled
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings, platform_at
+from finai_cli.output import Terminal, print_error, print_json, print_notes, styled
 from finai_cli.promotion_commands import (
     approve_command,
     bundles_app,
@@ -94,13 +94,12 @@ def run(
     Assets that are up to date are skipped: a stopped run goes on where it was, and a second run computes nothing.
     """
     settings = chosen_settings(dataset, profile, source)  # a wrong value is reported before the heavy imports
-    from finai_assets.platform import Platform
     from finai_resources.home import Home
-    from finai_resources.secrets import SecretStore
 
     console = Terminal(stderr=as_json)
     place = Home.choose(dataset, profile, home)
-    platform = Platform.of(settings, SecretStore(place.root))
+    platform, notes = platform_at(settings, place, ask=True, cached=place.root.is_dir() or not dry_run)
+    print_notes(notes, console)
     from finai_cli.run import run_main_job
     from finai_cli.sql import warehouse_of
     from finai_cli.summary_printed import print_summary

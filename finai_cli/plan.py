@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from finai_assets.asset_graph import JOBS, PERMITTED, RECOMMENDATIONS, SCORED_BY, Job, Partitions
 from finai_assets.bundle.registry import scoring
-from finai_assets.partitions import is_mature
+from finai_assets.partitions import existing_months
 from finai_assets.platform import Platform
 from finai_assets.recommend.score import CONSENT_CHECK
 from finai_checks.framework.check import Declared
@@ -52,12 +52,10 @@ def main_job(platform: Platform) -> list[Stage]:
 
 def _units(platform: Platform, job: Job) -> list[Unit]:
     paths = platform.graph.in_groups(job.groups)
-    kind, dataset = platform.graph[paths[0]].partitions, platform.settings.dataset
+    kind = platform.graph[paths[0]].partitions
     if kind is Partitions.NONE:
         return [Unit(job.name, paths)]
-    months = list(dataset.raw_months if kind is Partitions.RAW else dataset.snapshot_months)
-    if job.months == "mature":
-        months = [month for month in months if is_mature(month, platform.settings)]
+    months = existing_months(kind, platform.settings)
     return [Unit(job.name, paths, month, job.where) for month in (months[-1:] if job.months == "last" else months)]
 
 

@@ -17,7 +17,7 @@ from finai_checks.framework.ledger import Ledger
 from finai_cli.display import Display, display
 from finai_cli.execute import Runner, dagster_instance
 from finai_cli.meter import Meter
-from finai_cli.output import styled
+from finai_cli.output import print_notes, styled
 from finai_cli.plan import Stage, Unit, made_from, main_job, outdated_checks, stale_assets
 from finai_cli.repair import damaged_partitions, repairing
 from finai_cli.summary import write_summary
@@ -56,8 +56,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     damages = damaged_partitions(lake, platform.graph, stages, console)
     cache = home.cache if home.root.is_dir() or not dry_run else None
     changes = source_changes(platform.graph, lake, secrets, cache)
-    for note in changes.notes:
-        console.print(styled(("note", "yellow"), f" {note}"), soft_wrap=True)
+    print_notes(changes.notes, console)
     if dry_run:
         _print_plan(Ledger(lake, platform.secrets), platform, stages, checks, changes, damages, console)
         return {}

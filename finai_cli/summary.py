@@ -20,12 +20,10 @@ from finai_assets.asset_graph import (
     RECOMMENDATIONS,
     SCORED_BY,
     SNAPSHOTS,
-    is_label,
     student_asset,
 )
 from finai_assets.bundle.registry import is_approved
 from finai_assets.evaluation.assets import evaluation_report_path
-from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.evaluate import FILE as LISTS_FILE
 from finai_assets.recommend.judged import FILE as OUTCOMES_FILE
@@ -206,7 +204,7 @@ def check_verdicts(ledger: Ledger, checks: list[Declared], platform: Platform) -
     audits: dict[str, list[str]] = {"audits_failed": [], "audits_overdue": [], "audits_closing": []}
     ledger.refresh()
     for check in checks:
-        for month in _partitions(check, platform):
+        for month in sorted(check.month_keys, key=str):
             if ledger.content(check.asset, month) is None:
                 continue
             if check.kind.audit:
@@ -245,13 +243,6 @@ def _count_audit(
             audits["audits_overdue"].append(f"{name}: {found.reason}")
     if check.blocking and found.closes:
         audits["audits_closing"].append(name)
-
-
-def _partitions(check: Declared, platform: Platform) -> list[str | None]:
-    if check.months is None:
-        return [None]
-    labels = is_label(check.asset)
-    return [month.key for month in check.months if not labels or is_mature(month, platform.settings)]
 
 
 def read_summary(file: Path) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def plan_months(
     last_day
         Of all rows, where they are dated by the day: a last month that it leaves incomplete is left out.
     """
-    whole, questions = _whole_months(counts, last_day)
+    whole, questions = whole_months(counts, last_day)
     if len(whole) < horizon + 1:
         return None
     raw = whole[0], whole[-1]
@@ -87,7 +87,7 @@ def _before(following: Month, gap_days: int, horizon: int) -> Month:
     return month
 
 
-def _whole_months(counts: Sequence[tuple[date, int]], last_day: date | None) -> tuple[list[Month], tuple[str, ...]]:
+def whole_months(counts: Sequence[tuple[date, int]], last_day: date | None) -> tuple[list[Month], tuple[str, ...]]:
     """Return the longest run of months without a gap, without incomplete months at its ends; and what was left out."""
     if not counts:
         return [], ()
