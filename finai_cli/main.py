@@ -26,7 +26,9 @@ from finai_cli.promotion_commands import (
     rollback_command,
 )
 from finai_cli.reasons_command import reasons_command
+from finai_cli.score_command import score_command
 from finai_cli.source_command import source_app
+from finai_cli.splits_command import splits_app
 from finai_cli.sql_command import sql_command
 from finai_cli.ui import ui_command
 from finai_resources.errors import FinaiError
@@ -49,6 +51,7 @@ app.add_typer(overrides_app, name="overrides")
 app.add_typer(bundles_app, name="bundles")
 app.add_typer(keys_app, name="keys")
 app.add_typer(source_app, name="source")
+app.add_typer(splits_app, name="splits")
 
 
 def _version(asked: bool) -> None:
@@ -137,6 +140,7 @@ app.command("ui")(ui_command)
 app.command("init")(init_command)
 app.command("reasons")(reasons_command)
 app.command("recheck")(recheck_command)
+app.command("score")(score_command)
 app.command("promote")(promote_command)
 app.command("approve")(approve_command)
 app.command("rollback")(rollback_command)

@@ -28,6 +28,8 @@ class Unit:
     assets: tuple[str, ...]
     month: Month | None = None
     where: str = ""  # the asset whose month must be stored; else there is nothing to do
+    bundle: str = ""  # the bundle that scores, by id; empty for that of today
+    replace: bool = False  # whether it may replace what another bundle made of the month
 
     @property
     def partition(self) -> str | None:
@@ -59,13 +61,19 @@ def _units(platform: Platform, job: Job) -> list[Unit]:
     return [Unit(job.name, paths, month, job.where) for month in (months[-1:] if job.months == "last" else months)]
 
 
-def inputs_today(lake: Lake, platform: Platform, checks: list[Declared]) -> Inputs:
-    """Return what gives today's inputs of recommendations: the bundle that scores, and who permits unknown consents how long."""
+def inputs_today(lake: Lake, platform: Platform, checks: list[Declared], bundle: str = "") -> Inputs:
+    """Return what gives today's inputs of recommendations: the bundle that scores, and who permits unknown consents how long.
+
+    Parameters
+    ----------
+    bundle
+        The id of a bundle that scores in the place of today's.
+    """
 
     def found(path: str, partition: str | None) -> dict[str, str]:
         consent = [check for check in checks if check.name == CONSENT_CHECK and check.asset == RECOMMENDATIONS]
         permitted = [permission_of(lake, platform.secrets, check, partition) for check in consent]
-        return {SCORED_BY: scoring(lake), PERMITTED: permitted[0] if permitted else ""}
+        return {SCORED_BY: bundle or scoring(lake), PERMITTED: permitted[0] if permitted else ""}
 
     return found
 
@@ -85,7 +93,7 @@ def stale_assets(
     """
     if unit.where and lake.find(unit.where, unit.partition) is None:
         return []
-    inputs = inputs_today(lake, platform, checks)
+    inputs = inputs_today(lake, platform, checks, unit.bundle)
     stale = [path for path in unit.assets if not _is_current(lake, platform, path, unit.partition, inputs, altered)]
     return platform.graph.downstream(stale, unit.assets)
 
@@ -115,7 +123,7 @@ def outdated_checks(
     and blocking ones that have failed, or whose override has ended: what they looked at beside the asset may be mended.
     """
     ledger.refresh()
-    inputs = inputs_today(ledger.lake, platform, checks)
+    inputs = inputs_today(ledger.lake, platform, checks, unit.bundle)
     return [
         check
         for path in unit.assets

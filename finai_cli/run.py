@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -41,6 +41,14 @@ class StageReport:
     figures: dict[str, float]
 
 
+class Done(NamedTuple):
+    """What was done in each stage, and the verdicts on what is stored then."""
+
+    reports: list[StageReport]
+    ledger: Ledger
+    checks: list[Declared]
+
+
 def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: bool = False) -> dict[str, Any]:
     """Bring every asset of the main job up to date, and return the summary.
 
@@ -49,8 +57,23 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     dry_run
         Print the stale assets by stage, and compute nothing.
     """
+    done = bring_up_to_date(platform, home, console, main_job(platform), dry_run=dry_run)
+    if done is None:
+        return {}
+    return write_summary(platform, home, done.ledger, done.checks, [vars(report) for report in done.reports])
+
+
+def bring_up_to_date(
+    platform: Platform, home: Home, console: Console, stages: list[Stage], *, dry_run: bool = False
+) -> Done | None:
+    """Compute what is stale of some stages; None where that was only printed.
+
+    Parameters
+    ----------
+    dry_run
+        Print the stale assets by stage, and compute nothing.
+    """
     checks = declared_checks(platform)
-    stages = main_job(platform)
     lake = lake_of(platform, home)
     secrets = platform.secrets or SecretStore(home.root)
     damages = damaged_partitions(lake, platform.graph, stages, console)
@@ -59,7 +82,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
     print_notes(changes.notes, console)
     if dry_run:
         _print_plan(Ledger(lake, platform.secrets), platform, stages, checks, changes, damages, console)
-        return {}
+        return None
     with dagster_instance(home) as instance, display(console) as show:
         runner = Runner(platform, home, lake, instance)
         try:
@@ -78,7 +101,7 @@ def run_main_job(platform: Platform, home: Home, console: Console, *, dry_run: b
             )
     if lake.is_local and (any(report.ran for report in reports) or not shows(lake, home.warehouse)):
         rebuild(lake, home.warehouse)
-    return write_summary(platform, home, runner.ledger, checks, [vars(report) for report in reports])
+    return Done(reports, runner.ledger, checks)
 
 
 def lake_of(platform: Platform, home: Home) -> Lake:

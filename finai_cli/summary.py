@@ -150,7 +150,7 @@ def _offers(platform: Platform, home: Home, lake: Lake, month: str) -> dict[str,
         "recommendations": {
             "month": month,
             "rows": recommended.rows,
-            "nothing_offered": _nothing_offered(lake, month),
+            "nothing_offered": nothing_offered(lake, month),
             # Read when it is told, as an approval may come after the lists were made.
             "bundle": recommended.extra[SCORED_BY],
             "approved": is_approved(lake, recommended.extra[SCORED_BY]),
@@ -172,7 +172,7 @@ def _outcomes(lake: Lake, months: list[str]) -> dict[str, Any] | None:
     return dict(json.loads(lake.read_bytes(OUTCOMES, judged[-1], OUTCOMES_FILE))) if judged else None
 
 
-def _nothing_offered(lake: Lake, month: str) -> dict[str, int]:
+def nothing_offered(lake: Lake, month: str) -> dict[str, int]:
     """Return how many customers are offered nothing, by code, the most frequent first."""
     counts = pc.value_counts(pc.drop_null(lake.read(DECISIONS, month, columns=["code"])["code"])).to_pylist()
     return {row["values"]: row["counts"] for row in sorted(counts, key=lambda row: (-row["counts"], row["values"]))}

@@ -160,8 +160,10 @@ class DatasetSettings(Section):
     @model_validator(mode="after")
     def _months_agree(self) -> DatasetSettings:
         raw, snapshots = self.raw_months, self.snapshot_months
-        if raw.goes_on and self.adapter == "synthetic":
-            raise ValueError("raw_months: the panel is generated and ends with the month that is written: write it too")
+        if (raw.goes_on or snapshots.goes_on) and self.adapter == "synthetic":
+            raise ValueError(
+                "raw_months and snapshot_months: a generated panel has the months that are written: write the last ones too"
+            )
         late = not snapshots.goes_on and not raw.goes_on and snapshots.last >= raw.last
         if snapshots.first < raw.first or late:
             raise ValueError(

@@ -3,79 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from going_on import SPANS, deliver
+from going_on import KEY, LAST, NEW, deliver, fill, platform_of
 from rich.console import Console
 
 from finai_assets.asset_graph import (
-    CATALOGUE_TABLES,
-    DECISIONS,
     OUTCOMES,
-    PERMITTED,
     RECOMMENDATIONS,
-    SCORED_BY,
     SNAPSHOTS,
     SPLITS,
-    Partitions,
     is_label,
-    is_raw,
 )
 from finai_assets.automation.specs import partitions_of
-from finai_assets.bundle.registry import register
-from finai_assets.ingest.adapter import open_adapter
-from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.ingest.source_changes import source_changes
-from finai_assets.platform import Platform
-from finai_assets.settings import load_settings
 from finai_cli import run as module
-from finai_cli.options import platform_at
 from finai_cli.plan import main_job, stale_assets
 from finai_cli.run import run_main_job
 from finai_resources.home import Home
 from finai_resources.lake import Lake
-from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
 from finai_resources.secrets import SecretStore
-from tests.finai_assets.ingest.tables.test_berka import KEY, write_czech
-
-BUNDLE_ID = "0123456789ab"
-LAST, NEW = "1993-06", "1993-07"
-
-
-def platform_of(root: Path, *, ask: bool = True) -> Platform:
-    settings = load_settings("berka", "demo", overrides={"dataset": {**SPANS, "source": str(root / "bank")}})
-    return platform_at(settings, Home.at(root / "home"), ask=ask)[0]
-
-
-def fill(platform: Platform, lake: Lake) -> None:
-    """Store every partition of the main job as a run would: the raw tables from the source, the others without content."""
-    graph = platform.graph
-    settings, session = graph.settings_of(SNAPSHOTS, *graph.catalogues), LakeSession(lake)
-    adapter = open_adapter(settings, KEY, session)
-    load_catalogue(adapter, session, settings, **graph.versions(CATALOGUE_TABLES[0]))
-    register(lake, {"manifest.json": json.dumps({"bundle_id": BUNDLE_ID, "files": {}}).encode()}, {})
-    for unit in (unit for stage in main_job(platform) for unit in stage.units):
-        if unit.month is not None and SNAPSHOTS in unit.assets:
-            load_month(adapter, session, unit.month, settings, **graph.versions(SNAPSHOTS))
-        for path in unit.assets:
-            if not is_raw(path) and not (unit.where and lake.find(unit.where, unit.partition) is None):
-                store(platform, lake, path, unit.month)
-
-
-def store(platform: Platform, lake: Lake, path: str, month: Month | None) -> None:
-    graph, session = platform.graph, LakeSession(lake)
-    for upstream, read in graph.reads(path):
-        whole = graph[upstream].partitions is Partitions.NONE
-        for each in {None} if whole else set(graph.months_read(read.window, month)):
-            if read.data:
-                session.find(upstream, each.key if each else None)
-    told = {SCORED_BY: BUNDLE_ID, PERMITTED: ""} if path in {RECOMMENDATIONS, DECISIONS} else {}
-    with session.write(path, month.key if month else None, **graph.versions(path), extra=told) as out:
-        out.put("content.json", json.dumps([path, str(month)]).encode())
+from tests.finai_assets.ingest.tables.test_berka import write_czech
 
 
 @pytest.fixture(scope="module")

@@ -51,9 +51,8 @@ def test_the_versions_of_all_assets_stay_when_the_last_month_moves_on() -> None:
 
 
 def test_snapshots_alone_may_go_on_to_the_last_raw_month() -> None:
-    overrides = {"dataset": {"snapshot_months": ["2015-01", None]}}
-    dataset = load_settings("synthetic", "smoke", overrides=overrides).dataset
-    assert dataset.snapshot_months.last == dataset.raw_months.last
+    dataset = berka(raw_months=["1993-01", "1993-08"]).dataset
+    assert dataset.snapshot_months.last == dataset.raw_months.last == Month.parse("1993-08")
 
 
 @pytest.mark.parametrize(
@@ -72,8 +71,7 @@ def test_what_contradicts_itself_is_refused(dataset: dict[str, Any], told: str) 
         berka(**dataset)
 
 
-def test_a_generated_panel_has_the_end_that_is_written() -> None:
-    with pytest.raises(
-        ConfigError, match="the panel is generated and ends with the month that is written: write it too"
-    ):
-        load_settings("synthetic", "demo", overrides={"dataset": {"raw_months": ["2014-01", None]}})
+@pytest.mark.parametrize("span", [{"raw_months": ["2014-01", None]}, {"snapshot_months": ["2015-01", None]}])
+def test_a_generated_panel_has_the_months_that_are_written(span: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="a generated panel has the months that are written: write the last ones too"):
+        load_settings("synthetic", "demo", overrides={"dataset": span})

@@ -70,16 +70,16 @@ def _splits(first: Month, last: Month, gap_days: int, horizon: int) -> tuple[_Sp
     """Return the months of test, validation and train of some snapshot months; those of train may be none."""
     size = 2 if _length((first, last)) >= _MANY else 1
     test = last - (size - 1), last
-    validation_last = _before(test[0], gap_days, horizon)
+    validation_last = last_before(test[0], gap_days, horizon)
     validation = validation_last - (size - 1), validation_last
-    return test, validation, (first, _before(validation[0], gap_days, horizon))
+    return test, validation, (first, last_before(validation[0], gap_days, horizon))
 
 
 def _length(span: _Span) -> int:
     return span[1].ordinal - span[0].ordinal + 1
 
 
-def _before(following: Month, gap_days: int, horizon: int) -> Month:
+def last_before(following: Month, gap_days: int, horizon: int) -> Month:
     """Return the last month whose labels are known ``gap_days`` days before the cutoff of a month."""
     month = following - (horizon + 1)
     while (following.cutoff - (month + horizon).cutoff).days < gap_days:
