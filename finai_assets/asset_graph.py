@@ -120,6 +120,7 @@ class Partitions(Enum):
     NONE = "none"
     RAW = "raw months"
     SNAPSHOT = "snapshot months"
+    MATURE = "snapshot months whose label window has passed within the raw months"
 
 
 class Window(Enum):
@@ -317,14 +318,14 @@ ASSETS = (
         ("finai_assets.labels.derive:compute_labels", "{formula}"),
         ("horizon_months", "dataset.raw_months.first", "{own}", "declared.own"),
         (Read(SNAPSHOTS, Window.HOLDINGS), Read(TRANSACTIONS, Window.SPENDING)),
-        Partitions.SNAPSHOT,
+        Partitions.MATURE,
     ),
     Asset(
         SPLITS,
         "splits",
         "finai_assets.labels.assets:split_months",
         ("finai_assets.labels.splits:make_splits", "finai_assets.labels.splits:gap_report"),
-        ("gap_days", "horizon_months", "dataset.raw_months", "dataset.snapshot_months", "dataset.splits"),
+        ("gap_days", "horizon_months", "dataset.snapshot_months.first", "dataset.splits"),  # a later month alters no split
     ),
     Asset(
         MATRIX,
@@ -550,7 +551,7 @@ ASSETS = (
         ("finai_assets.recommend.judged:judge_month", "serving_lambda.bundle:load_bundle"),
         ("seed", "horizon_months", "families", "products.code", "recommend.top_k", "metrics"),
         (Read(RECOMMENDATIONS), Read(DECISIONS), Read(SNAPSHOTS, Window.HOLDINGS)),
-        Partitions.SNAPSHOT,
+        Partitions.MATURE,
         needs=(OFFERS,),
     ),
 )  # fmt: skip
@@ -565,7 +566,7 @@ class Job:
     stage
         Its name as a stage; empty for a job that ``finai run`` leaves to a person.
     months
-        ``all`` that the assets have, the ``mature`` ones (whose label window has passed), or the ``last``; for ``finai run``.
+        ``all`` that the assets have, or the ``last``; for ``finai run``.
     where
         The asset whose month must be stored, for ``finai run``; empty where all of ``months`` are meant.
     apart : bool
@@ -590,7 +591,7 @@ JOBS = (
         "Fit the state of every feature group on the train months.", apart=True),
     Job("monthly_features", "features", "Features", ("features",), "Compute every feature group for one month."),
     Job("monthly_labels", "labels", "Labels", ("labels",),
-        "Derive the labels of one month, once its window has passed.", months="mature"),
+        "Derive the labels of one month, once its window has passed."),
     Job("train", "train", "Teacher, students, bundle", ("teacher", "students", "choice", "serving"),
         "Train the teacher, the students and the choice model, and build the bundle."),
     Job("promote", "", "Promotion", ("promotion",),
@@ -601,7 +602,7 @@ JOBS = (
         "Tell how the teacher's gates divide its predictions among experts, for the customers of one month."),
     Job("judge_month", "judge", "Outcomes", ("outcomes",),
         "Compare what one month's customers were offered with what they acquired, once its window has passed.",
-        months="mature", where=DECISIONS),
+        where=DECISIONS),
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from finai_assets.choice import assets as choice
 from finai_assets.evaluation import assets as evaluation
 from finai_assets.features import assets as features
 from finai_assets.ingest import assets as ingest
+from finai_assets.ingest.last_month import with_last_month
 from finai_assets.labels import assets as labels
 from finai_assets.platform import Platform
 from finai_assets.promotion import assets as promotion
@@ -28,6 +29,7 @@ from finai_assets.training import assets as training
 from finai_checks.assets import audit_keys, build_checks
 from finai_checks.gates import CheckGates
 from finai_checks.nightly import build_schedules, verification
+from finai_resources.errors import ConfigError, ContractError
 from finai_resources.home import Home
 from finai_resources.home_resource import HomeResource
 from finai_resources.lake_resource import LakeResource, lake_of_home
@@ -55,19 +57,20 @@ def build_definitions(
     Parameters
     ----------
     settings
-        By default those that the environment chooses.
+        By default those that the environment chooses, their months as far as its source has them.
     home
         By default ``FINAI_HOME``, or ``.finai/<dataset>-<profile>``.
     resources
         Replacements by name (``lake``, ``warehouse``, ``home``, ``gates``), for tests and deployments.
     """
-    settings = settings or settings_from_environment()
-    home = home or Home.choose(settings.dataset.name, settings.profile)
+    chosen = settings or settings_from_environment()
+    home = home or Home.choose(chosen.dataset.name, chosen.profile)
+    settings = settings or _with_end(chosen, home)
     platform = Platform.of(settings, SecretStore(home.root))
     given = resources or {}
-    chosen = {**default_resources(settings, home), "gates": CheckGates(platform), **given}
-    if "warehouse" not in given and isinstance(lake := chosen["lake"], LakeResource):
-        chosen["warehouse"] = WarehouseResource(lake=lake)  # queries go to the replaced lake
+    used = {**default_resources(settings, home), "gates": CheckGates(platform), **given}
+    if "warehouse" not in given and isinstance(lake := used["lake"], LakeResource):
+        used["warehouse"] = WarehouseResource(lake=lake)  # queries go to the replaced lake
     audits = audit_keys(platform)
     with warnings.catch_warnings():
         # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins the behaviour relied on (ADR 1).
@@ -78,8 +81,25 @@ def build_definitions(
             asset_checks=build_checks(platform),
             jobs=[*build_jobs(platform, audits), verification],
             schedules=build_schedules(platform, audits=bool(audits)),
-            resources=chosen,
+            resources=used,
         )
+
+
+def _with_end(settings: Settings, home: Home) -> Settings:
+    """Return the settings with an end for months that go on; a source that cannot be read leaves that which the home knows.
+
+    A database is not queried each time that a process loads the definitions: what `finai run` was told last is remembered.
+    """
+    if not settings.dataset.raw_months.goes_on:
+        return settings
+    lake = lake_of_home(home).open()
+    of_files = settings.tables is None or all(source.url is None for source in settings.tables.sources.values())
+    cache = home.cache if home.root.is_dir() else None
+    try:
+        return with_last_month(settings, lake, cache, ask=of_files)[0]
+    except (ConfigError, ContractError) as error:
+        dg.get_dagster_logger("finai").warning("the source is not asked for its last month: %s", error)
+        return with_last_month(settings, lake, cache, ask=False)[0]
 
 
 def default_resources(settings: Settings, home: Home) -> dict[str, object]:

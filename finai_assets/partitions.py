@@ -1,4 +1,4 @@
-"""The month partitions: raw months, snapshot months, and which raw months a snapshot month reads.
+"""The month partitions: which months each kind of asset has, and which raw months a snapshot month reads.
 
 Key ``2016-05-01`` is the snapshot of that month. Features of the partition use events before its cutoff only, labels use
 ``[cutoff, cutoff + horizon)``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from finai_assets.asset_graph import Partitions
 from finai_resources.months import Month
 
 if TYPE_CHECKING:
@@ -28,6 +29,19 @@ def look_back(month: Month, settings: Settings) -> list[Month]:
 def is_mature(month: Month, settings: Settings) -> bool:
     """Return whether the label window of a month has fully passed within the data."""
     return month + settings.horizon_months <= settings.dataset.raw_months.last
+
+
+def existing_months(kind: Partitions, settings: Settings) -> list[Month]:
+    """Return the months of the assets of a kind, oldest first; none of those without months.
+
+    Where months go on, they end as the source does: nobody is offered a month that it has not, nor misses it.
+    """
+    if kind is Partitions.NONE:
+        return []
+    if kind is Partitions.RAW:
+        return list(settings.dataset.raw_months)
+    snapshots = list(settings.dataset.snapshot_months)
+    return snapshots if kind is Partitions.SNAPSHOT else [month for month in snapshots if is_mature(month, settings)]
 
 
 def partition_keys(months: MonthSpan | Iterable[Month]) -> list[str]:

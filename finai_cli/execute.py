@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
@@ -73,11 +74,18 @@ class Runner:
             instance=self.instance,
             partition_key=unit.month.partition_key if unit.month else None,
             raise_on_error=False,
-            run_config=QUIET,
+            run_config={**QUIET, **self._op_config(unit)},
         )
         self.raise_for_checks(unit, assets, checks)
         if not result.success:
             raise failure_of(result, unit, assets)
+
+    def _op_config(self, unit: Unit) -> dict[str, Any]:
+        """Return the configuration of the operation that scores, where a bundle is named."""
+        if not unit.bundle:
+            return {}
+        operation = self.platform.graph[unit.assets[0]].op.rpartition(":")[2]
+        return {"ops": {operation: {"config": {"bundle": unit.bundle, "replace": unit.replace}}}}
 
     def judge(self, unit: Unit, checks: list[Declared]) -> None:
         """Evaluate checks on stored assets; records, evidence and Dagster's event log get the results."""

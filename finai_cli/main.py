@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from finai_cli.backfill_command import backfill_command
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.features_commands import features_app
 from finai_cli.global_options import CommandGroup
 from finai_cli.init_command import init_command
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings
-from finai_cli.output import Terminal, print_error, print_json, styled
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, Workers, chosen_settings, platform_at
+from finai_cli.output import Terminal, print_error, print_json, print_notes, styled
 from finai_cli.promotion_commands import (
     approve_command,
     bundles_app,
@@ -26,7 +27,9 @@ from finai_cli.promotion_commands import (
     rollback_command,
 )
 from finai_cli.reasons_command import reasons_command
+from finai_cli.score_command import score_command
 from finai_cli.source_command import source_app
+from finai_cli.splits_command import splits_app
 from finai_cli.sql_command import sql_command
 from finai_cli.ui import ui_command
 from finai_resources.errors import FinaiError
@@ -49,6 +52,7 @@ app.add_typer(overrides_app, name="overrides")
 app.add_typer(bundles_app, name="bundles")
 app.add_typer(keys_app, name="keys")
 app.add_typer(source_app, name="source")
+app.add_typer(splits_app, name="splits")
 
 
 def _version(asked: bool) -> None:
@@ -87,13 +91,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the stale assets by stage, and compute nothing")
     ] = False,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="processes that compute side by side what does not wait for each other; each needs memory of its own",
-        ),
-    ] = 2,
+    workers: Workers = 2,
     as_json: AsJson = False,
 ) -> None:
     """Run the main job: raw tables, features, labels, teacher, students, bundle, recommendations.
@@ -101,13 +99,12 @@ def run(
     Assets that are up to date are skipped: a stopped run goes on where it was, and a second run computes nothing.
     """
     settings = chosen_settings(dataset, profile, source)  # a wrong value is reported before the heavy imports
-    from finai_assets.platform import Platform
     from finai_resources.home import Home
-    from finai_resources.secrets import SecretStore
 
     console = Terminal(stderr=as_json)
     place = Home.choose(dataset, profile, home)
-    platform = Platform.of(settings, SecretStore(place.root))
+    platform, notes = platform_at(settings, place, ask=True, cached=place.root.is_dir() or not dry_run)
+    print_notes(notes, console)
     from finai_cli.run import run_main_job
     from finai_cli.sql import warehouse_of
     from finai_cli.summary_printed import print_summary
@@ -145,6 +142,8 @@ app.command("ui")(ui_command)
 app.command("init")(init_command)
 app.command("reasons")(reasons_command)
 app.command("recheck")(recheck_command)
+app.command("score")(score_command)
+app.command("backfill")(backfill_command)
 app.command("promote")(promote_command)
 app.command("approve")(approve_command)
 app.command("rollback")(rollback_command)

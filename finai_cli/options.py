@@ -31,6 +31,14 @@ HomeOption = Annotated[
 Source = Annotated[
     str | None, typer.Option("--source", envvar="FINAI_SOURCE", help="folder of the source tables (not for synthetic)")
 ]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="processes that compute side by side what does not wait for each other; each needs memory of its own",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 
@@ -96,11 +104,37 @@ def home_and_platform(dataset: str, profile: str, home: Path | None) -> tuple[An
 def chosen_platform(dataset: str, profile: str, home: Path | None = None) -> Any:
     """Return the platform, with the keys of the home for checks that verify signatures and pseudonyms."""
     settings = chosen_settings(dataset, profile, None)  # a wrong value is reported before the heavy imports
-    from finai_assets.platform import Platform
     from finai_resources.home import Home
+
+    return platform_at(settings, Home.choose(dataset, profile, home), ask=False)[0]
+
+
+def platform_at(settings: Any, place: Any, *, ask: bool, cached: bool = True) -> tuple[Any, tuple[str, ...]]:
+    """Return the platform of some settings in a home, and what a person should know of its source's last rows.
+
+    Parameters
+    ----------
+    ask
+        Whether the source is asked for its last month, where months go on; else the home tells it.
+    cached
+        Whether the home's cache may be written.
+
+    Raises
+    ------
+    ConfigError, ContractError
+        The source is asked, and cannot be read.
+    """
+    from finai_assets.platform import Platform
     from finai_resources.secrets import SecretStore
 
-    return Platform.of(settings, SecretStore(Home.choose(dataset, profile, home).root))
+    notes: tuple[str, ...] = ()
+    if settings.dataset.raw_months.goes_on:
+        from finai_assets.ingest.last_month import with_last_month
+        from finai_resources.lake_resource import lake_of_home
+
+        cache = place.cache if cached else None
+        settings, notes = with_last_month(settings, lake_of_home(place).open(), cache, ask=ask)
+    return Platform.of(settings, SecretStore(place.root)), notes
 
 
 def parse_months(keys: list[str]) -> list[Any]:

@@ -69,6 +69,12 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     )
 
 
+def print_notes(notes: Iterable[str], console: Console) -> None:
+    """Print what a person should know and what stops nothing, a line each."""
+    for note in notes:
+        console.print(styled(("note", "yellow"), f" {note}"), soft_wrap=True)
+
+
 def print_error(error: FinaiError) -> None:
     """Print an error on standard error, each very long line of it cut in its middle."""
     text = styled(("error", "bold red"), " ", message(str(error)))

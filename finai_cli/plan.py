@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from finai_assets.asset_graph import JOBS, PERMITTED, RECOMMENDATIONS, SCORED_BY, Job, Partitions
 from finai_assets.bundle.registry import scoring
-from finai_assets.partitions import is_mature
+from finai_assets.partitions import existing_months
 from finai_assets.platform import Platform
 from finai_assets.recommend.score import CONSENT_CHECK
 from finai_checks.framework.check import Declared
@@ -29,6 +29,8 @@ class Unit:
     assets: tuple[str, ...]
     month: Month | None = None
     where: str = ""  # the asset whose month must be stored; else there is nothing to do
+    bundle: str = ""  # the bundle that scores, by id; empty for that of today
+    replace: bool = False  # whether it may replace what another bundle made of the month
 
     @property
     def partition(self) -> str | None:
@@ -53,12 +55,10 @@ def main_job(platform: Platform) -> list[Stage]:
 
 def _units(platform: Platform, job: Job) -> list[Unit]:
     paths = platform.graph.in_groups(job.groups)
-    kind, dataset = platform.graph[paths[0]].partitions, platform.settings.dataset
+    kind = platform.graph[paths[0]].partitions
     if kind is Partitions.NONE:
         return [Unit(job.name, paths)]
-    months = list(dataset.raw_months if kind is Partitions.RAW else dataset.snapshot_months)
-    if job.months == "mature":
-        months = [month for month in months if is_mature(month, platform.settings)]
+    months = existing_months(kind, platform.settings)
     return [Unit(job.name, paths, month, job.where) for month in (months[-1:] if job.months == "last" else months)]
 
 
@@ -95,13 +95,19 @@ def waits_of(platform: Platform, parts: Sequence[Unit]) -> list[set[int]]:
     ]
 
 
-def inputs_today(lake: Lake, platform: Platform, checks: list[Declared]) -> Inputs:
-    """Return what gives today's inputs of recommendations: the bundle that scores, and who permits unknown consents how long."""
+def inputs_today(lake: Lake, platform: Platform, checks: list[Declared], bundle: str = "") -> Inputs:
+    """Return what gives today's inputs of recommendations: the bundle that scores, and who permits unknown consents how long.
+
+    Parameters
+    ----------
+    bundle
+        The id of a bundle that scores in the place of today's.
+    """
 
     def found(path: str, partition: str | None) -> dict[str, str]:
         consent = [check for check in checks if check.name == CONSENT_CHECK and check.asset == RECOMMENDATIONS]
         permitted = [permission_of(lake, platform.secrets, check, partition) for check in consent]
-        return {SCORED_BY: scoring(lake), PERMITTED: permitted[0] if permitted else ""}
+        return {SCORED_BY: bundle or scoring(lake), PERMITTED: permitted[0] if permitted else ""}
 
     return found
 
@@ -121,7 +127,7 @@ def stale_assets(
     """
     if unit.where and lake.find(unit.where, unit.partition) is None:
         return []
-    inputs = inputs_today(lake, platform, checks)
+    inputs = inputs_today(lake, platform, checks, unit.bundle)
     stale = [path for path in unit.assets if not _is_current(lake, platform, path, unit.partition, inputs, altered)]
     return platform.graph.downstream(stale, unit.assets)
 
@@ -151,7 +157,7 @@ def outdated_checks(
     and blocking ones that have failed, or whose override has ended: what they looked at beside the asset may be mended.
     """
     ledger.refresh()
-    inputs = inputs_today(ledger.lake, platform, checks)
+    inputs = inputs_today(ledger.lake, platform, checks, unit.bundle)
     return [
         check
         for path in unit.assets

@@ -18,6 +18,7 @@ from finai_assets.features.registry import build_registry
 from finai_assets.ingest.adapter import open_adapter
 from finai_assets.ingest.derive import Derived, derive
 from finai_assets.ingest.findings import Finding
+from finai_assets.ingest.last_month import with_last_month
 from finai_assets.ingest.source_check import Schema, SourceReport, check_source
 from finai_assets.ingest.tables.guess.document import open_questions
 from finai_assets.labels.tasks import build_tasks
@@ -53,6 +54,7 @@ def check(
     with tempfile.TemporaryDirectory() as scratch, display(console) as show, show("Source", 1, 0) as shown:
         synthetic = settings.dataset.adapter == "synthetic"
         session = LakeSession(Lake.on_disk(place.lake_root if synthetic else Path(scratch) / "lake"))
+        settings = _with_end(settings, session.lake, Path(scratch) / "cache")
         report = check_source(
             lambda: open_adapter(settings, key, session), settings, sample=sample, before=_stored_schema(place)
         )
@@ -65,6 +67,14 @@ def check(
     ]
     columns = sum(len(group.declared) for group in registry)
     return Checked(dataset, report, derive(registry, tasks, settings), columns, len(tasks), questions)
+
+
+def _with_end(settings: Settings, lake: Lake, cache: Path) -> Settings:
+    """Return the settings with an end for months that go on; what is wrong with the source, the check itself finds."""
+    try:
+        return with_last_month(settings, lake, cache, ask=True)[0]
+    except FinaiError:
+        return settings
 
 
 def _stored_schema(place: Home) -> Schema | None:

@@ -20,12 +20,10 @@ from finai_assets.asset_graph import (
     RECOMMENDATIONS,
     SCORED_BY,
     SNAPSHOTS,
-    is_label,
     student_asset,
 )
 from finai_assets.bundle.registry import is_approved
 from finai_assets.evaluation.assets import evaluation_report_path
-from finai_assets.partitions import is_mature
 from finai_assets.platform import Platform
 from finai_assets.recommend.evaluate import FILE as LISTS_FILE
 from finai_assets.recommend.judged import FILE as OUTCOMES_FILE
@@ -152,7 +150,7 @@ def _offers(platform: Platform, home: Home, lake: Lake, month: str) -> dict[str,
         "recommendations": {
             "month": month,
             "rows": recommended.rows,
-            "nothing_offered": _nothing_offered(lake, month),
+            "nothing_offered": nothing_offered(lake, month),
             # Read when it is told, as an approval may come after the lists were made.
             "bundle": recommended.extra[SCORED_BY],
             "approved": is_approved(lake, recommended.extra[SCORED_BY]),
@@ -174,7 +172,7 @@ def _outcomes(lake: Lake, months: list[str]) -> dict[str, Any] | None:
     return dict(json.loads(lake.read_bytes(OUTCOMES, judged[-1], OUTCOMES_FILE))) if judged else None
 
 
-def _nothing_offered(lake: Lake, month: str) -> dict[str, int]:
+def nothing_offered(lake: Lake, month: str) -> dict[str, int]:
     """Return how many customers are offered nothing, by code, the most frequent first."""
     counts = pc.value_counts(pc.drop_null(lake.read(DECISIONS, month, columns=["code"])["code"])).to_pylist()
     return {row["values"]: row["counts"] for row in sorted(counts, key=lambda row: (-row["counts"], row["values"]))}
@@ -206,7 +204,7 @@ def check_verdicts(ledger: Ledger, checks: list[Declared], platform: Platform) -
     audits: dict[str, list[str]] = {"audits_failed": [], "audits_overdue": [], "audits_closing": []}
     ledger.refresh()
     for check in checks:
-        for month in _partitions(check, platform):
+        for month in sorted(check.month_keys, key=str):
             if ledger.content(check.asset, month) is None:
                 continue
             if check.kind.audit:
@@ -245,13 +243,6 @@ def _count_audit(
             audits["audits_overdue"].append(f"{name}: {found.reason}")
     if check.blocking and found.closes:
         audits["audits_closing"].append(name)
-
-
-def _partitions(check: Declared, platform: Platform) -> list[str | None]:
-    if check.months is None:
-        return [None]
-    labels = is_label(check.asset)
-    return [month.key for month in check.months if not labels or is_mature(month, platform.settings)]
 
 
 def read_summary(file: Path) -> dict[str, Any]:

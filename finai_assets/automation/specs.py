@@ -11,7 +11,7 @@ import dagster as dg
 from finai_assets.asset_graph import Offsets, Partitions, Read, Window
 from finai_assets.features.registry import Column
 from finai_assets.made_with import EXTRA, made_with
-from finai_assets.partitions import partition_keys
+from finai_assets.partitions import existing_months, partition_keys
 from finai_assets.platform import Platform
 from finai_resources.gates import Gates
 from finai_resources.lake import Lake
@@ -34,12 +34,10 @@ def column_key(column: Column) -> dg.AssetKey:
 
 def partitions_of(platform: Platform, path: str) -> dg.MonthlyPartitionsDefinition | None:
     """Return the months of an asset as Dagster partitions; None where it has no months."""
-    dataset = platform.settings.dataset
-    kind = platform.graph[path].partitions
-    if kind is Partitions.NONE:
+    months = existing_months(platform.graph[path].partitions, platform.settings)
+    if not months:
         return None
-    months = dataset.raw_months if kind is Partitions.RAW else dataset.snapshot_months
-    return dg.MonthlyPartitionsDefinition(months.first.partition_key, end_date=(months.last + 1).partition_key)
+    return dg.MonthlyPartitionsDefinition(months[0].partition_key, end_date=(months[-1] + 1).partition_key)
 
 
 def spec_of(
@@ -78,8 +76,8 @@ def _dependencies(platform: Platform, path: str) -> Iterator[dg.AssetDep]:
 def _mapping(platform: Platform, path: str, upstream: str, read: Read) -> dg.PartitionMapping | None:
     graph = platform.graph
     if read.window is Window.SAME:
-        both = graph[path].partitions, graph[upstream].partitions
-        return dg.TimeWindowPartitionMapping() if both == (Partitions.SNAPSHOT, Partitions.RAW) else None
+        both = {graph[path].partitions, graph[upstream].partitions}
+        return dg.TimeWindowPartitionMapping() if len(both) == 2 and Partitions.NONE not in both else None
     reach = graph.windows[read.window]
     if isinstance(reach, Offsets):
         return dg.TimeWindowPartitionMapping(

@@ -7,6 +7,7 @@ appended only if no other entry came since the state that it was decided on. ``<
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -105,10 +106,12 @@ class Registry:
             return self.aliases[name]
         found = [each for each in known if each == name or (len(name) >= SHORTEST_PREFIX and each.startswith(name))]
         if len(found) != 1:
+            near = difflib.get_close_matches(name, [*ALIASES, *known], n=2)
+            meant = f"did you mean {' or '.join(near)}? " if near and not found else ""
             raise BundleError(
                 f"{'several bundles begin with' if found else 'there is no bundle'} {name!r}",
                 where="bundle registry",
-                fix=f"one of {', '.join(ALIASES)}, or an id of `finai bundles list`",
+                fix=f"{meant}one of {', '.join(ALIASES)}, or an id of `finai bundles list`",
             )
         return found[0]
 

@@ -89,6 +89,8 @@ def check_source(
     if outside:
         text = f"{len(outside)} months of the source lie outside dataset.raw_months {span.first}..{span.last}"
         fix = "widen raw_months, snapshot_months and splits to use them"
+        if span.goes_on and min(outside) > span.last:
+            fix = f"nothing: months go on, and {span.last + 1} counts when it is full"
         findings.note(text, adapter.name, "month", fix, [month.key for month in outside])
     wanted = _spread([month for month in available if month in span], sample)
     seen = _Seen()

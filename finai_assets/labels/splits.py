@@ -2,7 +2,8 @@
 
 A label of month m is known only at ``cutoff(m + horizon)``. Between that instant for the last train month and the first
 validation cutoff lie at least ``gap_days`` days, likewise before test. Snapshot months in none of the three are *purged*: they
-are computed, but no model learns their labels or is scored on them.
+are computed, but no model learns their labels or is scored on them. Months after test are *later*: they come by and by, so that
+what is fixed here names none of them, and a new month alters nothing that was fitted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SplitName = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Months of each split, ascending, and the snapshot months that lie in none."""
+    """Months of each split, ascending, and the snapshot months up to the last of test that lie in none."""
 
     train: tuple[Month, ...]
     validation: tuple[Month, ...]
@@ -52,7 +53,7 @@ class Splits:
         named = {name: getattr(self, name) for name in ("train", "validation", "test", "purged")}
         return to_json({name: [m.key for m in months] for name, months in named.items()}, indent=1)
 
-    def of(self, month: Month) -> SplitName | Literal["purged"]:
+    def of(self, month: Month) -> SplitName | Literal["purged", "later"]:
         """Return the split that a snapshot month belongs to.
 
         Raises
@@ -65,6 +66,8 @@ class Splits:
                 return name
         if month in self.purged:
             return "purged"
+        if month > self.test[-1]:
+            return "later"
         raise GateError(f"{month} is no snapshot month", where="dataset.snapshot_months", fix="ask for one of them")
 
 
@@ -117,8 +120,8 @@ def make_splits(settings: Settings) -> Splits:
                 fix=f"end {gap.earlier} earlier or begin {gap.later} later",
             )
     used = {month for span in (spans.train, spans.validation, spans.test) for month in span}
-    snapshots = settings.dataset.snapshot_months
-    purged = tuple(month for month in month_range(snapshots.first, snapshots.last) if month not in used)
+    first, last = settings.dataset.snapshot_months.first, spans.test.last
+    purged = tuple(month for month in month_range(first, last) if month not in used)
     return Splits(tuple(spans.train), tuple(spans.validation), tuple(spans.test), purged)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from finai_assets.asset_graph import (
     BUNDLE,
@@ -10,13 +11,12 @@ from finai_assets.asset_graph import (
     EXPERT_SHARES,
     LISTS,
     OUTCOMES,
-    PUBLISHED,
     RECOMMENDATIONS,
     SCORED_BY,
     SOURCE,
 )
 from finai_assets.automation.specs import entered, facts, spec_of, stored, writing
-from finai_assets.bundle.registry import CHAMPION_ALIAS, Registry, export, id_of, is_approved, resolve, scoring
+from finai_assets.bundle.registry import export, is_approved, resolve
 from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
@@ -24,6 +24,7 @@ from finai_assets.platform import Platform
 from finai_assets.recommend import experts, judged
 from finai_assets.recommend.evaluate import FILE, evaluate_lists
 from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
+from finai_assets.recommend.named_bundle import beside, bundle_for
 from finai_assets.recommend.profile import read_profile
 from finai_assets.recommend.score import CONSENT_CHECK, score_month
 from finai_assets.recommend.variants import evaluate_variants, read_variant_rows
@@ -31,11 +32,22 @@ from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
 from finai_resources.json_text import to_json
-from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
-from serving_lambda.bundle import MANIFEST, load_bundle
+from serving_lambda.bundle import load_bundle
+
+
+class ScoreConfig(dg.Config):
+    """Which bundle scores, for one run; by default that of today."""
+
+    bundle: str = Field(
+        default="",
+        description="champion, challenger, previous or an id; empty: the champion, while there is none the challenger",
+    )
+    replace: bool = Field(
+        default=False, description="whether a named bundle may replace what another one made of the month"
+    )
 
 
 def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -54,13 +66,19 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         name="customers", specs=[spec_of(platform, path, text, {"parquet"}) for path, text in descriptions.items()]
     )
     def customers(
-        context: dg.AssetExecutionContext, lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
+        context: dg.AssetExecutionContext,
+        config: ScoreConfig,
+        lake: LakeResource,
+        home: HomeResource,
+        gates: dg.ResourceParam[Gates],
     ) -> Iterator[dg.MaterializeResult]:
         settings = platform.graph.settings_of(RECOMMENDATIONS)
 
         def score(month: Month) -> list[Materialised]:
-            session = entered(lake, gates, platform, *descriptions, month=month, beside=_beside)
-            scored_by = scoring(session.lake)
+            scored_by = bundle_for(lake.open(), month, config.bundle, replace=config.replace)
+            session = entered(
+                lake, gates, platform, *descriptions, month=month, beside=lambda opened: beside(opened, scored_by)
+            )
             folder = resolve(session.lake, home.path, scored_by)
             figures = score_month(
                 session,
@@ -81,15 +99,6 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         yield from yield_months(context, ((month, score(month)) for month in months_of(context)))
 
     return [customers, _evaluation(platform), _outcomes(platform), _expert_shares(platform)]
-
-
-def _beside(lake: Lake) -> tuple[str, ...]:
-    """Return whose checks are not asked: the stored bundle's where a champion scores, whose own checks promotion asked."""
-    champion = Registry.read(lake).aliases.get(CHAMPION_ALIAS)
-    if champion is None:
-        return ()
-    stored_one = {MANIFEST: lake.read_bytes(BUNDLE, None, MANIFEST)} if lake.find(BUNDLE) else {}
-    return () if stored_one and id_of(stored_one) == champion else (BUNDLE, PUBLISHED)
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:

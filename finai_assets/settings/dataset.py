@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from finai_assets.settings.adapters import require_known
 from finai_assets.settings.base import Positive, Section
@@ -50,6 +59,38 @@ class MonthSpan(Section):
         return self.last.ordinal - self.first.ordinal + 1
 
 
+class DataMonths(MonthSpan):
+    """Months from ``first`` to ``last``, both included; written ``[2015-01, null]`` where they go on as far as the source does.
+
+    Whoever reads the settings finds a ``last`` month all the same (:mod:`finai_assets.settings.months`). Dumped it is null, as it
+    is written, so that no version depends on a month that moves on.
+    """
+
+    _goes_on: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _without_end(cls, value: object, handler: ModelWrapValidatorHandler[DataMonths]) -> DataMonths:
+        pair = (
+            dict(zip(("first", "last"), value, strict=True)) if isinstance(value, list) and len(value) == 2 else value
+        )
+        if not isinstance(pair, dict) or pair.get("first") is None or pair.get("last", "") is not None:
+            return handler(value)
+        span = handler({**pair, "last": pair["first"]})
+        span._goes_on = True
+        return span
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = dump(self)
+        return written | {"last": None} if "last" in written and self.goes_on else written
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the span was written without a last month."""
+        return self._goes_on
+
+
 class SplitSettings(Section):
     """Snapshot months of each split; what lies between them is purged."""
 
@@ -87,10 +128,12 @@ class DatasetSettings(Section):
     # true: real people, so that tokens need a pseudonym key of your own; false: the published demo key is used
     real_customers: bool
     currency: str  # currency of all amounts, as KRW; it must have a written form in configs/reason_templates.yaml
-    # months of the raw tables: a look-back before the first snapshot, and a label window after the last one
-    raw_months: MonthSpan
-    # months that have features and labels; within `raw_months`, whose last month they leave as a label month
-    snapshot_months: MonthSpan
+    # months of the raw tables: a look-back before the first snapshot, and a label window after the last one; null as the last:
+    # they go on, to the last full month of the source
+    raw_months: DataMonths
+    # months that have features, and labels once their window has passed; within `raw_months`, whose last month they leave as a
+    # label month; null as the last: they go on with `raw_months`, to their last month
+    snapshot_months: DataMonths
     splits: SplitSettings
     # grades of customers, in ascending order of value; with fewer than two there is nothing to tell apart
     segments: tuple[str, ...]
@@ -116,14 +159,21 @@ class DatasetSettings(Section):
 
     @model_validator(mode="after")
     def _months_agree(self) -> DatasetSettings:
-        if self.snapshot_months.first < self.raw_months.first or self.snapshot_months.last >= self.raw_months.last:
+        raw, snapshots = self.raw_months, self.snapshot_months
+        if (raw.goes_on or snapshots.goes_on) and self.adapter == "synthetic":
             raise ValueError(
-                f"snapshot_months {self.snapshot_months.first}..{self.snapshot_months.last} must lie within raw_months "
-                f"{self.raw_months.first}..{self.raw_months.last} and leave its last month as a label month"
+                "raw_months and snapshot_months: a generated panel has the months that are written: write the last ones too"
+            )
+        late = not snapshots.goes_on and not raw.goes_on and snapshots.last >= raw.last
+        if snapshots.first < raw.first or late:
+            raise ValueError(
+                f"snapshot_months {_written(snapshots)} must lie within raw_months {_written(raw)} and leave its last month as a "
+                "label month"
             )
         for name in ("train", "validation", "test"):
             span: MonthSpan = getattr(self.splits, name)
-            if span.first not in self.snapshot_months or span.last not in self.snapshot_months:
+            past = (not snapshots.goes_on and span.last > snapshots.last) or (not raw.goes_on and span.last >= raw.last)
+            if span.first < snapshots.first or past:
                 raise ValueError(f"splits.{name} {span.first}..{span.last} lies outside snapshot_months")
         return self
 
@@ -136,6 +186,10 @@ class DatasetSettings(Section):
                 "asset_bands lists bands of a table that unavailable_tables declares absent: keep one of them"
             )
         return self
+
+
+def _written(span: DataMonths) -> str:
+    return f"{span.first}.." if span.goes_on else f"{span.first}..{span.last}"
 
 
 ProductClass = Literal["deposit", "loan", "investment", "insurance", "card", "account"]

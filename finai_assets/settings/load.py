@@ -42,6 +42,7 @@ from finai_assets.settings.method import (
     StudentSettings,
     TeacherSettings,
 )
+from finai_assets.settings.months import ending, needed_month
 from finai_assets.settings.offering import OfferingSettings
 from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.recommend import RecommendSettings
@@ -213,6 +214,7 @@ def load_settings(
         merged = lay_over(merged, layer)
     try:
         settings = complete(Settings.model_validate(merged))
+        settings = ending(settings, needed_month(settings))
     except ValidationError as error:
         raise _explain(error, layers) from None
     if settings.dataset.name != dataset:

@@ -7,8 +7,18 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from finai_assets.asset_graph import BUNDLE, EVALUATION, MATRIX, SOURCE, TRANSACTIONS, student_asset, truth_asset
+from finai_assets.asset_graph import (
+    BUNDLE,
+    EVALUATION,
+    MATRIX,
+    SOURCE,
+    TRANSACTIONS,
+    Partitions,
+    student_asset,
+    truth_asset,
+)
 from finai_assets.labels.task import Task
+from finai_assets.partitions import existing_months
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
 from finai_assets.training.matrix import DESCRIPTION
@@ -99,7 +109,7 @@ KINDS = (RECOMPUTED, RATES, FOLLOW_THE_TRUTH, CLASSES, WINDOW_ALONE, UNLIKE_BEFO
 def declare_checks(platform: Platform) -> list[Declared]:
     """Put the checks on the labels of every month, and on what tells the scores of models."""
     settings, tasks = platform.settings, platform.available_tasks
-    labels, months = [task.asset for task in tasks], tuple(settings.dataset.snapshot_months)
+    labels, months = [task.asset for task in tasks], tuple(existing_months(Partitions.MATURE, settings))
     checks = [
         *declare_together(RECOMPUTED, labels, evaluate_labels, settings, months=months),
         *declare_together(RATES, labels, evaluate_rates, settings, months=months),

@@ -273,9 +273,7 @@ def op_of_the_labels(tree: Tree) -> None:
 
 
 def what_an_op_names_in_its_module(tree: Tree) -> None:
-    tree.edit(
-        "finai_assets/recommend/assets.py", "def _beside(lake: Lake) -> tuple[str, ...]:\n", "def _beside(lake, _=0):\n"
-    )
+    tree.edit("finai_assets/recommend/assets.py", "    replace: bool = Field(", "    replace: bool | None = Field(")
 
 
 def description_of_an_asset(tree: Tree) -> None:

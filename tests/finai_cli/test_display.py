@@ -12,6 +12,7 @@ from rich.console import Console
 
 from finai_assets.ingest.source_changes import SourceChanges
 from finai_cli import run as module
+from finai_cli import stages as stages_module
 from finai_cli.display import LINE_SECONDS, Lines, display
 from finai_cli.plan import Stage, Unit
 from finai_resources.progress import report_progress
@@ -146,8 +147,8 @@ def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "damaged_partitions", lambda *_: [])
     monkeypatch.setattr(module, "evidence_log", lambda *_: SimpleNamespace(anchor=lambda: None))
     monkeypatch.setattr(module, "source_changes", lambda *_: SourceChanges())
-    monkeypatch.setattr(module, "outdated_checks", lambda *_: [])
-    monkeypatch.setattr(module, "stale_assets", lambda *_: ["asset"] if len(done) < 2 else [])
+    monkeypatch.setattr(stages_module, "outdated_checks", lambda *_: [])
+    monkeypatch.setattr(stages_module, "stale_assets", lambda *_: ["asset"] if len(done) < 2 else [])
     monkeypatch.setattr(module, "write_summary", lambda *_: {})
     monkeypatch.setattr("finai_cli.display.LINE_SECONDS", 0.0)
     console = file_console()

@@ -47,7 +47,7 @@ def plan_months(
     last_day
         Of all rows, where they are dated by the day: a last month that it leaves incomplete is left out.
     """
-    whole, questions = _whole_months(counts, last_day)
+    whole, questions = whole_months(counts, last_day)
     if len(whole) < horizon + 1:
         return None
     raw = whole[0], whole[-1]
@@ -70,16 +70,16 @@ def _splits(first: Month, last: Month, gap_days: int, horizon: int) -> tuple[_Sp
     """Return the months of test, validation and train of some snapshot months; those of train may be none."""
     size = 2 if _length((first, last)) >= _MANY else 1
     test = last - (size - 1), last
-    validation_last = _before(test[0], gap_days, horizon)
+    validation_last = last_before(test[0], gap_days, horizon)
     validation = validation_last - (size - 1), validation_last
-    return test, validation, (first, _before(validation[0], gap_days, horizon))
+    return test, validation, (first, last_before(validation[0], gap_days, horizon))
 
 
 def _length(span: _Span) -> int:
     return span[1].ordinal - span[0].ordinal + 1
 
 
-def _before(following: Month, gap_days: int, horizon: int) -> Month:
+def last_before(following: Month, gap_days: int, horizon: int) -> Month:
     """Return the last month whose labels are known ``gap_days`` days before the cutoff of a month."""
     month = following - (horizon + 1)
     while (following.cutoff - (month + horizon).cutoff).days < gap_days:
@@ -87,7 +87,7 @@ def _before(following: Month, gap_days: int, horizon: int) -> Month:
     return month
 
 
-def _whole_months(counts: Sequence[tuple[date, int]], last_day: date | None) -> tuple[list[Month], tuple[str, ...]]:
+def whole_months(counts: Sequence[tuple[date, int]], last_day: date | None) -> tuple[list[Month], tuple[str, ...]]:
     """Return the longest run of months without a gap, without incomplete months at its ends; and what was left out."""
     if not counts:
         return [], ()
