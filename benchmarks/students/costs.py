@@ -16,8 +16,9 @@ from finai_assets.scoring.boosting import Trees
 from finai_assets.scoring.calibration import NO_CALIBRATOR
 from finai_assets.scoring.links import LINK_OF_KIND
 from finai_assets.settings import Settings
+from finai_assets.students.binned import BinnedCopies
 from finai_assets.students.columns import TaskColumns, choose_columns
-from finai_assets.students.distill import Examples, train_model
+from finai_assets.students.distill import train_model
 from finai_assets.students.fidelity_measures import Compared, figures_of
 from finai_assets.students.result import StudentModel
 from finai_assets.students.rows import TaskRows
@@ -70,9 +71,11 @@ def time_students(
     watch = _Watch()
     columns = choose_columns(matrix, predictions, settings, displayable=displayable, rule_columns=rule_columns)
     stages["columns"] = watch.lap()
+    binned = BinnedCopies()
     for number, task in enumerate(matrix.tasks):
         report_progress(f"student of {task.name}", number, len(matrix.tasks))
-        student = train_student(task, matrix, predictions[task.name], registry, settings, columns=columns[task.name])
+        told, own = predictions[task.name], columns[task.name]
+        student = train_student(task, matrix, told, registry, settings, columns=own, binned=binned)
         stages[task.name] = {**watch.lap(), "route": student.route, "leaves": student.leaves}
     return {
         "rows": train.stop - train.start,
@@ -127,13 +130,8 @@ def _full(rows: TaskRows, columns: TaskColumns, rounds: int) -> Trees:
     """Train a copy that stops where more rounds make it less faithful, however little each thousand leaves explain."""
     students = rows.settings.students.model_copy(update={"early_stopping_rounds": rounds, "least_explained": 0.0})
     settings = rows.settings.model_copy(update={"students": students})
-    names = list(columns.names["copy"])
-    kept = places(rows.matrix, names)
-    learned, held_out = (
-        Examples(rows.features(part.index, kept), rows.target(part, "copy"))
-        for part in (rows.everyone(split) for split in ("train", "validation"))
-    )
-    return train_model(rows.task.kind, "copy", learned, held_out, names, settings)
+    learned, held_out = BinnedCopies().samples(rows, "copy", columns.names["copy"])
+    return train_model(rows.task.kind, "copy", learned, held_out, settings)
 
 
 def _at(rows: TaskRows, columns: TaskColumns, trees: Trees, rounds: int) -> dict[str, Any]:

@@ -14,11 +14,19 @@ from scipy.special import expit
 
 from benchmarks.students.transfer import TransferSet
 from finai_assets.features.sampling import sample_customers
-from finai_assets.scoring.boosting import BinnedRows
+from finai_assets.scoring.boosting import BinnedRows, Sample
 from finai_assets.scoring.calibration import NO_CALIBRATOR
 from finai_assets.scoring.links import LINK_OF_KIND
 from finai_assets.settings import Settings
-from finai_assets.students.distill import Aim, Examples, bin_probe, copy_target, hard_target, probe_gain, train_model
+from finai_assets.students.distill import (
+    Aim,
+    bin_probe,
+    bin_splits,
+    copy_target,
+    hard_target,
+    probe_gain,
+    train_model,
+)
 from finai_assets.students.fidelity_measures import Compared, figures_of
 from finai_assets.students.result import StudentModel
 from finai_assets.students.rows import Part, TaskRows
@@ -156,17 +164,17 @@ def take_step(rows: TaskRows, step: Step, kept: np.ndarray, transfer: Sequence[T
     settings = settings.model_copy(update={"students": students})
     parts = {split: rows.everyone(split) for split in ("train", "validation", "test")}
     X = {split: rows.features(part.index, kept) for split, part in parts.items()}
-    learned, held_out = (
-        Examples(X[split], _target(step, rows.task.kind, parts[split].label, parts[split].teacher))
-        for split in ("train", "validation")
-    )
+    inputs = [X["train"], *(more.X[:, kept] for more in transfer)]
+    targets = {split: _target(step, rows.task.kind, part.label, part.teacher) for split, part in parts.items()}
+    learned = [targets["train"]]
     for more in transfer:
         told = more.predictions[rows.task.name]
-        target = _target(step, rows.task.kind, np.full(len(told), np.nan), told)
-        learned = Examples(np.concatenate([learned.X, more.X[:, kept]]), np.concatenate([learned.target, target]))
+        learned.append(_target(step, rows.task.kind, np.full(len(told), np.nan), told))
     names = [rows.matrix.columns[place] for place in kept]
     begun = time.process_time()
-    trained = train_model(rows.task.kind, step.loss, learned, held_out, names, settings)
+    train, validation = bin_splits(np.concatenate(inputs), X["validation"], names, settings)
+    samples = Sample(train, np.concatenate(learned)), Sample(validation, targets["validation"])
+    trained = train_model(rows.task.kind, step.loss, *samples, settings)
     seconds = time.process_time() - begun
     init = tuple(float(value) for value in trained.init_score)
     model = StudentModel(trained.text, tuple(names), LINK_OF_KIND[rows.task.kind], init, NO_CALIBRATOR)
@@ -175,7 +183,7 @@ def take_step(rows: TaskRows, step: Step, kept: np.ndarray, transfer: Sequence[T
         "step": step.name,
         "says": step.says,
         "seed": settings.seed,
-        "rows": len(learned.target),
+        "rows": train.rows,
         "columns": len(kept),
         "rounds": trained.rounds,
         "leaves": model.size.leaves,

@@ -8,6 +8,7 @@ from finai_assets.asset_graph import COLUMNS, EXPLANATIONS, FIDELITY, PREDICTION
 from finai_assets.automation.specs import chosen_of, entered, spec_of, stored, writing
 from finai_assets.evaluation.explanation.inputs import input_of_columns
 from finai_assets.platform import Platform
+from finai_assets.students.binned import BinnedCopies
 from finai_assets.students.columns import FILE, choose_columns, from_file, to_file, union_of
 from finai_assets.students.report.explanations import explained_rows
 from finai_assets.students.report.page import fidelity_page, markdown
@@ -99,7 +100,7 @@ def _students(platform: Platform) -> dg.AssetsDefinition:
         settings, matrix = platform.graph.settings_of(*chosen), load_matrix(session)
         teacher = load_predictions(session.read(PREDICTIONS), matrix.tasks)
         columns = from_file(session.read_bytes(COLUMNS, None, FILE))
-        transfer = load_transfer_set(session, matrix.tasks)
+        transfer, binned = load_transfer_set(session, matrix.tasks), BinnedCopies()
         for number, path in enumerate(chosen):
             name = by_path[path].name
             report_progress(f"student of {name}", number, len(chosen))
@@ -111,6 +112,7 @@ def _students(platform: Platform) -> dg.AssetsDefinition:
                 settings,
                 columns=columns[name],
                 transfer=transfer,
+                binned=binned,
             )
             with writing(session, platform, path, model=True) as out:
                 for role, content in to_files(result).items():

@@ -7,7 +7,8 @@ most faithful, which needs no label.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import rel_entr
@@ -29,14 +30,6 @@ from finai_assets.settings.method import AimName
 from finai_assets.students.fidelity_measures import output_of
 
 Aim = AimName
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows to learn from or to stop on: ``X`` float32 [n, columns], ``target`` float64 [n] or [n, K]."""
-
-    X: np.ndarray
-    target: np.ndarray
 
 
 def hard_target(label: np.ndarray, classes: int) -> np.ndarray:
@@ -91,10 +84,16 @@ def probe_gain(
     return train_trees(_loss(kind, aim, target), Sample(seen, target), growth).gain()
 
 
-def train_model(
-    kind: str, aim: Aim, train: Examples, validation: Examples, names: list[str], settings: Settings
-) -> Trees:
-    """Train on one sample, stop on the other.
+def bin_splits(
+    train: np.ndarray, validation: np.ndarray, names: Sequence[str], settings: Settings
+) -> tuple[BinnedRows, BinnedRows]:
+    """Bin the rows of a model, each float32 [n, names]; the bins are fitted on the train rows alone."""
+    learned = bin_rows(train, _binning(settings), names=names)
+    return learned, bin_rows(validation, _binning(settings), like=learned)
+
+
+def train_model(kind: str, aim: Aim, train: Sample, validation: Sample, settings: Settings) -> Trees:
+    """Train on one sample, stop on the other, both in the bins of :func:`bin_splits`.
 
     Returns
     -------
@@ -102,13 +101,10 @@ def train_model(
         Its ``text`` is the model up to its best round. A binary or regression model holds its starting value in its first tree; a
         multiclass one starts from the log of the mean target, returned as ``init_score``.
     """
-    learned = bin_rows(train.X, _binning(settings), names=names)
-    held_out = bin_rows(validation.X, _binning(settings), like=learned)
     growth = _growth(kind, getattr(settings.students.rounds, kind), settings)
     if aim == "copy" or kind == "multiclass":  # a direct student of two classes or of a value stops early by itself
         growth = replace(growth, least_gain=_least_gain(kind, validation.target, growth, settings))
-    stop_on = Sample(held_out, validation.target)
-    return train_trees(_loss(kind, aim, train.target), Sample(learned, train.target), growth, stop_on=stop_on)
+    return train_trees(_loss(kind, aim, train.target), train, growth, stop_on=validation)
 
 
 def _least_gain(kind: str, target: np.ndarray, growth: Growth, settings: Settings) -> float:

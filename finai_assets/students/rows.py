@@ -12,7 +12,7 @@ from finai_assets.evaluation.baselines import persistence
 from finai_assets.features.registry import Registry
 from finai_assets.scoring.metrics import LOWER_IS_BETTER, PRIMARY, Estimate, evaluate, paired_difference
 from finai_assets.settings import Settings
-from finai_assets.students.distill import Aim, Examples, copy_target, hard_target
+from finai_assets.students.distill import Aim, copy_target, hard_target
 from finai_assets.students.transfer import TransferSet
 from finai_assets.training.matrix import MatrixTask, TrainingMatrix
 from finai_resources.errors import GateError
@@ -133,16 +133,27 @@ class TaskRows:
         """Return the rows of a split that a model learns from: a copy needs no label."""
         return self.everyone(split) if aim == "copy" else self.part(split)
 
-    def examples(self, split: str, aim: Aim, names: Sequence[str]) -> Examples:
-        """Return what a model learns from, or is stopped on: a copy's train examples include the transfer set."""
-        part, place = self.seen(split, aim), {name: index for index, name in enumerate(self.matrix.columns)}
-        X = self.features(part.index, np.array([place[name] for name in names], dtype=np.int64))
-        target = self.target(part, aim)
-        if aim != "copy" or split != "train" or self.transfer is None:
-            return Examples(X, target)
-        told = self.transfer.predictions[self.task.name]
-        more = copy_target(self.task.kind, np.full(len(told), np.nan), told, self.settings.students.alpha)
-        return Examples(np.concatenate([X, self.transfer.features(names)]), np.concatenate([target, more]))
+    def inputs(self, split: str, aim: Aim, names: Sequence[str]) -> np.ndarray:
+        """Return the rows that a model learns from, or is stopped on, float32 [n, names].
+
+        The train rows of a copy include the transfer set.
+        """
+        place = {name: index for index, name in enumerate(self.matrix.columns)}
+        X = self.features(self.seen(split, aim).index, np.array([place[name] for name in names], dtype=np.int64))
+        more = self._transfer(split, aim)
+        return X if more is None else np.concatenate([X, more.features(names)])
+
+    def targets(self, split: str, aim: Aim) -> np.ndarray:
+        """Return what a model learns of the rows of :meth:`inputs`, float64 [n] or [n, classes]."""
+        target, more = self.target(self.seen(split, aim), aim), self._transfer(split, aim)
+        if more is None:
+            return target
+        told = more.predictions[self.task.name]
+        unlabelled = np.full(len(told), np.nan)
+        return np.concatenate([target, copy_target(self.task.kind, unlabelled, told, self.settings.students.alpha)])
+
+    def _transfer(self, split: str, aim: Aim) -> TransferSet | None:
+        return self.transfer if aim == "copy" and split == "train" else None
 
     def target(self, part: Part, aim: Aim) -> np.ndarray:
         """Return what a student learns: the labels, or the teacher's output."""

@@ -7,7 +7,7 @@ fails, the bundle leaves the copy out, and is not promoted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from finai_assets.scoring.calibration import NO_CALIBRATOR, fit_calibrator
 from finai_assets.scoring.links import LINK_OF_KIND
 from finai_assets.scoring.metrics import Estimate
 from finai_assets.settings import Settings
+from finai_assets.students.binned import BinnedCopies
 from finai_assets.students.columns import TaskColumns
 from finai_assets.students.distill import Aim, train_model
 from finai_assets.students.fidelity import FidelityVerdict, compare_fidelity, measure_fidelity
@@ -71,6 +72,7 @@ def train_student(
     *,
     columns: TaskColumns,
     transfer: TransferSet | None = None,
+    binned: BinnedCopies | None = None,
 ) -> StudentResult:
     """Train one task's student.
 
@@ -82,6 +84,8 @@ def train_student(
         The task's columns, from :func:`finai_assets.students.columns.choose_columns`.
     transfer
         Rows without labels that the copy learns from beside the train rows.
+    binned
+        The bins of the copies of other tasks, which this one's copy takes where they are of the same rows and columns.
 
     Raises
     ------
@@ -92,29 +96,30 @@ def train_student(
     rows.require_fit(registry)
     train, validation = rows.part("train"), rows.part("validation")
     trivial = rows.trivial(train, validation)
+    binned = binned or BinnedCopies()
     candidates: dict[Aim, Candidate] = {}
     if np.ptp(train.label) == 0:
         nothing = Route("SKIP", f"the label is {train.label[0]:g} on all {len(train)} train rows: nothing to learn")
         routes = dict.fromkeys(POLICIES, nothing)
     else:
         report_progress(f"{task.name}: train the direct student", 0, _STEPS)
-        candidates["direct"] = fit(rows, columns, "direct")
+        candidates["direct"] = fit(rows, columns, "direct", binned)
         if _worth_copying(rows, train, validation):
             report_progress(f"{task.name}: distil", 1, _STEPS)
-            candidates["copy"] = fit(rows, columns, "copy")
+            candidates["copy"] = fit(rows, columns, "copy", binned)
         evidence = _evidence(rows, train, validation, candidates, trivial)
         routes = {policy: choose_route(evidence, settings.students, policy) for policy in POLICIES}
     report_progress(f"{task.name}: measure", 2, _STEPS)
     return _measured(rows, validation, candidates, routes, trivial)
 
 
-def fit(rows: TaskRows, columns: TaskColumns, aim: Aim) -> Candidate:
+def fit(rows: TaskRows, columns: TaskColumns, aim: Aim, binned: BinnedCopies) -> Candidate:
     """Train one model on train and stop it on validation: a copy on all rows, a direct student on the labelled ones."""
-    kind, names = rows.task.kind, list(columns.names[aim])
-    learned, held_out = (rows.examples(split, aim, names) for split in ("train", "validation"))
-    trained = train_model(kind, aim, learned, held_out, names, rows.settings)
+    kind, names = rows.task.kind, columns.names[aim]
+    learned, held_out = binned.samples(rows, aim, names)
+    trained = train_model(kind, aim, learned, held_out, rows.settings)
     init = tuple(float(value) for value in trained.init_score)
-    bare = StudentModel(trained.text, tuple(names), LINK_OF_KIND[kind], init, NO_CALIBRATOR)
+    bare = StudentModel(trained.text, names, LINK_OF_KIND[kind], init, NO_CALIBRATOR)
     everyone = rows.everyone("validation")
     return calibrate(
         kind, aim, bare, everyone.label, rows.features(everyone.index, places(rows.matrix, names)), rows.settings
@@ -152,7 +157,7 @@ def aim_of(route: RouteName) -> Aim:
     return _SERVED[route]
 
 
-def places(matrix: TrainingMatrix, names: list[str] | tuple[str, ...]) -> np.ndarray:
+def places(matrix: TrainingMatrix, names: Sequence[str]) -> np.ndarray:
     """Return where columns stand in the matrix, int64 [names]."""
     place = {name: index for index, name in enumerate(matrix.columns)}
     return np.array([place[name] for name in names], dtype=np.int64)

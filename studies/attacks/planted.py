@@ -401,8 +401,8 @@ FAULTS: tuple[Fault, ...] = (
             ),
             Edit(
                 STUDENTS,
-                '    learned, held_out = (rows.examples(split, aim, names) for split in ("train", "validation"))\n',
-                '    learned, held_out = (rows.examples(split, aim, names) for split in ("train", "validation"))\n'
+                "    learned, held_out = binned.samples(rows, aim, names)\n",
+                "    learned, held_out = binned.samples(rows, aim, names)\n"
                 "    learned = replace(learned, target=np.roll(learned.target, 7, axis=0))\n",
             ),
         ),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from finai_assets.scoring.boosting import raw_scores
+from finai_assets.scoring.boosting import Sample, raw_scores
 from finai_assets.settings import Settings
-from finai_assets.students.distill import Examples, copy_target, train_model
+from finai_assets.students.distill import bin_splits, copy_target, train_model
 
 NAMES = [f"c{i}" for i in range(6)]
 
@@ -18,12 +18,16 @@ def _classes(n: int = 2500, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return X, (score + rng.gumbel(size=score.shape)).argmax(axis=1).astype(float)
 
 
+def _samples(X: np.ndarray, target: np.ndarray, settings: Settings) -> tuple[Sample, Sample]:
+    """Learn from the first 2,000 rows, stop on the others."""
+    train, validation = bin_splits(X[:2000], X[2000:], NAMES, settings)
+    return Sample(train, target[:2000]), Sample(validation, target[2000:])
+
+
 def test_soft_targets_are_learned_as_probabilities(chosen: Settings) -> None:
     X, _ = _classes()
     truth = softmax(np.column_stack([2 * X[:, 0], np.zeros(len(X)), X[:, 1]]), axis=1)
-    trained = train_model(
-        "multiclass", "copy", Examples(X[:2000], truth[:2000]), Examples(X[2000:], truth[2000:]), NAMES, chosen
-    )
+    trained = train_model("multiclass", "copy", *_samples(X, truth, chosen), chosen)
     found = softmax(raw_scores(trained.text, X[2000:], 1) + trained.init_score, axis=1)
     assert np.abs(found - truth[2000:]).mean() < 0.05
 
@@ -33,9 +37,7 @@ def test_a_copy_learns_the_logit_of_the_teacher(chosen: Settings) -> None:
     logits = np.clip(3 * X[:, 0] + X[:, 1] - 4, -13, None)  # rare positives: labels of 2,000 rows would say little
     target = copy_target("binary", np.full(len(X), np.nan), expit(logits), 0.0)
     assert target == pytest.approx(logits, abs=1e-3)
-    trained = train_model(
-        "binary", "copy", Examples(X[:2000], target[:2000]), Examples(X[2000:], target[2000:]), NAMES, chosen
-    )
+    trained = train_model("binary", "copy", *_samples(X, target, chosen), chosen)
     found = raw_scores(trained.text, X[2000:], 1)
     assert np.corrcoef(found, logits[2000:])[0, 1] > 0.98
 

@@ -12,6 +12,7 @@ import pytest
 from finai_assets.asset_graph import TRANSFER
 from finai_assets.features.registry import build_registry
 from finai_assets.settings import Settings, load_settings
+from finai_assets.students.binned import BinnedCopies
 from finai_assets.students.columns import TaskColumns
 from finai_assets.students.rows import TaskRows
 from finai_assets.students.train import fit, fitted_on
@@ -45,7 +46,7 @@ def test_copies_learn_from_it_and_direct_students_do_not(aim: str, differs: bool
     columns = TaskColumns({"copy": COLUMNS[:10], "direct": COLUMNS[:10]}, {}, {})
     without = TaskRows(TASKS["churn"], toy.matrix, toy.teacher["churn"], chosen)
     rows = replace(without, transfer=other_rows(toy, "churn"))
-    texts = [fit(each, columns, aim).model.text for each in (without, rows)]  # type: ignore[arg-type]
+    texts = [fit(each, columns, aim, BinnedCopies()).model.text for each in (without, rows)]  # type: ignore[arg-type]
     assert (texts[0] != texts[1]) is differs
     recorded = fitted_on(rows, aim)  # type: ignore[arg-type]
     assert ("copy transfer" in recorded) is differs
@@ -57,12 +58,12 @@ def test_copies_learn_from_it_and_direct_students_do_not(aim: str, differs: bool
 def test_only_train_examples_are_more(toy: Toy, chosen: Settings) -> None:
     rows = TaskRows(TASKS["churn"], toy.matrix, toy.teacher["churn"], chosen, other_rows(toy, "churn"))
     names = list(COLUMNS[3:6])
-    assert len(rows.examples("validation", "copy", names).target) == len(rows.everyone("validation"))
-    learned = rows.examples("train", "copy", names)
+    assert len(rows.targets("validation", "copy")) == len(rows.inputs("validation", "copy", names))
+    assert len(rows.inputs("validation", "copy", names)) == len(rows.everyone("validation"))
     assert rows.transfer is not None
-    np.testing.assert_array_equal(learned.X[-400:], rows.transfer.X[:, 3:6])
+    np.testing.assert_array_equal(rows.inputs("train", "copy", names)[-400:], rows.transfer.X[:, 3:6])
     told = rows.transfer.predictions["churn"].astype(np.float64)
-    np.testing.assert_allclose(learned.target[-400:], np.log(told / (1 - told)), rtol=1e-5)
+    np.testing.assert_allclose(rows.targets("train", "copy")[-400:], np.log(told / (1 - told)), rtol=1e-5)
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
