@@ -11,7 +11,7 @@ import warnings
 
 import dagster as dg
 
-from finai_assets.automation.jobs import build_jobs
+from finai_assets.automation.jobs import EXECUTOR, build_jobs
 from finai_assets.bundle import assets as bundle
 from finai_assets.choice import assets as choice
 from finai_assets.evaluation import assets as evaluation
@@ -79,6 +79,7 @@ def build_definitions(
             jobs=[*build_jobs(platform, audits), verification],
             schedules=build_schedules(platform, audits=bool(audits)),
             resources=chosen,
+            executor=EXECUTOR,  # of Dagster's own asset job, too: what is selected in the UI runs as the jobs do
         )
 
 

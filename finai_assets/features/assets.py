@@ -9,7 +9,17 @@ from collections.abc import Iterator
 import dagster as dg
 
 from finai_assets.asset_graph import group_asset, state_asset
-from finai_assets.automation.specs import chosen_of, column_key, entered, facts, key_of, partitions_of, spec_of, stored
+from finai_assets.automation.specs import (
+    FEATURE_MONTHS,
+    chosen_of,
+    column_key,
+    entered,
+    facts,
+    key_of,
+    partitions_of,
+    spec_of,
+    stored,
+)
 from finai_assets.features.compute import GroupResult, compute_month
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group
@@ -75,7 +85,7 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
         for path, group in by_path.items()
     ]
 
-    @dg.multi_asset(name="features", can_subset=True, specs=specs)
+    @dg.multi_asset(name="features", can_subset=True, specs=specs, pool=FEATURE_MONTHS)
     def features(
         context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
     ) -> Iterator[dg.MaterializeResult]:
