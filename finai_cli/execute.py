@@ -19,7 +19,7 @@ from finai_checks.framework.run import run_checks
 from finai_checks.gates import CheckGates
 from finai_checks.ways_out import ways_out
 from finai_cli.plan import Unit
-from finai_resources.errors import FinaiError, GateError
+from finai_resources.errors import FinaiError, GateError, PartError
 from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE, log_evaluations
 from finai_resources.home import Home
 from finai_resources.lake import Lake
@@ -130,7 +130,8 @@ def _error_of(chain: list[SerializableErrorInfo], where: str) -> FinaiError:
     ours = {kind.__name__ for kind in _all_errors(FinaiError)}
     for error in chain:
         if error.cls_name in ours:
-            return FinaiError(error.message.partition(": ")[2].strip(), where=where)
+            kind = PartError if error.cls_name == PartError.__name__ else FinaiError
+            return kind(error.message.partition(": ")[2].strip(), where=where)
     for error in chain:
         if (refused := told_by(error.message, where)) is not None:
             return refused

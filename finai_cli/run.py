@@ -21,6 +21,7 @@ from finai_cli.output import styled
 from finai_cli.plan import Stage, Unit, made_from, main_job, outdated_checks, stale_assets
 from finai_cli.repair import damaged_partitions, repairing
 from finai_cli.summary import write_summary
+from finai_resources.errors import PartError
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
@@ -95,16 +96,24 @@ def _run_stage(
     stage: Stage, runner: Runner, checks: list[Declared], show: Display, altered: Collection[str] = ()
 ) -> StageReport:
     ran = 0
+    failed: list[PartError] = []
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
             for unit in stage.units:
                 if _todo(unit, runner, checks, altered) != ([], []):
                     shown.note(unit.partition or "")
-                    ran += _bring_up_to_date(unit, runner, checks, altered)
+                    try:
+                        ran += _bring_up_to_date(unit, runner, checks, altered)
+                    except (
+                        PartError
+                    ) as error:  # the month's other assets are stored, and no other month waits for this one
+                        failed.append(error)
                 shown.advance()
         skipped = len(stage.units) - ran
         note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
         shown.note(", ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
+    if failed:
+        raise failed[0] if len(failed) == 1 else PartError("\n".join(str(error) for error in failed))
     return StageReport(stage.name, len(stage.units), ran, meter.figures())
 
 
@@ -126,7 +135,11 @@ def _bring_up_to_date(unit: Unit, runner: Runner, checks: list[Declared], altere
             runner.judge(unit, outdated)
             runner.raise_for_checks(unit, [check.asset for check in outdated], checks)
         if stale:
-            runner.run(unit, stale, checks)
+            try:
+                runner.run(unit, stale, checks)
+            except PartError:  # behind a failed step Dagster evaluates no check, also of what the step has stored
+                runner.judge(unit, _todo(unit, runner, checks, altered)[0])
+                raise
         return bool(stale)
 
 
