@@ -11,7 +11,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
-from finai_checks.assets import as_evaluation
+from finai_checks.assets import as_evaluation, check_key
 from finai_checks.framework.check import CheckContext, Declared, sharing_work
 from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.overrides import Overrides
@@ -19,6 +19,7 @@ from finai_checks.framework.run import run_checks
 from finai_checks.gates import CheckGates
 from finai_checks.ways_out import ways_out
 from finai_cli.plan import Unit
+from finai_resources.command_instance import CommandInstance, fail_abandoned_runs
 from finai_resources.errors import FinaiError, GateError, PartError
 from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE, log_evaluations
 from finai_resources.home import Home
@@ -52,6 +53,8 @@ class Runner:
         keys = {dg.AssetKey(asset.split("/")) for asset in assets}
         # An asset selection alone would bring back every check of the assets, those that the job leaves to the audit too.
         checked = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in keys}
+        # A check may be declared on fewer months than its asset has: planned and not evaluated, it would show as skipped.
+        checked -= {check_key(check) for check in checks if check.months and unit.month not in check.months}
         result = job.get_subset(asset_selection=keys, asset_check_selection=checked).execute_in_process(
             instance=self.instance,
             partition_key=unit.month.partition_key if unit.month else None,
@@ -153,7 +156,8 @@ def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
     with ExitStack() as stack:
         with changing_together(home.dagster / "dagster.yaml"):  # of two that make the databases at once, one would fail
-            instance = stack.enter_context(dg.DagsterInstance.from_config(str(home.dagster)))
+            instance = stack.enter_context(CommandInstance.open(home.dagster))
             made = instance.run_storage, instance.event_log_storage, instance.schedule_storage
         assert all(made)  # noqa: S101 - naming a storage makes its database
+        fail_abandoned_runs(instance)
         yield instance
