@@ -22,6 +22,7 @@ from finai_assets.platform import Platform
 from finai_assets.promotion import assets as promotion
 from finai_assets.recommend import assets as recommend
 from finai_assets.settings import Settings, load_settings
+from finai_assets.source import kept_versions
 from finai_assets.students import assets as students
 from finai_assets.teacher import assets as teacher
 from finai_assets.training import assets as training
@@ -73,7 +74,7 @@ def build_definitions(
         # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins the behaviour relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.Definitions(
+        definitions = dg.Definitions(
             assets=[asset for package in PACKAGES for asset in package.build_assets(platform)],
             asset_checks=build_checks(platform),
             jobs=[*build_jobs(platform, audits), verification],
@@ -81,6 +82,8 @@ def build_definitions(
             resources=chosen,
             executor=EXECUTOR,  # of Dagster's own asset job, too: what is selected in the UI runs as the jobs do
         )
+    kept_versions().write()
+    return definitions
 
 
 def default_resources(settings: Settings, home: Home) -> dict[str, object]:
