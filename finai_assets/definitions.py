@@ -11,7 +11,7 @@ import warnings
 
 import dagster as dg
 
-from finai_assets.automation.jobs import build_jobs
+from finai_assets.automation.jobs import EXECUTOR, build_jobs
 from finai_assets.bundle import assets as bundle
 from finai_assets.choice import assets as choice
 from finai_assets.evaluation import assets as evaluation
@@ -23,6 +23,7 @@ from finai_assets.platform import Platform
 from finai_assets.promotion import assets as promotion
 from finai_assets.recommend import assets as recommend
 from finai_assets.settings import Settings, load_settings
+from finai_assets.source import kept_versions
 from finai_assets.students import assets as students
 from finai_assets.teacher import assets as teacher
 from finai_assets.training import assets as training
@@ -76,13 +77,16 @@ def build_definitions(
         # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins the behaviour relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.Definitions(
+        definitions = dg.Definitions(
             assets=[asset for package in PACKAGES for asset in package.build_assets(platform)],
             asset_checks=build_checks(platform),
             jobs=[*build_jobs(platform, audits), verification],
             schedules=build_schedules(platform, audits=bool(audits)),
             resources=used,
+            executor=EXECUTOR,  # of Dagster's own asset job, too: what is selected in the UI runs as the jobs do
         )
+    kept_versions().write()
+    return definitions
 
 
 def _with_end(settings: Settings, home: Home) -> Settings:

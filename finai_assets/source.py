@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from finai_assets.code_version_cache import KeptVersions
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("finai_assets", "finai_checks", "finai_resources", "serving_lambda", "studies")
 # Modules that compute no value, or only declare, show or transport values that have versions of their own.
@@ -69,14 +71,28 @@ def code_version(*starts: str, op: str = "", templates: tuple[str, ...] = ()) ->
     FileNotFoundError
         A template does not exist.
     """
+    rendered = files_version([ROOT / name for name in templates], ROOT) if templates else ""
+    key = "\n".join([*starts, f"op {op}", f"templates {rendered}"])
+    kept = kept_versions().versions
+    ours = all(name.partition(".")[0] in PACKAGES for name in (*starts, *filter(None, [op])))
+    if ours and key in kept:
+        return kept[key]
     digest = hashlib.sha256()
     for module, name in reached(*starts):
         digest.update(f"{module}:{name}\n{_text(module, name)}\n".encode())
     if op:
         digest.update(f"{op}\n{_op_text(op)}\n".encode())
-    if templates:
-        digest.update(files_version([ROOT / name for name in templates], ROOT).encode())
-    return digest.hexdigest()[:12]
+    digest.update(rendered.encode())
+    version = digest.hexdigest()[:12]
+    if ours:  # the source of another package may change without a trace in ours
+        kept[key] = version
+    return version
+
+
+@cache
+def kept_versions() -> KeptVersions:
+    """Return the code versions that are kept for the source as it is now; ``write`` keeps those that were computed since."""
+    return KeptVersions.read(ROOT, PACKAGES)
 
 
 @cache
@@ -119,7 +135,7 @@ def is_left_out(module: str) -> bool:
 
 def forget() -> None:
     """Clear the caches of this module, so that changed files are read again."""
-    for remembered in (code_version, reached, _module, _references, _file_of, _text, _op_text):
+    for remembered in (code_version, kept_versions, reached, _module, _references, _file_of, _text, _op_text):
         remembered.cache_clear()
 
 

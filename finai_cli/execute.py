@@ -20,7 +20,8 @@ from finai_checks.framework.run import run_checks
 from finai_checks.gates import CheckGates
 from finai_checks.ways_out import ways_out
 from finai_cli.plan import Unit
-from finai_resources.errors import FinaiError, GateError
+from finai_resources.command_instance import CommandInstance, fail_abandoned_runs
+from finai_resources.errors import FinaiError, GateError, PartError
 from finai_resources.event_log import BATCH_SIZE, BATCH_VARIABLE, log_evaluations
 from finai_resources.home import Home
 from finai_resources.lake import Lake
@@ -68,7 +69,12 @@ class Runner:
         job = self.definitions.resolve_job_def(unit.job)
         keys = {dg.AssetKey(asset.split("/")) for asset in assets}
         # An asset selection alone would bring back every check of the assets, those that the job leaves to the audit too.
-        wanted = {check_key(check) for check in checks if check.asset in assets}
+        # A check may be declared on fewer months than its asset has: planned and not evaluated, it would show as skipped.
+        wanted = {
+            check_key(check)
+            for check in checks
+            if check.asset in assets and (not check.months or unit.month in check.months)
+        }
         checked = wanted & set(job.asset_layer.asset_graph.asset_check_keys)
         result = job.get_subset(asset_selection=keys, asset_check_selection=checked).execute_in_process(
             instance=self.instance,
@@ -155,7 +161,8 @@ def _error_of(chain: list[SerializableErrorInfo], where: str) -> FinaiError:
     ours = {kind.__name__ for kind in _all_errors(FinaiError)}
     for error in chain:
         if error.cls_name in ours:
-            return FinaiError(error.message.partition(": ")[2].strip(), where=where)
+            kind = PartError if error.cls_name == PartError.__name__ else FinaiError
+            return kind(error.message.partition(": ")[2].strip(), where=where)
     for error in chain:
         if (refused := told_by(error.message, where)) is not None:
             return refused
@@ -177,7 +184,8 @@ def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
     with ExitStack() as stack:
         with changing_together(home.dagster / "dagster.yaml"):  # of two that make the databases at once, one would fail
-            instance = stack.enter_context(dg.DagsterInstance.from_config(str(home.dagster)))
+            instance = stack.enter_context(CommandInstance.open(home.dagster))
             made = instance.run_storage, instance.event_log_storage, instance.schedule_storage
         assert all(made)  # noqa: S101 - naming a storage makes its database
+        fail_abandoned_runs(instance)
         yield instance

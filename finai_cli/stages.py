@@ -13,6 +13,7 @@ from finai_cli.execute import Prepared, Runner, dagster_instance
 from finai_cli.meter import Meter
 from finai_cli.plan import Stage, Unit, outdated_checks, parts_of, stale_assets, waits_of
 from finai_cli.workers import Work, Workers
+from finai_resources.errors import PartError
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.leases import leased
@@ -37,7 +38,7 @@ def unit_worker(
     lake = lake_of()
     with dagster_instance(home) as instance:
         runner = Runner(platform, home, lake, instance, prepared)
-        yield lambda task: _bring_up_to_date(task[0], runner, alone, task[1])
+        yield lambda task: _attempt(task[0], runner, alone, task[1])
 
 
 def run_stage(
@@ -46,19 +47,25 @@ def run_stage(
     """Compute what is stale of a stage, ask what has to be asked, and return what it took."""
     with show(stage.title, len(stage.units), 0) as shown:
         with Meter() as meter:
-            counted = _side_by_side(stage, runner, checks, shown, pool, altered) if len(pool) else set()
+            counted, failed = _side_by_side(stage, runner, checks, shown, pool, altered) if len(pool) else (set(), {})
             ran = set(counted)
             for unit in stage.units:
                 still_altered = () if unit in ran else altered
-                if _todo(unit, runner, checks, still_altered) != ([], []):
+                if unit not in failed and _todo(unit, runner, checks, still_altered) != ([], []):
                     shown.note(unit.partition or "")
-                    if _bring_up_to_date(unit, runner, checks, still_altered):
+                    done = _attempt(unit, runner, checks, still_altered)
+                    if isinstance(done, PartError):
+                        failed[unit] = done
+                    elif done:
                         ran.add(unit)
                 if unit not in counted:
                     shown.advance()
         skipped = len(stage.units) - len(ran)
         note = f"peak {meter.figures()['peak_mib']:.0f} MiB" if ran else ""
         shown.note(", ".join(filter(None, [note, f"{skipped} up to date" if skipped else ""])))
+    if failed:
+        errors = [failed[unit] for unit in stage.units if unit in failed]
+        raise errors[0] if len(errors) == 1 else PartError("\n".join(map(str, errors)))
     return StageReport(stage.name, len(stage.units), len(ran), meter.figures())
 
 
@@ -69,8 +76,10 @@ def _side_by_side(
     shown: StageView,
     pool: Workers,
     altered: Collection[str],
-) -> set[Unit]:
-    """Let workers compute what is stale, months beside each other or parts of one unit; return these units, counted as done.
+) -> tuple[set[Unit], dict[Unit, PartError]]:
+    """Let workers compute what is stale, months beside each other or parts of one unit.
+
+    Return these units, which are counted as done, and what failed in some of them.
 
     Nothing is done where there is only one thing to do. Checks that look at other months are left: they are asked when all months
     are there, so that what they see does not depend on which worker was faster.
@@ -83,18 +92,21 @@ def _side_by_side(
         tasks = parts_of(runner.platform, unit, paths, len(pool))
         waits = waits_of(runner.platform, tasks)
     if len(tasks) < 2:
-        return set()
+        return set(), {}
     if len(stale) == 1:  # a part asks the checks of what is not stale too
         with leased(runner.lake, [(asset, unit.partition) for asset in unit.assets]):
             _judge(unit, runner, alone, _todo(unit, runner, alone, altered)[0])
     under_way: dict[int, str] = {}
+    failed: dict[Unit, PartError] = {}
 
     def note(number: int, text: str) -> None:
         under_way[number] = text
         shown.note("; ".join(under_way.values()))
 
-    def done(number: int, _: object) -> None:
+    def done(number: int, result: bool | PartError) -> None:
         under_way.pop(number, None)
+        if isinstance(result, PartError):
+            failed[next(unit for unit in stale if unit.month == tasks[number].month)] = result
         shown.note(tasks[number].partition or "")
         if len(stale) > 1:
             shown.advance()
@@ -102,7 +114,7 @@ def _side_by_side(
     pool.run([(task, frozenset(altered)) for task in tasks], after=lambda number: waits[number], done=done, note=note)
     if len(stale) == 1:
         shown.advance()
-    return set(stale)
+    return set(stale), failed
 
 
 def _todo(
@@ -115,13 +127,25 @@ def _todo(
     return outdated_checks(runner.ledger, runner.platform, unit, kept, altered), stale
 
 
+def _attempt(unit: Unit, runner: Runner, checks: list[Declared], altered: Collection[str]) -> bool | PartError:
+    """Bring a unit up to date; return the error where a part of it alone failed, as no other month waits for that."""
+    try:
+        return _bring_up_to_date(unit, runner, checks, altered)
+    except PartError as error:
+        return error
+
+
 def _bring_up_to_date(unit: Unit, runner: Runner, checks: list[Declared], altered: Collection[str]) -> bool:
     """Evaluate what has to be evaluated and compute what is stale, alone on these partitions; return whether a job ran."""
     with leased(runner.lake, [(asset, unit.partition) for asset in unit.assets]):
         outdated, stale = _todo(unit, runner, checks, altered)  # another run may just have ended
         _judge(unit, runner, checks, outdated)
         if stale:
-            runner.run(unit, stale, checks)
+            try:
+                runner.run(unit, stale, checks)
+            except PartError:  # behind a failed step Dagster evaluates no check, also of what the step has stored
+                runner.judge(unit, _todo(unit, runner, checks, altered)[0])
+                raise
         return bool(stale)
 
 

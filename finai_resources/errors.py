@@ -69,6 +69,10 @@ class GateError(FinaiError):
     """A blocking check failed or has no result, or a rule such as the gap does not hold, so the work stops."""
 
 
+class PartError(FinaiError):
+    """A part of what was to be computed failed, and the rest is stored; it names each part that failed with its reason."""
+
+
 class BundleError(FinaiError):
     """A serving bundle cannot be built, read, or trusted."""
 

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import StringSource
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType
+from dagster._core.events import (
+    AssetMaterializationPlannedData,
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    DagsterEventType,
+)
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
 from dagster._core.storage.event_log.schema import AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
@@ -145,6 +150,22 @@ def log_materializations(
     for index, materialization in enumerate(materializations):
         DagsterEvent.asset_materialization(
             step, materialization, batch_metadata=DagsterEventBatchMetadata(batch, is_end=index == last)
+        )
+
+
+def log_planned(context: dg.AssetExecutionContext, keys: Sequence[dg.AssetKey], partition: str) -> None:
+    """Log that a run was to materialise some assets, so that they show as failed where it ends without having done so.
+
+    Dagster plans what a run executes; of virtual assets it plans none, and they would keep the colour of an older run.
+    """
+    step, last = context.get_step_execution_context().step, len(keys) - 1
+    batch = f"{context.run_id}:{step.key}:{id(keys)}"
+    for index, key in enumerate(keys):
+        event = DagsterEvent.build_asset_materialization_planned_event(
+            context.job_name, step.key, AssetMaterializationPlannedData(key, partition=partition)
+        )
+        context.instance.report_dagster_event(
+            event, context.run_id, batch_metadata=DagsterEventBatchMetadata(batch, is_end=index == last)
         )
 
 

@@ -70,20 +70,36 @@ class Home:
         return self.lake_root.startswith("s3://") or Path(self.lake_root).is_dir()
 
     def prepare(self) -> None:
-        """Create the folders, and ``dagster.yaml`` where there is none, or one of ours that names folders."""
+        """Create the folders, and ``dagster.yaml`` where there is none, or one that an earlier version wrote unchanged."""
         self.dagster.mkdir(parents=True, exist_ok=True)
         config = self.dagster / "dagster.yaml"
-        if not config.exists() or _names_folders(yaml.safe_load(config.read_text(encoding="utf-8"))):
+        if not config.exists() or _is_earlier(yaml.safe_load(config.read_text(encoding="utf-8"))):
             replace_file(config, yaml.safe_dump(INSTANCE, sort_keys=False).encode())
 
 
 _EVENT_LOG = {"module": "finai_resources.event_log", "class": "BatchedSqliteEventLogStorage"}
-# The embedded Dagster instance: SQLite below DAGSTER_HOME, with asset events of a batch stored in one transaction. It names no
-# folder, so that a home which was copied or moved writes into itself.
-INSTANCE: dict[str, Any] = {
+# What versions before the run limit wrote, to the letter; a file that differs from it somebody has edited.
+_WITHOUT_LIMITS: dict[str, Any] = {
     "event_log_storage": {**_EVENT_LOG, "config": {"home": {"env": "DAGSTER_HOME"}}},
     "telemetry": {"enabled": False},
 }
+# The embedded Dagster instance: SQLite below DAGSTER_HOME, with asset events of a batch stored in one transaction. It names no
+# folder, so that a home which was copied or moved writes into itself.
+INSTANCE: dict[str, Any] = {
+    **_WITHOUT_LIMITS,
+    "nux": {"enabled": False},  # no question for an e-mail address on the first page
+    "concurrency": {
+        # Two runs of up to 1 GiB each beside the UI. A feature month uses every worker (`lake.workers`): one at a time.
+        "runs": {"max_concurrent_runs": 2},
+        # By run and not by op: the queue counts runs, so that a killed process leaves no claimed slot behind it.
+        "pools": {"default_limit": 1, "granularity": "run"},
+    },
+}
+
+
+def _is_earlier(config: object) -> bool:
+    """Return whether an earlier version wrote a configuration and nobody has changed it since."""
+    return config == _WITHOUT_LIMITS or _names_folders(config)
 
 
 def _names_folders(config: object) -> bool:

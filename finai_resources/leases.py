@@ -200,6 +200,16 @@ def _content(owner: Owner) -> bytes:
     return to_json(asdict(owner), sort_keys=True)
 
 
+def this_process() -> Owner:
+    """Return this process as an owner, for what it leaves behind elsewhere than in a lease."""
+    return _myself()
+
+
+def owner_in(content: bytes) -> Owner | None:
+    """Return the owner that a JSON text names; None where it names none."""
+    return _owner(content)
+
+
 def _owner(content: bytes) -> Owner | None:
     try:
         return Owner(**json.loads(content))

@@ -6,7 +6,7 @@ a check of it once, without a partition; so each month is logged once more under
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,9 @@ def months_of(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> list
 
 
 def yield_months(
-    context: dg.AssetExecutionContext, results: Iterable[tuple[Month, Sequence[Materialised]]]
+    context: dg.AssetExecutionContext,
+    results: Iterable[tuple[Month, Sequence[Materialised]]],
+    failed: Callable[[], Collection[str]] = tuple,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Yield the result of each asset, and log every month of a range under its own partition.
 
@@ -42,9 +44,13 @@ def yield_months(
     ----------
     results
         Months in order, each with what it stored. It is consumed as it goes: a month is on disk before the next one begins.
+    failed
+        Says at the end which assets a month lacks because they could not be computed. They are logged for the other months
+        alone: what is yielded stands in every partition of the run, and would show the failed month as filled.
     """
     found = [(month, list(stored)) for month, stored in _logged(context, results)]
-    last = {stored.asset: stored for _, month in found for stored in month}
+    lacking = failed()
+    last = {stored.asset: stored for _, month in found for stored in month if stored.asset not in lacking}
     for stored in last.values():
         yield dg.MaterializeResult(
             asset_key=stored.asset.split("/"), metadata=stored.metadata, data_version=dg.DataVersion(stored.version)

@@ -21,6 +21,8 @@ from finai_resources.manifest import Manifest
 from finai_resources.months import Month
 from finai_resources.partition_writer import PartitionWriter
 
+FEATURE_MONTHS = "feature_months"  # the pool of runs that compute feature months, limited in the home's dagster.yaml
+
 
 def key_of(path: str) -> dg.AssetKey:
     """Return Dagster's key of a path."""

@@ -4,17 +4,30 @@ A group's op writes one Parquet partition for each group and logs one materialis
 columns are virtual specs downstream of their group, so that they show as filled and plotted without being executed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import dagster as dg
 
 from finai_assets.asset_graph import group_asset, state_asset
-from finai_assets.automation.specs import chosen_of, column_key, entered, facts, key_of, partitions_of, spec_of, stored
+from finai_assets.automation.specs import (
+    FEATURE_MONTHS,
+    chosen_of,
+    column_key,
+    entered,
+    facts,
+    key_of,
+    partitions_of,
+    spec_of,
+    stored,
+)
+from finai_assets.features.by_group import GroupFailures
 from finai_assets.features.compute import GroupResult, compute_month
 from finai_assets.features.fit import fit_states, load_states, store_states
 from finai_assets.features.registry import Column, Group
 from finai_assets.features.statistics import ColumnStatistics
 from finai_assets.platform import Platform
+from finai_resources.event_log import log_planned
 from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
@@ -75,22 +88,30 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
         for path, group in by_path.items()
     ]
 
-    @dg.multi_asset(name="features", can_subset=True, specs=specs)
+    @dg.multi_asset(name="features", can_subset=True, specs=specs, pool=FEATURE_MONTHS)
     def features(
         context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
     ) -> Iterator[dg.MaterializeResult]:
         chosen = chosen_of(context, tuple(by_path))
-        settings, groups = platform.graph.settings_of(*chosen), [by_path[path] for path in chosen]
+        settings, failures = platform.graph.settings_of(*chosen), GroupFailures()
 
-        def compute(month: Month) -> list[Materialised]:
-            session = entered(lake, gates, platform, *chosen, month=month)
+        def compute(month: Month, groups: Sequence[Group]) -> list[Materialised]:
+            session = entered(lake, gates, platform, *(group.asset for group in groups), month=month)
             states = load_states(session, groups)
             results = compute_month(
                 session, month, registry, states, settings, groups, versions=platform.graph.versions
             )
             return [_materialised(group, month, results[group.name]) for group in groups]
 
-        yield from yield_months(context, ((month, compute(month)) for month in months_of(context)))
+        def compute_each(month: Month) -> list[Materialised]:
+            return failures.compute(month, [by_path[path] for path in chosen], partial(compute, month))
+
+        yield from yield_months(
+            context, ((month, compute_each(month)) for month in months_of(context)), failed=lambda: failures.assets
+        )
+        for month, group, _ in failures.errors:
+            log_planned(context, [column_key(column) for column in group.columns], month.partition_key)
+        failures.demand_none()
 
     return features
 

@@ -23,6 +23,9 @@ CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
 CONFIG_VARIABLE = "FINAI_CONFIG"
 DATASETS = "datasets"
 _SUFFIXES = {".yaml", ".yml"}
+_LOADER = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # of libyaml where it is: the same values in a tenth of the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         The file cannot be read, is not YAML, or holds no mapping.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - it is the safe one
     except yaml.YAMLError as error:
         raise ConfigError(f"this is not YAML: {error}", where=str(path), fix="fix the line that it names") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -69,6 +69,23 @@ def test_the_jobs_are_those_that_a_person_starts(built: dg.Definitions) -> None:
     assert named == JOBS
 
 
+def test_dagsters_own_asset_job_runs_in_one_process_as_the_named_jobs_do(built: dg.Definitions) -> None:
+    jobs = [*built.resolve_all_job_defs(), built.resolve_implicit_global_asset_job_def()]
+    assert {job.executor_def.name for job in jobs} == {"in_process"}
+    assert {job.executor_def.name for job in dg.Definitions(assets=[dg.AssetSpec("a")]).resolve_all_job_defs()} <= {
+        "multi_or_in_process_executor"
+    }
+
+
+def test_runs_of_feature_months_share_a_pool(built: dg.Definitions) -> None:
+    pools = {
+        definition.op.name: definition.op.pool
+        for definition in built.resolve_asset_graph().assets_defs
+        if definition.is_executable and definition.keys
+    }
+    assert {name for name, pool in pools.items() if pool} == {"features"}
+
+
 def test_every_column_is_a_virtual_asset_downstream_of_its_group(
     specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform
 ) -> None:

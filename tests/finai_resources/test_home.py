@@ -11,9 +11,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 import yaml
+from dagster._core.instance.config import PoolGranularity
 
 from finai_cli.execute import dagster_instance
-from finai_resources.home import Home
+from finai_resources.home import INSTANCE, Home
 from finai_resources.lake import Lake
 from finai_resources.warehouse import rebuild, shows
 
@@ -102,6 +103,35 @@ def test_an_instance_that_somebody_configured_is_left_as_it_is(home: Home):
     (home.dagster / "dagster.yaml").write_text(own)
     home.prepare()
     assert (home.dagster / "dagster.yaml").read_text() == own
+
+
+def without_limits() -> dict[str, object]:
+    """Return what versions before the run limit wrote."""
+    log = {"module": "finai_resources.event_log", "class": "BatchedSqliteEventLogStorage"}
+    return {
+        "event_log_storage": {**log, "config": {"home": {"env": "DAGSTER_HOME"}}},
+        "telemetry": {"enabled": False},
+    }
+
+
+def test_an_instance_of_an_earlier_version_gets_the_run_limit_and_an_edited_one_keeps_what_was_chosen(home: Home):
+    config = home.dagster / "dagster.yaml"
+    edited = {**without_limits(), "run_retries": {"enabled": True}}
+    for content in (without_limits(), edited):
+        config.write_text(yaml.safe_dump(content))
+        home.prepare()
+        stored = yaml.safe_load(config.read_text())
+        assert stored == (content if content is edited else INSTANCE)
+
+
+def test_the_instance_limits_runs_and_feature_months_and_asks_for_no_address(home: Home):
+    with dagster_instance(home) as instance:
+        limits = instance.get_concurrency_config()
+        assert limits.run_queue_config is not None
+        assert limits.run_queue_config.max_concurrent_runs == 2
+        assert limits.pool_config.default_pool_limit == 1
+        assert limits.pool_config.pool_granularity is PoolGranularity.RUN
+        assert not instance.nux_enabled
 
 
 @pytest.mark.parametrize("content", ["", "[]", "event_log_storage: 3"])
