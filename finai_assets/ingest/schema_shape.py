@@ -167,7 +167,8 @@ def _columns(
     found = []
     with duckdb.connect(":memory:") as database:
         database.execute("SET threads = 1")
-        there = set(database.execute(f"SELECT * FROM {rows.scan()} LIMIT 0").fetch_arrow_table().column_names)  # noqa: S608
+        database.execute(f"SELECT * FROM {rows.scan()} LIMIT 0")  # noqa: S608 - paths as literals
+        there = {column[0] for column in database.description or ()}
         for name, kind in rows.schema.items():
             column = ColumnShape(name, plain_type(kind))
             if name in there:
