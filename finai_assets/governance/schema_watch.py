@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +13,23 @@ from finai_assets.governance.incidents import Incidents
 from finai_assets.governance.source_schema import Recorded, SchemaState, digest_of_files, read_seen, read_state
 from finai_assets.ingest.adapter import adapter_class
 from finai_assets.ingest.load import catalogue_pieces, digest_of, month_pieces
-from finai_assets.ingest.pseudonym import pseudonym_key
+from finai_assets.ingest.pseudonym import key_id, pseudonym_key
 from finai_assets.ingest.schema_diff import SchemaChange, schema_changes
-from finai_assets.ingest.schema_shape import SourceShape, shape_of
+from finai_assets.ingest.schema_shape import SKETCH, SourceShape, shape_of
 from finai_assets.ingest.source_changes import source_changes
 from finai_assets.ingest.source_lineage import SourceLineage, reads, source_lineage
 from finai_assets.platform import Platform
 from finai_assets.settings.schema_changes import Policy
 from finai_resources.errors import FinaiError
+from finai_resources.json_text import remembered, to_json
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, address
 from finai_resources.months import Month
 from finai_resources.secrets import SecretStore
+from finai_resources.whole_file import replace_file
+
+_CACHED = "source_shape.json"
 
 
 @dataclass(frozen=True)
@@ -89,9 +95,8 @@ def look(platform: Platform, lake: Lake, secrets: SecretStore, cache: Path | Non
         return None
     files = adapter_class(settings).current_files(settings, cache)
     key = pseudonym_key(settings, secrets)
-    adapter = adapter_class(settings)(settings, key, LakeSession(lake))
     rules = platform.settings.schema_changes
-    now = shape_of(adapter, key, source_lineage(platform.settings), rules)
+    now = _shape(platform, lake, key, digest_of_files(files), cache)
     incidents = Incidents(lake, secrets)
     state = read_state(lake, incidents)
     if state.accepted is not None:
@@ -102,6 +107,23 @@ def look(platform: Platform, lake: Lake, secrets: SecretStore, cache: Path | Non
         known = SourceShape.of_schema(stored[-1].extra["source_schema"]).completed(now)
     changes = schema_changes(known, now, rules)
     return Look(digest_of_files(files), state, incidents, now, known, state.accepted is None, changes, stored)
+
+
+def _shape(platform: Platform, lake: Lake, key: bytes, files: str, cache: Path | None) -> SourceShape:
+    """Return the source's shape, remembered in the cache for its files, the key and what the mapping declares of columns."""
+    settings = platform.graph.settings_of(SNAPSHOTS, *platform.graph.catalogues)
+    lineage, rules = source_lineage(platform.settings), platform.settings.schema_changes
+    declared = [sorted(lineage.keys), sorted(lineage.categorical), rules.max_words, SKETCH]
+    made_from = hashlib.sha256(json.dumps([files, key_id(key), declared]).encode()).hexdigest()
+    place = cache / _CACHED if cache is not None else None
+    known = remembered(place) if place is not None else {}
+    if known.get("made_from") == made_from:
+        return SourceShape.of(known["shape"])
+    found = shape_of(adapter_class(settings)(settings, key, LakeSession(lake)), key, lineage, rules)
+    if place is not None:
+        content = {"made_from": made_from, "shape": found.as_dict()}
+        replace_file(place, to_json(content, sort_keys=True), durable=False)
+    return found
 
 
 def stored_months(platform: Platform, lake: Lake) -> tuple[Manifest, ...]:

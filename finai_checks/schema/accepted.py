@@ -43,7 +43,7 @@ def schema_accepted(
     changes
         Every recorded change, with how it stands: its policy, or the state of its incident.
     faults
-        What is wrong with the log of incidents: of one that was altered nobody knows what was decided.
+        What is wrong with the logs of changes and incidents.
     """
     if loaded is None or not loaded.columns:
         return CheckOutcome.no_evidence()

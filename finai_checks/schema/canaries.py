@@ -45,9 +45,7 @@ def plain_canaries(_settings: Settings) -> list[Canary]:
         canary("a held change that alters the month", "awaits a decision", before, "open"),
         canary("a month that was loaded under a held change", "awaits a decision", since, "open"),
         canary("a month that was loaded under a rejected change", "was rejected", since, "rejected"),
-        canary(
-            "a log of incidents that was altered", "entry 0", before, "", fault="the log of incidents, entry 0: gone"
-        ),
+        canary("a log of incidents that was altered", "entry 0", before, "", fault="the log incidents, entry 0: gone"),
         canary("a month that is not stored", NO_EVIDENCE, None, ""),
     ]
 

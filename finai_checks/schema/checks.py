@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.governance.incidents import Incidents, incident_log
-from finai_assets.governance.source_schema import digest_of_files, read_state
+from finai_assets.governance.source_schema import Recorded, digest_of_files, read_state, schema_log
 from finai_assets.platform import Platform
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare_together
 from finai_checks.schema.accepted import Loaded, schema_accepted
@@ -33,12 +33,12 @@ def declare_checks(platform: Platform) -> list[Declared]:
 def evaluate_schema(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Judge the raw tables of a month by what was recorded and decided of the source's schema."""
     lake, month, secrets = context.session.lake, context.required_month.key, context.platform.secrets
-    incidents = Incidents(lake, secrets)
-    state = read_state(lake, incidents)
-    changes = [(recorded, state.standing(recorded)) for recorded in state.changes]
-    faults = [
-        f"the log of incidents, entry {each.sequence}: {each.what}" for each in incident_log(lake, secrets).verify()
-    ]
+    logs = (incident_log(lake, secrets), schema_log(lake))
+    faults = [f"the log {log.name}, entry {fault.sequence}: {fault.what}" for log in logs for fault in log.verify()]
+    changes: list[tuple[Recorded, str]] = []
+    if not faults:  # of a log that was altered nobody knows what was decided
+        state = read_state(lake, Incidents(lake, secrets))
+        changes = [(recorded, state.standing(recorded)) for recorded in state.changes]
     outcomes = {}
     for asset in assets:
         manifest = lake.find(asset, month)

@@ -6,92 +6,26 @@ import shutil
 from pathlib import Path
 
 import pytest
+from small_bank import MONTHS, Bank, loaded_bank
 
-from finai_assets.asset_graph import CATALOGUE_TABLES, SNAPSHOTS, TRANSACTIONS, group_asset
-from finai_assets.governance.incidents import Incidents
+from finai_assets.asset_graph import SNAPSHOTS, TRANSACTIONS, group_asset
 from finai_assets.governance.schema_watch import look, standing_in_the_way
 from finai_assets.governance.source_schema import read_state
-from finai_assets.ingest.adapter import open_adapter
-from finai_assets.ingest.load import load_catalogue, load_month
-from finai_assets.platform import Platform
-from finai_assets.settings import load_settings
-from finai_checks.catalogue import declared_checks
-from finai_checks.framework.check import CheckContext
 from finai_checks.framework.evidence_log import evidence_log
-from finai_checks.framework.run import run_checks
 from finai_checks.gates import CheckGates
-from finai_checks.schema.checks import SCHEMA_ACCEPTED
-from finai_checks.schema.watch import Watched, decide, watch
+from finai_checks.schema.watch import decide
 from finai_resources.errors import ConfigError, GateError
-from finai_resources.lake import Lake
-from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
-from finai_resources.secrets import SecretStore
-from tests.finai_assets.ingest.tables.test_berka import KEY, write_czech
+from tests.finai_assets.ingest.tables.test_berka import KEY
 
-MONTHS = ("1993-01", "1993-02", "1993-03")
 BY = {"by": "Kim, data office", "why": "the core system renamed it on purpose"}
-
-
-class Bank:
-    """A home whose three months were loaded from a small bank, and the bank's folder."""
-
-    def __init__(self, root: Path, **policies: str) -> None:
-        self.root, self.source = root, root / "bank"
-        overrides = {"dataset": {"source": str(self.source)}, "schema_changes": policies}
-        self.secrets = SecretStore(root / "home")
-        self.platform = Platform.of(load_settings("berka", "demo", overrides=overrides), self.secrets)
-        self.lake, self.cache = Lake.on_disk(root / "home" / "lake"), root / "home" / "cache"
-
-    def load(self, *months: str) -> None:
-        graph, session = self.platform.graph, LakeSession(self.lake)
-        settings = graph.settings_of(SNAPSHOTS, *CATALOGUE_TABLES)
-        adapter = open_adapter(settings, KEY, session)
-        load_catalogue(adapter, session, settings, **graph.versions(CATALOGUE_TABLES[0]))
-        for month in months:
-            load_month(adapter, session, Month.parse(month), settings, **graph.versions(SNAPSHOTS))
-            self.check(month)
-
-    def check(self, month: str) -> None:
-        checks = [each for each in declared_checks(self.platform) if each.kind == SCHEMA_ACCEPTED]
-        run_checks(
-            [each for each in checks if self.lake.find(each.asset, month)],
-            CheckContext(LakeSession(self.lake), self.platform, Month.parse(month)),
-        )
-
-    def watch(self) -> Watched:
-        return watch(self.platform, self.lake, self.secrets, self.cache)
-
-    def edit(self, table: str, old: str, new: str) -> None:
-        file = self.source / f"{table}.asc"
-        text = file.read_text()
-        assert old in text
-        file.write_text(text.replace(old, new))
-
-    def is_closed(self, asset: str, month: str) -> bool:
-        """Return whether this check keeps the gates of an asset closed; others have no record here."""
-        try:
-            CheckGates(self.platform).demand(self.lake, [(asset, month)])
-        except GateError as error:
-            return SCHEMA_ACCEPTED.name in str(error)
-        return False
-
-    @property
-    def incidents(self) -> Incidents:
-        return Incidents(self.lake, self.secrets)
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("bank")
-    (root / "bank").mkdir()
-    write_czech(root / "bank")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("FINAI_PSEUDONYM_KEY", KEY.hex())
-        bank = Bank(root)
-        bank.load(*MONTHS)
-        assert bank.watch().recorded == ()
-    return root
+        return loaded_bank(tmp_path_factory.mktemp("bank"))
 
 
 @pytest.fixture
@@ -151,9 +85,8 @@ def test_a_renamed_column_that_the_mapping_reads_is_held_and_closes_the_gates_of
     assert not any(entry.record["passed"] for entry in told if entry)
     assert bank.is_closed(TRANSACTIONS, "1993-02")
     assert bank.is_closed(SNAPSHOTS, "1993-02")
+    asked = bank.platform.graph.asked(group_asset("demographics"), month=Month.parse("1993-02"))
     with pytest.raises(GateError, match="finai schema accept"):
-        graph = bank.platform.graph
-        asked = graph.asked(group_asset("demographics"), month=Month.parse("1993-02"))
         CheckGates(bank.platform).demand(bank.lake, asked)
 
 
