@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +11,7 @@ from finai_assets.asset_graph import BUNDLE, PUBLISHED, RECOMMENDATIONS, SNAPSHO
 from finai_assets.automation.requests import Wanted
 from finai_assets.automation.specs import key_of
 from finai_assets.governance.schema_watch import Look, altered_partitions, standing_in_the_way, stored_months
-from finai_assets.governance.source_schema import Recorded
+from finai_assets.governance.source_schema import Recorded, digest_of_files
 from finai_assets.ingest.adapter import adapter_class
 from finai_assets.ingest.pseudonym import pseudonym_key
 from finai_assets.platform import Platform
@@ -33,7 +33,7 @@ def late_months(
     if waiting := standing_in_the_way(platform, seen):
         return [], f"a change of the schema awaits a decision, and nothing is loaded: {waiting[0]}"
     altered = {name.partition("@")[2] for name in altered_partitions(platform, lake, secrets, cache)}
-    left = {month for each in following(seen) for month in each.months}
+    left = {month for each in following(seen) for month in due_months(lake, each, altered)}
     months = sorted(month for month in altered - left if month)
     return [_ingest(f"late:{month}:{seen.files}", month) for month in months], ""
 
@@ -41,6 +41,16 @@ def late_months(
 def following(seen: Look) -> list[Recorded]:
     """Return the recorded changes whose months are computed again: by their policy, or because they were accepted."""
     return [each for each in seen.state.changes if seen.state.standing(each) in {"rematerialise", "accepted"}]
+
+
+def due_months(lake: Lake, change: Recorded, altered: Set[str]) -> list[str]:
+    """Return the months that a change alters and that were not loaded since it was seen."""
+    found = []
+    for month in change.months:
+        manifest = lake.find(SNAPSHOTS, month) if month in altered else None
+        if manifest is not None and digest_of_files(manifest.extra["source_files"]) in change.loaded:
+            found.append(month)
+    return found
 
 
 def months_of_changes(
@@ -63,7 +73,7 @@ def months_of_changes(
     wanted: list[Wanted] = []
     for each in changes:
         name = f"schema:{each.incident or each.change.id}:{each.files}"
-        due = [month for month in each.months if month in altered]
+        due = due_months(lake, each, altered)
         wanted += [_ingest(f"{name}:{month}", month) for month in due]
         if not due and each.months:
             wanted += _groups(platform, lake, each, name, checks)

@@ -157,7 +157,8 @@ def write_seen(lake: Lake, now: SourceShape, known: SourceShape) -> None:
         gone = [each for each in columns if now.column(table, each.name) is None]
         kept[table] = (*here, *(seen for each in gone if (seen := before.column(table, each.name)) is not None))
     shape = SourceShape(kept, now.ordered, now.key)
-    objects.put(lake, f"{lake.root}/{LOG}/{SEEN}", to_json(shape.as_dict(), sort_keys=True), durable=False)
+    if shape != before:
+        objects.put(lake, f"{lake.root}/{LOG}/{SEEN}", to_json(shape.as_dict(), sort_keys=True), durable=False)
 
 
 def digest_of_files(files: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ STORY = (
 )  # fmt: skip
 JOBS = {
     "source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "promote", "score_month",
-    "explain_month", "judge_month", "audit", "verify_home",
+    "explain_month", "judge_month", "audit", "verify_home", "freshness",
 }  # fmt: skip
 
 
@@ -67,6 +67,29 @@ def test_the_op_that_an_asset_declares_is_the_one_that_dagster_calls(built: dg.D
 def test_the_jobs_are_those_that_a_person_starts(built: dg.Definitions) -> None:
     named = {job.name for job in built.resolve_all_job_defs() if not job.name.startswith("__")}
     assert named == JOBS
+
+
+def test_schedules_and_sensors_are_off_until_somebody_switches_them_on(built: dg.Definitions) -> None:
+    repository = built.get_repository_def()
+    schedules = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
+    assert set(schedules) == {"nightly_audit", "nightly_verify_home", "monthly_scoring", "monthly_freshness"}
+    assert set(schedules.values()) == {dg.DefaultScheduleStatus.STOPPED}
+    sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
+    assert sensors == {"drift": dg.DefaultSensorStatus.STOPPED}  # a generated panel has no source to watch
+
+
+def test_freshness_warns_on_groups_and_recommendations_and_runs_in_no_job_but_its_own(
+    built: dg.Definitions, platform: Platform
+) -> None:
+    graph = built.resolve_asset_graph()
+    fresh = {key for key in graph.asset_check_keys if key.name == "freshness_check"}
+    named = {"/".join(key.asset_key.path) for key in fresh}
+    assert named == {*(group.asset for group in platform.registry.available), "recommendations/customers"}
+    assert not any(graph.get(key).blocking for key in fresh)
+    for job in built.resolve_all_job_defs():
+        if not job.name.startswith("__"):
+            asks = any(node.name.startswith("freshness_check") for node in job.nodes)
+            assert asks == (job.name == "freshness"), job.name
 
 
 def test_every_column_is_a_virtual_asset_downstream_of_its_group(
