@@ -11,7 +11,10 @@ import warnings
 
 import dagster as dg
 
+from finai_assets.automation.freshness import build_freshness_checks, freshness_job
 from finai_assets.automation.jobs import EXECUTOR, build_jobs
+from finai_assets.automation.schedules import build_monthly_schedules
+from finai_assets.automation.sensors import build_source_sensors
 from finai_assets.bundle import assets as bundle
 from finai_assets.choice import assets as choice
 from finai_assets.evaluation import assets as evaluation
@@ -30,6 +33,7 @@ from finai_assets.training import assets as training
 from finai_checks.assets import audit_keys, build_checks
 from finai_checks.gates import CheckGates
 from finai_checks.nightly import build_schedules, verification
+from finai_checks.sensors import build_check_sensors
 from finai_resources.errors import ConfigError, ContractError
 from finai_resources.home import Home
 from finai_resources.home_resource import HomeResource
@@ -77,11 +81,17 @@ def build_definitions(
         # Virtual assets and partitioned checks are previews; tests/dagster_behaviour pins the behaviour relied on (ADR 1).
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", dg.BetaWarning)
+        freshness = build_freshness_checks(platform)
+        jobs = build_jobs(platform, audits, freshness)
         definitions = dg.Definitions(
             assets=[asset for package in PACKAGES for asset in package.build_assets(platform)],
-            asset_checks=build_checks(platform),
-            jobs=[*build_jobs(platform, audits), verification],
-            schedules=build_schedules(platform, audits=bool(audits)),
+            asset_checks=[*build_checks(platform), *freshness],
+            jobs=[*jobs, *freshness_job(freshness), verification],
+            schedules=[
+                *build_schedules(platform, audits=bool(audits)),
+                *build_monthly_schedules(platform, jobs, freshness=bool(freshness)),
+            ],
+            sensors=[*build_source_sensors(platform, jobs), *build_check_sensors(platform, jobs)],
             resources=used,
             executor=EXECUTOR,  # of Dagster's own asset job, too: what is selected in the UI runs as the jobs do
         )

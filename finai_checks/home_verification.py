@@ -16,6 +16,8 @@ import pyarrow.fs as pafs
 
 from finai_assets.bundle.registry import FOLDER as BUNDLES
 from finai_assets.bundle.registry import registry_log
+from finai_assets.governance.incidents import incident_log
+from finai_assets.governance.source_schema import schema_log
 from finai_checks.framework.evidence_log import evidence_log
 from finai_checks.framework.overrides import overrides_log
 from finai_checks.framework.record import ROOT as RECORDS
@@ -51,7 +53,9 @@ def verify_home(home: Home, lake: Lake) -> list[Finding]:
 
 
 def _logs(home: Home, lake: Lake) -> Iterator[Finding]:
-    for log in (evidence_log(lake, SecretStore(home.root)), overrides_log(lake), registry_log(lake)):
+    secrets = SecretStore(home.root)
+    decided = (incident_log(lake, secrets), schema_log(lake))
+    for log in (evidence_log(lake, secrets), overrides_log(lake), registry_log(lake), *decided):
         try:
             faults = log.verify()
         except FinaiError as error:

@@ -24,6 +24,9 @@ WAYS_OUT: Mapping[str, str] = MappingProxyType(
             "the home's key is not the one that made the tokens: restore `FINAI_PSEUDONYM_KEY` or the home's secrets"
         ),
         "schema_contract": _RAW,
+        "source_schema_accepted": (
+            "look at the change by `finai schema status`, and decide by `finai schema accept` or `finai schema reject`"
+        ),
         "columns_vary_on_train": (
             "where the data set cannot vary these columns (everybody has the same months, one segment), raise "
             "`checks.max_constant_columns` in the data set's YAML to their number; else the mapping lost what they "

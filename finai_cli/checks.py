@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from finai_assets.bundle.registry import registry_log
+from finai_assets.governance.incidents import incident_log
+from finai_assets.governance.source_schema import schema_log
 from finai_assets.platform import Platform
 from finai_checks.assets import as_evaluation
 from finai_checks.catalogue import KINDS, declared_checks
@@ -177,7 +179,7 @@ class Verified:
 
 
 def verify_evidence(lake: Lake, secrets: SecretStore | None, anchor: str | None) -> Verified:
-    """Verify the evidence log, and the logs of overrides and bundles, by chain, seals and anchors.
+    """Verify the logs of evidence, overrides, bundles, incidents and the source's schema by chain, seals and anchors.
 
     Parameters
     ----------
@@ -192,7 +194,7 @@ def verify_evidence(lake: Lake, secrets: SecretStore | None, anchor: str | None)
     given = _parse_anchor(anchor) if anchor else None
     evidence = evidence_log(lake, secrets)
     faults = [f"entry {fault.sequence}: {fault.what}" for fault in evidence.verify(anchor=given)]
-    for log in (overrides_log(lake), registry_log(lake)):
+    for log in (overrides_log(lake), registry_log(lake), incident_log(lake, secrets), schema_log(lake)):
         faults += [f"{log.name}, entry {fault.sequence}: {fault.what}" for fault in log.verify()]
     if not evidence.head().count and not faults:
         raise ConfigError("the evidence log holds no entry", where=lake.root, fix="`finai run` writes it")

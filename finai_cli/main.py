@@ -16,6 +16,7 @@ from finai_cli.backfill_command import backfill_command
 from finai_cli.checks_commands import checks_app, evidence_app, overrides_app, recheck_command
 from finai_cli.features_commands import features_app
 from finai_cli.global_options import CommandGroup
+from finai_cli.incident_commands import incidents_app, schema_app
 from finai_cli.init_command import init_command
 from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, Workers, chosen_settings, platform_at
 from finai_cli.output import Terminal, print_error, print_json, print_notes, styled
@@ -53,6 +54,8 @@ app.add_typer(bundles_app, name="bundles")
 app.add_typer(keys_app, name="keys")
 app.add_typer(source_app, name="source")
 app.add_typer(splits_app, name="splits")
+app.add_typer(schema_app, name="schema")
+app.add_typer(incidents_app, name="incidents")
 
 
 def _version(asked: bool) -> None:

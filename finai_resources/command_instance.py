@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, DagsterRun
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from finai_resources.leases import owner_in, this_process
@@ -37,7 +38,11 @@ class CommandInstance(dg.DagsterInstance):
     @classmethod
     def open(cls, folder: Path) -> dg.DagsterInstance:
         """Open the instance that a folder's ``dagster.yaml`` configures."""
-        mine = {"instance_class": {"module": cls.__module__, "class": cls.__name__}}
+        mine = {
+            "instance_class": {"module": cls.__module__, "class": cls.__name__},
+            # The output of a command is on its terminal. To copy it for the UI, Dagster starts four processes for each run.
+            "compute_logs": {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__},
+        }
         return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=mine))
 
     @classmethod

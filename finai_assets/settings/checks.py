@@ -14,7 +14,7 @@ from finai_assets.settings.base import Positive, PositiveNumber, Section, Share
 Reason = Annotated[str, Field(min_length=10)]
 
 
-def _known_timezone(name: str) -> str:
+def known_timezone(name: str) -> str:
     """Return the name; refuse one that the time zone database does not hold."""
     if name not in available_timezones():
         raise ValueError(f"there is no time zone {name!r}; for example Asia/Seoul")
@@ -217,7 +217,7 @@ class AuditSettings(Section):
 
     # when the schedules nightly_audit and nightly_verify_home run, once they are switched on: minute, hour, day, month, weekday
     cron: Annotated[str, Field(pattern=r"^[\d*/,\-]+( [\dA-Za-z*/,\-]+){4}$")]
-    timezone: Annotated[str, AfterValidator(_known_timezone)]  # time zone in which the cron expression is read
+    timezone: Annotated[str, AfterValidator(known_timezone)]  # time zone in which the cron expression is read
     # when an audit counts as missed; null: one that was not made closes no gate. One that failed always does
     due: AuditDue | None
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from finai_assets.settings.ablation import AblationSettings
+from finai_assets.settings.automation import AutomationSettings
 from finai_assets.settings.base import Positive, Section
 from finai_assets.settings.choice import ChoiceSettings
 from finai_assets.settings.dataset import DatasetSettings, MerchantCategory, Product
@@ -46,6 +47,7 @@ from finai_assets.settings.months import ending, needed_month
 from finai_assets.settings.offering import OfferingSettings
 from finai_assets.settings.promotion import PromotionSettings
 from finai_assets.settings.recommend import RecommendSettings
+from finai_assets.settings.schema_changes import SchemaChangeSettings
 from finai_assets.settings.tables import TablesSettings, require_agreement
 from finai_assets.settings.tasks import TaskSettings
 from finai_resources.errors import ConfigError
@@ -82,6 +84,8 @@ class Settings(Section):
     choice: ChoiceSettings
     lists: ListSettings
     checks: CheckSettings
+    schema_changes: SchemaChangeSettings
+    automation: AutomationSettings
     feature_groups: FeatureGroupSettings
     dataset: DatasetSettings
     # families of products, in order: each is a class of the task nba_primary, and every product belongs to one

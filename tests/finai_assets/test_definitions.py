@@ -24,7 +24,7 @@ STORY = (
 )  # fmt: skip
 JOBS = {
     "source", "ingest_month", "fit_features", "monthly_features", "monthly_labels", "train", "promote", "score_month",
-    "explain_month", "judge_month", "audit", "verify_home",
+    "explain_month", "judge_month", "audit", "verify_home", "freshness",
 }  # fmt: skip
 
 
@@ -86,6 +86,29 @@ def test_runs_of_feature_months_share_a_pool(built: dg.Definitions) -> None:
     assert {name for name, pool in pools.items() if pool} == {"features"}
 
 
+def test_schedules_and_sensors_are_off_until_somebody_switches_them_on(built: dg.Definitions) -> None:
+    repository = built.get_repository_def()
+    schedules = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
+    assert set(schedules) == {"nightly_audit", "nightly_verify_home", "monthly_scoring", "monthly_freshness"}
+    assert set(schedules.values()) == {dg.DefaultScheduleStatus.STOPPED}
+    sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
+    assert sensors == {"drift": dg.DefaultSensorStatus.STOPPED}  # a generated panel has no source to watch
+
+
+def test_freshness_warns_on_groups_and_recommendations_and_runs_in_no_job_but_its_own(
+    built: dg.Definitions, platform: Platform
+) -> None:
+    graph = built.resolve_asset_graph()
+    fresh = {key for key in graph.asset_check_keys if key.name == "freshness_check"}
+    named = {"/".join(key.asset_key.path) for key in fresh}
+    assert named == {*(group.asset for group in platform.registry.available), "recommendations/customers"}
+    assert not any(graph.get(key).blocking for key in fresh)
+    for job in built.resolve_all_job_defs():
+        if not job.name.startswith("__"):
+            asks = any(node.name.startswith("freshness_check") for node in job.nodes)
+            assert asks == (job.name == "freshness"), job.name
+
+
 def test_every_column_is_a_virtual_asset_downstream_of_its_group(
     specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform
 ) -> None:
@@ -125,6 +148,7 @@ def test_every_gate_blocks(built: dg.Definitions, platform: Platform) -> None:
         "C01_no_direct_identifiers",
         "C02_pseudonym_keyed",
         "C05_schema_contract",
+        "C05_source_schema_accepted",
         "C06_columns_vary_on_train",
         "C09_point_in_time_replay",
         "C10_inputs_as_declared",

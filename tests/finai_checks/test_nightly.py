@@ -52,7 +52,7 @@ def test_a_log_that_was_edited_fails_it_too(home: Home) -> None:
 
 def test_the_schedules_run_both_nightly_jobs_and_are_off_until_somebody_switches_them_on(home: Home) -> None:
     repository = _definitions(home).get_repository_def()
-    schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
+    schedules = {each.name: each for each in repository.schedule_defs if not each.name.startswith("monthly_")}
     assert set(schedules) == {"nightly_verify_home", "nightly_audit"}
     for schedule in schedules.values():
         assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 3 * * *", "Asia/Seoul")

@@ -142,6 +142,43 @@ def tables_of(relation: str) -> list[str]:
     return list(dict.fromkeys(node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE"))
 
 
+Reference = tuple[str, ...]  # a column as it is named, with the rows' name before it where that is given
+
+
+@cache
+def references_of(sql: str) -> tuple[Reference, ...]:
+    """Return the columns that an expression reads, as it names them."""
+    return _references(_nodes(_parse(f"SELECT ({sql}\n)", sql, "")))
+
+
+@cache
+def words_of(sql: str) -> tuple[Reference, ...]:
+    """Return the columns of which an expression asks a vocabulary of the settings (``words_NAME``) for the meaning."""
+    calls = [
+        node
+        for node in _nodes(_parse(f"SELECT ({sql}\n)", sql, ""))
+        if node.get("type") == "FUNCTION" and node["function_name"].startswith("words_")
+    ]
+    return _references(node for call in calls for node in _nodes(call["arguments"]))
+
+
+@cache
+def names_of(relation: str) -> tuple[tuple[Reference, ...], tuple[str, ...], bool]:
+    """Return the columns and the rows that a relation or a query in brackets names, and whether it takes all columns of a row.
+
+    Columns that rows are joined by are among them.
+    """
+    nodes = list(_nodes(_parse(f"SELECT 0 FROM {relation}", relation, "")))
+    joined = tuple((name,) for node in nodes for name in node.get("using_columns") or ())
+    tables = [node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE"]
+    whole = any(node.get("class") == "STAR" for node in nodes)
+    return tuple(dict.fromkeys((*_references(iter(nodes)), *joined))), tuple(dict.fromkeys(tables)), whole
+
+
+def _references(nodes: Iterator[dict[str, Any]]) -> tuple[Reference, ...]:
+    return tuple(dict.fromkeys(tuple(node["column_names"]) for node in nodes if node.get("class") == "COLUMN_REF"))
+
+
 def unknown_column(column: str, *, where: str, have: Collection[str], source: str) -> ContractError:
     """Return the error about a column that rows lack."""
     near = difflib.get_close_matches(column, have, n=3, cutoff=0.5)
