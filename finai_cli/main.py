@@ -28,6 +28,7 @@ from finai_cli.promotion_commands import (
     rollback_command,
 )
 from finai_cli.reasons_command import reasons_command
+from finai_cli.restore_command import restore_command
 from finai_cli.score_command import score_command
 from finai_cli.source_command import source_app
 from finai_cli.splits_command import splits_app
@@ -146,6 +147,7 @@ app.command("init")(init_command)
 app.command("reasons")(reasons_command)
 app.command("recheck")(recheck_command)
 app.command("score")(score_command)
+app.command("restore")(restore_command)
 app.command("backfill")(backfill_command)
 app.command("promote")(promote_command)
 app.command("approve")(approve_command)

@@ -20,6 +20,7 @@ from dagster._core.events import (
     DagsterEvent,
     DagsterEventBatchMetadata,
     DagsterEventType,
+    StepMaterializationData,
 )
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
 from dagster._core.storage.event_log.schema import AssetKeyTable
@@ -169,15 +170,36 @@ def log_planned(context: dg.AssetExecutionContext, keys: Sequence[dg.AssetKey], 
         )
 
 
-def log_evaluations(instance: dg.DagsterInstance, job: str, evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
-    """Log results of checks that were evaluated outside a job, as one finished run, and return its id.
+def finished_run(instance: dg.DagsterInstance, job: str) -> DagsterRun:
+    """Return a run, finished already, for events that no job of Dagster's makes.
 
     Dagster 1.13 refuses the second result of a check on a partition that is reported without a run.
     """
     run = DagsterRun(job_name=job, run_id=make_new_run_id(), status=DagsterRunStatus.SUCCESS)
     instance.add_run(run)
+    return run
+
+
+def log_evaluations(instance: dg.DagsterInstance, job: str, evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
+    """Log results of checks that were evaluated outside a job, as one finished run, and return its id."""
+    run = finished_run(instance, job)
     log_evaluations_in(instance, run, evaluations)
     return run.run_id
+
+
+def report_materializations(
+    instance: dg.DagsterInstance, run: DagsterRun, materializations: Sequence[dg.AssetMaterialization]
+) -> None:
+    """Log what is stored already, as events of a run that made none of it, in one batch."""
+    kind, last = DagsterEventType.ASSET_MATERIALIZATION, len(materializations) - 1
+    for index, materialization in enumerate(materializations):
+        event = DagsterEvent(
+            event_type_value=kind.value,
+            job_name=run.job_name,
+            event_specific_data=StepMaterializationData(materialization),
+        )
+        batch = DagsterEventBatchMetadata(f"{run.run_id}:{id(materializations)}", is_end=index == last)
+        instance.report_dagster_event(event, run.run_id, batch_metadata=batch)
 
 
 def log_evaluations_in(

@@ -117,11 +117,18 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
 
 
 def _materialised(group: Group, month: Month, result: GroupResult) -> Materialised:
-    columns = [
-        _column_materialization(column, statistics, month.partition_key)
-        for column, statistics in zip(group.columns, result.statistics, strict=True)
-    ]
+    columns = column_materializations(group, month, result.statistics)
     return Materialised(group.asset, result.manifest.content_hash, facts(result.manifest), columns)
+
+
+def column_materializations(
+    group: Group, month: Month, statistics: Sequence[ColumnStatistics]
+) -> list[dg.AssetMaterialization]:
+    """Return the materialisations of a group's columns in a month, with the statistics that the UI plots."""
+    return [
+        _column_materialization(column, of_column, month.partition_key)
+        for column, of_column in zip(group.columns, statistics, strict=True)
+    ]
 
 
 def _columns(platform: Platform) -> list[dg.AssetSpec]:
