@@ -12,6 +12,7 @@ from finai_assets.bundle.content import RULES_FILE, TEMPLATES_FILE, is_displayab
 from finai_assets.features.registry import Column, Group, Registry, build_registry
 from finai_assets.labels.splits import Splits, make_splits
 from finai_assets.labels.task import Task, available
+from finai_assets.labels.task_names import require_known_tasks
 from finai_assets.labels.tasks import build_tasks
 from finai_assets.labels.windows import months_read
 from finai_assets.partitions import look_back
@@ -49,7 +50,9 @@ class Platform:
         """
         registry = build_registry(settings)
         settings = with_usable_experts(settings, [group.name for group in registry.available])
-        return cls(settings, registry, build_tasks(settings, more_tasks), make_splits(settings), secrets)
+        tasks = build_tasks(settings, more_tasks)
+        require_known_tasks([task.name for task in tasks], settings)
+        return cls(settings, registry, tasks, make_splits(settings), secrets)
 
     @property
     def available_tasks(self) -> tuple[Task, ...]:

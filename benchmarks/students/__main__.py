@@ -103,7 +103,7 @@ def run_budget(home: Home, chosen: argparse.Namespace) -> Any:
 
 
 def _with_threads(settings: Settings, threads: int) -> Settings:
-    """Return settings whose students take so many threads, which changes no model.
+    """Return settings whose students take so many threads; where LightGBM counts by rows, their number changes last digits.
 
     Threads that wait for a busy core spin, and their CPU time counts: where a step's CPU time is told, one thread is right.
     """

@@ -42,7 +42,7 @@ class ProductTreesSettings(Section):
     column_share: Annotated[float, Field(gt=0, le=1)]
     # bins into which a column's values are cut, at most; fewer are faster and coarser
     max_bin: Annotated[int, Field(ge=2, le=255)]
-    threads: Positive  # CPU threads of LightGBM
+    threads: Positive  # CPU threads of LightGBM; where it counts by rows, figures depend on their number
 
 
 class ListVariant(Section):

@@ -208,7 +208,7 @@ class BaselineSettings(Section):
     column_share_of: dict[str, Annotated[float, Field(gt=0, le=1)]]
     # bins into which a column's values are cut, at most; fewer are faster and coarser
     max_bin: Annotated[int, Field(ge=2, le=255)]
-    threads: Positive  # CPU threads of LightGBM
+    threads: Positive  # CPU threads of LightGBM; where it counts by rows, figures depend on their number
 
 
 class BinaryThreshold(Section):
@@ -333,7 +333,7 @@ class StudentSettings(Section):
     assurance: Annotated[float, Field(ge=0.5, lt=1)]
     # task -> the tenth of the customers that a decision is about; of a task that is not named the highest
     deciding_decile: dict[str, Literal["highest", "lowest"]]
-    threads: Positive  # CPU threads of LightGBM
+    threads: Positive  # CPU threads of LightGBM; where it counts by rows, figures depend on their number
     max_leaves: Positive  # leaves of all models of a bundle together, at most, so that it loads in a second
     max_megabytes: Annotated[float, Field(gt=0)]  # megabytes of all models of a bundle together, at most
     # share of leaves, megabytes and columns that students leave to the choice model
