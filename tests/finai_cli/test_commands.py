@@ -33,6 +33,8 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         "approve",
         "rollback",
         "bundles",
+        "score",
+        "splits",
     ):
         assert command in ended.stdout
 
