@@ -65,8 +65,8 @@ def incidents_list(
     as_json: AsJson = False,
 ) -> None:
     """List the incidents that are open, newest first."""
+    _, platform, lake = _chosen(dataset, profile, home)
     with refusing():
-        _, platform, lake = _chosen(dataset, profile, home)
         from finai_assets.governance.incidents import Incidents
 
         found = [each for each in Incidents(lake, platform.secrets).all.values() if every or each.state == "open"]
@@ -95,8 +95,8 @@ def incidents_show(
     as_json: AsJson = False,
 ) -> None:
     """Show an incident: what it is about, the evidence that tells of it, and who decided what."""
+    _, platform, lake = _chosen(dataset, profile, home)
     with refusing():
-        _, platform, lake = _chosen(dataset, profile, home)
         from finai_assets.governance.incidents import Incidents
 
         found = Incidents(lake, platform.secrets).find(incident)
@@ -114,8 +114,8 @@ def incidents_close(
     as_json: AsJson = False,
 ) -> None:
     """Close an incident that asked for something which was done, or will not be; a held change is accepted or rejected."""
+    _, platform, lake = _chosen(dataset, profile, home)
     with refusing():
-        _, platform, lake = _chosen(dataset, profile, home)
         from finai_assets.governance.incidents import SCHEMA_CHANGE, Incidents
         from finai_resources.errors import ConfigError
 
@@ -170,8 +170,8 @@ def schema_status(
 
     Exit code 1 where a change waits for a decision.
     """
+    place, platform, lake = _chosen(dataset, profile, home, source)
     with refusing():
-        place, platform, lake = _chosen(dataset, profile, home, source)
         from finai_assets.governance.schema_watch import judged, look
 
         seen = look(platform, lake, platform.secrets, place.cache)
@@ -240,8 +240,8 @@ def schema_reject(
 
 
 def _decide(change: str, state: State, by: str, reason: str, at: tuple[str, str, Any], *, as_json: bool) -> None:
+    place, platform, lake = _chosen(*at)
     with refusing():
-        place, platform, lake = _chosen(*at)
         from finai_checks.assets import as_evaluation
         from finai_checks.schema.watch import decide
         from finai_cli.execute import dagster_instance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from finai_assets.asset_graph import SNAPSHOTS
+from finai_assets.asset_graph import SNAPSHOTS, SOURCE
 from finai_assets.governance.incidents import Incidents, incident_log
 from finai_assets.governance.source_schema import Recorded, digest_of_files, read_state, schema_log
 from finai_assets.platform import Platform
@@ -24,8 +24,9 @@ KINDS = (SCHEMA_ACCEPTED,)
 
 
 def declare_checks(platform: Platform) -> list[Declared]:
-    """Put the check on each raw table of each month."""
-    tables = platform.graph.in_groups([platform.graph[SNAPSHOTS].group])
+    """Put the check on each raw table of each month; of a generated panel, whose schema the code makes, on the snapshots."""
+    generated = SOURCE in platform.graph
+    tables = (SNAPSHOTS,) if generated else platform.graph.in_groups([platform.graph[SNAPSHOTS].group])
     months = tuple(platform.settings.dataset.raw_months)
     return declare_together(SCHEMA_ACCEPTED, tables, evaluate_schema, platform.settings, months=months)
 

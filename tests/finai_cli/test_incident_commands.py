@@ -118,9 +118,3 @@ def test_a_request_to_retrain_is_closed_by_a_person_with_a_reason(bank: Bank) ->
     again = run(bank, "incidents", "close", "retrain-demographics", *BY)
     assert again.exit_code == 2
     assert "closed already, by Lee" in again.output
-
-
-def test_a_home_that_is_not_there_is_told(tmp_path: Path) -> None:
-    ended = CliRunner().invoke(app, ["incidents", "list", "--home", str(tmp_path / "none")])
-    assert ended.exit_code == 2
-    assert "there is no home" in ended.output
