@@ -13,7 +13,7 @@ import typer
 
 from finai_cli.options import Dataset, HomeOption, Profile, Source, chosen_settings
 
-_IN_PROGRESS = ("STARTING", "STARTED", "CANCELING")
+_IN_PROGRESS = ("STARTING", "STARTED", "CANCELING", "SUSPENDED")
 
 
 def ui_command(

@@ -40,7 +40,7 @@ def serve(host: str, port: int) -> int:
         processes = {"code server": running.enter_context(_process(*code, "--lazy-load-user-code", *log))}
         _wait_for(door, processes["code server"])
         daemon = ["dagster._daemon", "run", "--workspace", str(workspace), *log]
-        web = ["dagster_webserver", "--workspace", str(workspace), "--host", host, "--port", str(port)]
+        web = ["finai_cli.webserver", "--workspace", str(workspace), "--host", host, "--port", str(port)]
         processes["daemon"] = running.enter_context(_process(*daemon))
         processes["webserver"] = running.enter_context(_process(*web, "--dagster-log-level", "warning"))
         print(f"http://{host}:{port} answers in a moment; Ctrl-C ends it", flush=True)  # noqa: T201 - a program's output
