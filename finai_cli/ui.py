@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +13,7 @@ import typer
 
 from finai_cli.options import Dataset, HomeOption, Profile, Source, chosen_settings
 
-ROOT = Path(__file__).resolve().parent.parent
+_IN_PROGRESS = ("STARTING", "STARTED", "CANCELING", "SUSPENDED")
 
 
 def ui_command(
@@ -35,6 +37,24 @@ def ui_command(
         chosen["FINAI_SOURCE"] = settings.dataset.source
     os.environ.update(chosen, DAGSTER_HOME=str(place.dagster))
     os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    arguments = ["dev", "-w", str(ROOT / "workspace.yaml"), "-h", host, "-p", str(port)]
-    os.execv(dagster, [dagster, *arguments])  # noqa: S606 - no shell, own arguments
+    if _has_runs_in_progress(place.dagster):
+        from finai_cli.execute import dagster_instance
+
+        with dagster_instance(
+            place
+        ):  # opening it fails the runs that a killed process has left, which would fill the queue
+            pass
+    os.execv(sys.executable, [sys.executable, "-m", "finai_cli.ui_processes", host, str(port)])  # noqa: S606 - no shell
+
+
+def _has_runs_in_progress(folder: Path) -> bool:
+    """Return whether the runs' database of an instance holds one in progress: a look that does not load Dagster."""
+    database = folder / "history" / "runs.db"
+    if not database.exists():
+        return False
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            found = connection.execute(f"SELECT 1 FROM runs WHERE status IN {_IN_PROGRESS} LIMIT 1")  # noqa: S608
+        except sqlite3.OperationalError:  # another process makes the tables just now: there is no run yet
+            return False
+        return found.fetchone() is not None

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from finai_assets.features.registry import build_registry
 from finai_assets.settings import CONFIG_FOLDER, load_settings
 from finai_assets.settings.folders import CONFIG_VARIABLE, lay_over
-from finai_cli import doctor, ui
+from finai_cli import doctor
 from finai_cli.features import column_table, description_tables, group_table
 from finai_cli.global_options import config_first
 from finai_cli.main import app
@@ -85,8 +85,7 @@ def test_the_ui_is_started_with_the_choice_in_its_environment(
     assert ended.exit_code == 0, ended.output
     assert seen[CONFIG_VARIABLE] == str(own.resolve())
     assert (seen["FINAI_DATASET"], seen["FINAI_SOURCE"]) == ("mybank", str(tmp_path.resolve()))
-    assert f"dev -w {ui.ROOT / 'workspace.yaml'}" in seen["line"]
-    assert "-p 3999" in seen["line"]
+    assert seen["line"].endswith("-m finai_cli.ui_processes 127.0.0.1 3999")
 
 
 def test_a_source_without_a_data_set_is_refused_in_one_line(tmp_path: Path) -> None:

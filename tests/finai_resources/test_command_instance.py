@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
@@ -79,13 +80,13 @@ def test_a_run_of_a_command_shows_under_its_job_and_under_its_code_location(
     assert run["repositoryOrigin"] == {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION}
 
 
-def test_the_workspace_names_the_location_that_the_runs_name() -> None:
-    import yaml
+def test_the_workspace_and_the_ui_name_the_location_that_the_runs_name() -> None:
+    from finai_cli import ui_processes
 
-    from finai_cli.ui import ROOT
-
-    (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
-    assert entry["python_module"]["location_name"] == LOCATION
+    workspace = Path(ui_processes.__file__).parents[1] / "workspace.yaml"
+    (entry,) = yaml.safe_load(workspace.read_text())["load_from"]
+    assert entry["python_module"] == {"module_name": ui_processes.MODULE, "location_name": LOCATION}
+    assert ui_processes.LOCATION == LOCATION
 
 
 def dead_process() -> str:
