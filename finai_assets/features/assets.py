@@ -21,6 +21,7 @@ from finai_assets.automation.specs import (
     spec_of,
     stored,
 )
+from finai_assets.automation.table_metadata import column_lineage
 from finai_assets.features.by_group import GroupFailures
 from finai_assets.features.compute import GroupResult, compute_month
 from finai_assets.features.fit import fit_states, load_states, store_states
@@ -82,7 +83,11 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
             path,
             f"{group.title}. {len(group.columns)} columns, one row for each customer of the month.",
             {"numba", "parquet"},
-            metadata={"dagster/column_schema": _schema(group), "columns": len(group.columns)},
+            metadata={
+                "dagster/column_schema": _schema(group),
+                "dagster/column_lineage": column_lineage(group.columns),
+                "columns": len(group.columns),
+            },
             skippable=True,
         )
         for path, group in by_path.items()

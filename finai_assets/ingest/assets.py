@@ -6,7 +6,9 @@ import dagster as dg
 
 from finai_assets.asset_graph import CATALOGUE_TABLES, RAW_TABLES, SNAPSHOTS, SOURCE, SOURCE_TABLES
 from finai_assets.automation.specs import entered, facts, spec_of, stored, writing
+from finai_assets.automation.table_metadata import table_schema
 from finai_assets.ingest.adapter import open_adapter
+from finai_assets.ingest.contract_schemas import SCHEMAS
 from finai_assets.ingest.load import load_catalogue, load_month
 from finai_assets.ingest.pseudonym import pseudonym_key
 from finai_assets.platform import Platform
@@ -78,9 +80,14 @@ def _source(platform: Platform) -> dg.AssetsDefinition:
     return panel
 
 
+def _raw_spec(platform: Platform, path: str) -> dg.AssetSpec:
+    metadata = {"dagster/column_schema": table_schema(SCHEMAS[path])} if path in SCHEMAS else {}
+    return spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}, metadata=metadata)
+
+
 def _catalogue(platform: Platform) -> dg.AssetsDefinition:
     paths = list(platform.graph.catalogues)
-    specs = [spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}) for path in paths]
+    specs = [_raw_spec(platform, path) for path in paths]
 
     @dg.multi_asset(name="raw_catalogue", specs=specs)
     def catalogue(
@@ -97,7 +104,7 @@ def _catalogue(platform: Platform) -> dg.AssetsDefinition:
 
 def _monthly(platform: Platform) -> dg.AssetsDefinition:
     paths = platform.graph.in_groups([platform.graph[SNAPSHOTS].group])
-    specs = [spec_of(platform, path, DESCRIPTIONS[path], {"parquet"}) for path in paths]
+    specs = [_raw_spec(platform, path) for path in paths]
 
     @dg.multi_asset(name="raw_month", specs=specs)
     def raw_month(

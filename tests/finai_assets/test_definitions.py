@@ -77,6 +77,22 @@ def test_dagsters_own_asset_job_runs_in_one_process_as_the_named_jobs_do(built: 
     }
 
 
+def test_raw_tables_and_groups_show_their_columns_and_what_each_is_computed_from(
+    specs: dict[dg.AssetKey, dg.AssetSpec], platform: Platform
+) -> None:
+    raw = {key: spec for key, spec in specs.items() if key.path[0] == "raw" and key.path[1] != "protected_attributes"}
+    columns = {key: {c.name for c in spec.metadata["dagster/column_schema"].columns} for key, spec in raw.items()}
+    assert len(columns) == 9
+    for group in platform.registry.available:
+        metadata = specs[dg.AssetKey(group.asset.split("/"))].metadata
+        shown = [column.name for column in metadata["dagster/column_schema"].columns]
+        assert shown == ["customer_id", *group.names]
+        deps = metadata["dagster/column_lineage"].deps_by_column
+        assert set(deps) == set(group.names)
+        for dep in {dep for of_column in deps.values() for dep in of_column}:
+            assert dep.column_name in columns[dep.asset_key]  # a column that the raw table has
+
+
 def test_runs_of_feature_months_share_a_pool(built: dg.Definitions) -> None:
     pools = {
         definition.op.name: definition.op.pool
