@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from finai_cli.summary import _nothing_offered
+from finai_cli.summary import nothing_offered
 from finai_cli.summary_printed import _print_recommendations, _print_what_to_look_at
 from finai_resources.home import Home
 from finai_resources.lake import Lake
@@ -62,7 +62,7 @@ def test_the_lists_of_the_first_ten_customers_are_printed_with_the_reason_of_the
 def test_the_codes_of_nothing_offered_are_counted_the_most_frequent_first(lake: Lake) -> None:
     with lake.write("recommendations/decisions", "2015-07") as out:
         out.write(pa.table({"code": pa.array([None, "B", "A", "C", "C", None], pa.string())}))
-    assert list(_nothing_offered(lake, "2015-07").items()) == [("C", 2), ("A", 1), ("B", 1)]
+    assert list(nothing_offered(lake, "2015-07").items()) == [("C", 2), ("A", 1), ("B", 1)]
 
 
 def _looked_at(summary: dict[str, Any], home: Path) -> list[str]:

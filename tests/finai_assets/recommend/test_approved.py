@@ -56,8 +56,8 @@ class Room:
         aliases = {**registry.aliases, "champion": bundle_id}
         assert registry.append({"kind": "promotion", "bundle": bundle_id, "aliases": aliases})
 
-    def score(self) -> dict[str, Any]:
-        """Run the asset; return what its materialisation tells."""
+    def score(self, **named: Any) -> dict[str, Any]:
+        """Run the asset, with a bundle that is named; return what its materialisation tells."""
         asked = CheckGates(self.platform)
         room = self
 
@@ -73,6 +73,7 @@ class Room:
         result = dg.materialize(
             [build_assets(self.platform)[0]],
             partition_key=self.month.partition_key,
+            run_config={"ops": {"customers": {"config": named}}},
             resources={
                 "lake": LakeResource(root=self.lake.root, s3=S3Resource()),
                 "home": HomeResource(root=str(self.home)),
@@ -135,6 +136,28 @@ def test_a_month_follows_the_champion_and_a_rollback_restores_its_bytes(
     room.promote(first)  # as a rollback does
     assert room.stale == BOTH
     room.score()
+    assert (room.stale, room.hashes) == ([], before)
+
+
+def test_a_named_challenger_scores_under_its_own_gate_and_never_takes_the_champions_month_unasked(
+    room: Room, bundle_files: dict[str, bytes], shipped_files: dict[str, bytes]
+) -> None:
+    first = room.store(bundle_files)
+    room.promote(first)
+    room.score()
+    before = room.hashes
+    second = room.store(shipped_files)
+    with pytest.raises(BundleError, match=f"was scored by {first}, whose table would be lost"):
+        room.score(bundle="challenger")
+    room.unproved = {BUNDLE}
+    with pytest.raises(BundleError, match=FAILED):
+        room.score(bundle="challenger", replace=True)
+    assert room.hashes == before
+    room.unproved = set()
+    told = room.score(bundle="challenger", replace=True)
+    assert (told[SCORED_BY], told["approved"]) == (second, False)
+    assert room.stale == BOTH  # as the champion scores the last month of a run
+    assert room.score()[SCORED_BY] == first
     assert (room.stale, room.hashes) == ([], before)
 
 
