@@ -14,12 +14,13 @@ from finai_cli.options import (
     Source,
     Workers,
     chosen_settings,
+    filled_home,
     parse_months,
     platform_at,
+    refusing,
+    stopping,
 )
-from finai_cli.output import Terminal, print_error, print_json, print_notes, styled
-
-WRONG_ARGUMENTS = 2
+from finai_cli.output import Terminal, print_json, print_notes, styled
 
 
 def backfill_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -53,28 +54,18 @@ def backfill_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Months that are up to date are skipped, so that a stopped backfill goes on where it was. Each month is a run of its own, with
     its checks; what it reads must be there, and must have passed. Exit code 2: a wrong argument, and nothing is written.
     """
-    from finai_resources.errors import ConfigError
-
     console = Terminal(stderr=as_json)
-    try:
+    with refusing():
         settings = chosen_settings(dataset, profile, source)
         begin, end = (parse_months([each])[0] if each else None for each in (first, last))
-        from finai_resources.home import Home
-
-        place = Home.choose(dataset, profile, home)
-        platform, notes = platform_at(settings, place, ask=True, cached=place.root.is_dir() or not dry_run)
+        place = filled_home(dataset, profile, home)
+        platform, notes = platform_at(settings, place, ask=True, cached=not dry_run)
         from finai_cli.backfill import backfilled, months_to_fill
 
         stages = months_to_fill(platform, begin, end, groups=group or (), assets=asset or ())
-    except ConfigError as error:
-        print_error(error)
-        raise typer.Exit(WRONG_ARGUMENTS) from None
     print_notes(notes, console)
-    try:
+    with stopping(console):
         found = backfilled(platform, place, console, stages, workers=workers, dry_run=dry_run)
-    except KeyboardInterrupt:
-        console.print("stopped; finished months are kept, and the same command goes on from there")
-        raise typer.Exit(130) from None
     if as_json:
         print_json(found)
     elif found:

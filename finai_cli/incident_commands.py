@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings, filled_home
-from finai_cli.output import Terminal, print_error, print_json, styled
+from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings, filled_home, refusing
+from finai_cli.output import Terminal, print_json, styled
 
 if TYPE_CHECKING:
     from finai_assets.governance.incidents import Incident, State
-
-WRONG_ARGUMENTS = 2
 
 incidents_app = typer.Typer(help="List, show and close incidents: what waits for a person.", no_args_is_help=True)
 schema_app = typer.Typer(
@@ -30,18 +26,6 @@ ChangeArgument = Annotated[
     str, typer.Argument(metavar="CHANGE", help="id of a held change, from `finai schema status`")
 ]
 _COLOURS = {"open": "red", "accepted": "green", "rejected": "yellow", "closed": "dim"}
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Print a wrong argument as one error, and end with exit code 2."""
-    from finai_resources.errors import ConfigError
-
-    try:
-        yield
-    except ConfigError as error:
-        print_error(error)
-        raise typer.Exit(WRONG_ARGUMENTS) from None
 
 
 def _chosen(dataset: str, profile: str, home: Any, source: str | None = None) -> tuple[Any, Any, Any]:

@@ -18,7 +18,17 @@ from finai_cli.features_commands import features_app
 from finai_cli.global_options import CommandGroup
 from finai_cli.incident_commands import incidents_app, schema_app
 from finai_cli.init_command import init_command
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, Workers, chosen_settings, platform_at
+from finai_cli.options import (
+    AsJson,
+    Dataset,
+    HomeOption,
+    Profile,
+    Source,
+    Workers,
+    chosen_settings,
+    platform_at,
+    stopping,
+)
 from finai_cli.output import Terminal, print_error, print_json, print_notes, styled
 from finai_cli.promotion_commands import (
     approve_command,
@@ -113,11 +123,8 @@ def run(
     from finai_cli.sql import warehouse_of
     from finai_cli.summary_printed import print_summary
 
-    try:
+    with stopping(console):
         summary = run_main_job(platform, place, console, dry_run=dry_run, workers=workers)
-    except KeyboardInterrupt:
-        console.print("stopped; finished assets are kept, and the same command goes on from there")
-        raise typer.Exit(130) from None
     if dry_run:
         return
     if as_json:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from finai_resources.errors import FinaiError
 
 Dataset = Annotated[
     str,
@@ -31,6 +37,8 @@ HomeOption = Annotated[
 Source = Annotated[
     str | None, typer.Option("--source", envvar="FINAI_SOURCE", help="folder of the source tables (not for synthetic)")
 ]
+WRONG_ARGUMENTS = 2  # exit code
+
 Workers = Annotated[
     int,
     typer.Option(
@@ -68,20 +76,52 @@ def named_home(home: Path | None) -> bool:
     return home is not None or bool(os.environ.get("FINAI_HOME"))
 
 
+@contextmanager
+def refusing(*more: type[FinaiError]) -> Iterator[None]:
+    """Print a wrong argument as one error, and end with exit code 2; a home that is not there ends with 1 as everywhere.
+
+    Parameters
+    ----------
+    more
+        Errors that a wrong argument shows itself by, beside those of the configuration.
+    """
+    from finai_cli.output import print_error
+    from finai_resources.errors import ConfigError, HomeError
+
+    wrong: tuple[type[FinaiError], ...] = (ConfigError, *more)
+    try:
+        yield
+    except HomeError:
+        raise
+    except wrong as error:
+        print_error(error)
+        raise typer.Exit(WRONG_ARGUMENTS) from None
+
+
+@contextmanager
+def stopping(console: Console) -> Iterator[None]:
+    """Tell an interrupt in one line, and end with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopped; finished assets are kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
+
+
 def filled_home(dataset: str, profile: str, home: Path | None = None) -> Any:
     """Return the home that a command reads.
 
     Raises
     ------
-    ConfigError
+    HomeError
         Nothing is stored there. Only `finai run` and the few commands that begin a home make one.
     """
-    from finai_resources.errors import ConfigError
+    from finai_resources.errors import HomeError
     from finai_resources.home import Home
 
     place = Home.choose(dataset, profile, home)
     if not place.is_filled:
-        raise ConfigError(
+        raise HomeError(
             "the folder holds no lake" if place.root.is_dir() else "there is no home in this folder",
             where=str(place.root),
             fix="name the home with --home or FINAI_HOME, or fill this one with `finai run`",

@@ -16,10 +16,10 @@ from finai_cli.options import (
     filled_home,
     parse_months,
     platform_at,
+    refusing,
+    stopping,
 )
-from finai_cli.output import Terminal, print_error, print_json, print_notes, styled
-
-WRONG_ARGUMENTS = 2
+from finai_cli.output import Terminal, print_json, print_notes, styled
 
 
 def score_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -49,10 +49,10 @@ def score_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     that of another bundle only with --replace. Without --bundle the champion (while there is none, the challenger) scores, and
     takes a month back; so does `finai run` with the last month. Exit code 2: a wrong argument, and nothing is written.
     """
-    from finai_resources.errors import BundleError, ConfigError
+    from finai_resources.errors import BundleError
 
     console = Terminal(stderr=as_json)
-    try:
+    with refusing(BundleError), stopping(console):
         settings = chosen_settings(dataset, profile, source)
         (wanted,) = parse_months([month])
         place = filled_home(dataset, profile, home)
@@ -61,12 +61,6 @@ def score_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
         print_notes(notes, console)
         found = scored(platform, place, wanted, bundle, replace=replace, console=console, dry_run=dry_run)
-    except (ConfigError, BundleError) as error:
-        print_error(error)
-        raise typer.Exit(WRONG_ARGUMENTS) from None
-    except KeyboardInterrupt:
-        console.print("stopped; finished assets are kept, and the same command goes on from there")
-        raise typer.Exit(130) from None
     if as_json:
         print_json(found)
     elif found:

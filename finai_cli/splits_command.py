@@ -7,10 +7,18 @@ import sys
 import typer
 from rich.table import Table
 
-from finai_cli.options import AsJson, Dataset, HomeOption, Profile, Source, chosen_settings, filled_home, platform_at
-from finai_cli.output import Terminal, print_error, print_json, print_notes
-
-WRONG_ARGUMENTS = 2
+from finai_cli.options import (
+    AsJson,
+    Dataset,
+    HomeOption,
+    Profile,
+    Source,
+    chosen_settings,
+    filled_home,
+    platform_at,
+    refusing,
+)
+from finai_cli.output import Terminal, print_json, print_notes
 
 splits_app = typer.Typer(help="Look at the months of train, validation and test.", no_args_is_help=True)
 
@@ -33,9 +41,7 @@ def splits_propose(
     Printed are months and customer-months beside those in use, and the splits as YAML for the data set's file. Nothing is
     written: new splits make states and models stale, so that the next `finai run` trains again. Exit code 2: a wrong argument.
     """
-    from finai_resources.errors import ConfigError
-
-    try:
+    with refusing():
         settings = chosen_settings(dataset, profile, source)
         place = filled_home(dataset, profile, home)
         platform, notes = platform_at(settings, place, ask=True)
@@ -43,9 +49,6 @@ def splits_propose(
         from finai_cli.splits import proposal
 
         found = proposal(platform.settings, lake_of(platform, place))
-    except ConfigError as error:
-        print_error(error)
-        raise typer.Exit(WRONG_ARGUMENTS) from None
     if as_json:
         print_json(found)
         return

@@ -41,6 +41,10 @@ class ConfigError(FinaiError):
     """A setting is unknown, missing, of the wrong type, or out of range."""
 
 
+class HomeError(ConfigError):
+    """Nothing is stored where a command reads."""
+
+
 class ContractError(FinaiError):
     """Source data breaks the data contract; nothing of it was written."""
 

@@ -88,11 +88,12 @@ def test_a_wrong_name_or_range_is_told_with_the_nearest_right_ones(
 
 def test_a_refused_command_ends_with_2_and_writes_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
+    (home / "lake").mkdir(parents=True)
     for wrong in (["--group", "demografics"], ["--from", "2015-13"], ["--to", "2013-01"], ["--workers", "0"]):
         ended = CliRunner().invoke(app, ["backfill", "--profile", "smoke", "--home", str(home), *wrong])
         assert ended.exit_code == 2, ended.output
         assert "Traceback" not in ended.output
-    assert not home.exists()
+    assert [path.name for path in home.rglob("*")] == ["lake"]
 
 
 SOURCE = """

@@ -20,7 +20,7 @@ BEGIN = {"run", "generate", "checks prove", "keys new", "ui"}
 OF_THE_SOURCE = {"source check"}  # looks at a home only for what was loaded before
 # What a command needs beyond a value for each parameter that it requires.
 ASKED = {"sql": [["SELECT 1"], ["--tables"]], "features show": [["age"]]}
-VALUES = {"expires": "2027-12-31", "check": "feature_drift_psi", "customer": "1"}
+VALUES = {"expires": "2027-12-31", "check": "feature_drift_psi", "customer": "1", "month": "2015-01"}
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
