@@ -16,7 +16,7 @@ from finai_assets.asset_graph import (
     SOURCE,
 )
 from finai_assets.automation.specs import entered, facts, spec_of, stored, writing
-from finai_assets.bundle.registry import export, is_approved, resolve
+from finai_assets.bundle.registry import export, is_approved, resolve, scoring
 from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.truth import read_product_truth
@@ -75,10 +75,13 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         settings = platform.graph.settings_of(RECOMMENDATIONS)
 
         def score(month: Month) -> list[Materialised]:
-            scored_by = bundle_for(lake.open(), month, config.bundle, replace=config.replace)
+            named = bundle_for(lake.open(), month, config.bundle, replace=config.replace) if config.bundle else ""
             session = entered(
-                lake, gates, platform, *descriptions, month=month, beside=lambda opened: beside(opened, scored_by)
+                lake, gates, platform, *descriptions, month=month, beside=lambda opened: beside(opened, named)
             )
+            scored_by = named or scoring(
+                session.lake
+            )  # once the gates were asked: before there is a bundle they say more
             folder = resolve(session.lake, home.path, scored_by)
             figures = score_month(
                 session,

@@ -11,14 +11,14 @@ from finai_resources.months import Month
 from serving_lambda.bundle import MANIFEST
 
 
-def bundle_for(lake: Lake, month: Month, name: str = "", *, replace: bool = False) -> str:
-    """Return the id of the bundle that scores a month.
+def bundle_for(lake: Lake, month: Month, name: str, *, replace: bool = False) -> str:
+    """Return the id of a named bundle that is to score a month.
 
     Parameters
     ----------
     name
-        ``champion``, ``challenger``, ``previous``, an id, or an id's first digits; empty for the bundle that scores today
-        (:func:`finai_assets.bundle.registry.scoring`), whose months nobody has to give up.
+        ``champion``, ``challenger``, ``previous``, an id, or an id's first digits. The bundle that scores today
+        (:func:`finai_assets.bundle.registry.scoring`) replaces any other's table.
     replace
         Whether the named bundle may replace what another one made of the month.
 
@@ -30,8 +30,6 @@ def bundle_for(lake: Lake, month: Month, name: str = "", *, replace: bool = Fals
     PromotionError
         The registry's log was tampered with.
     """
-    if not name:
-        return scoring(lake)
     registry = Registry.read(lake)
     bundle_id = registry.find(name)
     today = scoring(lake)
@@ -59,11 +57,11 @@ def stored_bundle(lake: Lake) -> str | None:
     return id_of({MANIFEST: lake.read_bytes(BUNDLE, None, MANIFEST)}) if lake.find(BUNDLE) else None
 
 
-def beside(lake: Lake, bundle_id: str) -> tuple[str, ...]:
+def beside(lake: Lake, named: str = "") -> tuple[str, ...]:
     """Return whose checks are not asked: the stored bundle's where a champion, of now or before, scores in its place.
 
-    That one's own checks its promotion asked.
+    That one's own checks its promotion asked. Without a named bundle, today's scores.
     """
-    if CHAMPION_ALIAS not in Registry.read(lake).aliases or stored_bundle(lake) == bundle_id:
+    if CHAMPION_ALIAS not in Registry.read(lake).aliases or stored_bundle(lake) == (named or scoring(lake)):
         return ()
     return BUNDLE, PUBLISHED

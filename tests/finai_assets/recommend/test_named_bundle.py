@@ -7,7 +7,7 @@ import json
 import pytest
 
 from finai_assets.asset_graph import BUNDLE, PUBLISHED, RECOMMENDATIONS, SCORED_BY
-from finai_assets.bundle.registry import Registry, register
+from finai_assets.bundle.registry import Registry, register, scoring
 from finai_assets.recommend.named_bundle import beside, bundle_for
 from finai_resources.errors import BundleError
 from finai_resources.lake import Lake
@@ -46,13 +46,10 @@ def bundles(lake: Lake) -> Lake:
     return lake
 
 
-def test_without_a_name_the_champion_scores_and_while_there_is_none_the_challenger(lake: Lake) -> None:
-    add(lake, OLD)
-    assert bundle_for(lake, MONTH) == OLD
-    add(lake, FIRST)
-    crown(lake, FIRST)
-    add(lake, SECOND)
-    assert bundle_for(lake, MONTH) == FIRST
+def test_before_there_is_a_bundle_no_check_is_left_out_and_none_is_named(lake: Lake) -> None:
+    assert beside(lake) == ()
+    with pytest.raises(BundleError):
+        bundle_for(lake, MONTH, "champion")
 
 
 def test_a_named_bundle_scores_a_month_that_has_no_table_or_one_of_its_own(bundles: Lake) -> None:
@@ -70,7 +67,7 @@ def test_the_table_of_another_bundle_is_replaced_only_where_that_is_said(bundles
 
 def test_the_bundle_of_today_takes_its_month_back_by_its_name_too(bundles: Lake) -> None:
     score(bundles, SECOND)
-    assert bundle_for(bundles, MONTH) == bundle_for(bundles, MONTH, "champion") == FIRST
+    assert scoring(bundles) == bundle_for(bundles, MONTH, "champion") == FIRST
 
 
 def test_a_former_champion_may_score_and_a_bundle_that_nobody_vouches_for_may_not(bundles: Lake) -> None:
@@ -89,7 +86,7 @@ def test_an_unknown_bundle_is_told_with_the_nearest_ones(bundles: Lake) -> None:
 
 def test_the_checks_of_the_stored_bundle_are_asked_where_it_scores_and_not_where_a_champion_does(bundles: Lake) -> None:
     assert beside(bundles, SECOND) == ()
-    assert beside(bundles, FIRST) == (BUNDLE, PUBLISHED)
+    assert beside(bundles, FIRST) == beside(bundles) == (BUNDLE, PUBLISHED)
     crown(bundles, SECOND)
     assert beside(bundles, FIRST) == (BUNDLE, PUBLISHED)  # a champion of before
     assert beside(bundles, SECOND) == ()
