@@ -75,7 +75,7 @@ def test_a_wrong_argument_is_one_sentence_and_nothing_is_written(root: Path, arg
 
 def test_a_home_that_holds_nothing_is_refused(root: Path) -> None:
     shutil.rmtree(root / "home")
-    assert score(root, "--month", LAST).exit_code == 2
+    assert score(root, "--month", LAST).exit_code == 1
     assert not (root / "home").exists()
 
 
