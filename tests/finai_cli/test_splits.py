@@ -62,5 +62,5 @@ def test_months_and_rows_of_both_are_told_and_the_yaml_to_paste(root: Path) -> N
 
 def test_a_home_that_holds_nothing_is_refused(root: Path) -> None:
     ended = CliRunner().invoke(app, ["splits", "propose", "-d", "berka", "--home", str(root / "none")])
-    assert ended.exit_code == 2
-    assert "there is no home in this folder" in ended.output
+    assert ended.exit_code == 1
+    assert "there is no home in this folder" in str(ended.exception)
