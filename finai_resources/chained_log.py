@@ -137,6 +137,8 @@ class ChainedLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = _sealed(Entry(head.count, head.digest, now, dict(record)), self._key)
         content = _encode(_fields(entry))
+        if not head.count:  # a log with an entry has a head, also where its first writer is killed behind the entry
+            objects.put_if_absent(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(head)))
         if not objects.put_if_absent(self.lake, self._path(head.count), content):
             return None
         self._last = Head(head.count + 1, hashlib.sha256(content).hexdigest())

@@ -142,6 +142,18 @@ def test_writers_side_by_side_lose_nothing_and_keep_the_chain(lake: Lake) -> Non
         assert [k for writer, k in found if writer == name] == list(range(15))
 
 
+def test_a_first_writer_that_gets_no_further_than_its_entry_leaves_a_log_that_verifies(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ChainedLog(lake, "evidence")
+    monkeypatch.setattr(log, "_put_head", lambda _: None)  # killed before it
+    log.append({"first": True})
+    assert ChainedLog(lake, "evidence").verify() == []
+    assert ChainedLog(lake, "evidence").head().count == 1
+    Path(lake.root, "evidence", "head.json").unlink()
+    assert [fault.what for fault in ChainedLog(lake, "evidence").verify()] == ["head.json is gone"]
+
+
 def test_a_writer_killed_at_any_moment_leaves_a_log_that_verifies_and_goes_on(lake: Lake) -> None:
     for wait in (0.0, 0.01, 0.05):
         before = ChainedLog(lake, "evidence").head().count
