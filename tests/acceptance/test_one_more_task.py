@@ -100,7 +100,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     run(named("labels/splits") | dg.AssetSelection.groups("feature_state"))
     run(named(*(group.asset for group in platform.registry.available)), splits.months[0], splits.months[-1])
     run(named(*(task.asset for task in platform.available_tasks)), splits.months[0], splits.months[-1])
-    teacher = ("training_matrix", "ple", "predictions", "evaluation", "explanations")
+    teacher = ("training_matrix", "ple", "predictions", "baselines", "evaluation", "explanations")
     run(named(*(f"teacher/{name}" for name in teacher)) | dg.AssetSelection.groups("students", "choice", "serving"))
     run(dg.AssetSelection.groups("recommendations"), splits.months[-1], splits.months[-1])
     return Ran(platform, Lake.on_disk(home.lake_root), home)
