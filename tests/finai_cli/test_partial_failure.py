@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -12,49 +13,70 @@ from rich.console import Console
 
 from finai_assets.platform import Platform
 from finai_assets.settings import load_settings
-from finai_cli import run as command
+from finai_cli import stages as command
 from finai_cli.display import display
 from finai_cli.execute import Runner, _chain, _error_of
 from finai_cli.plan import Unit, main_job
+from finai_cli.workers import Workers
 from finai_resources.errors import FinaiError, LakeError, PartError
 
 WORK: Any = ([], ["features/demographics"])
 
 
-def run_features(monkeypatch: pytest.MonkeyPatch, errors: dict[int, FinaiError]) -> tuple[list[str | None], Any]:
+class TwoWorkers(Workers):
+    """Does what two workers do, in this process."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def run(self, tasks: Sequence[Any], *, done: Callable[[int, Any], None] = lambda *_: None, **_more: Any) -> None:
+        for number, (unit, altered) in enumerate(tasks):
+            done(number, command._attempt(unit, cast(Runner, None), [], altered))
+
+
+def run_features(
+    monkeypatch: pytest.MonkeyPatch, errors: dict[int, FinaiError], pool: Workers
+) -> tuple[list[str | None], Any]:
     """Run the stage of features with months that fail; return the months that were begun, and the error of the stage."""
     stages = {stage.name: stage for stage in main_job(Platform.of(load_settings("synthetic", "smoke")))}
-    stage, begun = stages["features"], list[str | None]()
+    stage, begun, computed = stages["features"], list[str | None](), set[str | None]()
 
     def bring_up_to_date(unit: Unit, *_rest: object) -> bool:
         begun.append(unit.partition)
         if (error := errors.get(len(begun))) is not None:
             raise error
+        computed.add(unit.partition)
         return True
 
-    monkeypatch.setattr(command, "_todo", lambda *_: WORK)
+    monkeypatch.setattr(command, "_todo", lambda unit, *_: ([], []) if unit.partition in computed else WORK)
     monkeypatch.setattr(command, "_bring_up_to_date", bring_up_to_date)
     with display(Console(file=io.StringIO())) as show:
         try:
-            command._run_stage(stage, cast(Runner, None), [], show)
+            command.run_stage(stage, cast(Runner, None), [], show, pool)
         except FinaiError as error:
             return begun, error
     return begun, None
 
 
+POOLS = pytest.mark.parametrize("pool", [Workers(()), TwoWorkers(())], ids=["one process", "two workers"])
+
+
+@POOLS
 def test_the_other_months_are_computed_and_the_stage_fails_with_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, pool: Workers
 ) -> None:
-    begun, error = run_features(monkeypatch, {2: PartError("demographics failed"), 4: PartError("tda_local failed")})
-    assert len(begun) == 7  # every month of the stage
+    failing = {2: PartError("demographics failed"), 4: PartError("tda_local failed")}
+    begun, error = run_features(monkeypatch, failing, pool)
+    assert len(begun) == 7  # every month of the stage, once
     assert type(error) is PartError
     assert "demographics failed" in str(error)
     assert "tda_local failed" in str(error)
 
 
-def test_a_month_that_fails_as_a_whole_ends_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+@POOLS
+def test_a_month_that_fails_as_a_whole_ends_the_stage(monkeypatch: pytest.MonkeyPatch, pool: Workers) -> None:
     gone = LakeError("the disk is gone")
-    begun, error = run_features(monkeypatch, {2: gone})
+    begun, error = run_features(monkeypatch, {2: gone}, pool)
     assert len(begun) == 2
     assert error is gone
 
