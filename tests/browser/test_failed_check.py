@@ -39,7 +39,7 @@ def test_the_page_of_a_failed_check_shows_its_columns_and_the_run_shows_what_was
         expect(page.get_by_text("2015-06-01").first).to_be_visible()
         expect(page.get_by_text("income_group_code", exact=True).first).to_be_visible()  # its row of the table
         page.goto(f"{address}/runs/{run_id}")
-        # the step that recommends, and the checks C01, C28, C31 and C32 of what it would have written
-        expect(page.get_by_text("Not executed (5)")).to_be_visible(timeout=SECONDS * 1000)
+        # the step that recommends, the checks C01, C28, C31 and C32 of what it would have written, and its freshness
+        expect(page.get_by_text("Not executed (6)")).to_be_visible(timeout=SECONDS * 1000)
         expect(page.get_by_text("1 blocking asset check failed").first).to_be_visible()
         browser.close()
