@@ -73,11 +73,11 @@ def known(home: Path) -> dict[str, Any]:
 
 
 def _tag(event: Any) -> str:
-    return str(event.asset_materialization.tags["dagster/data_version"])
+    return event.asset_materialization.tags["dagster/data_version"] if event else ""
 
 
 def _metadata(event: Any) -> dict[str, Any]:
-    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()} if event else {}
 
 
 @pytest.mark.slow
