@@ -97,19 +97,24 @@ def _side_by_side(
         with leased(runner.lake, [(asset, unit.partition) for asset in unit.assets]):
             _judge(unit, runner, alone, _todo(unit, runner, alone, altered)[0])
     under_way: dict[int, str] = {}
+    finished: set[int] = set()
     failed: dict[Unit, PartError] = {}
+
+    def ended() -> list[str]:
+        return [f"{len(finished)} of {len(tasks)} parts"] if len(stale) == 1 else []
 
     def note(number: int, text: str) -> None:
         under_way[number] = text
-        shown.note("; ".join(under_way.values()))
+        shown.note("; ".join([*ended(), *under_way.values()]))
 
     def done(number: int, result: bool | PartError) -> None:
         under_way.pop(number, None)
         if isinstance(result, PartError):
             failed[next(unit for unit in stale if unit.month == tasks[number].month)] = result
-        shown.note(tasks[number].partition or "")
         if len(stale) > 1:
             shown.advance()
+        finished.add(number)
+        shown.note("; ".join(filter(None, [*ended(), tasks[number].partition])))
 
     pool.run([(task, frozenset(altered)) for task in tasks], after=lambda number: waits[number], done=done, note=note)
     if len(stale) == 1:

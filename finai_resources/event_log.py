@@ -23,10 +23,11 @@ from dagster._core.events import (
     StepMaterializationData,
 )
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
-from dagster._core.storage.event_log.schema import AssetKeyTable
+from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.utils import make_new_run_id
+from dagster._time import datetime_from_timestamp
 from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.event import listen
@@ -129,9 +130,42 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         """Store a batch of events in one transaction on each database, where all are of one run."""
         with ExitStack() as stack:
             if len({event.run_id for event in events}) == 1:
-                stack.enter_context(self.run_connection(events[0].run_id))
-                stack.enter_context(self.index_connection())
+                run = stack.enter_context(self.run_connection(events[0].run_id))
+                index = stack.enter_context(self.index_connection())
+                if all(event.dagster_event and event.dagster_event.is_step_materialization for event in events):
+                    self._store_materializations(events, run, index)
+                    return
             super().store_event_batch(events)
+
+    def _store_materializations(self, events: Sequence[EventLogEntry], run: Connection, index: Connection) -> None:
+        """Store a batch of one kind by one statement for each table, with each event made into text once."""
+        rows = [self._event_to_row(event) for event in events]
+        run.execute(SqlEventLogStorageTable.insert(), rows)
+        numbered = SqlEventLogStorageTable.insert().returning(
+            SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
+        )
+        ids = list(index.scalars(numbered, rows))
+        self._store_asset_event_tags(index, events, ids)
+        latest = [
+            {
+                "asset_key": row["asset_key"],
+                "last_materialization": _record_text(row["event"], number),
+                "last_run_id": row["run_id"],
+                "last_materialization_timestamp": datetime_from_timestamp(event.timestamp),
+            }
+            for event, row, number in zip(events, rows, ids, strict=True)
+        ]
+        if not self._is_indexed(index):
+            for entry in latest:
+                del entry["last_materialization_timestamp"]
+        statement = upsert(AssetKeyTable)
+        changed = {name: statement.excluded[name] for name in latest[0] if name != "asset_key"}
+        index.execute(statement.on_conflict_do_update(index_elements=["asset_key"], set_=changed), latest)
+
+
+def _record_text(event: str, number: int) -> str:
+    """Return the text of an event's record, as ``serialize_value(EventLogRecord(number, event))``, from the event's own."""
+    return f'{{"__class__": "EventLogRecord", "event_log_entry": {event}, "storage_id": {number}}}'
 
 
 def _synchronise_when_folded(connection: sqlite3.Connection, _record: object) -> None:

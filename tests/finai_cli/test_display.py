@@ -92,9 +92,9 @@ def test_what_is_reported_while_a_stage_is_under_way_is_shown_in_it(monkeypatch:
     monkeypatch.setattr("finai_cli.display.LINE_SECONDS", 0.0)
     with display(console) as show:
         with show("Teacher", 1, 0):
-            report_progress("epoch 1 of 3: churn_signal 0.69; batch [1]", 2, 7)
+            report_progress("epoch 1 of 3, best score 0.693, batch [1]", 2, 7)
         report_progress("between the stages", 1, 1)
-    assert "Teacher: 0/1, 0 s, epoch 1 of 3: churn_signal 0.69; batch [1] 2/7" in lines_of(console)
+    assert "Teacher: 0/1, 0 s, epoch 1 of 3, best score 0.693, batch [1] 2/7" in lines_of(console)
     assert not any("between" in line for line in lines_of(console))
 
 

@@ -1,5 +1,6 @@
 """The batched event log holds what the stock one holds, in a few of the transactions."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._serdes import serialize_value
 from sqlalchemy import Engine, event
 
 from finai_resources.event_log import (
     BATCH_VARIABLE,
     BatchedSqliteEventLogStorage,
+    _record_text,
     log_evaluations,
     log_materializations,
 )
@@ -58,14 +61,16 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *, stock: bool) -> tuple[
     return instance, len(commits)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def both(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[tuple[dg.DagsterInstance, int], tuple[dg.DagsterInstance, int]]:
-    monkeypatch.delenv(BATCH_VARIABLE, raising=False)
-    stock = run(tmp_path / "stock", monkeypatch, stock=True)
-    monkeypatch.setenv(BATCH_VARIABLE, "50")
-    return stock, run(tmp_path / "batched", monkeypatch, stock=False)
+    folder = tmp_path_factory.mktemp("logs")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv(BATCH_VARIABLE, raising=False)
+        stock = run(folder / "stock", patched, stock=True)
+        patched.setenv(BATCH_VARIABLE, "50")
+        return stock, run(folder / "batched", patched, stock=False)
 
 
 def told(instance: dg.DagsterInstance, ask: Callable[[dg.DagsterInstance, dg.AssetKey], object]) -> list[object]:
@@ -92,6 +97,36 @@ def test_it_holds_the_same_partitions_and_metadata_as_the_stock_log(
     logged = [e for e in batched.all_logs(run_id) if e.dagster_event and e.dagster_event.is_step_materialization]
     assert len(logged) == len(COLUMNS) + 1
     assert transactions < of_stock / 5  # most of those left are of the steps, not of the columns
+
+
+def test_its_rows_of_assets_and_events_are_those_that_the_stock_log_writes(
+    both: tuple[tuple[dg.DagsterInstance, int], tuple[dg.DagsterInstance, int]],
+) -> None:
+    (stock, _), (batched, _) = both
+
+    def shape(text: str) -> object:
+        """Return a record's text without what differs from run to run."""
+        return re.sub(r'"(run_id|timestamp)": ("[^"]*"|[0-9.]+)', "", text)
+
+    def rows(instance: dg.DagsterInstance, statement: str) -> list[object]:
+        with sqlite3.connect(Path(instance.root_directory) / "history" / "runs" / "index.db") as connection:
+            return [(shape(text), *others) for text, *others in connection.execute(statement)]
+
+    columns = "asset_key LIKE '%\"c%'"
+    latest = f"SELECT last_materialization, asset_key FROM asset_keys WHERE {columns} ORDER BY asset_key"
+    events = (
+        "SELECT event, id, dagster_event_type, step_key, asset_key, partition FROM event_logs"
+        f" WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND {columns} ORDER BY id"
+    )
+    assert len(rows(batched, latest)) == len(COLUMNS)
+    assert rows(batched, latest) == rows(stock, latest)
+    assert rows(batched, events) == rows(stock, events)
+    records = [each for key in COLUMNS for each in batched.fetch_materializations(key, limit=9).records]
+    assert len(records) == 2 * len(COLUMNS)
+    for record in records[:3]:
+        assert _record_text(serialize_value(record.event_log_entry), 7) == serialize_value(
+            record._replace(storage_id=7)
+        )
 
 
 @pytest.fixture

@@ -140,8 +140,8 @@ class Run:
         }
 
     def _label(self, number: int) -> str:
-        losses = ", ".join(f"{name} {loss:.3g}" for name, loss in self._means().items())
-        return f"epoch {number} of {self.chosen.epochs}: {losses}; batch"
+        best = f", best score {self.history[self.best_epoch - 1].score:.3f}" if self.best_epoch else ""
+        return f"epoch {number} of {self.chosen.epochs}{best}, batch"
 
     def random_state(self) -> list[Tensor]:
         """Return the state of the random numbers of every process, by rank; uint8 [bytes] each."""

@@ -144,7 +144,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_never_was(result, three, regist
     assert stored.name.startswith("shared-bottom-")
     with watched(lambda *step: resumed.append(step[0])):
         again = train_shared_bottom(three, registry, three.tasks, small, tmp_path)
-    assert seen[0].startswith("shared bottom, epoch 1 of 4: churn_signal")
-    assert resumed[0].startswith("shared bottom, epoch 2 of 4")
+    assert seen[0] == "shared bottom, epoch 1 of 4, batch"
+    assert resumed[0].startswith("shared bottom, epoch 2 of 4, best score ")
     assert weights(again) == weights(result)
     assert list(tmp_path.iterdir()) == []

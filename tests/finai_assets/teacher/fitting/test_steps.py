@@ -168,14 +168,13 @@ def test_a_gradient_that_is_not_finite_names_task_and_batch_and_leaves_the_weigh
     assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
 
 
-def test_progress_tells_each_step_and_the_losses_so_far(run_of):
+def test_progress_tells_each_step_and_the_best_score_so_far(run_of):
     run, seen = run_of(), []
     with watched(lambda *step: seen.append(step)):
-        record = run.epoch()
-    assert [(done, total) for _, done, total in seen] == [(k, 7) for k in range(1, 8)]
-    assert seen[0][0].startswith("epoch 1 of 4: ")
-    for task in run.data.tasks:
-        assert f"{task.name} {record.train[task.name]:.3g}" in seen[-1][0]
+        first = run.epoch()
+        run.epoch()
+    assert seen[:7] == [("epoch 1 of 4, batch", k, 7) for k in range(1, 8)]
+    assert seen[7:] == [(f"epoch 2 of 4, best score {first.score:.3f}, batch", k, 7) for k in range(1, 8)]
 
 
 def test_the_seed_and_not_the_prefetch_decides(run_of):
