@@ -42,7 +42,8 @@ BASELINES, EVALUATION, EXPLANATIONS = "teacher/baselines", "teacher/evaluation",
 COLUMNS, TRANSFER, FIDELITY = "students/columns", "students/transfer_set", "students/fidelity"
 CHOICE = "choice/model"
 BUNDLE, PUBLISHED, CHAMPION = "serving/bundle", "serving/published", "serving/champion"
-RECOMMENDATIONS, LISTS = "recommendations/customers", "recommendations/evaluation"
+RECOMMENDATIONS = "recommendations/customers"
+LISTS, LIST_RIVALS = "recommendations/evaluation", "recommendations/rivals"
 DECISIONS, OUTCOMES = "recommendations/decisions", "recommendations/outcomes"
 EXPERT_SHARES = "recommendations/expert_shares"
 SCORED_BY, PERMITTED = "bundle_id", "unknown_consent_permitted"  # what recommendations are made from beside partitions
@@ -490,18 +491,30 @@ ASSETS = (
         needs=(OFFERS,),
     ),
     Asset(
+        LIST_RIVALS,
+        "serving",
+        "finai_assets.recommend.assets:rivals",
+        ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.lists.outcomes:read_outcomes",
+         "finai_assets.evaluation.lists.rivals:score_rivals", "finai_assets.evaluation.lists.rivals:rivals_table"),
+        ("seed", "horizon_months", "inputs", "lists.ease", "lists.als", "lists.lightgbm", "teacher.max_train_rows",
+         "products.code", "declared.columns"),
+        (Read(MATRIX), Read(SNAPSHOTS, Window.OUTCOMES)),
+        needs=(OFFERS,),
+    ),
+    Asset(
         LISTS,
         "serving",
         "finai_assets.recommend.assets:lists_evaluation",
         ("finai_assets.training.matrix:load_matrix", "finai_assets.evaluation.lists.outcomes:read_outcomes",
          "finai_assets.evaluation.truth:read_product_truth", "finai_assets.recommend.profile:read_profile",
          "serving_lambda.bundle:load_bundle", "finai_assets.recommend.evaluate:evaluate_lists",
-         "finai_assets.evaluation.lists.fitted:RivalRows",
+         "finai_assets.evaluation.lists.fitted:RivalRows", "finai_assets.evaluation.lists.rivals:load_rivals",
          "finai_assets.recommend.variants:read_variant_rows", "finai_assets.recommend.variants:evaluate_variants",
          "finai_assets.recommend.lists_page:markdown", "finai_assets.recommend.lists_page:lists_page"),
-        ("profile", "seed", "horizon_months", "dataset.name", "inputs", "lists", "metrics", "teacher.max_train_rows",
-         "families", "products.code", "recommend.top_k", "dataset.unavailable_tables", "declared.columns"),
-        (Read(MATRIX), Read(PUBLISHED, data=False), Read(BUNDLE), Read(SNAPSHOTS, Window.OUTCOMES),
+        ("profile", "seed", "horizon_months", "dataset.name", "inputs", "lists.variants", "metrics",
+         "teacher.max_train_rows", "families", "products.code", "recommend.top_k", "dataset.unavailable_tables",
+         "declared.columns"),
+        (Read(MATRIX), Read(LIST_RIVALS), Read(PUBLISHED, data=False), Read(BUNDLE), Read(SNAPSHOTS, Window.OUTCOMES),
          *(Read(path, Window.TEST) for path in OFFER_TABLES if path != CONTACTS), Read(CONTACTS, Window.LIST_MESSAGES)),
         templates=(*_PAGE, "finai_assets/evaluation/templates/lists.html.j2"),
         needs=(OFFERS,),

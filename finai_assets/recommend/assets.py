@@ -9,6 +9,7 @@ from finai_assets.asset_graph import (
     BUNDLE,
     DECISIONS,
     EXPERT_SHARES,
+    LIST_RIVALS,
     LISTS,
     OUTCOMES,
     RECOMMENDATIONS,
@@ -19,6 +20,7 @@ from finai_assets.automation.specs import entered, facts, spec_of, stored, writi
 from finai_assets.bundle.registry import export, is_approved, resolve, scoring
 from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.outcomes import read_outcomes
+from finai_assets.evaluation.lists.rivals import load_rivals, rivals_table, score_rivals
 from finai_assets.evaluation.truth import read_product_truth
 from finai_assets.platform import Platform
 from finai_assets.recommend import experts, judged
@@ -31,11 +33,13 @@ from finai_assets.recommend.variants import evaluate_variants, read_variant_rows
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
-from finai_resources.json_text import to_json
+from finai_resources.json_text import plain, to_json
 from finai_resources.lake_resource import LakeResource
 from finai_resources.month_runs import Materialised, months_of, yield_months
 from finai_resources.months import Month
 from serving_lambda.bundle import load_bundle
+
+FACTS = "facts.json"
 
 
 class ScoreConfig(dg.Config):
@@ -101,7 +105,31 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
         yield from yield_months(context, ((month, score(month)) for month in months_of(context)))
 
-    return [customers, _evaluation(platform), _outcomes(platform), _expert_shares(platform)]
+    return [customers, _rivals(platform), _evaluation(platform), _outcomes(platform), _expert_shares(platform)]
+
+
+def _rivals(platform: Platform) -> dg.AssetsDefinition:
+    description = (
+        "What our lists are compared with, on test rows: the scores of popularity, item-kNN, EASE, ALS and LightGBM for each "
+        "product, each fitted on train rows and chosen on validation rows. None of them reads a bundle; `facts.json` says how "
+        "each was made."
+    )
+
+    @dg.multi_asset(name="rivals", specs=[spec_of(platform, LIST_RIVALS, description, {"lightgbm", "parquet"})])
+    def rivals(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        session, settings = entered(lake, gates, platform, LIST_RIVALS), platform.graph.settings_of(LIST_RIVALS)
+        matrix = load_matrix(session)
+        outcomes = read_outcomes(
+            session, matrix.month, matrix.customer,
+            horizon_months=settings.horizon_months, products=len(settings.products),
+        )  # fmt: skip
+        found = score_rivals(matrix, outcomes, settings)
+        with writing(session, platform, LIST_RIVALS) as out:
+            out.write(rivals_table(found))
+            out.put(FACTS, to_json(plain(found.facts), indent=1, sort_keys=True))
+        return stored(session, LIST_RIVALS)
+
+    return rivals
 
 
 def _evaluation(platform: Platform) -> dg.AssetsDefinition:
@@ -134,6 +162,9 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
             outcomes,
             read_profile(session, month, customer, bundle.offering, settings),
             read_product_truth(session, month, customer, products=products) if known else None,
+            load_rivals(
+                session.read(LIST_RIVALS), session.read_json(LIST_RIVALS, None, FACTS), len(customer), products
+            ),
             settings,
         )
         lists["variants"] = variants

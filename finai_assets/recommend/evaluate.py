@@ -18,14 +18,13 @@ from finai_assets.evaluation.lists.comparison import ComparedLists, compare_by_g
 from finai_assets.evaluation.lists.fitted import RivalRows
 from finai_assets.evaluation.lists.metrics import PRIMARY, rank_products, scores_of_lists
 from finai_assets.evaluation.lists.outcomes import Outcomes
-from finai_assets.evaluation.lists.rivals import CEILING, POPULARITY, RIVALS
+from finai_assets.evaluation.lists.rivals import CEILING, POPULARITY, RIVALS, RivalScores
 from finai_assets.recommend.offered import offered_to
 from finai_assets.recommend.rule_lists import rule_scores
 from finai_assets.recommend.score import lists_of
 from finai_assets.settings import Settings
 from finai_assets.training.matrix import TrainingMatrix
 from finai_resources.json_text import plain
-from finai_resources.progress import report_progress
 from serving_lambda import filters
 from serving_lambda.bundle import Bundle
 
@@ -57,6 +56,7 @@ def evaluate_lists(
     outcomes: Outcomes,
     profile: Mapping[str, Any],
     truth: np.ndarray | None,
+    rivals: RivalScores,
     settings: Settings,
 ) -> dict[str, Any]:
     """Return what ``lists.json`` holds, JSON-able.
@@ -72,17 +72,16 @@ def evaluate_lists(
     """
     test = matrix.rows("test")
     rows, of_test = RivalRows.of(matrix, outcomes, settings), outcomes.take(np.arange(test.start, test.stop))
-    scores, facts = dict[str, np.ndarray](), dict[str, Any]()
     X = matrix.X[test]
     score, served, layers, offered = lists_of(
         bundle, matrix.customer[test], X, matrix.columns, of_test.held, profile, settings
     )
-    scores[OURS], scores[SERVED] = score, scores_of_lists(served, of_test.products)
-    scores[RULES] = rule_scores(bundle, matrix.customer[test], X, matrix.columns, of_test.held, profile)
-    for number, (name, rival) in enumerate(RIVALS.items()):
-        report_progress(f"rivals of our lists: {rival.title}", number, len(RIVALS))
-        fitted = rival.fit(rows, settings)
-        scores[name], facts[name] = fitted.score(of_test.held, X), dict(fitted.facts)
+    scores: dict[str, np.ndarray] = {
+        OURS: score,
+        SERVED: scores_of_lists(served, of_test.products),
+        RULES: rule_scores(bundle, matrix.customer[test], X, matrix.columns, of_test.held, profile),
+        **rivals.scores,
+    }
     scores |= {} if truth is None else {CEILING: truth.astype(np.float64)}
     # What is served is filtered and cut to k products: so are rivals, before they are compared with it.
     k = settings.recommend.top_k
@@ -108,7 +107,7 @@ def evaluate_lists(
         "customers": compared.customers,
         "lists": {name: _told(compared, name, ceiling=truth is not None) for name in scores},
         "rivals": {
-            name: {"title": rival.title, "what": rival.what, "simple": rival.simple, **facts[name]}
+            name: {"title": rival.title, "what": rival.what, "simple": rival.simple, **rivals.facts[name]}
             for name, rival in RIVALS.items()
         },
         "ours_over": {name: asdict(compared.difference(OURS, name)) for name in RIVALS},

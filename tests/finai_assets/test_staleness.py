@@ -27,6 +27,7 @@ from finai_assets.asset_graph import (
     EXPERT_SHARES,
     EXPLANATIONS,
     FIDELITY,
+    LIST_RIVALS,
     LISTS,
     MATRIX,
     OUTCOMES,
@@ -332,7 +333,7 @@ TABLE: list[tuple[str, Callable[[Tree], None], set[str]]] = [
     ("how the students' columns are probed", probe_rounds, {COLUMNS, FIDELITY} | STUDENTS),
     ("how many rows teach without labels", transfer_rows, {TRANSFER, FIDELITY} | STUDENTS),
     ("the penalties of the choice model", choice_penalties, {CHOICE}),
-    ("the penalties of a rival", rival_penalties, {LISTS}),
+    ("the penalties of a rival", rival_penalties, {LIST_RIVALS}),
     ("the weight of a kind of term", term_weight, {BUNDLE}),
     ("a student's rounds", student_rounds, {FIDELITY} | STUDENTS),
     ("how many copies a promotion asks for", minimum_copies, set()),
@@ -369,13 +370,13 @@ def test_the_sampling_makes_all_that_draws_customers_stale(tree: Tree, before: V
     after = tree.versions()
     stale = {path for path in before if after[path] != before[path]}
     followers = {PREDICTIONS, EVALUATION, FIDELITY} | STUDENTS  # they follow what was drawn
-    assert stale == STATES | {MATRIX, LISTS} | MODELS - followers
+    assert stale == STATES | {MATRIX, LISTS, LIST_RIVALS} | MODELS - followers
 
 
 def test_what_reads_a_stale_group_follows_it(graph: AssetGraph) -> None:
     lag = group_asset("txn_lag_tensor")
     following = graph.downstream([lag], graph.paths)
-    lists = {LISTS, CHAMPION, RECOMMENDATIONS, DECISIONS, EXPERT_SHARES, OUTCOMES}
+    lists = {LISTS, LIST_RIVALS, CHAMPION, RECOMMENDATIONS, DECISIONS, EXPERT_SHARES, OUTCOMES}
     assert {lag, MATRIX, CHOICE, BUNDLE, PUBLISHED} | lists | MODELS == set(following)
 
 

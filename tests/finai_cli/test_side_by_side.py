@@ -24,14 +24,24 @@ SMALLER: dict[str, Any] = {
     "explanations": {"rows": 32, "ablation_rows": 64, "train_rows": 128},
     "teacher": {"epochs": 1},
 }
+FEWER_MONTHS: dict[str, Any] = {
+    "raw_months": ["2014-01", "2015-06"],
+    "snapshot_months": ["2015-01", "2015-05"],
+    "splits": {
+        "train": ["2015-01", "2015-01"],
+        "validation": ["2015-03", "2015-03"],
+        "test": ["2015-05", "2015-05"],
+    },
+}
 # A home makes its own signing key, and a bundle's signature is a part of its content.
 KEYS = {"FINAI_SIGNING_KEY": "5e" * 32}
 
 
 def lake_of_a_run(folder: Path, workers: int) -> Lake:
-    (folder / "config").mkdir(parents=True)
-    config = yaml.safe_dump({"profiles": {"smoke": SMALLER}})
-    (folder / "config" / "pipeline.yaml").write_text(config, encoding="utf-8")
+    (folder / "config" / "datasets").mkdir(parents=True)
+    for file, smaller in (("pipeline.yaml", SMALLER), ("datasets/synthetic.yaml", {"dataset": FEWER_MONTHS})):
+        text = yaml.safe_dump({"profiles": {"smoke": smaller}})
+        (folder / "config" / file).write_text(text, encoding="utf-8")
     ended = subprocess.run(
         [sys.executable, "-m", "finai_cli.main", "run", "--profile", "smoke", "--workers", str(workers)],
         env={**os.environ, "FINAI_HOME": str(folder / "home"), "FINAI_CONFIG": str(folder / "config"), **KEYS},

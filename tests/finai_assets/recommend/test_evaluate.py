@@ -13,7 +13,7 @@ from bundle_fixtures import Made, permissive
 
 from finai_assets.evaluation.lists.metrics import NDCG_3, accuracy_of_rows, rank_products, scores_of_lists
 from finai_assets.evaluation.lists.outcomes import Outcomes
-from finai_assets.evaluation.lists.rivals import RIVALS
+from finai_assets.evaluation.lists.rivals import RIVALS, RivalScores, load_rivals, rivals_table, score_rivals
 from finai_assets.recommend.customers import contract_matrix, customers_of
 from finai_assets.recommend.evaluate import evaluate_lists
 from finai_assets.recommend.lists_page import lists_page, markdown
@@ -22,6 +22,7 @@ from finai_assets.recommend.score import lists_of, score_block
 from finai_assets.recommend.standing import Standings
 from finai_assets.settings import Settings, load_settings
 from finai_assets.training.matrix import TrainingMatrix
+from finai_resources.errors import GateError
 from serving_lambda.bundle import Bundle
 from serving_lambda.path import by_rules
 
@@ -63,6 +64,11 @@ def panel(made: Made, settings: Settings) -> Any:
     return SimpleNamespace(matrix=matrix, outcomes=Outcomes(customer, held, acquired), profile=profile)
 
 
+@pytest.fixture(scope="module")
+def rivals(panel: Any, settings: Settings) -> RivalScores:
+    return score_rivals(panel.matrix, panel.outcomes, settings)
+
+
 def test_lists_are_those_that_the_path_serves(panel: Any, bundle: Bundle, settings: Settings) -> None:
     test = panel.matrix.rows("test")
     X, held, customer = panel.matrix.X[test], panel.outcomes.held[test], np.arange(SIZES["test"])
@@ -84,11 +90,13 @@ def test_lists_are_those_that_the_path_serves(panel: Any, bundle: Bundle, settin
     np.testing.assert_array_equal(ranked[modelled], served[modelled])  # no diversity is configured
 
 
-def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle: Bundle, settings: Settings) -> None:
+def test_every_list_is_measured_on_the_test_rows_that_acquire(
+    panel: Any, bundle: Bundle, rivals: RivalScores, settings: Settings
+) -> None:
     test = panel.matrix.rows("test")
     acquired, held = panel.outcomes.acquired[test], panel.outcomes.held[test]
     truth = acquired + 0.01
-    found = evaluate_lists(bundle, panel.matrix, panel.outcomes, panel.profile, truth, settings)
+    found = evaluate_lists(bundle, panel.matrix, panel.outcomes, panel.profile, truth, rivals, settings)
     assert json.loads(json.dumps(found)) == found
     assert (found["rows"], found["acquiring"]) == (120, int(acquired.any(axis=1).sum()))
     assert set(found["lists"]) == {"ours", "served", "rules", *RIVALS, "true_hazards"}
@@ -135,8 +143,10 @@ def test_every_list_is_measured_on_the_test_rows_that_acquire(panel: Any, bundle
     assert "of the way from popularity" in page
 
 
-def test_without_a_truth_there_is_no_lift_share(panel: Any, bundle: Bundle, settings: Settings) -> None:
-    found = evaluate_lists(bundle, panel.matrix, panel.outcomes, panel.profile, None, settings)
+def test_without_a_truth_there_is_no_lift_share(
+    panel: Any, bundle: Bundle, rivals: RivalScores, settings: Settings
+) -> None:
+    found = evaluate_lists(bundle, panel.matrix, panel.outcomes, panel.profile, None, rivals, settings)
     assert set(found["lists"]) == {"ours", "served", "rules", *RIVALS}
     assert all("lift_share" not in figures for figures in found["lists"].values())
     assert "lift share" not in markdown(found)
@@ -169,7 +179,15 @@ def test_what_test_rows_acquire_changes_no_list(panel: Any, bundle: Bundle, sett
     acquired[test] = np.roll(acquired[test], 1, axis=1) & ~panel.outcomes.held[test]
     other = Outcomes(panel.outcomes.customer, panel.outcomes.held, acquired)
     first, second = (
-        evaluate_lists(bundle, panel.matrix, outcomes, panel.profile, None, settings)
+        evaluate_lists(
+            bundle,
+            panel.matrix,
+            outcomes,
+            panel.profile,
+            None,
+            score_rivals(panel.matrix, outcomes, settings),
+            settings,
+        )
         for outcomes in (panel.outcomes, other)
     )
     assert first["rivals"] == second["rivals"]
@@ -179,7 +197,7 @@ def test_what_test_rows_acquire_changes_no_list(panel: Any, bundle: Bundle, sett
 
 
 def test_rivals_are_compared_with_what_is_served_under_the_same_filters_and_each_filters_cost_is_told(
-    panel: Any, bundle: Bundle, settings: Settings
+    panel: Any, bundle: Bundle, rivals: RivalScores, settings: Settings
 ) -> None:
     n = SIZES["test"]
     standing = permissive(n)
@@ -189,7 +207,7 @@ def test_rivals_are_compared_with_what_is_served_under_the_same_filters_and_each
 
     def evaluated(of: Standings) -> dict[str, Any]:
         profile = {**panel.profile, "standing": of}
-        return evaluate_lists(bundle, panel.matrix, panel.outcomes, profile, None, settings)
+        return evaluate_lists(bundle, panel.matrix, panel.outcomes, profile, None, rivals, settings)
 
     first, half, cautious, none = (evaluated(of) for of in (standing, objecting, unprofiled, nobody))
     assert half["lists"]["ours"] == first["lists"]["ours"]
@@ -203,3 +221,26 @@ def test_rivals_are_compared_with_what_is_served_under_the_same_filters_and_each
         0.0
     }  # nobody may be offered anything by anyone
     assert {found["value"] for found in first["served_over"].values()} != {0.0}
+
+
+def test_stored_scores_of_rivals_are_the_same_bits(rivals: RivalScores, settings: Settings) -> None:
+    table, products = rivals_table(rivals), len(settings.products)
+    found = load_rivals(table, rivals.facts, SIZES["test"], products)
+    assert list(found.scores) == list(RIVALS)
+    for name, score in rivals.scores.items():
+        np.testing.assert_array_equal(found.scores[name], score)
+
+
+@pytest.mark.parametrize("wrong", ["a row too few", "a product too many", "a rival is missing"])
+def test_scores_of_other_rows_products_or_rivals_are_refused(
+    wrong: str, rivals: RivalScores, settings: Settings
+) -> None:
+    table, rows, products = rivals_table(rivals), SIZES["test"], len(settings.products)
+    if wrong == "a row too few":
+        table = table.slice(1)
+    elif wrong == "a rival is missing":
+        table = table.drop_columns(["ease"])
+    else:
+        products += 1
+    with pytest.raises(GateError, match="materialise recommendations/rivals again"):
+        load_rivals(table, rivals.facts, rows, products)
