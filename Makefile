@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install lock demo test test-fast lint ui bench attack false-alarms clean help
+.PHONY: install lock demo test test-fast lint ui bench attack false-alarms faults clean help
 
 help:            ## list these commands
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/: .*## */\t/' | expand -t 14
@@ -59,6 +59,9 @@ attack: install  ## plant faults in copies of the code and of finished homes, an
 false-alarms: install ## run 30 clean panels of different seeds, and count what each check refuses (some 3 hours)
 	$(BIN)/python -m studies.false_alarms --work .finai/false-alarms --json docs/data/false_alarms.json
 	$(BIN)/python -m finai_checks.document
+
+faults: install  ## let each storage call of each kind of asset fail in turn, and see that a rerun mends it (an hour at a time)
+	$(BIN)/python -m studies.faults --work .finai/faults --json docs/data/faults.json
 
 clean:           ## remove the homes in .finai and the results of benchmarks
 	rm -rf .finai benchmarks/out

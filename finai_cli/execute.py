@@ -136,7 +136,7 @@ def failure_of(result: dg.ExecuteInProcessResult, unit: Unit, assets: list[str])
     KeyboardInterrupt
         The run was interrupted.
     """
-    where = address(unit.job, unit.partition)
+    where = f"{address(unit.job, unit.partition)}: {unit.made}"
     for event in result.all_events:
         if event.is_step_failure:
             chain = list(_chain(event.step_failure_data.error))

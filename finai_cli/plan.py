@@ -37,6 +37,12 @@ class Unit:
         """Return the name of the partition in the lake."""
         return self.month.key if self.month else None
 
+    @property
+    def made(self) -> str:
+        """Return what errors call it: its first asset with the month, and how many more it has."""
+        more = len(self.assets) - 1
+        return address(self.assets[0], self.partition) + (f" and {more} more" if more else "")
+
 
 @dataclass(frozen=True)
 class Stage:

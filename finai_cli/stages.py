@@ -17,6 +17,7 @@ from finai_resources.errors import PartError
 from finai_resources.home import Home
 from finai_resources.lake import Lake
 from finai_resources.leases import leased
+from finai_resources.storage_errors import told_with
 
 
 @dataclass
@@ -126,16 +127,18 @@ def _todo(
     unit: Unit, runner: Runner, checks: list[Declared], altered: Collection[str]
 ) -> tuple[list[Declared], list[str]]:
     """Return the checks to evaluate on what is stored, and the stale assets."""
-    stale = stale_assets(runner.lake, runner.platform, unit, checks, altered)
-    # What is computed anew is checked then; a check of it now might fail for what it is made from.
-    kept = [check for check in checks if check.asset not in stale]
-    return outdated_checks(runner.ledger, runner.platform, unit, kept, altered), stale
+    with told_with(unit.made):
+        stale = stale_assets(runner.lake, runner.platform, unit, checks, altered)
+        # What is computed anew is checked then; a check of it now might fail for what it is made from.
+        kept = [check for check in checks if check.asset not in stale]
+        return outdated_checks(runner.ledger, runner.platform, unit, kept, altered), stale
 
 
 def _attempt(unit: Unit, runner: Runner, checks: list[Declared], altered: Collection[str]) -> bool | PartError:
     """Bring a unit up to date; return the error where a part of it alone failed, as no other month waits for that."""
     try:
-        return _bring_up_to_date(unit, runner, checks, altered)
+        with told_with(unit.made):
+            return _bring_up_to_date(unit, runner, checks, altered)
     except PartError as error:
         return error
 

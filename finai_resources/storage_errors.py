@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from finai_resources.errors import StorageError
+from finai_resources.errors import FinaiError, StorageError
 
 _AGAIN = "then run the same command again: nothing half written is used, and finished assets are kept"
 _FULL = "the disk is full", f"free space there, or name another home (--home, FINAI_HOME), {_AGAIN}"
@@ -61,12 +61,33 @@ def as_storage_errors(where: str) -> Iterator[None]:
         raise found from error
 
 
+@contextmanager
+def told_with(made: str) -> Iterator[None]:
+    """Let the sentence about a refusal within the block also name what was being made; other errors pass through.
+
+    Parameters
+    ----------
+    made
+        Asset and month. A refusal names the file alone, which may be a lease, a record of a check or the evidence log.
+    """
+    try:
+        yield
+    except Exception as error:
+        ours = isinstance(error, FinaiError) and not isinstance(error, StorageError)
+        found = None if ours else storage_error(error, made)
+        if found is None or made in str(found):
+            raise
+        raise StorageError(found.what, where=f"{made}: {found.where}", fix=found.fix) from error
+
+
 def storage_error(error: BaseException, where: str = "storage") -> StorageError | None:
     """Return the error that tells what the operating system refused, where that is behind an error; None where it is not."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
+        if isinstance(link, StorageError):
+            return link
         if isinstance(link, OSError) and link.errno in _ADVICE:
             return _told(*_ADVICE[link.errno], str(link), str(link.filename or where))
         if (found := told_by(str(link), where)) is not None:

@@ -15,6 +15,7 @@ from finai_checks.framework.regulations import regulation_map
 from finai_resources.json_text import plain
 from finai_resources.lake import Lake
 from finai_resources.manifest import Manifest, address
+from finai_resources.storage_errors import storage_error
 
 MODELS = (BUNDLE, TEACHER)  # the nearer one first
 EVIDENCE_ROWS = 20
@@ -36,11 +37,19 @@ def run_checks(
     -------
     dict
         An outcome for each asset.
+
+    Raises
+    ------
+    StorageError
+        The disk let the checks not read or write what they need. That says nothing of the data: a failure that was stored for it
+        would stand until somebody asks again, and no result closes a gate as well.
     """
     outcomes: Mapping[str, CheckOutcome]
     try:
         outcomes = checks[0].evaluate_on(context, [check.asset for check in checks])
     except Exception as error:  # whatever went wrong, a check without a result must not pass
+        if (refused := storage_error(error, address(checks[0].asset, context.partition))) is not None:
+            raise refused from error
         outcomes = {check.asset: _raised(error) for check in checks}
     return _stored(
         context, [(check, outcomes.get(check.asset, CheckOutcome.no_evidence())) for check in checks], overrides

@@ -16,11 +16,11 @@ import pytest
 
 from finai_resources import objects, partition_writer
 from finai_resources.chained_log import ChainedLog
-from finai_resources.errors import StorageError
+from finai_resources.errors import FinaiError, GateError, StorageError
 from finai_resources.lake import Lake
 from finai_resources.leases import FOLDER
 from finai_resources.partition_writer import PartitionWriter
-from finai_resources.storage_errors import storage_error, told_by
+from finai_resources.storage_errors import storage_error, told_by, told_with
 
 ASSET, MONTH = "features/x", "2015-01"
 REFUSALS = {
@@ -86,6 +86,35 @@ def test_other_errors_within_a_write_pass_through_as_they_are(lake: Lake) -> Non
         raise FileNotFoundError(errno.ENOENT, "gone", "/a/source")
     with pytest.raises(ZeroDivisionError), lake.write(ASSET, MONTH):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.EIO, os.strerror(errno.EIO), "/a/evidence/1.json"),
+            "features/x@2015-01: /a/evidence/1.json: the disk does not answer",
+        ),
+        (
+            StorageError("the disk is full", where="/a/b", fix="free"),
+            "features/x@2015-01: /a/b: the disk is full\nWhat",
+        ),
+        (
+            StorageError("the disk is full", where="/a of features/x@2015-01"),
+            "/a of features/x@2015-01: the disk is full",
+        ),
+        (GateError("1 check failed: disk I/O error"), "1 check failed: disk I/O error"),
+    ],
+)
+def test_a_refusal_names_what_was_being_made_once(error: Exception, said: str) -> None:
+    with pytest.raises(type(error) if isinstance(error, FinaiError) else StorageError) as caught, told_with(made()):
+        raise error
+    assert str(caught.value).startswith(said)
+    assert str(caught.value).count("features/x") == (not isinstance(error, GateError))
+
+
+def made() -> str:
+    return f"{ASSET}@{MONTH}"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from finai_checks.framework.evidence_log import EVIDENCE
 from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.run import model_version, run_check, run_checks
 from finai_resources.chained_log import ChainedLog
+from finai_resources.errors import StorageError
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
 from finai_resources.months import Month
@@ -58,6 +60,17 @@ def put(lake: Lake, asset: str) -> str:
     with lake.write(asset, MONTH.key, code_version="v1", config_hash="c1") as out:
         out.put("x.json", b"{}")
     return lake.manifest(asset, MONTH.key).content_hash
+
+
+def test_a_check_that_could_not_read_what_it_judges_has_no_result_and_the_run_says_why(
+    lake: Lake, context: CheckContext
+) -> None:
+    put(lake, "raw/snapshots")
+    broken = declared("raw/snapshots", OSError(errno.EIO, "Input/output error", "/a/part-0.parquet"))
+    with pytest.raises(StorageError, match=r"^/a/part-0.parquet: the disk does not answer"):
+        run_check(broken, context)
+    assert list(ChainedLog(lake, EVIDENCE).entries()) == []
+    assert Ledger(lake, context.platform.secrets).standing(broken, MONTH.key).state == "missing"
 
 
 def test_the_evidence_says_what_was_looked_at_against_which_threshold_and_for_which_article(
