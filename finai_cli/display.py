@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from finai_resources.printable import printable
 from finai_resources.progress import watched
@@ -52,12 +53,16 @@ def display(console: Console) -> Iterator[Display]:
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description:<26}", markup=False),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=14),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
+        # A note has what the others leave: a long one would squeeze bar and times out of sight.
+        TextColumn(
+            "{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        ),
         console=console,
+        expand=True,
     )
     with bars:
         yield lambda title, total, done: _shown(_Bar(bars, bars.add_task(title, total=total, completed=done, note="")))

@@ -39,9 +39,9 @@ class Unit:
 
     @property
     def made(self) -> str:
-        """Return what errors call it: its first asset with the month, and how many more it has."""
-        more = len(self.assets) - 1
-        return address(self.assets[0], self.partition) + (f" and {more} more" if more else "")
+        """Return what errors call it: its first asset, or else its job, with the month, and how many more assets it has."""
+        first, *more = self.assets or (self.job,)
+        return address(first, self.partition) + (f" and {len(more)} more" if more else "")
 
 
 @dataclass(frozen=True)

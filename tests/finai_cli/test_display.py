@@ -123,6 +123,22 @@ def test_on_a_terminal_a_stage_is_a_bar() -> None:
     assert "begins" not in text
 
 
+@pytest.mark.parametrize("width", [80, 112])
+def test_a_long_note_takes_neither_bar_nor_count_nor_times_from_a_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    with display(console) as show, show("Teacher, students, bundle", 17, 3) as shown:
+        shown.note(
+            "5 of 14 parts; epoch 7 of 10, best score 0.254, batch 72/76; LightGBM for each product: product 11/24"
+        )
+    drawn = [line for line in cast(io.StringIO, console.file).getvalue().splitlines() if "5 of" in line]
+    assert drawn
+    for line in drawn:
+        assert "━━" in line
+        assert "3/17" in line
+        assert "0:00:00" in line
+        assert line.rstrip().endswith("…")
+
+
 def test_finai_run_says_where_it_is_without_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stages = [
         Stage("raw", "Raw tables", (Unit("first", ()), Unit("second", ()))),
