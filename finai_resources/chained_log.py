@@ -122,8 +122,15 @@ class ChainedLog:
             self.anchors.write(self.name, head.count, head.digest)
 
     def _put_head(self, first: int) -> None:
-        """Write the head after an append whose first entry has this number, and keep it outside where one is due."""
-        objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(self._last)))
+        """Write the head after an append whose first entry has this number, and keep it outside where one is due.
+
+        Of several writers the slower one may write an older head over a newer. Whoever has written one therefore looks for a
+        further entry, and writes again where there is one.
+        """
+        head = None
+        while head != self._advance():
+            head = self._last
+            objects.put(self.lake, f"{self.folder}/{HEAD}", _encode(asdict(head)))
         if self._last.count // self._anchor_every > first // self._anchor_every:
             self.anchor()
 

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from finai_assets.asset_graph import (
+    BUNDLE,
+    MATRIX,
+    RECOMMENDATIONS,
+    SPLITS,
+    TEACHER,
+    group_asset,
+    label_asset,
+    state_asset,
+    student_asset,
+)
 from finai_assets.platform import Platform
 from finai_cli.plan import Unit, main_job
 from finai_resources.errors import ConfigError
 from studies.faults.trial import Case
 
 GROUP, TASK = "demographics", "churn_signal"
-# Name of the kind: job, what the paths of its assets begin with, and what of it touches no file.
-_TEACHER = "finai_assets.teacher.assets"
-_STUDENTS = "finai_assets.students.assets"
+# Name of the kind: job, the assets that stand for it (all of the job's where none is named), and what of it touches no file.
 _KINDS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "raw month": ("ingest_month", ("raw/",), ()),
-    "state": ("fit_features", (f"feature_state/{GROUP}",), ()),
-    "feature group": ("monthly_features", (f"features/{GROUP}",), ()),
-    "label": ("monthly_labels", (f"labels/{TASK}",), ()),
-    "splits": ("fit_features", ("labels/splits",), ()),
-    "matrix": ("train", ("teacher/training_matrix",), ()),
-    "teacher": ("train", ("teacher/ple",), (f"{_TEACHER}:train_teacher",)),
-    "student": ("train", (f"students/{TASK}",), (f"{_STUDENTS}:train_student",)),
-    "bundle": ("train", ("serving/bundle",), ()),
-    "recommendations": ("score_month", ("recommendations/customers",), ()),
+    "raw month": ("ingest_month", (), ()),
+    "state": ("fit_features", (state_asset(GROUP),), ()),
+    "feature group": ("monthly_features", (group_asset(GROUP),), ()),
+    "label": ("monthly_labels", (label_asset(TASK),), ()),
+    "splits": ("fit_features", (SPLITS,), ()),
+    "matrix": ("train", (MATRIX,), ()),
+    "teacher": ("train", (TEACHER,), ("finai_assets.teacher.assets:train_teacher",)),
+    "student": ("train", (student_asset(TASK),), ("finai_assets.students.assets:train_student",)),
+    "bundle": ("train", (BUNDLE,), ()),
+    "recommendations": ("score_month", (RECOMMENDATIONS,), ()),
 }
 
 
@@ -34,10 +43,9 @@ def cases_of(platform: Platform) -> list[Case]:
 
 
 def _case(name: str, units: list[Unit]) -> Case:
-    job, begins, pure = _KINDS[name]
+    job, assets, pure = _KINDS[name]
     unit = [unit for unit in units if unit.job == job][-1]
-    assets = tuple(path for path in unit.assets if path.startswith(begins))
-    return Case(name, replace(unit, assets=assets), pure)
+    return Case(name, replace(unit, assets=assets or unit.assets), pure)
 
 
 def chosen(cases: list[Case], names: list[str]) -> list[Case]:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from finai_resources import objects
 from finai_resources.chained_log import ChainedLog, Head
 from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
@@ -140,6 +141,31 @@ def test_writers_side_by_side_lose_nothing_and_keep_the_chain(lake: Lake) -> Non
     assert len(found) == 45
     for name in ("a", "b", "c"):
         assert [k for writer, k in found if writer == name] == list(range(15))
+
+
+@pytest.mark.parametrize("others", [1, 3])
+def test_the_slower_of_writers_does_not_set_the_head_back(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    slower, faster, put = ChainedLog(lake, "evidence"), ChainedLog(lake, "evidence"), objects.put
+    slower.append({"k": 0})
+    waiting = [others]
+
+    def overtaken(where: Lake, path: str, content: bytes) -> None:
+        if waiting:  # the slower one has its entry, and the faster ones come between this and its head
+            for k in range(waiting.pop()):
+                faster.append({"k": 2 + k})
+        put(where, path, content)
+
+    monkeypatch.setattr(objects, "put", overtaken)
+    slower.append({"k": 1})
+    head = faster.head()
+    assert head.count == 2 + others
+    assert json.loads(Path(lake.root, "evidence", "head.json").read_bytes()) == {
+        "count": head.count,
+        "digest": head.digest,
+    }
+    assert ChainedLog(lake, "evidence").verify(anchor=head) == []
 
 
 def test_a_first_writer_that_gets_no_further_than_its_entry_leaves_a_log_that_verifies(
