@@ -60,7 +60,7 @@ false-alarms: install ## run 30 clean panels of different seeds, and count what 
 	$(BIN)/python -m studies.false_alarms --work .finai/false-alarms --json docs/data/false_alarms.json
 	$(BIN)/python -m finai_checks.document
 
-faults: install  ## let each storage call of each kind of asset fail in turn, and see that a rerun mends it (an hour at a time)
+faults: install  ## let storage calls of each kind of asset fail, and see that a rerun mends it (an hour at a time)
 	$(BIN)/python -m studies.faults --work .finai/faults --json docs/data/faults.json
 
 clean:           ## remove the homes in .finai and the results of benchmarks
