@@ -98,7 +98,7 @@ def run_canaries(
 
 def plain_canaries(settings: Settings, themes: Sequence[Theme] = THEMES) -> list[Canary]:
     """Return the canaries on plain values."""
-    return [canary for theme in themes for canary in theme.canaries(settings)]
+    return [canary for theme in themes for canary in theme.plain_canaries(settings)]
 
 
 def lake_canaries(folder: Path, themes: Sequence[Theme] = THEMES) -> list[Canary]:

@@ -4,7 +4,7 @@
 ``cold_start`` the measurement in fresh processes; ``canaries`` holds the inputs that prove it, made by ``small_bundle``.
 """
 
-from finai_checks.bundle import canaries, checks
+from finai_checks.bundle import checks
 from finai_checks.framework.check import Theme
 
-THEME = Theme(checks.KINDS, checks.declare_checks, canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

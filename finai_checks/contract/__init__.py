@@ -4,7 +4,7 @@
 proves it; ``data_docs`` writes Great Expectations' own pages.
 """
 
-from finai_checks.contract import canaries, checks
+from finai_checks.contract import checks
 from finai_checks.framework.check import Theme
 
-THEME = Theme(checks.KINDS, checks.declare_checks, canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

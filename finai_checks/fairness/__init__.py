@@ -4,7 +4,7 @@
 and ``protected`` the attributes beside the rows of the matrix; ``canaries`` holds the inputs that prove them.
 """
 
-from finai_checks.fairness import canaries, checks
+from finai_checks.fairness import checks
 from finai_checks.framework.check import Theme
 
-THEME = Theme(checks.KINDS, checks.declare_checks, canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

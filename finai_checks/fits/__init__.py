@@ -4,7 +4,7 @@
 again, ``canaries`` and ``spoiled_fits`` hold the inputs that prove it.
 """
 
-from finai_checks.fits import canaries, checks
+from finai_checks.fits import checks
 from finai_checks.framework.check import Theme
 
-THEME = Theme(checks.KINDS, checks.declare_checks, canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

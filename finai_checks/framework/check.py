@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from finai_assets.asset_graph import state_asset
@@ -346,13 +347,19 @@ class Theme:
     kinds : tuple of CheckKind
     declare
         Puts the kinds on the assets of a data set.
-    canaries
-        Returns inputs on plain values.
-    lake_canaries
-        Returns inputs on the small lake, and on spoiled copies of it.
+    canaries : str
+        The module whose ``plain_canaries(settings)`` returns inputs on plain values, and whose ``lake_canaries()`` inputs on the
+        small lake and on spoiled copies of it. Only a proof imports it: canaries train, and what trains takes seconds to load.
     """
 
     kinds: tuple[CheckKind, ...]
     declare: Callable[[Platform], Sequence[Declared]]
-    canaries: Callable[[Settings], Sequence[Canary]]
-    lake_canaries: Callable[[], Sequence[LakeCanary]]
+    canaries: str
+
+    def plain_canaries(self, settings: Settings) -> Sequence[Canary]:
+        """Return inputs on plain values."""
+        return import_module(self.canaries).plain_canaries(settings)
+
+    def lake_canaries(self) -> Sequence[LakeCanary]:
+        """Return inputs on the small lake, and on spoiled copies of it."""
+        return import_module(self.canaries).lake_canaries()

@@ -6,6 +6,6 @@ and ``value_canaries`` and ``canaries`` the inputs that prove them.
 """
 
 from finai_checks.framework.check import Theme
-from finai_checks.labels import canaries, checks, value_canaries
+from finai_checks.labels import checks
 
-THEME = Theme(checks.KINDS, checks.declare_checks, value_canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

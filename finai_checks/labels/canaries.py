@@ -27,7 +27,10 @@ from finai_checks.labels.checks import (
 )
 from finai_checks.labels.recomputed import as_label
 from finai_checks.labels.statements import STATEMENTS, Around, ask, statement_of
+from finai_checks.labels.value_canaries import plain_canaries
 from finai_resources.json_text import to_json
+
+__all__ = ["lake_canaries", "plain_canaries"]
 
 CHURN, STABILITY, FAMILY, COUNT = (
     label_asset(name) for name in ("churn_signal", "product_stability", "nba_primary", "cross_sell_count")

@@ -7,6 +7,6 @@ inputs that prove both.
 """
 
 from finai_checks.framework.check import Theme
-from finai_checks.leaks import canaries, checks
+from finai_checks.leaks import checks
 
-THEME = Theme(checks.KINDS, checks.declare_checks, canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

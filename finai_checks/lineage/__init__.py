@@ -6,6 +6,6 @@ verdicts; ``canaries`` and ``matrix_canaries`` hold the inputs that prove them.
 """
 
 from finai_checks.framework.check import Theme
-from finai_checks.lineage import canaries, checks
+from finai_checks.lineage import checks
 
-THEME = Theme(checks.KINDS, checks.declare_checks, canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -27,11 +28,13 @@ from finai_checks.framework.check import (
     declare,
     declare_together,
 )
-from finai_checks.framework.small_lake import SmallLake
 from finai_checks.privacy.identifier_scan import Finding, denied_names, is_text, scan_json, scan_texts
 from finai_checks.privacy.known_digests import without_known_digests
 from finai_resources.lake_session import LakeSession
 from finai_resources.manifest import Manifest, address
+
+if TYPE_CHECKING:
+    from finai_checks.framework.small_lake import SmallLake
 
 NO_IDENTIFIERS = CheckKind(
     "C01",
@@ -127,7 +130,8 @@ def _scan(context: CheckContext, assets: Sequence[str]) -> CheckOutcome:
     return verdict(scanned, findings)
 
 
-def _canaries(settings: Settings) -> list[Canary]:
+def plain_canaries(settings: Settings) -> list[Canary]:
+    """Return texts with and without identifiers, and texts that look like them."""
     patterns = settings.checks.denied_names
 
     def canary(label: str, expects: str | None, name: str, texts: list[str]) -> Canary:
@@ -196,7 +200,8 @@ def _canaries(settings: Settings) -> list[Canary]:
     ]
 
 
-def _lake_canaries() -> list[LakeCanary]:
+def lake_canaries() -> list[LakeCanary]:
+    """Return assets of the small lake with and without identifiers."""
     raw, group, (matrix, bundle) = RAW[0], group_asset("demographics"), ONCE
     return [
         LakeCanary(NO_IDENTIFIERS, raw, "a month as it was loaded"),
@@ -248,4 +253,4 @@ def _email(small: SmallLake) -> None:
     small.rewrite(asset, small.month.key, table.append_column("email", pa.array(["x"] * table.num_rows)))
 
 
-THEME = Theme((NO_IDENTIFIERS,), _declare, _canaries, _lake_canaries)
+THEME = Theme((NO_IDENTIFIERS,), _declare, __name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import kstest
@@ -24,8 +24,10 @@ from finai_checks.framework.check import (
     Theme,
     declare,
 )
-from finai_checks.framework.small_lake import SmallLake
 from finai_resources.secrets import DEMO_PSEUDONYM_KEY
+
+if TYPE_CHECKING:
+    from finai_checks.framework.small_lake import SmallLake
 
 PSEUDONYM_KEYED = CheckKind(
     "C02",
@@ -110,7 +112,8 @@ def evaluate_pseudonyms(context: CheckContext, asset: str) -> CheckOutcome:
     return pseudonym_keyed(stored, customers, active if real else DEMO_PSEUDONYM_KEY, real=real)
 
 
-def _canaries(_settings: Settings) -> list[Canary]:
+def plain_canaries(_settings: Settings) -> list[Canary]:
+    """Return tokens and keys as they must be, and as they must not."""
     key, other = b"k" * 32, b"o" * 32
     tokens = pseudonymise((f"customer:{number}" for number in range(500)), key)
     bare = {
@@ -142,7 +145,8 @@ def _canaries(_settings: Settings) -> list[Canary]:
     ]
 
 
-def _lake_canaries() -> list[LakeCanary]:
+def lake_canaries() -> list[LakeCanary]:
+    """Return a month as it was loaded, and with ids of other kinds."""
     return [
         LakeCanary(PSEUDONYM_KEYED, ASSET, "a month as it was loaded"),
         LakeCanary(
@@ -172,4 +176,4 @@ def _other_key(small: SmallLake) -> tuple[Any, dict[str, Any]]:
     return small.lake.read(ASSET, small.month.key), {**extra, "pseudonym": witness(b"o" * 32)}
 
 
-THEME = Theme((PSEUDONYM_KEYED,), _declare, _canaries, _lake_canaries)
+THEME = Theme((PSEUDONYM_KEYED,), _declare, __name__)

@@ -4,6 +4,6 @@
 """
 
 from finai_checks.framework.check import Theme
-from finai_checks.splits import canaries, checks
+from finai_checks.splits import checks
 
-THEME = Theme(checks.KINDS, checks.declare_checks, canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

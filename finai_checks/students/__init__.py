@@ -5,6 +5,6 @@
 """
 
 from finai_checks.framework.check import Theme
-from finai_checks.students import canaries, checks
+from finai_checks.students import checks
 
-THEME = Theme(checks.KINDS, checks.declare_checks, canaries.plain_canaries, canaries.lake_canaries)
+THEME = Theme(checks.KINDS, checks.declare_checks, f"{__name__}.canaries")

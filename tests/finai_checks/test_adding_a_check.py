@@ -11,6 +11,7 @@ import pytest
 
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings
+from finai_checks import proof as proofs
 from finai_checks.catalogue import THEMES, declared_checks, kinds_of
 from finai_checks.framework.check import (
     NO_EVIDENCE,
@@ -28,7 +29,6 @@ from finai_checks.framework.ledger import Ledger
 from finai_checks.framework.run import run_check
 from finai_checks.framework.small_lake import SmallLake, small_settings
 from finai_checks.gates import CheckGates
-from finai_checks.proof import lake_canaries, plain_canaries, run_canaries
 from finai_resources.chained_log import ChainedLog
 from finai_resources.errors import GateError
 from finai_resources.secrets import SecretStore
@@ -70,7 +70,7 @@ def segments_known(segments: list[str | None]) -> CheckOutcome:
 # ---- canaries.py of the room
 
 
-def room_canaries(_settings: Settings) -> list[Canary]:
+def plain_canaries(_settings: Settings) -> list[Canary]:
     return [
         Canary(SEGMENTS_KNOWN, "two segments", None, lambda: segments_known(["mass", "private"])),
         Canary(SEGMENTS_KNOWN, "a missing segment", "1 of 2 customers", lambda: segments_known(["mass", None])),
@@ -78,7 +78,7 @@ def room_canaries(_settings: Settings) -> list[Canary]:
     ]
 
 
-def room_lake_canaries() -> list[LakeCanary]:
+def lake_canaries() -> list[LakeCanary]:
     return [
         LakeCanary(SEGMENTS_KNOWN, ASSET, "a month as it was loaded"),
         LakeCanary(SEGMENTS_KNOWN, ASSET, "half of the segments gone", "have no segment", half_unknown),
@@ -95,7 +95,7 @@ def half_unknown(small: SmallLake) -> None:
 
 # ---- __init__.py of the room, and the line in catalogue.py
 
-THEME = Theme((SEGMENTS_KNOWN,), declare_checks, room_canaries, room_lake_canaries)
+THEME = Theme((SEGMENTS_KNOWN,), declare_checks, __name__)
 WITH_THE_ROOM = (*THEMES, THEME)
 
 
@@ -109,8 +109,8 @@ def test_a_new_room_takes_part_in_the_catalogue(settings: Settings) -> None:
 
 @pytest.mark.slow
 def test_a_new_room_is_proved_run_recorded_and_asked_by_the_gates(tmp_path: Path) -> None:
-    canaries = [*plain_canaries(small_settings(), [THEME]), *lake_canaries(tmp_path / "proof", [THEME])]
-    (proof,) = run_canaries(canaries, kinds=kinds_of([THEME]))
+    canaries = [*proofs.plain_canaries(small_settings(), [THEME]), *proofs.lake_canaries(tmp_path / "proof", [THEME])]
+    (proof,) = proofs.run_canaries(canaries, kinds=kinds_of([THEME]))
     assert [result.as_dict() for result in proof.results if not result.right] == []
     assert (proof.proved, len(proof.good), len(proof.bad)) == (True, 2, 3)
 
