@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
-
 from finai_assets.settings import load_settings
 from finai_checks.catalogue import KINDS
 from finai_checks.framework.check import CheckKind, threshold_values
@@ -95,6 +93,8 @@ def _section(
 
 def _refused(seen: Sequence[Mapping[str, Any]]) -> str:
     """Return the share of clean runs that a check refused, with its interval; results of one run are not independent."""
+    from scipy.stats import binomtest
+
     alarms, results = (sum(run[name] for run in seen) for name in ("alarms", "results"))
     refused = sum(run["alarms"] > 0 for run in seen)
     bound = binomtest(refused, len(seen)).proportion_ci(0.95, method="exact")

@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
 from finai_resources import objects
@@ -22,6 +22,9 @@ from finai_resources.errors import LakeError
 from finai_resources.lake import Lake
 from finai_resources.manifest import Manifest
 from finai_resources.sql_text import exact_path, literal, literals, quoted, view_name
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 MONTH = "month"
 EVIDENCE = "evidence"  # the folder of the chained log of the checks' results
@@ -137,6 +140,8 @@ def _over_files(parts: Sequence[_Partition], prefix: str) -> str:
 
 def _dataset(parts: Sequence[_Partition]) -> ds.Dataset:
     """Return the partitions as one Arrow data set; a question reads only the columns and months that it needs."""
+    import pyarrow.dataset as ds
+
     form = ds.ParquetFileFormat()
     fragments: list[ds.Fragment] = []
     schemas: list[pa.Schema] = []

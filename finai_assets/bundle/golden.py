@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 
 from finai_assets.bundle.choice import ChoiceLayers
@@ -32,6 +31,8 @@ def reference_prediction(card: StudentCard | DirectCard, model: bytes, X: np.nda
     -------
     float64 [n, outputs]
     """
+    import lightgbm as lgb
+
     booster = lgb.Booster(model_str=model.decode())
     raw = np.asarray(booster.predict(X, raw_score=True, num_threads=1), dtype=np.float64).reshape(len(X), -1)
     raw = raw + np.asarray(card.init_score, dtype=np.float64)

@@ -8,8 +8,6 @@ from finai_assets.choice.model import FILE, to_file
 from finai_assets.choice.train import train_choice
 from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.platform import Platform
-from finai_assets.students.columns import FILE as COLUMNS_FILE
-from finai_assets.students.columns import from_file, union_of
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.lake_resource import LakeResource
@@ -26,6 +24,9 @@ def build_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(name="choice_model", specs=[spec_of(platform, CHOICE, description, {"numpy", "json"})])
     def choice_model(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.students.columns import FILE as COLUMNS_FILE
+        from finai_assets.students.columns import from_file, union_of
+
         session, settings = entered(lake, gates, platform, CHOICE), platform.graph.settings_of(CHOICE)
         matrix = load_matrix(session)
         outcomes = read_outcomes(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from finai_assets.settings.choice import ChoiceSettings
@@ -59,6 +58,8 @@ def fit_logit(choices: Choices, penalty: float, settings: ChoiceSettings, seed: 
     penalty
         Of half the squared norm of each factor, per acquisition.
     """
+    from scipy.optimize import minimize
+
     inputs, products = choices.Z.shape[1], choices.held.shape[1]
     rank = min(settings.rank, products, inputs)
     rng = np.random.default_rng(seed)

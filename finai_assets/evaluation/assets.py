@@ -8,16 +8,10 @@ import dagster as dg
 
 from finai_assets.asset_graph import BASELINES, EVALUATION, EXPLANATIONS, PREDICTIONS, SOURCE, TEACHER
 from finai_assets.automation.specs import entered, spec_of, stored, writing
-from finai_assets.evaluation.baselines import baselines_table, beside_baselines, load_baselines, train_baselines
-from finai_assets.evaluation.comparison import evaluate_all
 from finai_assets.evaluation.curves import curves_of
-from finai_assets.evaluation.explanation.explain import explain
-from finai_assets.evaluation.explanation.explanation_page import explanation_page
-from finai_assets.evaluation.report.evaluation_page import evaluation_report
 from finai_assets.evaluation.truth import align_truth
 from finai_assets.platform import Platform
 from finai_assets.teacher.predictions import load_gates, load_predictions
-from finai_assets.teacher.train import teacher_from_files
 from finai_assets.training.matrix import load_matrix
 from finai_resources.errors import LakeError
 from finai_resources.gates import Gates
@@ -47,6 +41,8 @@ def _baselines(platform: Platform) -> dg.AssetsDefinition:
         name="baselines", specs=[spec_of(platform, BASELINES, description, {"lightgbm", "pytorch", "parquet"})]
     )
     def baselines(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.evaluation.baselines import baselines_table, train_baselines
+
         session, settings = entered(lake, gates, platform, BASELINES), platform.graph.settings_of(BASELINES)
         found = train_baselines(load_matrix(session), platform.registry, settings, checkpoint_dir=home.checkpoints)
         with writing(session, platform, BASELINES) as out:
@@ -68,6 +64,10 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
         name="evaluation", specs=[spec_of(platform, EVALUATION, description, {"lightgbm", "pytorch", "json"})]
     )
     def evaluation(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.evaluation.baselines import beside_baselines, load_baselines
+        from finai_assets.evaluation.comparison import evaluate_all
+        from finai_assets.evaluation.report.evaluation_page import evaluation_report
+
         session, settings = entered(lake, gates, platform, EVALUATION), platform.graph.settings_of(EVALUATION)
         matrix = load_matrix(session)
         predictions = session.read(PREDICTIONS)
@@ -120,6 +120,10 @@ def _explanations(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="explanations", specs=[spec_of(platform, EXPLANATIONS, description, {"pytorch", "json"})])
     def explanations(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.evaluation.explanation.explain import explain
+        from finai_assets.evaluation.explanation.explanation_page import explanation_page
+        from finai_assets.teacher.train import teacher_from_files
+
         session, settings = entered(lake, gates, platform, EXPLANATIONS), platform.graph.settings_of(EXPLANATIONS)
         matrix = load_matrix(session)
         teacher = teacher_from_files(session.read_files(TEACHER), platform.registry, platform.available_tasks, settings)

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import binomtest, norm
 
 from finai_assets.evaluation.models import CEILING, MODELS
 from finai_assets.scoring.metrics import expected_calibration_error
@@ -170,6 +169,8 @@ def reliability(hit: np.ndarray, probability: np.ndarray, confidence: float) -> 
 
 def deciles(label: np.ndarray, prediction: np.ndarray, confidence: float) -> list[dict[str, Any]]:
     """Return bins of about equally many rows, by rising prediction: rows, mean prediction, mean label and its interval."""
+    from scipy.stats import norm
+
     z, bins = float(norm.ppf((1 + confidence) / 2)), []
     for at in _filled_alike(prediction):
         values = label[at]
@@ -217,6 +218,8 @@ def wilson(hits: float, n: int, confidence: float) -> tuple[float, float]:
     >>> [round(bound, 3) for bound in wilson(0, 10, 0.95)]
     [0.0, 0.278]
     """
+    from scipy.stats import binomtest
+
     interval = binomtest(round(hits), n).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 

@@ -55,7 +55,7 @@ def _source(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="source_panel", specs=[spec_of(platform, SOURCE, description, {"numba", "parquet"})])
     def panel(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
-        from finai_assets.ingest.synthetic import generate  # noqa: PLC0415 - compiles kernels; only this asset needs it
+        from finai_assets.ingest.synthetic import generate
 
         session, settings = entered(lake, gates, platform, SOURCE), platform.graph.settings_of(SOURCE)
         report = generate(

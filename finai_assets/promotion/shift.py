@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from finai_assets.promotion.facts import TaskShift
 from finai_resources.json_text import number
@@ -54,11 +53,15 @@ def jensen_shannon(old: np.ndarray, new: np.ndarray) -> float:
     >>> jensen_shannon(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     1.0
     """
+    from scipy import stats
+
     middle = (old + new) / 2
     return float((stats.entropy(old, middle, base=2) + stats.entropy(new, middle, base=2)) / 2)
 
 
 def _rank_correlation(old: np.ndarray, new: np.ndarray) -> float:
+    from scipy import stats
+
     if np.ptp(old) == 0 or np.ptp(new) == 0:
         return float("nan")
     return float(stats.spearmanr(old, new).statistic)

@@ -23,9 +23,8 @@ from finai_assets.evaluation.lists.outcomes import read_outcomes
 from finai_assets.evaluation.lists.rivals import load_rivals, rivals_table, score_rivals
 from finai_assets.evaluation.truth import read_product_truth
 from finai_assets.platform import Platform
-from finai_assets.recommend import experts, judged
+from finai_assets.recommend import judged
 from finai_assets.recommend.evaluate import FILE, evaluate_lists
-from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
 from finai_assets.recommend.named_bundle import beside, bundle_for
 from finai_assets.recommend.profile import read_profile
 from finai_assets.recommend.score import CONSENT_CHECK, score_month
@@ -142,6 +141,8 @@ def _evaluation(platform: Platform) -> dg.AssetsDefinition:
     def lists_evaluation(
         lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]
     ) -> dg.MaterializeResult:
+        from finai_assets.recommend.lists_page import PAGE, lists_page, markdown
+
         session, settings = entered(lake, gates, platform, LISTS), platform.graph.settings_of(LISTS)
         matrix, products = load_matrix(session), len(settings.products)
         outcomes = read_outcomes(
@@ -217,6 +218,8 @@ def _expert_shares(platform: Platform) -> dg.AssetsDefinition:
         settings, graph = platform.graph.settings_of(EXPERT_SHARES), platform.graph
 
         def explain(month: Month) -> list[Materialised]:
+            from finai_assets.recommend import experts
+
             session = entered(lake, gates, platform, EXPERT_SHARES, month=month)
             found = experts.expert_shares(session, month, platform.registry, settings)
             extra = {"absent": found.absent}

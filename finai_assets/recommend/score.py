@@ -75,7 +75,6 @@ SCHEMA = pa.schema(
 )
 _PLACE = "place"  # of the customer in the block
 _PLACED = SCHEMA.append(pa.field(_PLACE, pa.int64()))
-_EMPTY = _PLACED.empty_table()
 _OF_LAYER = ("layer_1", "layer_2", "layer_3")
 
 
@@ -145,7 +144,7 @@ def score_block(  # noqa: PLR0913 -- one array for each thing that a request bri
     offered = offered_to(bundle, held, age, standing, unknown_permitted=unknown_permitted)
     k = settings.recommend.top_k
     ranked, served = (np.full((len(customers), k), decisions.NOT_LISTED) for _ in range(2))
-    parts = [_EMPTY]
+    parts = [_PLACED.empty_table()]
     for group in grouped(bundle, customers, rows, ports.switch):
         found = predicted(group, threads)
         before = ordered(bundle.ranking, group, found, offered.unheld[group.at], k).lists

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import lightgbm as lgb
 import numpy as np
 from scipy.special import log_softmax, softmax
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 # Huber turns linear at this many standard deviations of the target: only outliers are tamed, the mean stays the aim.
 _HUBER_DEVIATIONS = 3.0
@@ -191,6 +193,8 @@ def bin_rows(
     like
         Rows whose bins these rows get.
     """
+    import lightgbm as lgb
+
     reference = None if like is None else like.data
     columns = "auto" if names is None else list(names)
     data = lgb.Dataset(X, params=binning.parameters, feature_name=columns, reference=reference, free_raw_data=True)
@@ -231,6 +235,8 @@ def train_trees(loss: Loss, train: Sample, growth: Growth, *, stop_on: Sample | 
     stop_on : Sample, optional
         Rows whose loss says when to stop; in the bins of ``train``.
     """
+    import lightgbm as lgb
+
     parameters = {**train.rows.binning.parameters, **growth.parameters, **loss.parameters}
     init, measure = np.zeros(1), None
     if loss.of_classes:
@@ -249,6 +255,8 @@ def train_trees(loss: Loss, train: Sample, growth: Growth, *, stop_on: Sample | 
 
 def raw_scores(text: str, X: np.ndarray, threads: int) -> np.ndarray:
     """Return a stored model's raw scores, [n] or [n, K]."""
+    import lightgbm as lgb
+
     return np.asarray(lgb.Booster(model_str=text).predict(X, raw_score=True, num_threads=threads), dtype=np.float64)
 
 
@@ -266,6 +274,8 @@ def contributions(text: str, X: np.ndarray, threads: int) -> np.ndarray:
     float64 [n, outputs, columns]
         A model of two classes, or of a value, has one output.
     """
+    import lightgbm as lgb
+
     found = np.asarray(lgb.Booster(model_str=text).predict(X, pred_contrib=True, num_threads=threads), dtype=np.float64)
     return found.reshape(len(X), -1, X.shape[1] + 1)[:, :, :-1]  # the last of each output is the mean
 
@@ -278,6 +288,8 @@ def count_leaves(text: str) -> tuple[int, int]:
 
 def gain_shares(text: str) -> dict[str, float]:
     """Return each used column's share of a stored model's gain, largest first."""
+    import lightgbm as lgb
+
     booster = lgb.Booster(model_str=text)
     gain = Trees(booster, np.zeros(1)).gain()
     order = np.lexsort((np.arange(len(gain)), -gain))

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, logit
-from sklearn.isotonic import IsotonicRegression
 
 from finai_assets.asset_graph import label_asset
 from finai_assets.scoring.links import LINK_OF_KIND, Link, apply_link
@@ -125,6 +123,8 @@ def apply_calibrator(raw: np.ndarray, link: Link, calibrator: Mapping[str, Any])
 
 def _platt_with_prior(score: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     """Return slope > 0 and offset by maximum a posteriori, with Platt's smoothed targets (1999)."""
+    from scipy.optimize import minimize
+
     ones = label.sum()
     target = np.where(label > 0.5, (ones + 1) / (ones + 2), 1 / (len(label) - ones + 2))
 
@@ -144,6 +144,8 @@ def _platt_with_prior(score: np.ndarray, label: np.ndarray) -> tuple[float, floa
 
 def _platt(raw: np.ndarray, label: np.ndarray) -> dict[str, Any]:
     """Fit ``sigmoid(a * logit + b)`` by maximum likelihood with a slope that keeps the order."""
+    from scipy.optimize import minimize
+
     score = _bounded_logit(expit(raw))
 
     def loss(parameters: np.ndarray) -> float:
@@ -173,6 +175,8 @@ def _line(value: np.ndarray, label: np.ndarray) -> tuple[float, float]:
 
 def _isotonic(probability: np.ndarray, label: np.ndarray) -> dict[str, Any]:
     """Pool adjacent violators, shrink each step by one row at the base rate, and join the steps' centres."""
+    from sklearn.isotonic import IsotonicRegression
+
     order = np.argsort(probability, kind="stable")
     p, y = probability[order], label[order]
     stair = IsotonicRegression(out_of_bounds="clip").fit_transform(p, y)
@@ -190,6 +194,8 @@ def _isotonic(probability: np.ndarray, label: np.ndarray) -> dict[str, Any]:
 
 def _scale(cost: Callable[[float], float], *, bound: float, within: float) -> float:
     """Return the positive factor whose logarithm, between ``-bound`` and ``bound``, has the least cost."""
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(cost, bounds=(-bound, bound), method="bounded", options={"xatol": within})
     return float(np.exp(found.x))
 

@@ -6,20 +6,10 @@ import dagster as dg
 
 from finai_assets.asset_graph import COLUMNS, EXPLANATIONS, FIDELITY, PREDICTIONS, TEACHER, TRANSFER, student_asset
 from finai_assets.automation.specs import chosen_of, entered, spec_of, stored, writing
-from finai_assets.evaluation.explanation.inputs import input_of_columns
 from finai_assets.platform import Platform
-from finai_assets.students.binned import BinnedCopies
-from finai_assets.students.columns import FILE, choose_columns, from_file, to_file, union_of
-from finai_assets.students.report.explanations import explained_rows
-from finai_assets.students.report.page import fidelity_page, markdown
-from finai_assets.students.report.summary import FILE as SUMMARY
-from finai_assets.students.report.summary import PAGE, Reasons, summarise
 from finai_assets.students.result import from_files, to_files
-from finai_assets.students.train import train_student
-from finai_assets.students.transfer import Answering, load_transfer_set, transfer_customers, write_transfer_set
 from finai_assets.teacher.layout import layout_of
 from finai_assets.teacher.predictions import load_predictions
-from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.json_text import to_json
@@ -41,6 +31,8 @@ def _columns(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="student_columns", specs=[spec_of(platform, COLUMNS, description, {"lightgbm", "json"})])
     def student_columns(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.students.columns import FILE, choose_columns, to_file, union_of
+
         session = entered(lake, gates, platform, COLUMNS)
         matrix = load_matrix(session)
         chosen = choose_columns(
@@ -65,6 +57,10 @@ def _transfer_set(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="transfer_set", specs=[spec_of(platform, TRANSFER, description, {"pytorch", "numpy"})])
     def transfer_set(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.students.columns import FILE, from_file, union_of
+        from finai_assets.students.transfer import Answering, transfer_customers, write_transfer_set
+        from finai_assets.teacher.store import teacher_from_files
+
         session = entered(lake, gates, platform, TRANSFER)
         settings, registry = platform.graph.settings_of(TRANSFER), platform.registry
         columns = union_of(from_file(session.read_bytes(COLUMNS, None, FILE)))
@@ -95,6 +91,11 @@ def _students(platform: Platform) -> dg.AssetsDefinition:
     def students(
         context: dg.AssetExecutionContext, lake: LakeResource, gates: dg.ResourceParam[Gates]
     ) -> Iterator[dg.MaterializeResult]:
+        from finai_assets.students.binned import BinnedCopies
+        from finai_assets.students.columns import FILE, from_file
+        from finai_assets.students.train import train_student
+        from finai_assets.students.transfer import load_transfer_set
+
         chosen = chosen_of(context, tuple(by_path))
         session = entered(lake, gates, platform, *chosen)
         settings, matrix = platform.graph.settings_of(*chosen), load_matrix(session)
@@ -130,6 +131,12 @@ def _fidelity(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="students_fidelity", specs=[spec_of(platform, FIDELITY, description, {"lightgbm", "json"})])
     def students_fidelity(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.evaluation.explanation.inputs import input_of_columns
+        from finai_assets.students.report.explanations import explained_rows
+        from finai_assets.students.report.page import fidelity_page, markdown
+        from finai_assets.students.report.summary import FILE as SUMMARY
+        from finai_assets.students.report.summary import PAGE, Reasons, summarise
+
         session, settings = entered(lake, gates, platform, FIDELITY), platform.graph.settings_of(FIDELITY)
         matrix = load_matrix(session)
         layout = layout_of(platform.registry, settings, matrix.columns, matrix.tensors)

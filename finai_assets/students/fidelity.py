@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from finai_assets.scoring.resampling import Interval
 from finai_assets.settings.method import FidelitySettings, MetricSettings
@@ -45,6 +44,8 @@ class Floor:
         Two samples of the same size differ by sqrt(2) standard errors, and the end of the interval tells the standard error. A
         figure without an interval is taken as it is.
         """
+        from scipy.stats import norm
+
         value, near = self.observed.value, self._near
         if not np.isfinite(near):
             return self.passed

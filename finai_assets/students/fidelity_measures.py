@@ -21,7 +21,6 @@ from typing import Literal
 
 import numpy as np
 from scipy.special import entr, logit, rel_entr
-from scipy.stats import norm, rankdata
 
 from finai_assets.scoring.metrics import PROBABILITY_FLOOR, evaluate, expected_calibration_error
 from finai_assets.scoring.rank_kernels import midranks_correlation, pair_order, top_overlap
@@ -131,6 +130,8 @@ class _Draws:
 
     def binned_divergence(self, t: np.ndarray, s: np.ndarray) -> Interval:
         """Return the KL of both distributions of predictions, over bins that are equally likely under the teacher's Gaussian."""
+        from scipy.stats import norm
+
         if len(t) < 2 or t.std() == 0:
             return _bare(float("nan"))
         edges = norm.ppf(np.arange(1, _BINS) / _BINS, loc=t.mean(), scale=t.std())
@@ -147,6 +148,8 @@ class _Draws:
         return self.interval(midranks_correlation(self.copies, self.unit, first, second))
 
     def pair_order(self, t: np.ndarray, s: np.ndarray, gap: float) -> Interval:
+        from scipy.stats import rankdata
+
         order = np.argsort(t, kind="stable")
         place = rankdata(s, method="dense").astype(np.int64) - 1
         return self.interval(pair_order(self.copies, self.unit[order], t[order], place[order], gap))
@@ -214,6 +217,8 @@ def _agreement(compared: Compared, draws: _Draws) -> dict[str, Interval]:
 
 def _quartile_agreement(compared: Compared, draws: _Draws) -> dict[str, Interval]:
     """Return the share of customers whom both put into the same quarter of all customers."""
+    from scipy.stats import rankdata
+
     t, s = compared.teacher, compared.student
     borders = np.quantile(t, [0.25, 0.5, 0.75])
     own = np.ceil(4 * rankdata(s) / len(s)) - 1

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy.stats import norm
-
 from finai_assets.scoring.metrics import PRIMARY, Estimate, verdict
 from finai_assets.settings.method import StudentSettings, TeacherThreshold
 
@@ -135,6 +133,8 @@ def beats(difference: Estimate, metric: str, assurance: float) -> bool:
     difference : Estimate
         With its 95 % interval, which is widened by ``z(assurance)`` standard errors.
     """
+    from scipy.stats import norm
+
     wider = 1.0 + float(norm.ppf(assurance) / norm.ppf(0.975))
     low = difference.value - wider * (difference.value - difference.low)
     high = difference.value + wider * (difference.high - difference.value)

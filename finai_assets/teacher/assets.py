@@ -6,7 +6,6 @@ from finai_assets.asset_graph import PREDICTIONS, TEACHER
 from finai_assets.automation.specs import entered, spec_of, stored, writing
 from finai_assets.platform import Platform
 from finai_assets.teacher.predictions import predictions_table
-from finai_assets.teacher.train import predict, teacher_from_files, teacher_to_files, train_teacher
 from finai_assets.training.matrix import load_matrix
 from finai_resources.gates import Gates
 from finai_resources.home_resource import HomeResource
@@ -29,6 +28,8 @@ def _ple(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="ple", specs=[spec_of(platform, TEACHER, description, {"pytorch"})])
     def ple(lake: LakeResource, home: HomeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.teacher.train import teacher_to_files, train_teacher
+
         session = entered(lake, gates, platform, TEACHER)
         result = train_teacher(
             load_matrix(session),
@@ -50,6 +51,8 @@ def _predictions(platform: Platform) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="predictions", specs=[spec_of(platform, PREDICTIONS, description, {"pytorch", "parquet"})])
     def predictions(lake: LakeResource, gates: dg.ResourceParam[Gates]) -> dg.MaterializeResult:
+        from finai_assets.teacher.train import predict, teacher_from_files
+
         session, settings = entered(lake, gates, platform, PREDICTIONS), platform.graph.settings_of(PREDICTIONS)
         matrix = load_matrix(session)
         teacher = teacher_from_files(session.read_files(TEACHER), platform.registry, platform.available_tasks, settings)

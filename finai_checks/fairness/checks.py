@@ -9,16 +9,8 @@ import numpy as np
 from finai_assets.asset_graph import MATRIX, PROTECTED, TEACHER, student_asset
 from finai_assets.platform import Platform
 from finai_assets.students.card import DIRECT_MODEL, MODEL, read_card
-from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.matrix import TrainingMatrix, load_matrix
-from finai_checks.fairness.prohibited_inputs import (
-    prohibited,
-    prohibited_inputs_absent,
-    reacting_tasks,
-    read_by_teacher,
-)
 from finai_checks.fairness.protected import Carrier, by_column, carriers, protected_rows
-from finai_checks.fairness.proxy_strength import proxy_strength
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
 
 _MANY = 1000  # customers, from which a second thread is worth its start
@@ -59,6 +51,14 @@ def declare_checks(platform: Platform) -> list[Declared]:
 
 def evaluate_teacher_inputs(context: CheckContext, asset: str) -> CheckOutcome:
     """Judge the columns that the teacher reads, and whether its predictions follow columns that it is not said to read."""
+    from finai_assets.teacher.store import teacher_from_files
+    from finai_checks.fairness.prohibited_inputs import (
+        prohibited,
+        prohibited_inputs_absent,
+        reacting_tasks,
+        read_by_teacher,
+    )
+
     matrix, sources, policy = load_matrix(context.session), _sources(context), context.settings.checks.prohibited_inputs
     teacher = teacher_from_files(context.session.read_files(asset))
     read, carried = read_by_teacher(teacher.normaliser.layout, teacher.settings), _carried(context, matrix)
@@ -71,6 +71,8 @@ def evaluate_teacher_inputs(context: CheckContext, asset: str) -> CheckOutcome:
 
 def evaluate_student_inputs(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Judge the columns that each student reads, and the direct student behind a copy, by its card and by its models."""
+    from finai_checks.fairness.prohibited_inputs import prohibited_inputs_absent
+
     session, sources, policy = context.session, _sources(context), context.settings.checks.prohibited_inputs
     carried, outcomes = _carried(context, load_matrix(session)), {}
     for asset in assets:
@@ -87,6 +89,8 @@ def evaluate_student_inputs(context: CheckContext, assets: Sequence[str]) -> Map
 
 def evaluate_proxies(context: CheckContext, asset: str) -> CheckOutcome:
     """Measure the proxies of each attribute among the columns of the matrix that models read."""
+    from finai_checks.fairness.proxy_strength import proxy_strength
+
     matrix, settings = load_matrix(context.session), context.settings
     rules, policy = settings.checks.proxy_strength, settings.checks.prohibited_inputs.permitted
     known = protected_rows(context.session, matrix, customers=rules.customers, seed=settings.seed)

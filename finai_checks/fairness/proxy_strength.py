@@ -17,7 +17,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from finai_assets.features.sampling import customer_hash
 from finai_assets.scoring.boosting import Binning, Growth, Sample, bin_rows, hard_loss, train_trees
@@ -82,6 +81,8 @@ def proxy_strength(  # noqa: PLR0913 # a matrix has these parts
     CheckOutcome
         Fails where an attribute is predictable above the threshold without a valid assessment, or a group is too small to judge.
     """
+    from scipy.stats import norm
+
     if not attributes or not len(X) or not columns:
         return CheckOutcome.no_evidence(attributes=len(attributes), customers=len(X), columns=len(columns))
     day, z = today or datetime.now(UTC).date(), float(norm.ppf((1 + confidence) / 2))

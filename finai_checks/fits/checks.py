@@ -11,35 +11,22 @@ from finai_assets.evaluation.lists.outcomes import Outcomes, read_outcomes
 from finai_assets.features.fit import load_states, train_sample_digest
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
-from finai_assets.students.columns import FILE as COLUMNS_FILE
-from finai_assets.students.columns import from_file
 from finai_assets.students.result import StudentResult, from_files
-from finai_assets.students.transfer import Answering, load_transfer_set, transfer_customers
-from finai_assets.teacher.store import CARD as TEACHER_CARD
-from finai_assets.teacher.store import teacher_from_files
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import DESCRIPTION, TrainingMatrix, load_matrix
 from finai_checks.fits.refit import refit_states
-from finai_checks.fits.refit_models import (
-    fitted_tasks,
-    refit_calibrators,
-    refit_choice,
-    refit_columns,
-    refit_teacher,
-    refit_vocabularies,
-)
 from finai_checks.fits.scopes import (
     Scope,
     choice_scopes,
     column_scopes,
     fitted_on_train_only,
+    fitted_tasks,
     matrix_scopes,
     rows_of_card,
     student_scopes,
     teacher_scopes,
 )
-from finai_checks.fits.transfer import transfer_rows
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare, declare_together
 from finai_resources.months import Month
 
@@ -148,12 +135,16 @@ def evaluate_matrix_rows(context: CheckContext, asset: str) -> CheckOutcome:
 
 def evaluate_teacher_rows(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the rows that the teacher's card names with those of the matrix as stored now."""
+    from finai_assets.teacher.store import CARD as TEACHER_CARD
+
     stored = rows_of_card(context.session.read_json(asset, None, TEACHER_CARD))
     return fitted_on_train_only(stored, teacher_scopes(load_matrix(context.session), context.settings))
 
 
 def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Compare the rows that each student's card names with those of the matrix as stored now."""
+    from finai_assets.students.transfer import load_transfer_set
+
     matrix, outcomes = load_matrix(context.session), {}
     rows = load_transfer_set(context.session, matrix.tasks).rows
     transfer = Scope(rows.split, _transfer_months(context), rows.digest)
@@ -166,6 +157,9 @@ def evaluate_student_rows(context: CheckContext, assets: Sequence[str]) -> Mappi
 
 def evaluate_column_rows(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the rows on which the students' columns were chosen with those of the matrix as stored now."""
+    from finai_assets.students.columns import FILE as COLUMNS_FILE
+    from finai_assets.students.columns import from_file
+
     chosen = from_file(context.session.read_bytes(asset, None, COLUMNS_FILE))
     stored = {f"{task} {aim}": rows for task, entry in chosen.items() for aim, rows in entry.fitted_on.items()}
     return fitted_on_train_only(stored, column_scopes(load_matrix(context.session), context.settings))
@@ -193,6 +187,10 @@ def _outcomes(context: CheckContext, matrix: TrainingMatrix) -> Outcomes:
 
 def evaluate_transfer_rows(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the rows of the transfer set with the stored features of the purged months, and with the stored teacher."""
+    from finai_assets.students.transfer import Answering, load_transfer_set, transfer_customers
+    from finai_assets.teacher.store import teacher_from_files
+    from finai_checks.fits.transfer import transfer_rows
+
     session, platform = context.session, context.platform
     matrix, months = load_matrix(session), [Month.parse(key) for key in _transfer_months(context)]
     teacher = teacher_from_files(session.read_files(TEACHER))
@@ -219,12 +217,18 @@ def evaluate_state_refits(context: CheckContext, assets: Sequence[str]) -> Mappi
 
 def evaluate_column_refits(context: CheckContext, asset: str) -> CheckOutcome:
     """Choose the columns of all students again while validation and test rows are garbage."""
+    from finai_assets.students.columns import FILE as COLUMNS_FILE
+    from finai_assets.students.columns import from_file
+    from finai_checks.fits.refit_models import refit_columns
+
     stored = from_file(context.session.read_bytes(asset, None, COLUMNS_FILE))
     return refit_columns(stored, context.session, context.platform)
 
 
 def evaluate_choice_refit(context: CheckContext, asset: str) -> CheckOutcome:
     """Fit the choice models again while validation and test rows are garbage."""
+    from finai_checks.fits.refit_models import refit_choice
+
     matrix = load_matrix(context.session)
     models, card = choice_from_file(context.session.read_bytes(asset, None, CHOICE_FILE), asset)
     penalties = {name: float(entry["penalty"]) for name, entry in card["models"].items()}
@@ -233,6 +237,8 @@ def evaluate_choice_refit(context: CheckContext, asset: str) -> CheckOutcome:
 
 def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcome:
     """Count the classes of each task of codes again while the labels of all months after train are garbage."""
+    from finai_checks.fits.refit_models import refit_vocabularies
+
     described = context.session.read_json(MATRIX, None, DESCRIPTION)["tasks"]
     stored = {task["name"]: task["class_labels"] for task in described}
     return refit_vocabularies(context.session, stored, context.platform)
@@ -240,6 +246,9 @@ def evaluate_vocabulary_refits(context: CheckContext, asset: str) -> CheckOutcom
 
 def evaluate_teacher_refit(context: CheckContext, asset: str) -> CheckOutcome:
     """Fit the teacher's normaliser, structure, task constants and calibration again, each beside garbage."""
+    from finai_assets.teacher.store import teacher_from_files
+    from finai_checks.fits.refit_models import refit_teacher
+
     platform = context.platform
     tasks = platform.available_tasks
     teacher = teacher_from_files(context.session.read_files(asset), platform.registry, tasks, platform.settings)
@@ -248,6 +257,8 @@ def evaluate_teacher_refit(context: CheckContext, asset: str) -> CheckOutcome:
 
 def evaluate_calibrator_refits(context: CheckContext, assets: Sequence[str]) -> Mapping[str, CheckOutcome]:
     """Fit the calibrators and thresholds of some students again while test rows are garbage."""
+    from finai_checks.fits.refit_models import refit_calibrators
+
     return refit_calibrators(_students(context, assets), load_matrix(context.session), context.settings)
 
 

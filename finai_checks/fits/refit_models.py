@@ -34,6 +34,7 @@ from finai_assets.teacher.train import prepare
 from finai_assets.training.labelling import class_vocabulary
 from finai_assets.training.matrix import TrainingMatrix, load_matrix
 from finai_checks.fits.refit import garbage_after, later_months, refit_is_equal, refit_outcome
+from finai_checks.fits.scopes import fitted_tasks
 from finai_checks.framework.check import CheckOutcome
 from finai_resources.lake_session import LakeSession
 
@@ -65,11 +66,6 @@ def _writable(array: np.ndarray) -> np.ndarray:
     if isinstance(array, np.memmap) and array.filename is not None and array.flags.c_contiguous:
         return np.memmap(array.filename, array.dtype, "c", array.offset, array.shape)
     return array.copy()
-
-
-def fitted_tasks(platform: Platform) -> tuple[Task, ...]:
-    """Return the tasks whose classes are counted on train labels."""
-    return tuple(task for task in platform.available_tasks if task.vocabulary is not None)
 
 
 def refit_vocabularies(session: LakeSession, stored: Mapping[str, Sequence[str]], platform: Platform) -> CheckOutcome:

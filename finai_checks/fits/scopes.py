@@ -15,6 +15,8 @@ import numpy as np
 from finai_assets.choice.train import acquiring
 from finai_assets.evaluation.lists.outcomes import Outcomes
 from finai_assets.features.sampling import sample_customers
+from finai_assets.labels.tasks import Task
+from finai_assets.platform import Platform
 from finai_assets.settings import Settings
 from finai_assets.training.fitted_rows import FittedRows
 from finai_assets.training.matrix import SPLITS, TrainingMatrix
@@ -153,3 +155,8 @@ def choice_scopes(matrix: TrainingMatrix, outcomes: Outcomes) -> dict[str, Scope
 def _labelled(matrix: TrainingMatrix, task: str, split: str) -> np.ndarray:
     rows = matrix.rows(split)
     return rows.start + np.flatnonzero(np.isfinite(matrix.labels[task][rows]))
+
+
+def fitted_tasks(platform: Platform) -> tuple[Task, ...]:
+    """Return the tasks whose classes are counted on train labels."""
+    return tuple(task for task in platform.available_tasks if task.vocabulary is not None)

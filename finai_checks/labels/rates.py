@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import beta
 
 from finai_assets.settings.checks import LabelRate
 from finai_checks.framework.check import CheckOutcome
@@ -48,6 +47,8 @@ def label_rates(label: pa.Array, kind: str, declared: LabelRate) -> CheckOutcome
 
 def _interval(events: int, n: int) -> tuple[float, float]:
     """Return the interval of Clopper and Pearson for a share."""
+    from scipy.stats import beta
+
     low = float(beta.ppf(ERROR / 2, events, n - events + 1)) if events else 0.0
     high = float(beta.ppf(1 - ERROR / 2, events + 1, n - events)) if events < n else 1.0
     return low, high

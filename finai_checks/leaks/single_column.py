@@ -13,7 +13,6 @@ from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from finai_assets.settings.checks import ExpectedPredictor, SingleColumnSettings
 from finai_assets.training.labelling import MatrixTask
@@ -87,6 +86,8 @@ def no_single_column_leak(  # noqa: PLR0913 # a matrix has these parts
     confidence
         Of the intervals in the table.
     """
+    from scipy.stats import norm
+
     if not len(X) or not tasks or not columns:
         return CheckOutcome.no_evidence(rows=len(X), tasks=len(tasks), columns=len(columns))
     targets = Targets.of(tasks, labels, customer, class_rows=rules.class_rows, seed=seed)

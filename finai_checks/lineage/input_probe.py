@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from finai_assets.features.block import Block, read_block
 from finai_assets.features.fit import load_states, transform_group
@@ -185,6 +184,8 @@ def judge(
     A column that declares an input and did not react is a remark, since the sample may lack the case; an input to which no
     declaring column reacted is a failure.
     """
+    from scipy.stats import binomtest
+
     if not customers or not columns:
         return CheckOutcome.no_evidence(month=month)
     rows = [_judged(columns, reaction) for reaction in reactions]

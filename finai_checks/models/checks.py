@@ -12,7 +12,6 @@ from finai_assets.students.fidelity import compare_stored
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
 from finai_checks.models.fidelity import student_fidelity
 from finai_checks.models.metric_floor import student_floor, teacher_floor
-from finai_checks.models.reproduction import replay_teacher, reproducible, teacher_is_reproducible
 from finai_resources.lake_session import LakeSession
 
 EVALUATION_FILE = "evaluation.json"
@@ -123,6 +122,8 @@ def evaluate_bundle_record(context: CheckContext, asset: str) -> CheckOutcome:
 
 def _judge_record(context: CheckContext, asset: str, models: list[str], required: list[str]) -> CheckOutcome:
     """Judge the records of some models, and the upstream of an asset: the required sources and all that it records."""
+    from finai_checks.models.reproduction import reproducible
+
     session = context.session
     upstream = session.manifest(asset).upstream
     made = {model: session.manifest(model).extra.get(EXTRA) for model in models}
@@ -138,6 +139,8 @@ def _unchanged(session: LakeSession, address: str, recorded: str | None) -> bool
 
 def evaluate_replay(context: CheckContext, asset: str) -> CheckOutcome:
     """Run the first steps of the teacher's training, and some of its predictions, again in fresh processes."""
+    from finai_checks.models.reproduction import replay_teacher, teacher_is_reproducible
+
     platform, settings = context.platform, context.settings
     made = context.session.manifest(asset).extra.get(EXTRA)
     stored, replays = replay_teacher(

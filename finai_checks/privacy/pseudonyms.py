@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import kstest
 
 from finai_assets.asset_graph import SNAPSHOTS
 from finai_assets.ingest.pseudonym import key_id, pseudonymise, witness
@@ -60,6 +59,8 @@ def pseudonym_keyed(
     real
         Whether the customers exist.
     """
+    from scipy.stats import kstest
+
     if not stored or not stored.get("planted") or not len(customers):
         return CheckOutcome.no_evidence()
     if key is None:

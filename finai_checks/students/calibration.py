@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scipy.stats import chi2
-
 from finai_assets.settings.checks import CalibrationSettings
 from finai_checks.framework.check import CheckOutcome
 
@@ -79,6 +77,8 @@ def calibrated_in_the_large(
 
 
 def _ratio(observed: int, expected: float, confidence: float) -> dict[str, Any]:
+    from scipy.stats import chi2
+
     tail, least = (1 - confidence) / 2, max(expected, 1e-9)
     low = float(chi2.ppf(tail, 2 * observed)) / 2 if observed else 0.0
     high = float(chi2.ppf(1 - tail, 2 * observed + 2)) / 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from finai_assets.asset_graph import FIDELITY, student_asset
 from finai_assets.platform import Platform
 from finai_assets.students.card import read_card
-from finai_assets.students.report.summary import FILE
 from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, Declared, declare
 from finai_checks.students.calibration import calibrated, calibrated_in_the_large
 from finai_checks.students.copies import enough_copies
@@ -82,11 +81,15 @@ def declare_checks(platform: Platform) -> list[Declared]:
 
 def evaluate_calibration(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the stored calibration errors of all students with their limit."""
+    from finai_assets.students.report.summary import FILE
+
     return calibrated(context.session.read_json(asset, None, FILE), context.settings.checks.calibration)
 
 
 def evaluate_positives(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the stored numbers that come true with those expected."""
+    from finai_assets.students.report.summary import FILE
+
     settings = context.settings
     summary = context.session.read_json(asset, None, FILE)
     return calibrated_in_the_large(summary, settings.checks.calibration, settings.metrics.confidence)
@@ -94,12 +97,16 @@ def evaluate_positives(context: CheckContext, asset: str) -> CheckOutcome:
 
 def evaluate_copies(context: CheckContext, asset: str) -> CheckOutcome:
     """Count the copies by their stored figures and the floors of the configuration."""
+    from finai_assets.students.report.summary import FILE
+
     tasks = [task.name for task in context.platform.available_tasks]
     return enough_copies(context.session.read_json(asset, None, FILE), tasks, context.settings.students)
 
 
 def evaluate_reasons(context: CheckContext, asset: str) -> CheckOutcome:
     """Compare the stored agreement of every copy's reasons with the configured minimum."""
+    from finai_assets.students.report.summary import FILE
+
     return same_reasons(context.session.read_json(asset, None, FILE), context.settings.checks.explanation_preserved)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -237,3 +240,18 @@ def test_the_warehouse_asks_the_lake_that_assets_read_a_replaced_one_too(
     replaced = build_definitions(settings=chosen, home=Home.at(tmp_path), resources={"lake": other})
     assert replaced.resources is not None
     assert replaced.resources["warehouse"].lake.root == other.root
+
+
+def test_loading_the_definitions_loads_nothing_that_trains_judges_or_draws(tmp_path: Path) -> None:
+    program = """
+import sys
+from finai_assets.definitions import build_definitions
+build_definitions().get_repository_def()
+print(*sorted({name.partition(".")[0] for name in sys.modules} | {"scipy.stats"} & set(sys.modules)))
+"""
+    environment = {**os.environ, "FINAI_DATASET": "synthetic", "FINAI_PROFILE": "smoke", "FINAI_HOME": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    heavy = ["captum", "implicit", "jinja2", "lightgbm", "matplotlib", "ot", "pandas", "safetensors", "scipy.stats", "sklearn"]
+    loaded = ended.stdout.split()
+    assert [name for name in [*heavy, "torch"] if name in loaded] == []
+    assert {"dagster", "numpy", "finai_checks"} <= set(loaded)

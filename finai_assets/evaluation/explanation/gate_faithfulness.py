@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from finai_assets.evaluation.explanation.ablation_of_experts import CLOSED, REPLACED, Ablation
 from finai_assets.evaluation.explanation.deletion import verdict
@@ -122,6 +121,8 @@ def _known_mean(values: np.ndarray) -> np.ndarray:
 
 def _standard_ranks(values: np.ndarray) -> np.ndarray:
     """Return ranks along the last axis of mean 0 and variance 1; NaN where all are alike."""
+    from scipy.stats import rankdata
+
     ranks = rankdata(np.nan_to_num(values), axis=-1)
     ranks = ranks - ranks.mean(-1, keepdims=True)
     spread = ranks.std(-1, keepdims=True)

@@ -12,13 +12,14 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
 
 from finai_assets.evaluation.lists.fitted import FittedRival, RivalRows, Scores, choose, or_popularity
 
 if TYPE_CHECKING:
+    from implicit.cpu.als import AlternatingLeastSquares
+
     from finai_assets.settings import Settings
 
 _PARAMETERS = ("factors", "regularization", "confidence", "iterations")
@@ -46,6 +47,8 @@ def als_model(
     confidence : float
         Weight of a held product; one that is not held has 1.
     """
+    from implicit.cpu.als import AlternatingLeastSquares
+
     with threadpool_limits(**_ONE_THREAD):
         model = AlternatingLeastSquares(
             factors=factors,

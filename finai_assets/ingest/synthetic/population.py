@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import beta, gamma
 
 from finai_assets.ingest.synthetic.compile import generator_of
 from finai_assets.ingest.synthetic.law import BURN_IN_MONTHS, Law
@@ -73,6 +72,8 @@ def draw_population(
     rng: np.random.Generator, customers: int, settings: Settings, law: Law
 ) -> tuple[Population, Traits]:
     """Draw a block of customers."""
+    from scipy.stats import beta, gamma
+
     process = generator_of(settings).process
     months = len(settings.dataset.raw_months)
     z = rng.standard_normal((customers, len(CORRELATION))) @ np.linalg.cholesky(CORRELATION).T
