@@ -11,10 +11,12 @@ import warnings
 
 import dagster as dg
 
+from finai_assets.automation.conditions import build_condition_sensor
 from finai_assets.automation.freshness import build_freshness_checks, freshness_job
 from finai_assets.automation.jobs import EXECUTOR, build_jobs
 from finai_assets.automation.schedules import build_monthly_schedules
 from finai_assets.automation.sensors import build_source_sensors
+from finai_assets.automation.specs import require_known_groups
 from finai_assets.bundle import assets as bundle
 from finai_assets.choice import assets as choice
 from finai_assets.evaluation import assets as evaluation
@@ -72,6 +74,7 @@ def build_definitions(
     home = home or Home.choose(chosen.dataset.name, chosen.profile)
     settings = settings or _with_end(chosen, home)
     platform = Platform.of(settings, SecretStore(home.root))
+    require_known_groups(platform)
     given = resources or {}
     used = {**default_resources(settings, home), "gates": CheckGates(platform), **given}
     if "warehouse" not in given and isinstance(lake := used["lake"], LakeResource):
@@ -91,7 +94,11 @@ def build_definitions(
                 *build_schedules(platform, audits=bool(audits)),
                 *build_monthly_schedules(platform, jobs, freshness=bool(freshness)),
             ],
-            sensors=[*build_source_sensors(platform, jobs), *build_check_sensors(platform, jobs)],
+            sensors=[
+                *build_source_sensors(platform, jobs),
+                *build_check_sensors(platform, jobs),
+                build_condition_sensor(platform),
+            ],
             resources=used,
             executor=EXECUTOR,  # of Dagster's own asset job, too: what is selected in the UI runs as the jobs do
         )

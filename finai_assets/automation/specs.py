@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import dagster as dg
 
-from finai_assets.asset_graph import Offsets, Partitions, Read, Window
+from finai_assets.asset_graph import JOBS, Offsets, Partitions, Read, Window
 from finai_assets.features.registry import Column
 from finai_assets.made_with import EXTRA, made_with
 from finai_assets.partitions import existing_months, partition_keys
 from finai_assets.platform import Platform
+from finai_resources.errors import ConfigError
 from finai_resources.gates import Gates
 from finai_resources.lake import Lake
 from finai_resources.lake_resource import LakeResource
@@ -50,6 +52,7 @@ def spec_of(
     *,
     metadata: Mapping[str, Any] | None = None,
     skippable: bool = False,
+    condition: dg.AutomationCondition[Any] | None = None,
 ) -> dg.AssetSpec:
     """Return an asset's spec; group, dependencies, partitions and code version are those of the graph."""
     graph = platform.graph
@@ -60,10 +63,42 @@ def spec_of(
         metadata=metadata or {},
         skippable=skippable,
         group_name=graph[path].group,
+        owners=owners_of(platform, graph[path].group),
+        tags=tags_of(platform),
+        automation_condition=condition,
         deps=list(_dependencies(platform, path)),
         partitions_def=partitions_of(platform, path),
         code_version=graph.code_version(path),
     )
+
+
+def owners_of(platform: Platform, group: str) -> list[str]:
+    """Return who answers for a group of assets."""
+    return [owner for owner, groups in platform.settings.automation.owners.items() if group in groups]
+
+
+def tags_of(platform: Platform) -> dict[str, str]:
+    """Return the tags of every asset: the UI of several code locations is searched by them."""
+    return {"finai/dataset": platform.settings.dataset.name, "finai/profile": platform.settings.profile}
+
+
+def require_known_groups(platform: Platform) -> None:
+    """Refuse an owner of a group that no job computes, which is a slip of the pen.
+
+    Raises
+    ------
+    ConfigError
+        It names the nearest groups.
+    """
+    known = sorted({group for job in JOBS for group in job.groups})
+    for owner, groups in platform.settings.automation.owners.items():
+        for unknown in sorted(set(groups) - set(known)):
+            near = get_close_matches(unknown, known, n=2) or known
+            raise ConfigError(
+                f"{owner} owns the group {unknown!r}, which does not exist",
+                where="automation.owners",
+                fix=f"write {' or '.join(near)}",
+            )
 
 
 def _dependencies(platform: Platform, path: str) -> Iterator[dg.AssetDep]:

@@ -10,6 +10,7 @@ from functools import partial
 import dagster as dg
 
 from finai_assets.asset_graph import group_asset, state_asset
+from finai_assets.automation.conditions import again_when_inputs_change
 from finai_assets.automation.specs import (
     FEATURE_MONTHS,
     chosen_of,
@@ -17,9 +18,11 @@ from finai_assets.automation.specs import (
     entered,
     facts,
     key_of,
+    owners_of,
     partitions_of,
     spec_of,
     stored,
+    tags_of,
 )
 from finai_assets.automation.table_metadata import column_lineage
 from finai_assets.features.by_group import GroupFailures
@@ -89,6 +92,7 @@ def _groups(platform: Platform) -> dg.AssetsDefinition:
                 "columns": len(group.columns),
             },
             skippable=True,
+            condition=again_when_inputs_change(),
         )
         for path, group in by_path.items()
     ]
@@ -137,6 +141,7 @@ def column_materializations(
 
 
 def _columns(platform: Platform) -> list[dg.AssetSpec]:
+    tags = tags_of(platform)
     return [
         dg.AssetSpec(
             column_key(column),
@@ -144,6 +149,8 @@ def _columns(platform: Platform) -> list[dg.AssetSpec]:
             group_name=f"features_{group.name}",
             partitions_def=partitions_of(platform, group.asset),
             is_virtual=True,
+            owners=owners_of(platform, platform.graph[group.asset].group),
+            tags=tags,
             description=f"{column.description} ({column.description_ko})",
             metadata={
                 "kind": column.kind,

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from finai_assets.settings.base import Section
 from finai_assets.settings.checks import known_timezone
 
+Owner = Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 Cron = Annotated[str, Field(pattern=r"^[\d*/,\-]+( [\dA-Za-z*/,\-]+){4}$")]
 
 
@@ -21,4 +22,6 @@ class AutomationSettings(Section):
     scoring_cron: Cron  # when the schedule monthly_scoring runs: minute, hour, day, month, weekday
     # deadline of freshness: after each of these times the month that ended before it is expected to be there
     freshness_cron: Cron
+    # who answers for assets, as the UI shows it: team:NAME or an e-mail address -> groups of assets
+    owners: dict[Owner, tuple[str, ...]]
     timezone: Annotated[str, AfterValidator(known_timezone)]  # time zone in which the cron expressions are read

@@ -17,6 +17,7 @@ from finai_assets.automation.specs import column_key
 from finai_assets.definitions import build_definitions
 from finai_assets.platform import Platform
 from finai_assets.settings import Settings, load_settings
+from finai_resources.errors import ConfigError
 from finai_resources.home import Home
 from finai_resources.lake_resource import LakeResource
 
@@ -111,7 +112,8 @@ def test_schedules_and_sensors_are_off_until_somebody_switches_them_on(built: dg
     assert set(schedules) == {"nightly_audit", "nightly_verify_home", "monthly_scoring", "monthly_freshness"}
     assert set(schedules.values()) == {dg.DefaultScheduleStatus.STOPPED}
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
-    assert sensors == {"drift": dg.DefaultSensorStatus.STOPPED}  # a generated panel has no source to watch
+    off = dg.DefaultSensorStatus.STOPPED
+    assert sensors == {"drift": off, "stale_feature_months": off}  # a generated panel has no source to watch
 
 
 def test_freshness_warns_on_groups_and_recommendations_and_runs_in_no_job_but_its_own(
@@ -251,7 +253,33 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} | {"scipy.stats"}
 """
     environment = {**os.environ, "FINAI_DATASET": "synthetic", "FINAI_PROFILE": "smoke", "FINAI_HOME": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    heavy = ["captum", "implicit", "jinja2", "lightgbm", "matplotlib", "ot", "pandas", "safetensors", "scipy.stats", "sklearn"]
+    heavy = [
+        "captum",
+        "implicit",
+        "jinja2",
+        "lightgbm",
+        "matplotlib",
+        "ot",
+        "pandas",
+        "safetensors",
+        "scipy.stats",
+        "sklearn",
+    ]
     loaded = ended.stdout.split()
     assert [name for name in [*heavy, "torch"] if name in loaded] == []
     assert {"dagster", "numpy", "finai_checks"} <= set(loaded)
+
+
+def test_every_asset_has_an_owner_and_says_its_data_set(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
+    assert [key for key, spec in specs.items() if not spec.owners] == []
+    assert list(specs[dg.AssetKey(["features", "demographics"])].owners) == ["team:modelling"]
+    assert list(specs[dg.AssetKey(["raw", "snapshots"])].owners) == ["team:data-platform"]
+    assert {spec.tags["finai/dataset"] for spec in specs.values()} == {"synthetic"}
+
+
+def test_an_owner_of_a_group_that_does_not_exist_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    chosen = load_settings("synthetic", "smoke", overrides={"automation": {"owners": {"team:data": ["feature"]}}})
+    with pytest.raises(ConfigError, match="team:data owns the group 'feature', which does not exist") as refused:
+        build_definitions(settings=chosen, home=Home.at(tmp_path))
+    assert "features" in refused.value.fix
+    assert list(tmp_path.iterdir()) == []

@@ -39,8 +39,7 @@ THEME = Theme(
         *(declare(kind, WHOLE, judged, platform.settings) for kind in (PLAIN, WARNS, AUDIT)),
         declare(BY_MONTH, MONTHLY, judged, platform.settings, months=MONTHS),
     ],
-    lambda _: [],
-    list,
+    __name__,
 )
 
 

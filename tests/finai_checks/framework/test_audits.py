@@ -36,8 +36,7 @@ def evaluate(_context: CheckContext, _asset: str) -> CheckOutcome:
 THEME = Theme(
     (AUDIT, BESIDE),
     lambda platform: [declare(kind, COLUMNS, evaluate, platform.settings) for kind in (AUDIT, BESIDE)],
-    lambda _: [],
-    list,
+    __name__,
 )
 
 
