@@ -76,7 +76,9 @@ class SingleColumnSettings(Section):
     # bins into which a column's values are cut; more see narrower ranges that give a label away
     bins: Annotated[int, Field(ge=8, le=250)]
     pair_rows: Positive  # of those rows, the ones on which pairs of columns are chosen
-    class_rows: Positive  # rows that a class needs inside and outside to be judged
+    # a class of fewer customers is not judged where its task has a larger one: by luck an honest column tells them too well
+    class_customers: Positive
+    task_customers: Positive  # a task none of whose classes has so many customers, inside and outside, cannot be judged
     expected: dict[str, ExpectedPredictor]  # task -> columns that may predict most of its label
 
 

@@ -206,7 +206,8 @@ def _alone(
             tasks,
             {name: label[choosing] for name, label in labels.items()},
             customer[choosing],
-            class_rows=2,
+            class_customers=2,
+            task_customers=2,
             seed=seed,
         )
         values = np.ascontiguousarray(X[choosing].T)

@@ -90,7 +90,9 @@ def no_single_column_leak(  # noqa: PLR0913 # a matrix has these parts
 
     if not len(X) or not tasks or not columns:
         return CheckOutcome.no_evidence(rows=len(X), tasks=len(tasks), columns=len(columns))
-    targets = Targets.of(tasks, labels, customer, class_rows=rules.class_rows, seed=seed)
+    targets = Targets.of(
+        tasks, labels, customer, class_customers=rules.class_customers, task_customers=rules.task_customers, seed=seed
+    )
     position = {name: index for index, name in enumerate(columns)}
     predictors: list[Predictor] = []
     for group, names in groups.items():
@@ -181,7 +183,9 @@ def _outcome(
     worst = _worst_of_each_task(leaks)
     reasons = [predictor.sentence() for predictor in worst[:_NAMED]]
     reasons += [f"and {len(leaks) - len(reasons)} more"] if len(leaks) > len(reasons) else []
-    reasons += [f"too few rows to judge (below {rules.class_rows} of a class): {', '.join(scarce)}"] if scarce else []
+    reasons += (
+        [f"too few customers to judge (below {rules.task_customers} of a class): {', '.join(scarce)}"] if scarce else []
+    )
     reasons += [f"columns of no group: {', '.join(outside[:_NAMED])}"] if outside else []
     table = [_row(predictor, targets, z) for predictor in _shown(predictors)]
     top = max((row for row in table if row["what"] == "column"), key=lambda row: row["skill"], default=None)

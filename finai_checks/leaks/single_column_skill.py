@@ -41,7 +41,7 @@ class Targets:
     first : int64 [classification tasks + 1]
         Where each of these tasks begins in the flat list of all their classes.
     judged : bool [all classes]
-        Classes with enough rows inside and outside; of a binary task the second one alone, since the first is its complement.
+        Classes with enough customers inside and outside; of a binary task the second alone, since the first is its complement.
     values : float64 [n, regression tasks]
         NaN where masked.
     fold : uint8 [n]
@@ -64,15 +64,19 @@ class Targets:
         labels: Mapping[str, np.ndarray],
         customer: np.ndarray,
         *,
-        class_rows: int,
+        class_customers: int,
+        task_customers: int,
         seed: int,
     ) -> Targets:
         """Take the labels (float [n], NaN where masked) of some rows of some customers.
 
         Parameters
         ----------
-        class_rows
-            A class with fewer rows inside, or outside, is not judged.
+        class_customers
+            A class that fewer customers have a row of, or outside of which fewer have one, is not judged where the task has
+            another class. Customers count and not rows: a column that knows one of them by luck knows all of their months.
+        task_customers
+            The same number for a task none of whose classes has ``class_customers``.
         """
         n = len(customer)
         named, numeric = _by_kind(tasks)
@@ -83,10 +87,12 @@ class Targets:
         first = np.cumsum([0, *(classes_of(task) for task in named)])
         judged = np.zeros(first[-1], bool)
         for t, task in enumerate(named):
-            size = np.bincount(codes[codes[:, t] >= 0, t], minlength=classes_of(task))
-            judged[first[t] : first[t + 1]] = (size >= class_rows) & (size.sum() - size >= class_rows)
+            size = _customers_of(codes[:, t], customer, classes_of(task))
             if task.kind == "binary":
-                judged[first[t]] = False
+                size[0] = 0
+            judged[first[t] : first[t + 1]] = size >= (
+                class_customers if size.max() >= class_customers else task_customers
+            )
         values = np.empty((n, len(numeric)))
         for t, task in enumerate(numeric):
             values[:, t] = labels[task.name]
@@ -126,6 +132,15 @@ class Targets:
 def classes_of(task: MatrixTask) -> int:
     """Return the number of classes of a classification task."""
     return 2 if task.kind == "binary" else task.classes
+
+
+def _customers_of(code: np.ndarray, customer: np.ndarray, classes: int) -> np.ndarray:
+    """Return of each class how many customers have a row of it, or have one of another class: the fewer, int64 [classes]."""
+    known = code >= 0
+    names, place = np.unique(customer[known], return_inverse=True)
+    rows = np.zeros((len(names), classes), np.int64)
+    np.add.at(rows, (place, code[known]), 1)
+    return np.minimum((rows > 0).sum(axis=0), (rows.sum(axis=1, keepdims=True) > rows).sum(axis=0))
 
 
 def _by_kind(tasks: Sequence[MatrixTask]) -> tuple[list[MatrixTask], list[MatrixTask]]:

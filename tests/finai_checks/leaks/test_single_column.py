@@ -24,10 +24,15 @@ from finai_checks.leaks.single_column_skill import Skills, Targets, column_skill
 BINARY, MULTI, VALUE = matrix_task("b", "binary"), matrix_task("m", "multiclass", 4), matrix_task("v", "regression")
 
 
-def targets(tasks: Sequence[MatrixTask], *, class_rows: int = 5, **labels: np.ndarray) -> Targets:
+def targets(tasks: Sequence[MatrixTask], *, class_customers: int = 5, **labels: np.ndarray) -> Targets:
     n = len(next(iter(labels.values())))
     return Targets.of(
-        tasks, {k: np.asarray(v, float) for k, v in labels.items()}, np.arange(n), class_rows=class_rows, seed=3
+        tasks,
+        {k: np.asarray(v, float) for k, v in labels.items()},
+        np.arange(n),
+        class_customers=class_customers,
+        task_customers=class_customers,
+        seed=3,
     )
 
 
@@ -145,10 +150,38 @@ def test_missing_values_share_the_bin_zero_with_nothing() -> None:
 def test_a_name_of_the_customer_is_no_reconstruction() -> None:
     customer = np.arange(400) // 8
     label = (customer % 2).astype(float)
-    labelled = Targets.of([BINARY], {"b": label}, customer, class_rows=5, seed=3)
+    labelled = Targets.of([BINARY], {"b": label}, customer, class_customers=5, task_customers=5, seed=3)
     found = column_skills(RNG.permutation(50)[customer][None].astype(np.float32), labelled, bins=64, threads=1)
     assert not found.exact[0, 0]
     assert found.skill[0, 0] < 0.7
+
+
+@pytest.mark.parametrize(("customers", "judged"), [(1, False), (4, False), (5, True)])
+def test_a_class_is_judged_by_its_customers_and_not_by_their_months(customers: int, judged: bool) -> None:
+    # each of 500 customers has 8 months; the class is a habit of a few, in every one of their months
+    customer = np.repeat(np.arange(500), 8)
+    code = np.where(customer < customers, 2, customer % 2)
+    labelled = Targets.of([MULTI], {"m": code.astype(float)}, customer, class_customers=5, task_customers=5, seed=3)
+    assert (2 in labelled.judged_classes("m")) is judged
+    habit = np.where(customer < customers, 3.0, RNG.normal(size=len(customer)))[None].astype(np.float32)
+    assert bool(column_skills(habit, labelled, bins=64, threads=1).skill[0, 0] > 0.98) is judged
+
+
+@pytest.mark.parametrize(("largest", "judged"), [(14, [0, 1, 2]), (15, [2])])
+def test_a_small_class_is_judged_where_its_task_has_no_larger_one(largest: int, judged: list[int]) -> None:
+    code = np.repeat([0, 1, 2], [9, 6, largest])  # a customer each
+    labelled = Targets.of(
+        [MULTI], {"m": code.astype(float)}, np.arange(len(code)), class_customers=15, task_customers=5, seed=3
+    )
+    assert list(labelled.judged_classes("m")) == judged
+
+
+@pytest.mark.parametrize(("others", "judged"), [(4, False), (5, True)])
+def test_a_class_needs_customers_of_other_classes_too(others: int, judged: bool) -> None:
+    customer = np.repeat(np.arange(100), 6)
+    label = np.where(customer < others, np.arange(600) % 2, 1.0)  # these have both classes
+    labelled = Targets.of([BINARY], {"b": label}, customer, class_customers=5, task_customers=5, seed=3)
+    assert labelled.sufficient("b") is judged
 
 
 def test_a_name_of_the_row_is_no_reconstruction() -> None:
