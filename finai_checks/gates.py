@@ -22,6 +22,7 @@ from finai_resources.months import Month
 from finai_resources.secrets import SecretStore
 
 SHOWN = 5
+_JUDGED = ("failed", "expired")  # states of a check that looked at the present content and found a fault
 
 
 def permission_of(lake: Lake, secrets: SecretStore | None, check: Declared, partition: str | None) -> str:
@@ -53,31 +54,33 @@ class CheckGates:
         """Raise unless every blocking check of these partitions has passed on the content that they have now."""
         ledger = self.ledger(lake)
         refused: list[str] = []
-        names: list[str] = []
+        failed: list[str] = []  # the others need to be run and not to be mended
         for asset, partition in partitions:
             blocking = [check for check in self._blocking.get(asset, ()) if partition in check.month_keys]
             content = ledger.content(asset, partition) if blocking else None
             for check in blocking:
-                if why := self._why_closed(ledger, check, partition, content):
+                state, why = self._closed(ledger, check, partition, content)
+                if why:
                     refused.append(f"{check.id} {check.name} on {address(asset, partition)}: {why}")
-                    names.append(check.name)
+                    failed += [check.name] if state in _JUDGED else []
         if refused:
             more = f"\n  ... and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
             raise GateError(
                 f"{len(refused)} blocking checks have not passed:\n  " + "\n  ".join(refused[:SHOWN]) + more,
                 where="gates",
                 fix=ways_out(
-                    names[:SHOWN],
-                    "then `finai recheck` (an audit: `finai recheck --audit`), or run the upstream assets again",
+                    list(dict.fromkeys(failed))[:SHOWN],
+                    "`finai recheck` (an audit: `finai recheck --audit`), or run the upstream assets again",
                 ),
             )
 
-    def _why_closed(self, ledger: Ledger, check: Declared, partition: str | None, content: str | None) -> str:
+    def _closed(self, ledger: Ledger, check: Declared, partition: str | None, content: str | None) -> tuple[str, str]:
+        """Return the state of a check that closes the gate, and why; both empty where it does not."""
         if check.kind.audit:
             audit = audit_standing(ledger, check, partition, self._due)
-            return (audit.reason or "the audit failed") if audit.closes else ""
+            return (audit.state, audit.reason or "the audit failed") if audit.closes else ("", "")
         found = ledger.standing(check, partition, content)
-        return "" if found.has_passed else found.reason or found.state
+        return ("", "") if found.has_passed else (found.state, found.reason or found.state)
 
     def overridden(self, lake: Lake, check: str, partitions: Iterable[tuple[str, str | None]]) -> dict[str, str]:
         """Return the assets on which a check passes by an override that still counts, with what the record says of it."""

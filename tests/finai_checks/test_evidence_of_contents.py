@@ -14,6 +14,7 @@ from finai_checks.framework.check import CheckContext, CheckKind, CheckOutcome, 
 from finai_checks.framework.record import record_path
 from finai_checks.framework.run import run_check
 from finai_checks.gates import CheckGates
+from finai_resources.errors import GateError
 from finai_resources.gates import CheckResult
 from finai_resources.lake import Lake
 from finai_resources.lake_session import LakeSession
@@ -121,3 +122,19 @@ def test_a_record_of_before_the_signatures_is_unproved(checked: Checked) -> None
     del unsigned["mac"]
     path.write_text(json.dumps(unsigned))
     assert checked.states("C91") == {("plain", WHOLE): "unproved"}
+
+
+def test_a_gate_tells_how_to_mend_what_failed_and_to_run_what_has_no_result(
+    checked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finai_checks.ways_out.WAYS_OUT", {"plain": "mend it", "by_month": "mend the month"})
+    gates, asked = CheckGates(checked.platform, (THEME,)), [(WHOLE, None), (MONTHLY, "2015-01")]
+    with pytest.raises(GateError, match="2 blocking checks have not passed") as refused:
+        gates.demand(checked.lake, asked)
+    assert "mend" not in refused.value.fix
+    assert refused.value.fix.startswith("`finai recheck`")
+    checked.run("plain", passes=False)
+    with pytest.raises(GateError, match="it does not hold") as refused:
+        gates.demand(checked.lake, asked)
+    assert refused.value.fix.split("\n  ")[0] == "plain: mend it"
+    assert "mend the month" not in refused.value.fix
