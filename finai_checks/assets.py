@@ -61,6 +61,8 @@ def _as_dagster(members: list[Declared], platform: Platform) -> dg.AssetChecksDe
                 check_name(member),
                 asset=member.asset.split("/"),
                 description=f"{member.id}: {member.kind.asserts}.",
+                # computed here so that it is kept with the code versions of assets, and not in each process that asks a gate
+                metadata={"code_version": member.code},
                 blocking=member.blocking,
                 partitions_def=_partitions(member, platform),
             )
