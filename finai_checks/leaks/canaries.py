@@ -137,7 +137,7 @@ def _single_columns(settings: Settings) -> list[Canary]:
         canary("most of tomorrow in the declared column", "> 0.995", lambda: judge(nearly_tomorrow)),
         canary("the declared column under another name", "visits predicts segment_prediction", lambda: judge(beside)),
         canary("a segment that nobody declared", "segment_code predicts segment_prediction", lambda: judge(declared=False)),
-        canary("four churns", "too few rows to judge (below 5 of a class): churn_signal", lambda: judge(rare)),
+        canary("four churns", "too few customers to judge (below 5 of a class): churn_signal", lambda: judge(rare)),
         canary("no row", NO_EVIDENCE, lambda: judge(rows=0)),
     ]  # fmt: skip
 
