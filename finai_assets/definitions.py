@@ -97,7 +97,7 @@ def build_definitions(
             sensors=[
                 *build_source_sensors(platform, jobs),
                 *build_check_sensors(platform, jobs),
-                build_condition_sensor(platform),
+                build_condition_sensor(settings.automation.sensor_seconds),
             ],
             resources=used,
             executor=EXECUTOR,  # of Dagster's own asset job, too: what is selected in the UI runs as the jobs do

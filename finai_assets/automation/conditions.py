@@ -8,8 +8,6 @@ from typing import Any
 
 import dagster as dg
 
-from finai_assets.platform import Platform
-
 FEATURES = "features"  # Dagster's group of the feature groups
 STALE_MONTHS = "stale_feature_months"
 
@@ -38,11 +36,14 @@ def again_when_inputs_change() -> dg.AutomationCondition[Any]:
     return wanted.with_label("stale month")
 
 
-def build_condition_sensor(platform: Platform) -> dg.AutomationConditionSensorDefinition:
-    """Return what evaluates the conditions of feature groups; like every sensor it is off until somebody switches it on."""
+def build_condition_sensor(seconds: int) -> dg.AutomationConditionSensorDefinition:
+    """Return what evaluates the conditions of feature groups, at most every so many seconds.
+
+    Like every sensor it is off until somebody switches it on.
+    """
     return dg.AutomationConditionSensorDefinition(
         STALE_MONTHS,
         target=dg.AssetSelection.groups(FEATURES),
-        minimum_interval_seconds=platform.settings.automation.sensor_seconds,
+        minimum_interval_seconds=seconds,
         description="Computes a stored feature month again when what it reads has other bytes, and has passed its checks.",
     )
