@@ -1,4 +1,4 @@
-"""The automation condition of feature groups: stale months are computed again once what they read is there and has passed.
+"""The automation condition of feature groups: stored months are computed again once what they read has other bytes.
 
 Sensors request what depends on the source; this condition requests what follows within the lake. Columns have none: they are
 logged by their group's step. Fitted states have none either: a refit changes every model, so that somebody decides it.
@@ -45,5 +45,5 @@ def build_condition_sensor(seconds: int) -> dg.AutomationConditionSensorDefiniti
         STALE_MONTHS,
         target=dg.AssetSelection.groups(FEATURES),
         minimum_interval_seconds=seconds,
-        description="Computes a stored feature month again when what it reads has other bytes, and has passed its checks.",
+        description="Computes a stored feature month again when what it reads has other bytes and no failed blocking check.",
     )

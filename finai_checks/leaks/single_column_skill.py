@@ -74,7 +74,7 @@ class Targets:
         ----------
         class_customers
             A class that fewer customers have a row of, or outside of which fewer have one, is not judged where the task has
-            another class. Customers count and not rows: a column that knows one of them by luck knows all of their months.
+            a larger one. Customers count and not rows: a column that knows one of them by luck knows all of their months.
         task_customers
             The same number for a task none of whose classes has ``class_customers``.
         """
